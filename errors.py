@@ -1,0 +1,55 @@
+"""Every error and warning that opscope raises, in one hierarchy.
+
+Catch :class:`OpscopeError` to catch them all. Messages follow one shape: what is wrong, where in the
+graph, where in the user's file, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class OpscopeError(Exception):
+    """Base of every error that opscope raises on purpose."""
+
+
+class IRError(OpscopeError):
+    """A graph was asked for something that would make it invalid."""
+
+
+class VerifyError(IRError):
+    """A graph breaks one of the rules listed in ``opscope.ir.verify``."""
+
+
+class ParseError(IRError):
+    """Text is not a graph; the message points at the line and column."""
+
+
+class CaptureError(OpscopeError):
+    """A program cannot be traced, or not exactly."""
+
+
+class UnsupportedTorchError(CaptureError):
+    """The installed torch offers no dispatcher key that opscope can capture on."""
+
+
+class ReplayError(OpscopeError):
+    """A traced program cannot be run."""
+
+
+class InputError(ReplayError):
+    """The inputs of a replay do not fit the program: structure, dtype, device or shape."""
+
+
+class PassError(OpscopeError):
+    """A pass cannot be found, configured or applied."""
+
+
+class RenderError(OpscopeError):
+    """A picture cannot be made."""
+
+
+class FormatError(OpscopeError):
+    """A file is not what it claims to be, or is damaged."""
+
+
+class TracerWarning(UserWarning):
+    """A trace may not hold for other inputs; the message names the line that made it so."""

@@ -1,0 +1,71 @@
+"""The intermediate representation: graphs as data and as text, without torch."""
+
+from .dtype import DType
+from .graph import Argument, Block, Graph, Node, StateEntry, StateKind, Use, Value
+from .literals import CPU, STRIDED, Device, FunctionRef, Layout, Literal, MemoryFormat
+from .modes import DEFAULT_MODES, Autocast, Modes
+from .names import value_names
+from .operator import MISSING, Effect, Operator, OperatorTable, Parameter, Return, unknown_operator
+from .printer import literal_text, print_graph, print_node, provenance
+from .scope import Scope, ScopeKind
+from .source import Frame, SourceRange
+from .types import (
+    Dim,
+    DictType,
+    ListType,
+    RecordType,
+    ScalarType,
+    SymDim,
+    TensorType,
+    TupleType,
+    Type,
+    row_major_strides,
+)
+
+__all__ = [
+    "CPU",
+    "DEFAULT_MODES",
+    "MISSING",
+    "STRIDED",
+    "Argument",
+    "Autocast",
+    "Block",
+    "DType",
+    "Device",
+    "DictType",
+    "Dim",
+    "Effect",
+    "Frame",
+    "FunctionRef",
+    "Graph",
+    "Layout",
+    "ListType",
+    "Literal",
+    "MemoryFormat",
+    "Modes",
+    "Node",
+    "Operator",
+    "OperatorTable",
+    "Parameter",
+    "RecordType",
+    "Return",
+    "ScalarType",
+    "Scope",
+    "ScopeKind",
+    "SourceRange",
+    "StateEntry",
+    "StateKind",
+    "SymDim",
+    "TensorType",
+    "TupleType",
+    "Type",
+    "Use",
+    "Value",
+    "literal_text",
+    "print_graph",
+    "print_node",
+    "provenance",
+    "row_major_strides",
+    "unknown_operator",
+    "value_names",
+]

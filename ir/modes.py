@@ -1,0 +1,38 @@
+"""Ambient modes of torch that change what an operator does: gradients, inference, autocast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .dtype import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Autocast:
+    """Automatic mixed precision on one kind of device."""
+
+    device: str
+    dtype: DType
+    caches: bool = True  # whether casts of parameters are cached inside the region
+
+    def __str__(self) -> str:
+        return f"autocast({self.device}, {self.dtype}{'' if self.caches else ', uncached'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """The modes in force while an operator ran."""
+
+    grad: bool = True
+    inference: bool = False
+    autocast: tuple[Autocast, ...] = ()
+
+    def __str__(self) -> str:
+        parts = ["inference" if self.inference else "grad" if self.grad else "no_grad"]
+        if self.inference and self.grad:
+            parts.append("grad")
+        parts.extend(map(str, self.autocast))
+        return ", ".join(parts)
+
+
+DEFAULT_MODES = Modes()

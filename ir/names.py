@@ -1,0 +1,49 @@
+"""The names under which values appear in text and in generated code."""
+
+from __future__ import annotations
+
+from .graph import Block, Graph, Value
+
+
+def value_names(graph: Graph) -> dict[Value, str]:
+    """Return a unique name for every value of a graph, in the order of definition. O(values).
+
+    State keeps its own names. Another value keeps the name it has if it is free, and gets ``.1``,
+    ``.2`` behind it if it is not. Values without a name are numbered. The result depends on the graph
+    alone, so equal graphs read equal.
+    """
+    names: dict[Value, str] = {}
+    taken: set[str] = set()
+    for entry in graph.state.values():
+        names[entry.value] = entry.name
+        taken.update(entry.names)
+    suffixes: dict[str, int] = {}
+    count = 0
+
+    def name(value: Value) -> None:
+        nonlocal count
+        wanted = value.name
+        if wanted is None:
+            while (wanted := str(count)) in taken:
+                count += 1
+            count += 1
+        elif wanted in taken:
+            suffix = suffixes.get(wanted, 0) + 1
+            while f"{wanted}.{suffix}" in taken:
+                suffix += 1
+            suffixes[wanted] = suffix
+            wanted = f"{wanted}.{suffix}"
+        taken.add(wanted)
+        names[value] = wanted
+
+    def visit(block: Block) -> None:
+        for value in block.inputs:
+            name(value)
+        for node in block:
+            for value in node.outputs:
+                name(value)
+            for inner in node.blocks:
+                visit(inner)
+
+    visit(graph.block)
+    return names

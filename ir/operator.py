@@ -1,0 +1,96 @@
+"""Operators: what a node runs, and what its schema says of arguments, results and effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+from typing import Final, TypeAlias
+
+from .literals import Literal
+
+
+class Effect(Flag):
+    """What an operator does besides computing its results."""
+
+    NONE = 0
+    WRITES = auto()  # changes an argument in place
+    RANDOM = auto()  # draws from a random number generator
+    UNKNOWN = auto()  # has no schema, so anything may happen
+
+
+class Missing(Enum):
+    """The default of a parameter that has none."""
+
+    MISSING = auto()
+
+
+MISSING: Final = Missing.MISSING
+
+Default: TypeAlias = Literal | tuple[Literal, ...] | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an operator's schema.
+
+    Attributes:
+        name: as the schema spells it.
+        type: the schema's type (``Tensor``, ``int[]``, ``Tensor?``).
+        is_keyword: whether it is passed by name only.
+        default: the value it takes when left out; ``MISSING`` where it must be given.
+        alias: letters of the alias sets it belongs to; empty where results share no memory with it.
+        is_written: whether the operator changes it in place.
+    """
+
+    name: str
+    type: str
+    is_keyword: bool = False
+    default: Default = MISSING
+    alias: str = ""
+    is_written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """One result of an operator's schema; ``alias`` ties it to the parameters whose memory it shares."""
+
+    type: str
+    alias: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operator:
+    """An operator with its overload, such as ``aten::add.Tensor``.
+
+    Two operators are the same where their names are; make each once and share it.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...] = ()
+    returns: tuple[Return, ...] = ()
+    effects: Effect = Effect.UNKNOWN
+
+    @property
+    def base_name(self) -> str:
+        """The name without its overload: ``aten::add``."""
+        namespace, _, rest = self.name.partition("::")
+        return f"{namespace}::{rest.partition('.')[0]}" if rest else namespace
+
+    @property
+    def is_view(self) -> bool:
+        """Whether a result may share memory with an argument that is only read."""
+        written = {p.alias for p in self.parameters if p.is_written}
+        return any(r.alias and r.alias not in written for r in self.returns)
+
+    def __repr__(self) -> str:
+        return f"<Operator {self.name}>"
+
+
+OperatorTable: TypeAlias = Callable[[str], Operator]
+"""Gives the operator of a name; makes one of unknown effect where the name is not known."""
+
+
+def unknown_operator(name: str) -> Operator:
+    """Return an operator of which nothing is known, so that every pass must leave it in place."""
+    return Operator(name)

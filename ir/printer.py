@@ -1,0 +1,264 @@
+"""Graphs as text: typed, canonical, and read back by ``ir/parser.py``.
+
+Note [The text form]
+    graph Net(%x : f32[2, 16]) -> (f32[2, 4]):
+      state %fc.weight : f32[4, 16], %fc.bias : f32[4]
+      ambient no_grad
+      scope encoder (Encoder)
+      mode grad
+      %h : f32[2, 4] = aten::linear(%x, %fc.weight, %fc.bias)    # net.py:12:15 encoder.fc (Linear)
+      [%a : f32[2, 2], %b : f32[2, 2]] = aten::split.Tensor(%h, 2, 1)
+      return (%a)
+
+``state``, ``buffer`` and ``constant`` lines name what the program keeps; ``=`` between two names says
+that they are one entry. ``ambient`` gives the modes in force at entry and ``mode`` those from here on;
+both are left out where nothing changes. ``scope`` introduces a scope that has parts before its own
+first node. Brackets around results mean that the operator returns them as one list. The comment holds
+the innermost line of the user's code (``?`` if unknown) and the node's scope. Nothing depends on
+object ids, time or the machine. Payloads of state and whole stacks stay outside.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from .dtype import DType
+from .graph import Argument, Block, Graph, Node, StateKind, Value
+from .literals import Device, FunctionRef, Layout, MemoryFormat
+from .modes import DEFAULT_MODES, Modes
+from .names import value_names
+from .scope import Scope
+from .source import Frame
+from .types import Type, quote_name
+
+_WIDTH = 100  # characters after which state and graph inputs go on on a new line
+_COMMENT_COLUMN = 72  # where provenance starts, unless the statement is longer
+_PLAIN_VALUE = re.compile(r"\w+(\.\w+)*\Z")
+_PLAIN_FILE = re.compile(r"[^\s\"?][^\s\"]*\Z")
+
+
+def print_graph(graph: Graph) -> str:
+    """Return the text of a graph and of the functions it calls, ending in a line feed. O(size)."""
+    texts = [_GraphPrinter(graph).text("graph", graph.name)]
+    texts.extend(
+        _GraphPrinter(function).text("function", name) for name, function in graph.functions.items()
+    )
+    return "\n".join(texts)
+
+
+def print_node(node: Node) -> str:
+    """Return one node as the text of its graph shows it, without its blocks. O(graph)."""
+    graph = node.graph
+    names = {} if graph is None else value_names(graph)
+    return _Statements(names).statement(node)
+
+
+def value_text(name: str) -> str:
+    """Return how text refers to the value of this name."""
+    return f"%{name}" if _PLAIN_VALUE.match(name) else f"%{json.dumps(name)}"
+
+
+def literal_text(arg: Argument) -> str:
+    """Return a literal, or a nested list of them, as text shows it."""
+    return _Statements({}).argument(arg)
+
+
+def provenance(node: Node) -> str:
+    """Return where a node comes from: ``net.py:12:15 encoder.fc (Linear)``; empty if nothing is known."""
+    return _provenance(node.stack, node.scope)
+
+
+def _provenance(stack: Frame | None, scope: Scope) -> str:
+    place = _place(stack) if stack is not None else ""
+    if scope.parent is None:
+        return place
+    return f"{place or '?'} {scope_text(scope)}"
+
+
+def scope_text(scope: Scope) -> str:
+    """Return a scope's address and class as text shows them."""
+    if not scope.class_name:
+        return scope.address
+    return f"{scope.address} ({quote_name(scope.class_name)})"
+
+
+def _place(stack: Frame) -> str:
+    source = stack.user.range
+    file = source.file if _PLAIN_FILE.match(source.file) else json.dumps(source.file)
+    column = f":{source.column}" if source.column else ""
+    return f"{file}:{source.line}{column}"
+
+
+class _Statements:
+    """Renders single nodes, with what it has rendered of types, scopes and stacks kept at hand."""
+
+    def __init__(self, names: dict[Value, str]) -> None:
+        self.references = {value: value_text(name) for value, name in names.items()}
+        self._types: dict[Type, str] = {}
+        self._comments: dict[tuple[Frame | None, Scope], str] = {}
+
+    def reference(self, value: Value) -> str:
+        return self.references.get(value) or value_text(value.name or "?")
+
+    def type(self, type_: Type) -> str:
+        text = self._types.get(type_)
+        if text is None:
+            text = self._types[type_] = str(type_)
+        return text
+
+    def declaration(self, value: Value) -> str:
+        return f"{self.reference(value)} : {self.type(value.type)}"
+
+    def argument(self, arg: Argument) -> str:
+        match arg:
+            case Value():
+                return self.reference(arg)
+            case tuple():
+                return "[" + ", ".join([self.argument(item) for item in arg]) + "]"
+            case str():
+                return json.dumps(arg)
+            case bool() | None | int():
+                return repr(arg)
+            case float():
+                return _float_text(arg)
+            case complex():
+                return f"complex({_float_text(arg.real)}, {_float_text(arg.imag)})"
+            case DType():
+                return str(arg)
+            case Device():
+                return f"device.{arg}"
+            case Layout():
+                return f"layout.{arg}"
+            case MemoryFormat():
+                return f"memory.{arg}"
+            case FunctionRef():
+                return f"@{quote_name(arg.name)}"
+
+    def statement(self, node: Node) -> str:
+        references = self.references
+        rendered = [
+            references[arg]  # type: ignore[index]  # the class test beside it is faster than isinstance
+            if arg.__class__ is Value and arg in references
+            else self.argument(arg)
+            for arg in node.all_args
+        ]
+        keywords = node.keywords
+        if keywords:
+            first = len(rendered) - len(keywords)
+            for position, keyword in enumerate(keywords, first):
+                rendered[position] = f"{keyword}={rendered[position]}"
+        call = f"{node.operator.name}({', '.join(rendered)})"
+        outputs = node.outputs
+        if not outputs and not node.groups:
+            return call
+        if len(outputs) == 1 and node.groups == (None,):
+            return f"{self.declaration(outputs[0])} = {call}"
+        return f"{', '.join(self._results(node))} = {call}"
+
+    def _results(self, node: Node) -> Iterable[str]:
+        results = iter(node.outputs)
+        for group in node.groups:
+            if group is None:
+                yield self.declaration(next(results))
+            else:
+                yield "[" + ", ".join(self.declaration(next(results)) for _ in range(group)) + "]"
+
+    def comment(self, node: Node) -> str:
+        key = (node.stack, node.scope)
+        text = self._comments.get(key)
+        if text is None:
+            text = self._comments[key] = _provenance(*key)
+        return text
+
+
+class _GraphPrinter:
+    """Prints one graph: a header, state, and the statements of its blocks."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._statements = _Statements(value_names(graph))
+        self._lines: list[str] = []
+        self._announced: set[Scope] = set()
+        self._mode: Modes = DEFAULT_MODES
+
+    def text(self, keyword: str, name: str) -> str:
+        graph = self._graph
+        declare = self._statements.declaration
+        inputs = _wrap(
+            f"{keyword} {quote_name(name)}(",
+            [declare(value) for value in graph.inputs],
+            indent="    ",
+        )
+        results = ", ".join(self._statements.type(value.type) for value in graph.outputs)
+        self._lines.append(f"{inputs}) -> ({results}):")
+        for kind in StateKind:
+            self._print_state(kind)
+        if graph.modes != DEFAULT_MODES:
+            self._lines.append(f"  ambient {graph.modes}")
+        self._mode = graph.modes
+        self._print_nodes(graph.block, "  ")
+        outputs = [self._statements.reference(value) for value in graph.outputs]
+        self._lines.append(_wrap("  return (", outputs, indent="    ") + ")")
+        return "\n".join(self._lines) + "\n"
+
+    def _print_state(self, kind: StateKind) -> None:
+        entries = [
+            " = ".join(map(value_text, entry.names))
+            + f" : {self._statements.type(entry.value.type)}"
+            for entry in self._graph.state.values()
+            if entry.kind is kind
+        ]
+        if entries:
+            self._lines.append(_wrap(f"  {kind.value} ", entries, indent="    "))
+
+    def _print_nodes(self, block: Block, indent: str) -> None:
+        statements = self._statements
+        lines = self._lines
+        announced = self._announced
+        for node in block:
+            if node.modes != self._mode:
+                self._mode = node.modes
+                lines.append(f"{indent}mode {node.modes}")
+            if node.scope not in announced:
+                self._announce(node.scope, indent)
+            line = indent + statements.statement(node)
+            comment = statements.comment(node)
+            if comment:
+                line = f"{line:<{_COMMENT_COLUMN}}  # {comment}"
+            lines.append(line)
+            for number, inner in enumerate(node.blocks):
+                self._print_block(inner, number, indent + "  ")
+
+    def _print_block(self, block: Block, number: int, indent: str) -> None:
+        inputs = ", ".join(map(self._statements.declaration, block.inputs))
+        self._lines.append(f"{indent}block{number}({inputs}):")
+        self._print_nodes(block, indent + "  ")
+        outputs = ", ".join(map(self._statements.reference, block.outputs))
+        self._lines.append(f"{indent}  -> ({outputs})")
+
+    def _announce(self, scope: Scope, indent: str) -> None:
+        for outer in scope.chain()[1:-1]:
+            if outer not in self._announced:
+                self._announced.add(outer)
+                self._lines.append(f"{indent}scope {scope_text(outer)}")
+        self._announced.add(scope)
+
+
+def _wrap(start: str, items: list[str], indent: str) -> str:
+    """Join items with commas after ``start``, going on on indented lines where one would get too long."""
+    lines = []
+    line = start
+    for position, item in enumerate(items):
+        piece = item if position == len(items) - 1 else item + ","
+        if position and len(line) + len(piece) + 1 > _WIDTH:
+            lines.append(line)
+            line = indent + "  " + piece
+        else:
+            line += piece if not position else f" {piece}"
+    return "\n".join([*lines, line])
+
+
+def _float_text(number: float) -> str:
+    return repr(float(number))
