@@ -10,8 +10,8 @@ from .printer import literal_text, print_graph, print_node, provenance
 from .scope import Scope, ScopeKind
 from .source import Frame, SourceRange
 from .types import (
-    Dim,
     DictType,
+    Dim,
     ListType,
     RecordType,
     ScalarType,

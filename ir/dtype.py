@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Self
 
 
 class DType(Enum):
@@ -15,7 +16,7 @@ class DType(Enum):
     long_name: str
     nbytes: int  # bytes per element; sub-byte types count the byte that torch reports
 
-    def __new__(cls, short: str, long_name: str, nbytes: int) -> DType:
+    def __new__(cls, short: str, long_name: str, nbytes: int) -> Self:
         """Make a member whose value is the short name alone."""
         member = object.__new__(cls)
         member._value_ = short

@@ -193,9 +193,9 @@ class Node:
         inputs: list[Value] = []
         for arg in args:
             if arg.__class__ is Value:
-                inputs.append(arg)  # type: ignore[arg-type]  # the class test above is faster than isinstance
+                inputs.append(arg)  # the class test above is faster than isinstance
             elif arg.__class__ is tuple:
-                _collect_values(arg, inputs)  # type: ignore[arg-type]
+                _collect_values(arg, inputs)
         for operand, value in enumerate(inputs):
             value._uses[self, operand] = None
         self._inputs = tuple(inputs)
@@ -700,7 +700,7 @@ class Graph:
         return _copy(self)
 
     def __str__(self) -> str:
-        from .printer import print_graph  # noqa: PLC0415  (the printer reads graphs, so it imports this file)
+        from .printer import print_graph  # the printer reads graphs, so it imports this file
 
         return print_graph(self)
 
@@ -773,9 +773,9 @@ def _copy_block(block: Block, into: Block, values: dict[Value, Value]) -> None:
             node.operator,
             tuple(
                 [
-                    values[arg]  # type: ignore[index]  # the class test beside it is faster than isinstance
+                    values[arg]  # the class test beside it is faster than isinstance
                     if arg.__class__ is Value
-                    else _translate(arg, values)  # type: ignore[arg-type]
+                    else _translate(arg, values)
                     if arg.__class__ is tuple
                     else arg
                     for arg in node._args

@@ -57,5 +57,5 @@ CPU = Device("cpu")
 STRIDED = Layout("strided")
 
 Literal: TypeAlias = (
-    None | bool | int | float | complex | str | DType | Device | Layout | MemoryFormat | FunctionRef
+    bool | int | float | complex | str | DType | Device | Layout | MemoryFormat | FunctionRef | None
 )

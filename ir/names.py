@@ -24,9 +24,9 @@ def value_names(graph: Graph) -> dict[Value, str]:
         nonlocal count
         wanted = value.name
         if wanted is None:
-            while (wanted := str(count)) in taken:
+            while str(count) in taken:
                 count += 1
-            count += 1
+            wanted = str(count)
         elif wanted in taken:
             suffix = suffixes.get(wanted, 0) + 1
             while f"{wanted}.{suffix}" in taken:

@@ -139,7 +139,7 @@ class _Statements:
     def statement(self, node: Node) -> str:
         references = self.references
         rendered = [
-            references[arg]  # type: ignore[index]  # the class test beside it is faster than isinstance
+            references[arg]  # the class test beside it is faster than isinstance
             if arg.__class__ is Value and arg in references
             else self.argument(arg)
             for arg in node.all_args
