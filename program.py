@@ -1,0 +1,134 @@
+"""TracedProgram, what ``opscope.trace`` returns: the one place that composes the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from .ir import Graph, Operator, StateKind, unknown_operator
+from .ir.structure import Structure
+from .runtime import CompiledGraph, compile_graph, find_overload
+from .tracer import Capture, Diagnostic, InputSpec, capture, operator_of
+from .visualize import save_picture
+
+
+
+class TracedProgram:
+    """A program as it ran once: its graph, its state, and how to call it.
+
+    Calling it replays the graph: the same operators in the same order, on the parameters of the
+    model it was traced from (by reference, so training the model trains the replay).
+
+    Attributes:
+        graph: every operator of the run.
+        state: the parameters, buffers and constants that the graph reads, by name.
+        inputs: what the program takes: parameter names, structure, types.
+        outputs: the structure of what it returns.
+        diagnostics: what could not be recorded exactly, with the lines that caused it.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        state: Mapping[str, Any],
+        inputs: InputSpec,
+        outputs: Structure,
+        diagnostics: tuple[Diagnostic, ...] = (),
+    ) -> None:
+        self.graph = graph
+        self.state = dict(state)
+        self.inputs = inputs
+        self.outputs = outputs
+        self.diagnostics = diagnostics
+
+    @classmethod
+    def _of(cls, captured: Capture) -> TracedProgram:
+        return cls(
+            captured.graph, captured.objects, captured.inputs, captured.outputs, captured.diagnostics
+        )
+
+    @cached_property
+    def _compiled(self) -> CompiledGraph:
+        return compile_graph(self.graph, self.state)
+
+    @property
+    def code(self) -> str:
+        """The Python function that a replay runs."""
+        return self._compiled.source
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Replay the program.
+
+        Raises:
+            InputError: the arguments do not fit those that the program was traced with.
+        """
+        leaves = self.inputs.leaves(args, kwargs)
+        return self.outputs.build(self._compiled.function(*leaves))
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of elements in all parameters that the graph reads."""
+        return sum(
+            entry.value.type.numel or 0  # type: ignore[union-attr]  # parameters are tensors
+            for entry in self.graph.state.values()
+            if entry.kind is StateKind.PARAMETER
+        )
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Draw the graph into a file; the suffix chooses dot, svg, png or pdf.
+
+        Args:
+            path: where to write; an existing file is replaced in one step.
+            options: fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
+
+        Raises:
+            RenderError: the suffix is not known, or the picture cannot be made.
+        """
+        from .visualize import ViewOptions
+
+        return save_picture(self.graph, Path(path), ViewOptions(**options))
+
+    def __repr__(self) -> str:
+        return f"<TracedProgram {self.graph.name}: {len(self.graph.block)} nodes>"
+
+    def __str__(self) -> str:
+        return str(self.graph)
+
+
+def trace(
+    function: Callable[..., Any],
+    inputs: Any = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    strict: bool = False,
+    warn: bool = True,
+) -> TracedProgram:
+    """Run ``function`` once on real inputs and return the program it was, operator by operator.
+
+    The run is the program's own: same results, same random numbers, same memory.
+
+    Args:
+        function: a module, a method of one, a function, or any other callable.
+        inputs: a tuple of positional arguments; anything else, a tensor say, is the only one.
+        kwargs: keyword arguments.
+        strict: whether something that cannot be recorded exactly is an error instead of a warning.
+        warn: whether it is a warning otherwise; ``diagnostics`` lists it either way.
+
+    Raises:
+        CaptureError: the program cannot be traced.
+        UnsupportedTorchError: the installed torch cannot be captured on.
+    """
+    args = inputs if type(inputs) is tuple else (inputs,)
+    return TracedProgram._of(capture(function, args, kwargs, strict=strict, warn=warn))
+
+
+@lru_cache(maxsize=None)
+def operator_named(name: str) -> Operator:
+    """Return the operator of a qualified name as torch's schemas describe it.
+
+    A name that torch does not know gives an operator of unknown effect.
+    """
+    overload = find_overload(name)
+    return unknown_operator(name) if overload is None else operator_of(overload)

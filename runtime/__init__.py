@@ -1,0 +1,6 @@
+"""Replay: a graph compiled to a Python function, and what it calls."""
+
+from .codegen import CompiledGraph, compile_graph
+from .operators import find_overload
+
+__all__ = ["CompiledGraph", "compile_graph", "find_overload"]

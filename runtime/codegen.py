@@ -1,0 +1,190 @@
+"""A graph as one Python function: its source, and the function compiled from it."""
+
+from __future__ import annotations
+
+import itertools
+import keyword
+import linecache
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ReplayError
+from ..ir import (
+    Argument,
+    DType,
+    FunctionRef,
+    Graph,
+    Literal,
+    Modes,
+    Node,
+    Value,
+    provenance,
+    value_names,
+)
+from ..passes.liveness import dying_after
+from .literals import torch_literal
+from .modes import mode_contexts
+from .operators import callable_of
+
+_COMMENT_COLUMN = 60
+_program_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGraph:
+    """A graph compiled to Python.
+
+    Attributes:
+        source: the function's text.
+        function: takes the graph's inputs as positional arguments, returns its outputs as a tuple.
+        filename: the name under which tracebacks find the source.
+        nodes: the node of each source line that runs one, by line number.
+    """
+
+    source: str
+    function: Callable[..., tuple[Any, ...]]
+    filename: str
+    nodes: Mapping[int, Node] = field(repr=False)
+
+
+def compile_graph(graph: Graph, state: Mapping[str, Any]) -> CompiledGraph:
+    """Compile a graph to a Python function that frees every intermediate after its last use.
+
+    Args:
+        graph: what to compile.
+        state: the tensors and objects behind the graph's state, by name; bound once, here.
+
+    Raises:
+        ReplayError: an operator is not registered in this process, or state is missing.
+    """
+    writer = _Writer(graph, state)
+    source = writer.write()
+    filename = f"<opscope {graph.name} {next(_program_numbers)}>"
+    code = compile(source, filename, "exec")
+    exec(code, writer.namespace)  # noqa: S102  (the source is our own, made from a verified graph)
+    # Tracebacks show the line that failed; the entry lives as long as the process, as for modules.
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    return CompiledGraph(source, writer.namespace[writer.function_name], filename, writer.nodes)
+
+
+class _Writer:
+    """Writes the function line by line and collects what its names stand for."""
+
+    def __init__(self, graph: Graph, state: Mapping[str, Any]) -> None:
+        self.namespace: dict[str, Any] = {}
+        self.nodes: dict[int, Node] = {}
+        self._graph = graph
+        self._taken: set[str] = set(keyword.kwlist) | {"del", "None"}
+        self._objects: dict[Any, str] = {}
+        self._lines: list[str] = []
+        self.function_name = self._name(graph.name)
+        self._locals: dict[Value, str] = {}
+        for value, name in value_names(graph).items():
+            self._locals[value] = self._name(name)
+        for entry in graph.state.values():
+            if entry.value.is_used:
+                if entry.name not in state:
+                    raise ReplayError(f"the program needs state {entry.name!r}, which was not given")
+                self.namespace[self._locals[entry.value]] = state[entry.name]
+
+    def write(self) -> str:
+        graph = self._graph
+        inputs = ", ".join(self._locals[value] for value in graph.inputs)
+        self._lines.append(f"def {self.function_name}({inputs}):")
+        dying = dying_after(graph)
+        modes: Modes = graph.modes
+        indent = "    "
+        for node in graph.block:
+            if node.blocks:
+                raise ReplayError(f"{node.kind} has blocks, which replay cannot run")
+            if node.modes != modes:
+                modes = node.modes
+                indent = self._open_modes(modes)
+            self._write_node(node, indent, dying.get(node, ()))
+        outputs = "".join(f"{self._locals[value]}, " for value in graph.outputs)
+        self._lines.append(f"    return ({outputs.rstrip()})" if outputs else "    return ()")
+        return "\n".join(self._lines) + "\n"
+
+    def _open_modes(self, modes: Modes) -> str:
+        contexts = mode_contexts(self._graph.modes, modes)
+        if not contexts:
+            return "    "
+        names = []
+        for text, make in contexts:
+            name = self._bind(text, make)
+            names.append(f"{name}()")
+        self._lines.append(f"    with {', '.join(names)}:")
+        return "        "
+
+    def _write_node(self, node: Node, indent: str, dying: tuple[Value, ...]) -> None:
+        function = self._bind(_readable(node.kind), callable_of(node.kind), key=node.kind)
+        args = [self._argument(arg) for arg in node.args]
+        args += [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
+        line = f"{indent}{self._targets(node)}{function}({', '.join(args)})"
+        if dying:
+            line += f"; del {', '.join(self._locals[value] for value in dying)}"
+        comment = provenance(node)
+        if comment:
+            line = f"{line:<{_COMMENT_COLUMN}}  # {_one_line(comment)}"
+        self._lines.append(line)
+        self.nodes[len(self._lines)] = node
+
+    def _targets(self, node: Node) -> str:
+        if not node.groups:
+            return ""
+        results = iter(node.outputs)
+        parts = []
+        for group in node.groups:
+            if group is None:
+                parts.append(self._locals[next(results)])
+            else:
+                parts.append("[" + ", ".join(self._locals[next(results)] for _ in range(group)) + "]")
+        return ", ".join(parts) + " = "
+
+    def _argument(self, arg: Argument) -> str:
+        if isinstance(arg, Value):
+            return self._locals[arg]
+        if isinstance(arg, tuple):
+            return "[" + ", ".join(map(self._argument, arg)) + "]"
+        return self._literal(arg)
+
+    def _literal(self, literal: Literal) -> str:
+        if isinstance(literal, FunctionRef):
+            raise ReplayError(f"replay cannot call the function {literal}")
+        if literal is None or isinstance(literal, bool | int | str):
+            return repr(literal)
+        if isinstance(literal, float) and math.isfinite(literal):
+            return repr(literal)
+        text = literal.long_name if isinstance(literal, DType) else str(literal)
+        return self._bind(_readable(text), torch_literal(literal), key=(type(literal), text))
+
+    def _bind(self, name: str, bound: Any, key: Any = None) -> str:
+        """Return the global name under which the function finds an object; one name per key."""
+        key = name if key is None else key
+        known = self._objects.get(key)
+        if known is None:
+            known = self._objects[key] = self._name(name)
+            self.namespace[known] = bound
+        return known
+
+    def _name(self, wanted: str) -> str:
+        name = base = _readable(wanted)
+        suffix = 0
+        while name in self._taken:
+            suffix += 1
+            name = f"{base}_{suffix}"
+        self._taken.add(name)
+        return name
+
+
+def _readable(text: str) -> str:
+    """Return a Python identifier close to ``text``: ``aten::add.Tensor`` becomes ``aten_add_Tensor``."""
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII)
+    return name if name and not name[0].isdigit() else f"v{name}"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", "?", text)

@@ -1,0 +1,59 @@
+"""What a node runs: torch's function for an operator's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+
+from ..errors import ReplayError
+
+
+def callable_of(name: str) -> Callable[..., Any]:
+    """Return the function that runs an operator.
+
+    Raises:
+        ReplayError: this process has no such operator.
+    """
+    own = _OWN.get(name)
+    if own is not None:
+        return own
+    namespace, _, rest = name.partition("::")
+    if namespace == "higher_order":
+        found = getattr(torch.ops.higher_order, rest, None)
+        if found is not None:
+            return cast(Callable[..., Any], found)
+    overload = find_overload(name)
+    if overload is None:
+        raise ReplayError(
+            f"no operator {name} is registered\n  import the package that defines it before the replay"
+        )
+    # The handle behind the overload object: the same call with one Python frame less.
+    return cast(Callable[..., Any], overload._op)
+
+
+def find_overload(name: str) -> torch._ops.OpOverload | None:
+    """Return torch's operator of a qualified name; None if this process has not registered it."""
+    namespace, _, rest = name.partition("::")
+    packet_name, _, overload = rest.partition(".")
+    try:
+        packet = getattr(getattr(torch.ops, namespace), packet_name)
+        found = getattr(packet, overload or "default")
+    except (AttributeError, RuntimeError):
+        return None
+    return found if isinstance(found, torch._ops.OpOverload) else None
+
+
+def _make_subclass(class_: Any, source: torch.Tensor, requires_grad: bool) -> torch.Tensor:
+    return torch.Tensor._make_subclass(class_, source, requires_grad)
+
+
+def _as_subclass(class_: Any, source: torch.Tensor) -> torch.Tensor:
+    return source.as_subclass(class_)
+
+
+_OWN: dict[str, Callable[..., Any]] = {
+    "prim::make_subclass": _make_subclass,
+    "prim::as_subclass": _as_subclass,
+}

@@ -1,0 +1,22 @@
+"""Capture: the dispatcher hook, and what turns a running program into a graph."""
+
+from .active import get_tracing_state, is_tracing, set_tracing_state, tracing
+from .capture import Capture, capture
+from .diagnostics import Diagnostic, DiagnosticKind
+from .inputs import InputSpec
+from .schemas import operator_of
+from .state import TracingState
+
+__all__ = [
+    "Capture",
+    "Diagnostic",
+    "DiagnosticKind",
+    "InputSpec",
+    "TracingState",
+    "capture",
+    "get_tracing_state",
+    "is_tracing",
+    "operator_of",
+    "set_tracing_state",
+    "tracing",
+]

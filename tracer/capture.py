@@ -1,0 +1,160 @@
+"""Capture: run a program once and return the graph of what it did."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import CaptureError
+from ..ir import Graph, Value
+from ..ir.structure import Structure, take_apart
+from .active import tracing
+from .diagnostics import Diagnostic, DiagnosticKind, warn_of
+from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
+from .modes import ModeReader
+from .program_state import root_module
+from .state import TracingState
+from .variables import VariableNames
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What one run of a program gave.
+
+    Attributes:
+        graph: every operator of the run.
+        objects: the tensors and objects behind the graph's state, by name.
+        inputs: what the program takes.
+        outputs: the structure of what it returns; its leaves are the graph's outputs.
+        diagnostics: what could not be recorded exactly.
+    """
+
+    graph: Graph
+    objects: dict[str, Any]
+    inputs: InputSpec
+    outputs: Structure
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def capture(
+    function: Callable[..., Any],
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    strict: bool = False,
+    warn: bool = True,
+) -> Capture:
+    """Run ``function`` once on real arguments and record every operator.
+
+    Args:
+        function: a module, a method of one, a function, or any other callable.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        strict: whether something that cannot be recorded exactly is an error.
+        warn: whether it is a warning otherwise.
+
+    Raises:
+        CaptureError: the program cannot be traced; or ``strict`` and it cannot be traced exactly.
+        TypeError: ``function`` cannot be called, or not with these arguments.
+    """
+    if not callable(function):
+        raise CaptureError(f"a module or function is needed to trace, not {type(function).__qualname__}")
+    kwargs = {} if kwargs is None else kwargs
+    arguments = Arguments(function)
+    bound = arguments.bind(args, kwargs)
+    leaves, structure = input_leaves(bound)
+    names = input_names(structure)
+    graph = Graph(_program_name(function), ModeReader().read())
+    state = TracingState(graph, function, strict=strict, warn=warn)
+    same_as = _add_inputs(state, leaves, names)
+    spec = InputSpec(
+        arguments, structure, tuple(names), tuple(map(state.types.tensor, leaves)), same_as
+    )
+    result = _run(state, function, args, kwargs)
+    outputs = _finish(state, result)
+    diagnostics = state.diagnostics.all()
+    if state.warn:
+        for diagnostic in diagnostics:
+            warn_of(diagnostic)
+    return Capture(graph, state.kept.objects, spec, outputs, diagnostics)
+
+
+def _run(
+    state: TracingState, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    state.walker.enter(sys._getframe(0), root_module(function))
+    with tracing(state):
+        return function(*args, **kwargs)
+
+
+def _add_inputs(
+    state: TracingState, leaves: list[torch.Tensor], names: list[str]
+) -> tuple[int | None, ...]:
+    """Add the graph's inputs; return for each the earlier input that is the same tensor."""
+    first: dict[int, int] = {}
+    same_as: list[int | None] = []
+    for position, (leaf, name) in enumerate(zip(leaves, names, strict=True)):
+        value = state.graph.add_input(state.types.tensor(leaf), _identifier(name))
+        twin = first.setdefault(id(leaf), position)
+        same_as.append(None if twin == position else twin)
+        if twin == position:
+            state.values.set(leaf, value)
+    return tuple(same_as)
+
+
+def _finish(state: TracingState, result: Any) -> Structure:
+    """Give the graph its outputs, names and diagnostics; return the structure of the outputs."""
+    leaves, structure = take_apart(result, is_tensor, is_opaque)
+    root = state.graph.root_scope
+    values: list[Value] = []
+    for leaf, path in zip(leaves, structure.leaf_paths("result"), strict=True):
+        value = state.values.get(leaf) or state.kept.value_of(leaf)
+        if value is None:
+            value = state.kept.constant(leaf, "constant")
+            message = f"the program returns as {path} a tensor that no recorded operator made; it is a constant"
+            state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
+        values.append(value)
+    state.graph.set_outputs(values)
+    _name_values(state.graph)
+    for name, stack in state.walker.functions_seen.items():
+        message = (
+            f"the forward of {name} was recorded operator by operator; a replay has their gradients, "
+            "not those of its own backward"
+        )
+        state.report(DiagnosticKind.CUSTOM_BACKWARD, message, None, stack)
+    return structure
+
+
+def _name_values(graph: Graph) -> None:
+    """Name results after the variables that the user's code assigns them to."""
+    variables = VariableNames()
+    for node in graph.walk():
+        outputs = node.outputs
+        if node.stack is None or not outputs:
+            continue
+        for value, name in zip(outputs, variables.of(node.stack, len(outputs)), strict=False):
+            if value.name is None and name != "_":
+                value.name = name
+
+
+def _program_name(function: Callable[..., Any]) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    module = root_module(function)
+    if module is not None and (function is module or getattr(function, "__name__", "") == "forward"):
+        return type(module).__name__
+    name = getattr(function, "__name__", type(function).__name__)
+    return "function" if name == "<lambda>" else name
+
+
+def _identifier(path: str) -> str:
+    """Return a leaf's path as a dotted name: ``batch['image'][0]`` becomes ``batch.image.0``."""
+    return re.sub(r"\W+", ".", path).strip(".") or "input"
+
+

@@ -1,0 +1,378 @@
+"""The one door to torch's dispatcher: every use of private torch API for capture stands here.
+
+Note [Where we sit]
+    Torch's dispatcher routes each operator call through a fixed list of keys: modes first, then
+    autocast, autograd, and the backend last. Three keys near the top belong to nobody in a release
+    build. We put a Python kernel on one of them and switch it on per thread, through the
+    dispatcher's own thread-local state. There an operator is seen once and whole (``aten::linear``,
+    not its parts), above autograd, with the very tensors that the program holds; and autograd's
+    worker threads, which inherit that state, are seen too.
+
+    The kernel runs the operator with the key excluded, so what happens inside stays inside. Kernels
+    do nothing while no trace runs: the key is then in nobody's state.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+import torch
+
+from ..errors import UnsupportedTorchError
+
+_C = torch._C
+
+CANDIDATE_KEYS = ("TESTING_ONLY_GenericMode", "TESTING_ONLY_GenericWrapper", "DeferredInit")
+"""Dispatch keys that nothing in a release of torch uses, the best position first."""
+
+_SLOT = "opscope.recorder"
+_INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy of this package
+
+
+class Recorder(Protocol):
+    """What receives the operators of a thread while it traces."""
+
+    def record(
+        self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run one operator, record it, and return what it returned."""
+        ...
+
+    def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one operator that takes Python functions, record it, and return what it returned."""
+        ...
+
+    def record_subclass(
+        self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """Make a tensor of another class on the memory of ``source`` and record that."""
+        ...
+
+
+class Kernels:
+    """Our kernels on one dispatch key of this process: installed once, kept until it ends.
+
+    Torch takes one fallback per key and process, so there is one object of this class, found in
+    ``sys.modules`` even by a second copy of this package.
+    """
+
+    def __init__(self, key_name: str) -> None:
+        self.key_name = key_name
+        self.key = _C._dispatch_key_parse(key_name)
+        self.keyset = _C.DispatchKeySet(self.key)
+        self.below = _C._dispatch_keyset_full_after(self.key)
+        self._libraries: dict[str, torch.library.Library] = {}
+        self._operators: set[str] = set()
+        self._higher_order: set[str] = set()
+        self._lock = threading.Lock()
+        fallback = torch.library.Library("_", "IMPL")
+        fallback.fallback(self._fallback, key_name, with_keyset=True)
+        self._libraries["_"] = fallback
+
+    def _fallback(self, keyset: Any, op: Any, *args: Any, **kwargs: Any) -> Any:
+        """Serve operators that were registered after the last :meth:`cover`."""
+        recorder = current_recorder()
+        if recorder is None:
+            with self.excluded():
+                return op.redispatch(keyset & self.below, *args, **kwargs)
+        return recorder.record(op, keyset, args, kwargs)
+
+    def cover(self) -> None:
+        """Give every registered operator a kernel of its own.
+
+        The fallback alone is not enough: under a ``TorchDispatchMode`` or with tensor subclasses,
+        torch asks for the Python kernel that was registered for the very operator.
+        """
+        with self._lock:
+            names = _C._dispatch_get_all_op_names()
+            if len(names) != len(self._operators):
+                for name in names:
+                    if name not in self._operators:
+                        self._operators.add(name)
+                        self._install(name)
+            for name, op in list(torch._ops._higher_order_ops.items()):
+                if name not in self._higher_order:
+                    self._higher_order.add(name)
+                    op.py_impl(self.key)(self._higher_order_kernel(op))
+
+    def _install(self, qualified: str) -> None:
+        namespace, _, rest = qualified.partition("::")
+        name, _, overload = rest.partition(".")
+        op = getattr(getattr(getattr(torch.ops, namespace), name), overload or "default")
+        library = self._libraries.get(namespace)
+        if library is None:
+            library = self._libraries[namespace] = torch.library.Library(namespace, "IMPL")
+        cast(Any, library).m.impl(rest, self.key_name, self._kernel(op), True)
+
+    def _kernel(self, op: Any) -> Callable[..., Any]:
+        stashed = _C._get_obj_in_tls
+        below = self.below
+        excluded = self.excluded
+
+        def kernel(keyset: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                recorder = stashed(_SLOT)
+            except RuntimeError:  # this thread inherited the key but never had a recorder
+                recorder = None
+            if recorder is None:
+                with excluded():
+                    return op.redispatch(keyset & below, *args, **kwargs)
+            return recorder.record(op, keyset, args, kwargs)
+
+        return kernel
+
+    def _higher_order_kernel(self, op: Any) -> Callable[..., Any]:
+        def kernel(*args: Any, **kwargs: Any) -> Any:
+            recorder = current_recorder()
+            if recorder is None:
+                with self.excluded():
+                    return op(*args, **kwargs)
+            return recorder.record_higher_order(op, args, kwargs)
+
+        return kernel
+
+    def excluded(self) -> Any:
+        """Return a context in which operators of this thread pass our key by."""
+        return _C._ExcludeDispatchKeyGuard(self.keyset)
+
+    def included(self) -> Any:
+        """Return a context in which operators of this thread, and of threads it starts, stop at our key."""
+        return _C._IncludeDispatchKeyGuard(self.key)
+
+    def set_included(self, included: bool) -> None:
+        """Switch our key on or off for this thread until further notice."""
+        _C._dispatch_tls_set_dispatch_key_included(self.key, included)
+
+
+def kernels() -> Kernels:
+    """Return this process's kernels; install and probe them at the first call.
+
+    Raises:
+        UnsupportedTorchError: no candidate key works with the installed torch.
+    """
+    holder = sys.modules.get(_INSTALLED)
+    if holder is None:
+        holder = ModuleType(_INSTALLED)
+        holder.kernels = _install_on_first_working_key()  # type: ignore[attr-defined]
+        sys.modules[_INSTALLED] = holder
+    return cast(Kernels, holder.kernels)
+
+
+def _install_on_first_working_key() -> Kernels:
+    failures = []
+    for key_name in CANDIDATE_KEYS:
+        try:
+            installed = Kernels(key_name)
+            _probe(installed)
+        except (AttributeError, RuntimeError, ValueError, TypeError, AssertionError) as error:
+            failures.append(f"  {key_name}: {type(error).__name__}: {error}")
+        else:
+            return installed
+    raise UnsupportedTorchError(
+        f"torch {torch.__version__} offers no dispatcher key that operators can be captured on.\n"
+        + "\n".join(failures)
+        + "\nUse a torch version that opscope was tested with (2.13), or report this one."
+    )
+
+
+class _Probe:
+    """A recorder that only notes what comes by."""
+
+    def __init__(self, installed: Kernels) -> None:
+        self.seen: list[str] = []
+        self._installed = installed
+
+    def record(self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.seen.append(op.name())
+        with self._installed.excluded():
+            return op.redispatch(keyset & self._installed.below, *args, **kwargs)
+
+
+def _probe(installed: Kernels) -> None:
+    """Check on real tensors that composite operators arrive whole, once, and give right results."""
+    probe = _Probe(installed)
+    data = torch.ones(2, 2)
+    expected = torch.nn.functional.linear(data, data)
+    with recording(installed, probe):
+        result = torch.nn.functional.linear(data, data)
+    assert probe.seen == ["aten::linear"], f"linear arrived as {probe.seen}"
+    assert torch.equal(result, expected), "linear gave another result under capture"
+
+
+def current_recorder() -> Any:
+    """Return what records this thread, or the thread that started its work; None if nothing does.
+
+    The slot is part of the state that torch hands on to autograd's worker threads and forks.
+    """
+    return _C._get_obj_in_tls(_SLOT) if _C._is_key_in_tls(_SLOT) else None
+
+
+def set_recorder(recorder: Any) -> None:
+    """Make ``recorder`` (or nobody) receive this thread's operators."""
+    if recorder is None:
+        if _C._is_key_in_tls(_SLOT):
+            _C._remove_obj_from_tls(_SLOT)
+    else:
+        _C._stash_obj_in_tls(_SLOT, recorder)
+
+
+@contextmanager
+def recording(installed: Kernels, recorder: Any) -> Iterator[None]:
+    """Send this thread's operators to ``recorder`` until the ``with`` ends, then restore what was."""
+    previous = current_recorder()
+    was_included = _C._dispatch_tls_is_dispatch_key_included(installed.key)
+    set_recorder(recorder)
+    installed.set_included(recorder is not None)
+    try:
+        yield
+    finally:
+        set_recorder(previous)
+        installed.set_included(was_included)
+
+
+class _ProcessPatches:
+    """What must hold for the whole process while any thread traces; counted, so that traces overlap."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._traces = 0
+        self._undo = ExitStack()
+
+    @contextmanager
+    def held(self, installed: Kernels) -> Iterator[None]:
+        with self._lock:
+            self._traces += 1
+            if self._traces == 1:
+                _wrap_subclassing(installed, self._undo)
+                _run_compiled_code_eagerly(self._undo)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._traces -= 1
+                if self._traces == 0:
+                    self._undo.close()
+
+
+_PATCHES = _ProcessPatches()
+
+
+def process_patches(installed: Kernels) -> Any:
+    """Return a context that keeps torch traceable for as long as a trace runs."""
+    return _PATCHES.held(installed)
+
+
+def _wrap_subclassing(installed: Kernels, undo: ExitStack) -> None:
+    """Keep our kernels away from the two functions that give an existing tensor another class.
+
+    Both call an operator from C++ and then attach their own Python object to its result, which
+    fails if a Python kernel has seen that result before.
+    """
+    make_subclass = torch.Tensor._make_subclass
+    as_subclass = torch.Tensor.as_subclass
+
+    @functools.wraps(make_subclass)
+    def wrapped_make_subclass(cls: type[torch.Tensor], data: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        def make() -> torch.Tensor:
+            with installed.excluded():
+                return make_subclass(cls, data, *args, **kwargs)
+
+        recorder = current_recorder()
+        return make() if recorder is None else recorder.record_subclass(cls, data, make)
+
+    @functools.wraps(as_subclass)
+    def wrapped_as_subclass(self: torch.Tensor, cls: type[torch.Tensor]) -> Any:
+        def make() -> torch.Tensor:
+            with installed.excluded():
+                return as_subclass(self, cls)
+
+        recorder = current_recorder()
+        return make() if recorder is None else recorder.record_subclass(cls, self, make)
+
+    tensor_class = cast(Any, torch.Tensor)
+    tensor_class._make_subclass = staticmethod(wrapped_make_subclass)
+    undo.callback(delattr, torch.Tensor, "_make_subclass")
+    tensor_class.as_subclass = wrapped_as_subclass
+    undo.callback(delattr, torch.Tensor, "as_subclass")
+
+
+def _run_compiled_code_eagerly(undo: ExitStack) -> None:
+    """Make ``torch.compile`` run the Python it was given, which is what we want to record.
+
+    Importing Dynamo takes seconds, so where nobody has done it yet we wait for the first call of
+    ``torch.compile``.
+    """
+    if "torch._dynamo" in sys.modules:
+        undo.enter_context(torch.compiler.set_stance("force_eager"))
+        return
+    compile_ = torch.compile
+
+    @functools.wraps(compile_)
+    def wrapped_compile(*args: Any, **kwargs: Any) -> Any:
+        if torch.compile is wrapped_compile:
+            torch.compile = compile_
+            undo.enter_context(torch.compiler.set_stance("force_eager"))
+        return compile_(*args, **kwargs)
+
+    def restore() -> None:
+        if torch.compile is wrapped_compile:
+            torch.compile = compile_
+
+    undo.callback(restore)
+    torch.compile = cast(Any, wrapped_compile)
+
+
+class WrappedNumbers:
+    """Makes tensors that take part in type promotion as the Python number they stand for.
+
+    An operator called from Python takes a number where its schema says Tensor; one redispatched
+    from a kernel does not. The flag of such tensors can only be inherited: multiplying by a number
+    makes autograd save one, and ``.data`` of that keeps the flag with a version counter of its own.
+    A tensor is made for each use, since autograd may save it and in-place kernels may change it.
+    """
+
+    def __init__(self, installed: Kernels) -> None:
+        self._installed = installed
+        self._prototypes: dict[type, torch.Tensor] = {}
+        with installed.excluded(), torch.inference_mode(False), torch.enable_grad():
+            for number, dtype in (
+                (1.5, torch.float64),
+                (2, torch.float64),
+                (True, torch.float64),
+                (3j, torch.complex128),
+            ):
+                product = torch.ones((), dtype=dtype, requires_grad=True) * number
+                saved = cast(Any, product.grad_fn)._saved_other
+                self._prototypes[type(number)] = saved
+
+    def wrap(self, number: complex) -> torch.Tensor:
+        """Return a zero-dimensional tensor that promotes as ``number`` does."""
+        with _C._DisableTorchDispatch(), self._installed.excluded(), torch.no_grad():
+            wrapped = self._prototypes[type(number)].data
+            value = torch.tensor(number, dtype=wrapped.dtype)
+            return wrapped.set_(value.untyped_storage(), 0, (), ())  # type: ignore[arg-type]
+
+
+def autocast_regions() -> tuple[tuple[str, torch.dtype], ...]:
+    """Return device type and dtype of every autocast region in force on this thread."""
+    if not _C._is_any_autocast_enabled():
+        return ()
+    return tuple(
+        (device, torch.get_autocast_dtype(device))
+        for device in ("cpu", "cuda", "xpu", "mps", "hpu", "xla", "mtia", "maia", "ipu")
+        if torch.is_autocast_enabled(device)
+    )
+
+
+is_any_autocast_enabled: Callable[[], bool] = _C._is_any_autocast_enabled
+
+
+def storage_key(tensor: torch.Tensor) -> int:
+    """Return a number that two live tensors share exactly if they share their storage."""
+    return int(tensor.untyped_storage()._cdata)

@@ -1,0 +1,270 @@
+"""Where an operator was called: its scope and its Python stack, found by walking raw frames.
+
+Note [Marks on frames]
+    At every operator we need the module call and the user functions that are running, and the whole
+    stack, and it must cost about a microsecond. So a frame that opens a scope, or may open one, is
+    marked the first time an operator is seen below it: the mark holds its scope and its callers'
+    stack. A walk goes up from the operator to the nearest marked frame and has the rest for free.
+
+    The mark is kept in the frame's ``f_trace`` slot, which Python reads only while a debugger or a
+    coverage tool traces the frame. It lives exactly as long as the call, needs no reference to the
+    frame (which would keep the user's tensors alive), and cannot be mistaken for that of another
+    call whose frame reuses the address. It is callable and does nothing, so a debugger that meets
+    it goes on; frames that a debugger holds already are remembered by address instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from enum import Enum, auto
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+
+from ..ir import Frame, Scope, ScopeKind
+from .modules import ModulePaths, is_part_of_forward
+
+_MODULE_CALL = torch.nn.Module._wrapped_call_impl.__code__
+_FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_LIBRARIES = tuple(
+    os.path.join(folder, "")
+    for folder in (
+        os.path.dirname(os.path.abspath(torch.__file__)),
+        sysconfig.get_paths()["stdlib"],
+        sysconfig.get_paths()["platstdlib"],
+    )
+)
+_OWN_ROOMS = tuple(
+    os.path.join(_PACKAGE, room, "") for room in ("tracer", "runtime", "ir", "passes", "visualize", "cli")
+) + (os.path.join(_PACKAGE, "program.py"), os.path.join(_PACKAGE, "__init__.py"))
+_SITE_PACKAGES = tuple(
+    os.path.join(sysconfig.get_paths()[kind], "") for kind in ("purelib", "platlib")
+)
+
+
+def is_library_file(path: str) -> bool:
+    """Whether a source file is torch's, opscope's or the standard library's rather than the user's."""
+    if path.startswith((*_LIBRARIES[:1], *_OWN_ROOMS)) or path.startswith("<frozen"):
+        return True
+    return path.startswith(_LIBRARIES[1:]) and not path.startswith(_SITE_PACKAGES)
+
+
+class _CodeKind(Enum):
+    LIBRARY = auto()  # torch and the like: shown in stacks, opens no scope
+    MODULE_CALL = auto()  # torch's entry to every module call
+    FUNCTION_APPLY = auto()  # torch's entry to a custom autograd function
+    USER = auto()  # may open a scope
+    INLINE = auto()  # user code that is part of the function around it: lambdas, comprehensions
+
+
+class _Code:
+    """What is known of a code object; holds it, so that its address stays its own."""
+
+    __slots__ = ("code", "is_forward", "is_library", "kind")
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code
+        self.is_library = is_library_file(code.co_filename)
+        self.is_forward = code.co_name == "forward" and code.co_argcount > 0
+        if code is _MODULE_CALL:
+            self.kind = _CodeKind.MODULE_CALL
+        elif code is _FUNCTION_APPLY:
+            self.kind = _CodeKind.FUNCTION_APPLY
+        elif self.is_library:
+            self.kind = _CodeKind.LIBRARY
+        elif code.co_name.startswith("<"):
+            self.kind = _CodeKind.INLINE
+        else:
+            self.kind = _CodeKind.USER
+
+
+class Mark:
+    """What the walks keep on a frame: see Note [Marks on frames]."""
+
+    __slots__ = ("caller", "function", "is_entry", "module", "owner", "regions", "scope")
+
+    def __init__(
+        self,
+        owner: FrameWalker,
+        caller: Frame | None,
+        scope: Scope,
+        module: torch.nn.Module | None,
+        function: str | None,
+        is_entry: bool = False,
+    ) -> None:
+        self.owner = owner
+        self.caller = caller  # the stack above the frame
+        self.scope = scope
+        self.module = module  # the module whose call the frame is part of
+        self.function = function  # name of the custom autograd function it is part of
+        self.is_entry = is_entry
+        self.regions = len(owner.regions)  # how many regions were open when the frame was first seen
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        """Answer a debugger that takes the mark for its own hook."""
+
+
+class FrameWalker:
+    """Finds scope and stack of the running operator, for one trace.
+
+    Attributes:
+        regions: the scopes opened by hand that are open now, outermost first.
+        functions_seen: names of custom autograd functions whose operators were recorded, with the
+            stack of their first operator.
+    """
+
+    def __init__(self, root: Scope, paths: ModulePaths) -> None:
+        self.root = root
+        self.regions: list[Scope] = []
+        self.functions_seen: dict[str, Frame] = {}
+        self._paths = paths
+        self._codes: dict[int, _Code] = {}
+        self._frames: dict[tuple[Frame | None, int, int], Frame] = {}
+        self._calls: dict[tuple[Scope, ScopeKind, str], int] = {}
+        self._held: dict[int, tuple[CodeType, Mark]] = {}
+        self._outside = Mark(self, None, root, None, None, is_entry=True)
+
+    def enter(self, frame: FrameType, module: torch.nn.Module | None) -> None:
+        """Make ``frame`` the one below which scopes are counted; ``module`` is the root, if one is."""
+        mark = Mark(self, self._plain_stack(frame.f_back), self.root, module, None, is_entry=True)
+        frame.f_trace = mark
+
+    def locate(self, frame: FrameType | None) -> tuple[Scope, Frame]:
+        """Return the scope and the stack of an operator called in ``frame``. O(frames not seen yet)."""
+        fresh: list[FrameType] = []
+        mark = self._outside
+        while frame is not None:
+            found = frame.f_trace
+            if found.__class__ is Mark and found.owner is self:  # type: ignore[union-attr]
+                mark = found  # type: ignore[assignment]
+                break
+            if found is not None and (held := self._held_mark(frame)) is not None:
+                mark = held
+                break
+            fresh.append(frame)
+            frame = frame.f_back
+        caller = mark.caller
+        if frame is not None:
+            caller = self._intern(caller, frame.f_code, frame.f_lasti)
+        for frame in reversed(fresh):
+            mark = self._enter_frame(frame, caller, mark)
+            caller = self._intern(caller, frame.f_code, frame.f_lasti)
+        assert caller is not None, "an operator is called from some frame"
+        if mark.function is not None:
+            self.functions_seen.setdefault(mark.function, caller)
+        if len(self.regions) > mark.regions:
+            return self.regions[-1], caller
+        return mark.scope, caller
+
+    def open_region(self, name: str, frame: FrameType) -> Scope:
+        """Open a scope by hand, below the scope that ``frame`` stands in."""
+        scope, _ = self.locate(frame)
+        region = self._child(scope, ScopeKind.REGION, name, "")
+        self.regions.append(region)
+        return region
+
+    def _enter_frame(self, frame: FrameType, caller: Frame | None, above: Mark) -> Mark:
+        """Return the mark in force inside ``frame``, newly made where the frame may open a scope."""
+        code = self._code(frame.f_code)
+        match code.kind:
+            case _CodeKind.LIBRARY | _CodeKind.INLINE:
+                module = self._called_directly(frame, code, above)
+                if module is None:
+                    return above
+                mark = self._module_mark(module, caller, above)
+            case _CodeKind.MODULE_CALL:
+                mark = self._module_mark(_first_local(frame), caller, above)
+            case _CodeKind.FUNCTION_APPLY:
+                scope = self.regions[-1] if len(self.regions) > above.regions else above.scope
+                function = getattr(_first_local(frame), "__qualname__", "autograd.Function")
+                mark = Mark(self, caller, scope, above.module, function)
+            case _CodeKind.USER:
+                mark = self._user_mark(frame, caller, above)
+        if frame.f_trace is None:
+            frame.f_trace = mark
+        else:
+            self._held[id(frame)] = (frame.f_code, mark)
+        return mark
+
+    def _module_mark(self, module: torch.nn.Module, caller: Frame | None, above: Mark) -> Mark:
+        if above.is_entry and above.module is module:
+            scope = above.scope
+        else:
+            parent = self.regions[-1] if len(self.regions) > above.regions else above.scope
+            step = self._paths.step(above.module, module)
+            scope = self._child(parent, ScopeKind.MODULE, step, type(module).__name__)
+        return Mark(self, caller, scope, module, above.function)
+
+    def _user_mark(self, frame: FrameType, caller: Frame | None, above: Mark) -> Mark:
+        code = self._code(frame.f_code)
+        module = self._called_directly(frame, code, above)
+        if module is not None:
+            return self._module_mark(module, caller, above)
+        scope = self.regions[-1] if len(self.regions) > above.regions else above.scope
+        is_part = above.is_entry or code.is_forward or is_part_of_forward(code.code, above.module)
+        if not is_part:
+            scope = self._child(scope, ScopeKind.FUNCTION, code.code.co_name, "")
+        return Mark(self, caller, scope, above.module, above.function)
+
+    def _called_directly(
+        self, frame: FrameType, code: _Code, above: Mark
+    ) -> torch.nn.Module | None:
+        """Return the module whose ``forward`` the frame is, if nobody went through its ``__call__``."""
+        if not code.is_forward or is_part_of_forward(code.code, above.module):
+            return None
+        first = _first_local(frame)
+        if first is above.module or not isinstance(first, torch.nn.Module):
+            return None
+        return first
+
+    def _child(self, parent: Scope, kind: ScopeKind, name: str, class_name: str) -> Scope:
+        key = (parent, kind, name)
+        call = self._calls[key] = self._calls.get(key, 0) + 1
+        return Scope(parent, kind, name, class_name, call)
+
+    def _code(self, code: CodeType) -> _Code:
+        # Hashing a code object hashes all it contains; its address does as long as we hold it.
+        known = self._codes.get(id(code))
+        if known is None:
+            known = self._codes[id(code)] = _Code(code)
+        return known
+
+    def _intern(self, caller: Frame | None, code: CodeType, instruction: int) -> Frame:
+        key = (caller, id(code), instruction)
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = Frame(code, instruction, caller, self._code(code).is_library)
+            self._frames[key] = frame
+        return frame
+
+    def _plain_stack(self, frame: FrameType | None) -> Frame | None:
+        chain = []
+        while frame is not None:
+            chain.append(frame)
+            frame = frame.f_back
+        stack: Frame | None = None
+        for outer in reversed(chain):
+            stack = self._intern(stack, outer.f_code, outer.f_lasti)
+        return stack
+
+    def _held_mark(self, frame: FrameType) -> Mark | None:
+        code, mark = self._held.get(id(frame), (None, None))
+        return mark if code is frame.f_code else None
+
+
+def _first_local(frame: FrameType) -> Any:
+    """Return the first argument of a frame's function without keeping its locals alive.
+
+    Up to Python 3.12, ``f_locals`` stores a dictionary of all locals on the frame. It is emptied
+    again unless the function itself holds it, having called ``locals()``.
+    """
+    names = frame.f_locals
+    first = names.get(frame.f_code.co_varnames[0])
+    if isinstance(names, dict) and sys.getrefcount(names) <= 3:
+        names.clear()
+    return first

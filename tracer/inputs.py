@@ -1,0 +1,192 @@
+"""How a program is called: arguments to leaves, and what a replay's arguments must be like."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+from ..ir import TensorType
+from ..ir.structure import Structure, StructureKind, parts_of, take_apart
+from .tensors import TypeCache
+
+_TYPES = TypeCache()
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a leaf of inputs and outputs."""
+    return isinstance(value, torch.Tensor)
+
+
+def is_opaque(value: Any) -> bool:
+    """Whether a value is passed on whole, whatever tensors it may hold."""
+    return isinstance(value, torch.nn.Module | torch.Generator | torch.device | torch.dtype | torch.Size)
+
+
+class Arguments:
+    """Turns positional and keyword arguments into one mapping by parameter name, defaults included."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        target = function.forward if isinstance(function, torch.nn.Module) else function
+        try:
+            self._signature: inspect.Signature | None = inspect.signature(target)
+        except (TypeError, ValueError):  # built-in functions have none
+            self._signature = None
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name; ``*args`` and ``**kwargs`` come as one tuple and one dictionary.
+
+        Raises:
+            TypeError: they do not fit the signature.
+        """
+        if self._signature is None:
+            return {"args": args, **kwargs}
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a traced program takes.
+
+    Attributes:
+        arguments: binds calls to parameter names.
+        structure: of the mapping from parameter names to arguments.
+        names: a readable name per leaf: ``x``, ``batch['image']``.
+        types: the tensor type per leaf that the program was traced with.
+        same_as: for a leaf that was the very tensor of an earlier leaf, the number of that leaf.
+    """
+
+    arguments: Arguments
+    structure: Structure
+    names: tuple[str, ...]
+    types: tuple[TensorType, ...]
+    same_as: tuple[int | None, ...]
+
+    def leaves(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+        """Return the tensors among the arguments of a replay, in the order of the graph's inputs.
+
+        Raises:
+            InputError: structure, dtype, device, shape or identity differ from those of the trace.
+        """
+        try:
+            bound = self.arguments.bind(args, kwargs)
+        except TypeError as error:
+            raise InputError(f"the arguments do not fit the traced program: {error}") from error
+        leaves: list[torch.Tensor] = []
+        _match(self.structure, bound, "", leaves)
+        for position, leaf in enumerate(leaves):
+            self._check(position, leaf, leaves)
+        return leaves
+
+    def _check(self, position: int, leaf: torch.Tensor, leaves: list[torch.Tensor]) -> None:
+        name = self.names[position]
+        expected = self.types[position]
+        twin = self.same_as[position]
+        if twin is not None and leaf is not leaves[twin]:
+            raise InputError(
+                f"inputs {self.names[twin]} and {name} were one tensor when the program was traced and are "
+                "two now\n  trace again with different tensors to get a program that tells them apart"
+            )
+        for earlier in range(position):
+            if leaves[earlier] is leaf and twin != earlier and self.same_as[earlier] is None:
+                raise InputError(
+                    f"inputs {self.names[earlier]} and {name} are one tensor now and were two when the "
+                    "program was traced\n  pass a clone, or trace again with one tensor for both"
+                )
+        actual = _TYPES.tensor(leaf)
+        if actual == expected:
+            return
+        problem = _difference(expected, actual)
+        if problem is not None:
+            raise InputError(f"input {name} does not fit: expected {expected}, got {actual}\n  {problem}")
+
+
+def input_leaves(bound: dict[str, Any]) -> tuple[list[torch.Tensor], Structure]:
+    """Return the tensors among bound arguments and the structure they stand in."""
+    return take_apart(bound, is_tensor, is_opaque)
+
+
+def input_names(structure: Structure) -> list[str]:
+    """Return a readable name per leaf of bound arguments: ``x``, ``batch['image']``."""
+    if structure.kind is not StructureKind.DICT:
+        return []
+    names = []
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        names.extend(child.leaf_paths(str(key)))
+    return names
+
+
+def _difference(expected: TensorType, actual: TensorType) -> str | None:
+    """Return in words why a tensor cannot stand for the one traced; None if it can."""
+    if actual.dtype != expected.dtype:
+        return f"its dtype is {actual.dtype} and was {expected.dtype}; convert it with .to()"
+    if actual.device != expected.device:
+        return f"it is on {actual.device} and was on {expected.device}"
+    if actual.layout != expected.layout:
+        return f"its layout is {actual.layout} and was {expected.layout}"
+    if actual.shape == expected.shape:
+        return None  # strides and requires_grad may differ: operators do not depend on them
+    again = "sizes are fixed at trace time; trace again with inputs of this size"
+    if actual.shape is None or expected.shape is None or len(actual.shape) != len(expected.shape):
+        return f"it has {actual.rank} dimensions and had {expected.rank}; {again}"
+    dim = next(
+        d for d, (a, e) in enumerate(zip(actual.shape, expected.shape, strict=True)) if a != e
+    )
+    return f"dimension {dim} is {actual.shape[dim]} and was {expected.shape[dim]}; {again}"
+
+
+def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tensor]) -> None:
+    """Collect the leaves of ``actual``, which must be built like ``structure``."""
+    if structure.kind is StructureKind.LEAF:
+        if not is_tensor(actual):
+            raise InputError(
+                f"input {path} must be a tensor, as when the program was traced; got {_shown(actual)}"
+            )
+        leaves.append(actual)
+        return
+    if structure.kind is StructureKind.CONSTANT:
+        _match_constant(structure.constant, actual, path)
+        return
+    if type(actual) is not structure.class_:
+        expected = getattr(structure.class_, "__qualname__", structure.class_)
+        raise InputError(f"input {path} must be a {expected}, got {type(actual).__qualname__}")
+    _, keys, parts, _ = parts_of(actual)
+    missing = [key for key in structure.keys if key not in keys]
+    unknown = [key for key in keys if key not in structure.keys]
+    if missing or unknown:
+        problems = [f"{key!r} is missing" for key in missing]
+        problems += [f"{key!r} was not there when the program was traced" for key in unknown]
+        raise InputError(f"input {path or 'arguments'}: {', '.join(problems)}")
+    by_key = dict(zip(keys, parts, strict=True))
+    for position, key in enumerate(structure.keys):
+        step = structure.step_text(position) if path else str(key)
+        _match(structure.children[position], by_key[key], path + step, leaves)
+
+
+def _match_constant(expected: Any, actual: Any, path: str) -> None:
+    if actual is expected:
+        return
+    if type(actual) is type(expected) and not is_tensor(actual):
+        try:
+            if bool(actual == expected):
+                return
+        except (TypeError, ValueError, RuntimeError):  # objects that refuse to be compared differ
+            pass
+    raise InputError(
+        f"input {path} was {expected!r} when the program was traced, which fixed it; got {_shown(actual)}\n"
+        "  trace again with this value"
+    )
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message: tensors by their type, the rest as Python writes it, cut short."""
+    if is_tensor(value):
+        return f"a tensor {_TYPES.tensor(value)}"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,188 @@
+"""The tensors and objects that a program keeps from run to run, and what they are called."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ..ir import Graph, ScalarType, StateKind, Value
+from .modules import held_objects
+from .tensors import TypeCache
+
+
+class _Candidate:
+    """A tensor that becomes state once the program reads it."""
+
+    __slots__ = ("kind", "names", "tensor")
+
+    def __init__(self, tensor: torch.Tensor, kind: StateKind) -> None:
+        self.tensor = tensor
+        self.kind = kind
+        self.names: list[str] = []
+
+
+class ProgramState:
+    """Knows the parameters, buffers and named constants of a callable; adds those that are read.
+
+    Attributes:
+        objects: what each state entry of the graph stands for, by its first name. Tensors are held
+            by reference: a replay reads the very parameters of the model.
+        outer_names: names of the modules that a traced function refers to, by their id.
+    """
+
+    def __init__(self, graph: Graph, types: TypeCache, function: Callable[..., Any]) -> None:
+        self.objects: dict[str, Any] = {}
+        self.outer_names: dict[int, str] = {}
+        self._graph = graph
+        self._types = types
+        self._candidates: dict[int, _Candidate] = {}
+        self._attributes: dict[int, tuple[torch.Tensor, str]] | None = None
+        self._roots: list[tuple[str, torch.nn.Module]] = []
+        self._opaque: dict[int, Value] = {}
+        for name, kept in named_objects(function):
+            self._register(name, kept)
+
+    def _register(self, name: str, kept: Any) -> None:
+        if isinstance(kept, torch.nn.Module):
+            self._roots.append((name, kept))
+            for path, module in kept.named_modules(prefix=name):
+                self.outer_names.setdefault(id(module), path)
+            for path, parameter in kept.named_parameters(prefix=name, remove_duplicate=False):
+                self._add_candidate(path, parameter, StateKind.PARAMETER)
+            for path, buffer in kept.named_buffers(prefix=name, remove_duplicate=False):
+                self._add_candidate(path, buffer, StateKind.BUFFER)
+        elif isinstance(kept, torch.Tensor):
+            is_parameter = isinstance(kept, torch.nn.Parameter)
+            self._add_candidate(name, kept, StateKind.PARAMETER if is_parameter else StateKind.CONSTANT)
+
+    def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
+        candidate = self._candidates.get(id(tensor))
+        if candidate is None:
+            candidate = self._candidates[id(tensor)] = _Candidate(tensor, kind)
+        if name not in candidate.names:
+            candidate.names.append(name)
+
+    def value_of(self, tensor: torch.Tensor, frame: FrameType | None = None) -> Value | None:
+        """Return the state that a tensor is, adding it to the graph; None if no name leads to it.
+
+        Globals of the functions that run in ``frame`` and above count as names.
+        """
+        candidate = self._candidates.get(id(tensor))
+        if candidate is not None:
+            return self._add(tuple(candidate.names), tensor, candidate.kind)
+        attribute = self._attribute_names().get(id(tensor))
+        if attribute is not None and attribute[0] is tensor:
+            return self._add((attribute[1],), tensor, StateKind.CONSTANT)
+        name = name_in_globals(tensor, frame)
+        return None if name is None else self._add((name,), tensor, StateKind.CONSTANT)
+
+    def constant(self, kept: Any, name: str) -> Value:
+        """Keep a tensor or object as a constant called ``name``, or nearly so if that is taken."""
+        if isinstance(kept, torch.Tensor):
+            return self._add((self._free(name),), kept, StateKind.CONSTANT)
+        known = self._opaque.get(id(kept))
+        if known is None:
+            known = self._add((self._free(name),), kept, StateKind.CONSTANT)
+            self._opaque[id(kept)] = known
+        return known
+
+    def candidates(self) -> Iterator[torch.Tensor]:
+        """Yield every named tensor, whether or not the program has read it."""
+        for candidate in self._candidates.values():
+            yield candidate.tensor
+
+    def _add(self, names: tuple[str, ...], kept: Any, kind: StateKind) -> Value:
+        if names[0] in self._graph.state:
+            names = (self._free(names[0]), *names[1:])
+        type_ = self._types.value(kept) if isinstance(kept, torch.Tensor) else ScalarType.OBJECT
+        value = self._graph.add_state(names, type_, kind)
+        self.objects[names[0]] = kept
+        return value
+
+    def _free(self, name: str) -> str:
+        free, suffix = name, 0
+        while free in self._graph.state:
+            suffix += 1
+            free = f"{name}.{suffix}"
+        return free
+
+    def _attribute_names(self) -> dict[int, tuple[torch.Tensor, str]]:
+        """Return the tensors that modules hold as plain attributes, looked for once."""
+        if self._attributes is None:
+            self._attributes = {}
+            for root, module in self._roots:
+                for path, part in module.named_modules(prefix=root):
+                    for name, kept in held_objects(vars(part)):
+                        if isinstance(kept, torch.Tensor):
+                            full = f"{path}.{name}" if path else name
+                            self._attributes.setdefault(id(kept), (kept, full))
+        return self._attributes
+
+
+def root_module(function: Callable[..., Any]) -> torch.nn.Module | None:
+    """Return the module that a callable is, or that it is a method of."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, torch.nn.Module):
+        return function
+    owner = getattr(function, "__self__", None)
+    return owner if isinstance(owner, torch.nn.Module) else None
+
+
+def named_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a callable refers to besides its arguments, with the names it uses for them.
+
+    A module, and the owner of a bound method, goes without a name: its parameters are called as it
+    calls them. Then come the arguments of a ``partial``, attributes of other owners, the closure,
+    and the globals that the code mentions.
+    """
+    while isinstance(function, functools.partial):
+        yield from held_objects({f"partial.{k}": v for k, v in enumerate(function.args)})
+        yield from held_objects(dict(function.keywords))
+        function = function.func
+    root = root_module(function)
+    if root is not None:
+        yield "", root
+    owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
+    if root is None and owner is not None and hasattr(owner, "__dict__") and not inspect.ismodule(owner):
+        yield from held_objects(vars(owner))
+    if not isinstance(function, torch.nn.Module):
+        called = function if inspect.isroutine(function) else type(function).__call__
+        plain = inspect.unwrap(called)
+        yield from _closure(getattr(plain, "__func__", plain), set())
+
+
+def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:
+    """Return the global variable through which one of the running functions can see an object."""
+    while frame is not None:
+        for name in frame.f_code.co_names:
+            if frame.f_globals.get(name) is kept:
+                return name
+        frame = frame.f_back
+    return None
+
+
+def _closure(function: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Yield the closure and globals of a function, and of the plain functions found there."""
+    code = getattr(function, "__code__", None)
+    if code is None or id(function) in seen or isinstance(function, torch.nn.Module):
+        return
+    seen.add(id(function))
+    names: dict[str, Any] = {}
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # a variable that has no value yet
+            continue
+    for name in code.co_names:
+        if name in function.__globals__:
+            names.setdefault(name, function.__globals__[name])
+    yield from held_objects(names)
+    for kept in names.values():
+        if inspect.isfunction(kept) and kept.__globals__ is function.__globals__:
+            yield from _closure(kept, seen)

@@ -1,0 +1,343 @@
+"""The recorder: runs each operator that arrives from the dispatcher and adds its node to the graph.
+
+This is the hot path of a trace. Everything that depends on the operator alone is worked out once,
+in :class:`_Facts`; per call there remain one walk over new frames, a look-up per argument, the
+operator itself, and a node.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, cast
+
+import torch
+
+from ..errors import CaptureError
+from ..ir import Argument, Effect, Frame, Modes, Operator, Scope, Value, unknown_operator
+from .diagnostics import DiagnosticKind
+from .dispatcher import Kernels, WrappedNumbers
+from .literals import PLAIN, equal_literals, to_literal
+from .modes import ModeReader
+from .schemas import operator_of
+from .state import TracingState
+
+_PLAIN = frozenset(PLAIN)
+_NUMBERS = frozenset((int, float, bool, complex))
+_DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
+_MAKE_SUBCLASS = Operator("prim::make_subclass", effects=Effect.NONE)
+_AS_SUBCLASS = Operator("prim::as_subclass", effects=Effect.NONE)
+
+
+class _Facts:
+    """What the recorder knows of an operator before any call of it."""
+
+    __slots__ = (
+        "defaults",
+        "fills_outside",
+        "name",
+        "operator",
+        "reads_data",
+        "redispatch",
+        "returns_list",
+        "tensor_slots",
+    )
+
+    def __init__(self, op: torch._ops.OpOverload) -> None:
+        self.operator = operator_of(op)
+        self.name = self.operator.name
+        self.redispatch: Callable[..., Any] = cast(Any, op)._handle.redispatch_boxed
+        parameters = self.operator.parameters
+        # Arguments that may arrive as Python numbers where the schema says Tensor.
+        self.tensor_slots = tuple(n for n, p in enumerate(parameters) if p.type == "Tensor")
+        self.defaults: dict[str, Any] = {p.name: p.default for p in parameters}
+        returns = self.operator.returns
+        self.returns_list = tuple(r.type.startswith("List[") for r in returns)
+        takes_tensors = any("Tensor" in p.type for p in parameters)
+        self.reads_data = takes_tensors and bool(returns) and all(r.type in _DATA_TYPES for r in returns)
+        # ``torch.tensor([...])`` fills memory behind the dispatcher's back and then calls this.
+        self.fills_outside = self.operator.base_name == "aten::lift_fresh"
+
+
+class Recorder:
+    """Records the operators of one trace; torch's dispatcher calls it through ``dispatcher.Kernels``.
+
+    Attributes:
+        state: the trace it records into.
+        outer: the recorder of the trace that this one runs inside; it records the same operators.
+    """
+
+    def __init__(self, state: TracingState, kernels: Kernels, outer: Recorder | None = None) -> None:
+        self.state = state
+        self.outer = outer
+        self._kernels = kernels
+        self._below = kernels.below
+        self._excluded = kernels.excluded
+        self._numbers = WrappedNumbers(kernels)
+        self._modes = ModeReader()
+        self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
+
+    def record(
+        self,
+        op: torch._ops.OpOverload,
+        keyset: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType | None = None,
+    ) -> Any:
+        """Run one operator, record it, and return what it returned."""
+        facts = self._facts.get(id(op))
+        if facts is None:
+            facts = self._facts[id(op)] = _Facts(op)
+        state = self.state
+        scope, stack = state.walker.locate(sys._getframe(2) if frame is None else frame)
+        modes = self._modes.read()
+        entries = state.values.entries
+        # Arguments are looked up before the operator runs: it may change what a tensor is.
+        arguments: list[Argument] = []
+        for arg in args:
+            class_ = arg.__class__
+            if class_ in _PLAIN:
+                arguments.append(arg)
+                continue
+            entry = entries.get(id(arg))
+            if entry is not None and entry[0]() is arg:
+                arguments.append(entry[1])
+            else:
+                arguments.append(self._argument(arg, scope, stack))
+        keywords: tuple[str, ...] = ()
+        if kwargs:
+            keywords = self._keyword_arguments(facts, kwargs, arguments, scope, stack)
+
+        if self.outer is None:
+            for slot in facts.tensor_slots:
+                if slot < len(args) and args[slot].__class__ in _NUMBERS:
+                    args = (*args[:slot], self._numbers.wrap(args[slot]), *args[slot + 1 :])
+            with self._excluded():
+                result = facts.redispatch(keyset & self._below, *args, **kwargs)
+        else:
+            result = self.outer.record(op, keyset, args, kwargs, frame or sys._getframe(2))
+
+        if facts.fills_outside:
+            self._record_constant(result, arguments[0], scope, stack, modes)
+        else:
+            self._add_node(facts, tuple(arguments), keywords, result, scope, stack, modes)
+        return result
+
+    def _add_node(
+        self,
+        facts: _Facts,
+        arguments: tuple[Argument, ...],
+        keywords: tuple[str, ...],
+        result: Any,
+        scope: Scope,
+        stack: Frame,
+        modes: Modes,
+    ) -> None:
+        lists = facts.returns_list
+        groups: tuple[int | None, ...] | None = None
+        if not lists:
+            results: list[Any] = []
+        elif len(lists) == 1:
+            if lists[0]:
+                results = list(result)
+                groups = (len(results),)
+            else:
+                results = [result]
+        elif True in lists:
+            results = []
+            sizes: list[int | None] = []
+            for part, is_list in zip(result, lists, strict=True):
+                results.extend(part if is_list else (part,))
+                sizes.append(len(part) if is_list else None)
+            groups = tuple(sizes)
+        else:
+            results = list(result)
+        state = self.state
+        type_of = state.types.value
+        node = state.graph.append(
+            facts.operator,
+            arguments,
+            [type_of(value) for value in results],
+            keywords=keywords,
+            groups=groups,
+            scope=scope,
+            stack=stack,
+            modes=modes,
+        )
+        self._remember(results, node.outputs)
+        if facts.reads_data:
+            state.report(
+                DiagnosticKind.DATA_READ,
+                f"{facts.name} gives Python the value {result!r}; whatever the program computes from it "
+                "there is fixed in the trace",
+                scope,
+                stack,
+            )
+
+    def _remember(self, results: list[Any], values: tuple[Value, ...]) -> None:
+        """Make ``values`` what the tensors among ``results`` are from now on."""
+        state = self.state
+        entries = state.values.entries
+        lookup = state.lookup_var_name_fn
+        for result, value in zip(results, values, strict=True):
+            if isinstance(result, torch.Tensor):
+                entries[id(result)] = (weakref.ref(result), value)
+                if lookup is not None:
+                    value.name = lookup(result) or None
+
+    def _keyword_arguments(
+        self,
+        facts: _Facts,
+        kwargs: dict[str, Any],
+        arguments: list[Argument],
+        scope: Scope,
+        stack: Frame,
+    ) -> tuple[str, ...]:
+        """Append the arguments passed by name, those that only repeat a default left out."""
+        names = []
+        for name, arg in kwargs.items():
+            argument = self._argument(arg, scope, stack)
+            default = facts.defaults.get(name)
+            # C++ passes ``pin_memory=False`` where the schema's default is None; they mean the same.
+            if equal_literals(argument, default) or (argument is False and default is None):
+                continue
+            names.append(name)
+            arguments.append(argument)
+        return tuple(names)
+
+    def _argument(self, arg: Any, scope: Scope, stack: Frame) -> Argument:
+        """Return anything an operator may be called with as an argument of a node."""
+        if isinstance(arg, torch.Tensor):
+            return self.state.values.get(arg) or self.state.adopt(arg, scope, stack)
+        if isinstance(arg, list | tuple):
+            return tuple([self._argument(item, scope, stack) for item in arg])
+        try:
+            return to_literal(arg)
+        except TypeError:  # a generator, a process group, a storage: passed on as the object it is
+            return self.state.kept.constant(arg, type(arg).__name__)
+
+    def _record_constant(
+        self, tensor: torch.Tensor, filled: Argument, scope: Scope, stack: Frame, modes: Modes
+    ) -> None:
+        """Record a tensor made from Python data: a constant, and a fresh copy of it at each run."""
+        with self._excluded():
+            data = tensor.detach().clone()
+        constant = self.state.kept.constant(data, "constant")
+        if isinstance(filled, Value):
+            _erase_dead_producers(filled)
+        node = self.state.graph.append(
+            operator_of(torch.ops.aten.clone.default),
+            (constant,),
+            (self.state.types.tensor(tensor),),
+            scope=scope,
+            stack=stack,
+            modes=modes,
+        )
+        self._remember([tensor], node.outputs)
+
+    def record_subclass(
+        self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """Make a tensor of another class on the memory of ``source`` and record that."""
+        known = self.state.values.get(source)
+        result = make()
+        if known is None:  # made below our sight, by the machinery of a subclass or a mode
+            return result
+        scope, stack = self.state.walker.locate(sys._getframe(2))
+        class_object = self.state.kept.constant(cls, cls.__name__)
+        is_detached = result.grad_fn is None
+        arguments: tuple[Argument, ...] = (class_object, known)
+        if is_detached:
+            arguments = (*arguments, result.requires_grad)
+        node = self.state.graph.append(
+            _MAKE_SUBCLASS if is_detached else _AS_SUBCLASS,
+            arguments,
+            (self.state.types.tensor(result),),
+            scope=scope,
+            stack=stack,
+            modes=self._modes.read(),
+        )
+        self._remember([result], node.outputs)
+        return result
+
+    def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one operator that takes Python functions, record it as one node, and return its result.
+
+        Raises:
+            CaptureError: a function closes over a tensor of the trace, or the result is nested.
+        """
+        scope, stack = self.state.walker.locate(sys._getframe(2))
+        modes = self._modes.read()
+        values = [*args, *kwargs.values()]
+        for value in values:
+            self._require_closed(op, value, stack)
+        arguments: list[Argument] = [self._argument(value, scope, stack) for value in values]
+        with self._excluded():
+            result = op(*args, **kwargs)
+        groups: tuple[int | None, ...] | None = None
+        results = [result]
+        if isinstance(result, list | tuple):
+            results = list(result)
+            groups = (len(results),)
+        if not all(isinstance(r, _LEAVES) for r in results):
+            raise CaptureError(
+                f"{op.name()} returned a nested structure, which a node cannot have as its results"
+            )
+        node = self.state.graph.append(
+            unknown_operator(f"higher_order::{op.name()}"),
+            tuple(arguments),
+            [self.state.types.value(r) for r in results],
+            keywords=tuple(kwargs),
+            groups=groups,
+            scope=scope,
+            stack=stack,
+            modes=modes,
+        )
+        self._remember(results, node.outputs)
+        return result
+
+    def _require_closed(self, op: Any, function: Any, stack: Frame) -> None:
+        """Refuse a function whose closure holds a tensor of this run: a replay could not give it one."""
+        for name, tensor in _closed_over(function):
+            value = self.state.values.get(tensor)
+            if value is not None and value.state is None:
+                raise CaptureError(
+                    f"a function passed to {op.name()} closes over the tensor {name!r}, which this run "
+                    f"computed\n  from {stack.user.range} in {stack.user.range.function}\n"
+                    "  pass the tensor as an operand instead"
+                )
+
+
+_LEAVES = (torch.Tensor, int, float, bool, type(None))
+
+
+def _closed_over(function: Any) -> list[tuple[str, torch.Tensor]]:
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return []
+    found = []
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            content = cell.cell_contents
+        except ValueError:  # a variable that has no value yet
+            continue
+        if isinstance(content, torch.Tensor):
+            found.append((name, content))
+        elif content is not function:
+            found.extend(_closed_over(content))
+    return found
+
+
+def _erase_dead_producers(value: Value) -> None:
+    """Erase the operators that made a tensor whose data was then written outside the dispatcher."""
+    while (node := value.node) is not None and not any(output.is_used for output in node.outputs):
+        sources = node.inputs
+        node.erase()
+        if len(sources) != 1:
+            return
+        value = sources[0]
+
+

@@ -1,0 +1,179 @@
+"""TracingState: the one owner of a running trace."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..errors import CaptureError
+from ..ir import Frame, Graph, Scope, Value
+from .diagnostics import DiagnosticKind, Diagnostics
+from .dispatcher import storage_key
+from .frames import FrameWalker
+from .modules import ModulePaths
+from .program_state import ProgramState
+from .schemas import operator_of
+from .tensors import TypeCache
+from .values import ValueMap
+
+
+class TracingState:
+    """Everything a running trace knows: graph, values of tensors, scopes, state, flags.
+
+    Attributes:
+        graph: the graph being built.
+        warn: whether diagnostics are issued as warnings.
+        strict: whether a diagnostic ends the trace with an error.
+        lookup_var_name_fn: names the results of operators; if it is None, or returns an empty
+            string, they are named after the variables that the user's code assigns them to.
+        values: which value a live tensor is.
+        kept: the parameters, buffers and constants of the program.
+        walker: finds scopes and stacks.
+        diagnostics: what could not be recorded exactly.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        function: Callable[..., Any] = lambda: None,
+        *,
+        strict: bool = False,
+        warn: bool = True,
+    ) -> None:
+        self.graph = graph
+        self.warn = warn
+        self.strict = strict
+        self.lookup_var_name_fn: Callable[[torch.Tensor], str] | None = None
+        self.types = TypeCache()
+        self.values = ValueMap()
+        self.diagnostics = Diagnostics()
+        self.kept = ProgramState(graph, self.types, function)
+        self.walker = FrameWalker(graph.root_scope, ModulePaths(self.kept.outer_names))
+
+    @property
+    def force_outplace(self) -> bool:
+        """Whether in-place operators are recorded as functional ones; they never are."""
+        return False
+
+    def set_graph(self, graph: Graph) -> None:
+        """Record into another graph from now on."""
+        self.graph = graph
+
+    def get_value_trace(self, tensor: torch.Tensor) -> Value:
+        """Return the value that a tensor is in the graph; one that no operator made becomes state."""
+        value = self.values.get(tensor)
+        if value is None:
+            scope, stack = self.walker.locate(sys._getframe(1))
+            value = self.adopt(tensor, scope, stack)
+        return value
+
+    def set_value_trace(self, tensor: torch.Tensor, value: Value) -> None:
+        """Make ``value`` what a tensor is in the graph from now on."""
+        self.values.set(tensor, value)
+
+    def push_scope(self, name: str) -> Scope:
+        """Open a scope; operators recorded before it is closed stand in it."""
+        return self.walker.open_region(name, sys._getframe(1))
+
+    def pop_scope(self) -> None:
+        """Close the scope that was opened last.
+
+        Raises:
+            CaptureError: none is open.
+        """
+        if not self.walker.regions:
+            raise CaptureError("pop_scope() without a push_scope() before it")
+        self.walker.regions.pop()
+
+    def current_scope(self) -> Scope:
+        """Return the scope that an operator would stand in if it were called here."""
+        return self.walker.locate(sys._getframe(1))[0]
+
+    def adopt(self, tensor: torch.Tensor, scope: Scope, stack: Frame) -> Value:
+        """Return a value for a tensor that no recorded operator has made.
+
+        It is a parameter, buffer or named constant; or it shares the memory of a value, as
+        ``x.data`` does, and is recorded as a view of it; or it becomes an unnamed constant, and a
+        diagnostic says so.
+        """
+        value = self.kept.value_of(tensor, sys._getframe(1))
+        if value is None:
+            value = self._as_view(tensor, scope, stack)
+        if value is None:
+            value = self.kept.constant(tensor, "constant")
+            self.report(
+                DiagnosticKind.UNTRACKED_TENSOR,
+                f"a tensor {self.types.tensor(tensor)} that no recorded operator made is read here; "
+                f"its present data became the constant %{value.name}",
+                scope,
+                stack,
+            )
+        self.values.set(tensor, value)
+        return value
+
+    def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame) -> Value | None:
+        base = self._sharing_storage(tensor)
+        if base is None:
+            return None
+        view = self._add_view(operator_of(torch.ops.aten.detach.default), (self.get_known(base),), tensor, scope, stack)
+        same_place = base.storage_offset() == tensor.storage_offset()
+        if same_place and base.shape == tensor.shape and base.stride() == tensor.stride():
+            return view
+        geometry = (tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
+        return self._add_view(operator_of(torch.ops.aten.as_strided.default), (view, *geometry), tensor, scope, stack)
+
+    def _add_view(
+        self, operator: Any, args: tuple[Any, ...], tensor: torch.Tensor, scope: Scope, stack: Frame
+    ) -> Value:
+        node = self.graph.append(
+            operator, args, (self.types.tensor(tensor),), scope=scope, stack=stack, modes=self.graph.modes
+        )
+        return node.output
+
+    def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """Return the newest known tensor of the same memory and dtype."""
+        key = _storage_or_none(tensor)
+        if key is None:
+            return None
+        found = None
+        for known, _ in self.values.live():
+            if known.dtype == tensor.dtype and _storage_or_none(known) == key:
+                found = known
+        if found is not None:
+            return found
+        for candidate in self.kept.candidates():
+            if candidate.dtype == tensor.dtype and _storage_or_none(candidate) == key:
+                return candidate
+        return None
+
+    def get_known(self, tensor: torch.Tensor) -> Value:
+        """Return the value of a tensor that is known, or is named state."""
+        value = self.values.get(tensor)
+        if value is None:
+            value = self.kept.value_of(tensor)
+            assert value is not None, "only known tensors are asked for"
+            self.values.set(tensor, value)
+        return value
+
+    def report(self, kind: DiagnosticKind, message: str, scope: Scope | None, stack: Frame | None) -> None:
+        """Note that something could not be recorded exactly.
+
+        Raises:
+            CaptureError: the trace is strict.
+        """
+        found = self.diagnostics.report(kind, message, stack, "" if scope is None else scope.address)
+        if found is not None and self.strict:
+            raise CaptureError(str(found))
+
+
+def _storage_or_none(tensor: torch.Tensor) -> int | None:
+    """Return what two tensors of one storage have in common; None for tensors without elements in one."""
+    if tensor.layout is not torch.strided or tensor.numel() == 0:
+        return None
+    try:
+        return storage_key(tensor)
+    except (RuntimeError, NotImplementedError):  # wrapper subclasses and functorch tensors have none
+        return None
