@@ -1,58 +1,31 @@
 """opscope traces a PyTorch program while it runs into a graph that people can read, run and draw.
 
 Nothing here imports torch: names are resolved when they are first used (PEP 562), so that a saved
-graph can be read and drawn where torch is not installed.
+graph can be read and drawn where torch is not installed. Type checkers read ``__init__.pyi``.
 """
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
-
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from .errors import (
-        CaptureError,
-        FormatError,
-        InputError,
-        IRError,
-        OpscopeError,
-        ParseError,
-        PassError,
-        RenderError,
-        ReplayError,
-        TracerWarning,
-        UnsupportedTorchError,
-        VerifyError,
-    )
-    from .ir import Graph, Node, Value, verify
-    from .program import TracedProgram, parse, trace
-    from .tracer import (
-        Diagnostic,
-        TracingState,
-        get_tracing_state,
-        is_tracing,
-        set_tracing_state,
-        tracing,
-    )
-    from .visualize import ViewOptions, build_scene
+__version__: Final = "0.1.0"
 
-_HOMES = {
+_HOMES: Final = {
     "errors": (
         "CaptureError", "FormatError", "IRError", "InputError", "OpscopeError", "ParseError", "PassError",
         "RenderError", "ReplayError", "TracerWarning", "UnsupportedTorchError", "VerifyError",
     ),
     "ir": ("Graph", "Node", "Value", "verify"),
-    "program": ("TracedProgram", "parse", "trace"),
+    "program": (
+        "TracedProgram", "parse", "save", "to_dot", "to_graphviz", "to_networkx", "to_pydot", "trace",
+    ),
     "tracer": (
         "Diagnostic", "TracingState", "get_tracing_state", "is_tracing", "set_tracing_state", "tracing",
     ),
-    "visualize": ("ViewOptions", "build_scene"),
+    "visualize": ("ViewOptions",),
 }  # fmt: skip
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [*sorted(_HOME_OF), "__version__"]
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
@@ -65,4 +38,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOME_OF]
+    return sorted({*globals(), *_HOME_OF})

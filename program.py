@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .ir import Graph, Operator, StateKind, unknown_operator
+from . import visualize
+from .ir import Graph, Operator, StateKind, TensorType, unknown_operator
+from .ir import parse as parse_graph
 from .ir.structure import Structure
 from .runtime import CompiledGraph, compile_graph, find_overload
 from .tracer import Capture, Diagnostic, InputSpec, capture, operator_of
-from .visualize import save_picture
+from .visualize import ViewOptions, save_picture
 
+if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
+    import graphviz
+    import networkx
+    import pydot
 
 
 class TracedProgram:
@@ -46,7 +52,11 @@ class TracedProgram:
     @classmethod
     def _of(cls, captured: Capture) -> TracedProgram:
         return cls(
-            captured.graph, captured.objects, captured.inputs, captured.outputs, captured.diagnostics
+            captured.graph,
+            captured.objects,
+            captured.inputs,
+            captured.outputs,
+            captured.diagnostics,
         )
 
     @cached_property
@@ -70,25 +80,15 @@ class TracedProgram:
     @property
     def parameter_count(self) -> int:
         """The number of elements in all parameters that the graph reads."""
-        return sum(
-            entry.value.type.numel or 0  # type: ignore[union-attr]  # parameters are tensors
-            for entry in self.graph.state.values()
-            if entry.kind is StateKind.PARAMETER
-        )
+        count = 0
+        for entry in self.graph.state.values():
+            if entry.kind is StateKind.PARAMETER and isinstance(entry.value.type, TensorType):
+                count += entry.value.type.numel or 0
+        return count
 
     def save(self, path: str | Path, **options: Any) -> Path:
-        """Draw the graph into a file; the suffix chooses dot, svg, png or pdf.
-
-        Args:
-            path: where to write; an existing file is replaced in one step.
-            options: fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
-
-        Raises:
-            RenderError: the suffix is not known, or the picture cannot be made.
-        """
-        from .visualize import ViewOptions
-
-        return save_picture(self.graph, Path(path), ViewOptions(**options))
+        """Draw the graph into a file; see :func:`save`."""
+        return save(self, path, **options)
 
     def __repr__(self) -> str:
         return f"<TracedProgram {self.graph.name}: {len(self.graph.block)} nodes>"
@@ -124,7 +124,7 @@ def trace(
     return TracedProgram._of(capture(function, args, kwargs, strict=strict, warn=warn))
 
 
-@lru_cache(maxsize=None)
+@cache
 def operator_named(name: str) -> Operator:
     """Return the operator of a qualified name as torch's schemas describe it.
 
@@ -132,3 +132,54 @@ def operator_named(name: str) -> Operator:
     """
     overload = find_overload(name)
     return unknown_operator(name) if overload is None else operator_of(overload)
+
+
+def parse(text: str) -> Graph:
+    """Read a graph from its text, with operators as torch's schemas describe them.
+
+    Raises:
+        ParseError: the text is not a graph; the message points at the line and column.
+    """
+    return parse_graph(text, operator_named)
+
+
+def save(program: TracedProgram | Graph, path: str | Path, **options: Any) -> Path:
+    """Draw a program into a file and return its path; the suffix chooses dot, svg, png or pdf.
+
+    Args:
+        program: a traced program or a graph.
+        path: where to write; an existing file is replaced in one step.
+        options: fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
+
+    Raises:
+        RenderError: the suffix is not known, or the picture cannot be made.
+    """
+    return save_picture(_graph_of(program), Path(path), ViewOptions(**options))
+
+
+def to_dot(program: TracedProgram | Graph, **options: Any) -> str:
+    """Return a program's picture as DOT text; ``options`` are fields of ``ViewOptions``."""
+    return visualize.to_dot(_scene_of(program, options))
+
+
+def to_pydot(program: TracedProgram | Graph, **options: Any) -> pydot.Dot:
+    """Return a program's picture as a ``pydot.Dot``; ``options`` are fields of ``ViewOptions``."""
+    return visualize.to_pydot(_scene_of(program, options))
+
+
+def to_graphviz(program: TracedProgram | Graph, **options: Any) -> graphviz.Source:
+    """Return a program's picture as a ``graphviz.Source``; ``options`` are fields of ``ViewOptions``."""
+    return visualize.to_graphviz(_scene_of(program, options))
+
+
+def to_networkx(program: TracedProgram | Graph) -> networkx.MultiDiGraph[str]:
+    """Return the whole graph as a ``networkx.MultiDiGraph``: a node per operator, an edge per use."""
+    return visualize.to_networkx(_graph_of(program))
+
+
+def _graph_of(program: TracedProgram | Graph) -> Graph:
+    return program.graph if isinstance(program, TracedProgram) else program
+
+
+def _scene_of(program: TracedProgram | Graph, options: dict[str, Any]) -> visualize.Scene:
+    return visualize.build_scene(_graph_of(program), ViewOptions(**options))

@@ -6,9 +6,11 @@ from .literals import CPU, STRIDED, Device, FunctionRef, Layout, Literal, Memory
 from .modes import DEFAULT_MODES, Autocast, Modes
 from .names import value_names
 from .operator import MISSING, Effect, Operator, OperatorTable, Parameter, Return, unknown_operator
+from .parser import parse
 from .printer import literal_text, print_graph, print_node, provenance
 from .scope import Scope, ScopeKind
 from .source import Frame, SourceRange
+from .type_parser import parse_type
 from .types import (
     DictType,
     Dim,
@@ -62,6 +64,8 @@ __all__ = [
     "Use",
     "Value",
     "literal_text",
+    "parse",
+    "parse_type",
     "print_graph",
     "print_node",
     "provenance",

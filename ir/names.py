@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from .graph import Block, Graph, Value
+
+_NUMBER = re.compile(r"[0-9]+\Z")
+
+
+def is_number(name: str) -> bool:
+    """Whether a name is a number, as only values that have no name of their own are shown."""
+    return _NUMBER.match(name) is not None
 
 
 def value_names(graph: Graph) -> dict[Value, str]:
     """Return a unique name for every value of a graph, in the order of definition. O(values).
 
     State keeps its own names. Another value keeps the name it has if it is free, and gets ``.1``,
-    ``.2`` behind it if it is not. Values without a name are numbered. The result depends on the graph
+    ``.2`` behind it if it is not. Values without a name, or with a number for one, are numbered. The result depends on the graph
     alone, so equal graphs read equal.
     """
     names: dict[Value, str] = {}
@@ -23,7 +32,7 @@ def value_names(graph: Graph) -> dict[Value, str]:
     def name(value: Value) -> None:
         nonlocal count
         wanted = value.name
-        if wanted is None:
+        if wanted is None or is_number(wanted):
             while str(count) in taken:
                 count += 1
             wanted = str(count)

@@ -80,6 +80,8 @@ class Operator:
     @property
     def is_view(self) -> bool:
         """Whether a result may share memory with an argument that is only read."""
+        if any("*" in p.alias for p in self.parameters):  # an element of a returned list may
+            return True
         written = {p.alias for p in self.parameters if p.is_written}
         return any(r.alias and r.alias not in written for r in self.returns)
 

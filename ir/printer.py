@@ -13,7 +13,8 @@ Note [The text form]
 ``state``, ``buffer`` and ``constant`` lines name what the program keeps; ``=`` between two names says
 that they are one entry. ``ambient`` gives the modes in force at entry and ``mode`` those from here on;
 both are left out where nothing changes. ``scope`` introduces a scope that has parts before its own
-first node. Brackets around results mean that the operator returns them as one list. The comment holds
+first node, and says ``in`` which scope it stands, or ``at top``, where its address would tell
+otherwise. Brackets around results mean that the operator returns them as one list. The comment holds
 the innermost line of the user's code (``?`` if unknown) and the node's scope. Nothing depends on
 object ids, time or the machine. Payloads of state and whole stacks stay outside.
 """
@@ -29,14 +30,17 @@ from .graph import Argument, Block, Graph, Node, StateKind, Value
 from .literals import Device, FunctionRef, Layout, MemoryFormat
 from .modes import DEFAULT_MODES, Modes
 from .names import value_names
-from .scope import Scope
+from .operator import Operator
+from .scope import Scope, ScopeTable
 from .source import Frame
 from .types import Type, quote_name
 
 _WIDTH = 100  # characters after which state and graph inputs go on on a new line
 _COMMENT_COLUMN = 72  # where provenance starts, unless the statement is longer
+_PLAIN_OPERATOR = re.compile(r"(?!(?:block[0-9]+|return)\Z)[\w.]+(::[\w.]+)*\Z")
+_PLAIN_KEYWORD = re.compile(r"\w+\Z")
 _PLAIN_VALUE = re.compile(r"\w+(\.\w+)*\Z")
-_PLAIN_FILE = re.compile(r"[^\s\"?][^\s\"]*\Z")
+_PLAIN_FILE = re.compile(r"[^\s\"?][^\s\"]*(?<!:[0-9])\Z")
 
 
 def print_graph(graph: Graph) -> str:
@@ -57,7 +61,7 @@ def print_node(node: Node) -> str:
 
 def value_text(name: str) -> str:
     """Return how text refers to the value of this name."""
-    return f"%{name}" if _PLAIN_VALUE.match(name) else f"%{json.dumps(name)}"
+    return f"%{_quote(name, _PLAIN_VALUE)}"
 
 
 def literal_text(arg: Argument) -> str:
@@ -97,6 +101,7 @@ class _Statements:
     def __init__(self, names: dict[Value, str]) -> None:
         self.references = {value: value_text(name) for value, name in names.items()}
         self._types: dict[Type, str] = {}
+        self._operators: dict[Operator, str] = {}
         self._comments: dict[tuple[Frame | None, Scope], str] = {}
 
     def reference(self, value: Value) -> str:
@@ -136,6 +141,12 @@ class _Statements:
             case FunctionRef():
                 return f"@{quote_name(arg.name)}"
 
+    def operator(self, operator: Operator) -> str:
+        text = self._operators.get(operator)
+        if text is None:
+            text = self._operators[operator] = _quote(operator.name, _PLAIN_OPERATOR)
+        return text
+
     def statement(self, node: Node) -> str:
         references = self.references
         rendered = [
@@ -148,8 +159,8 @@ class _Statements:
         if keywords:
             first = len(rendered) - len(keywords)
             for position, keyword in enumerate(keywords, first):
-                rendered[position] = f"{keyword}={rendered[position]}"
-        call = f"{node.operator.name}({', '.join(rendered)})"
+                rendered[position] = f"{_quote(keyword, _PLAIN_KEYWORD)}={rendered[position]}"
+        call = f"{self.operator(node.operator)}({', '.join(rendered)})"
         outputs = node.outputs
         if not outputs and not node.groups:
             return call
@@ -180,7 +191,7 @@ class _GraphPrinter:
         self._graph = graph
         self._statements = _Statements(value_names(graph))
         self._lines: list[str] = []
-        self._announced: set[Scope] = set()
+        self._scopes = ScopeTable(graph.root_scope)  # those that the text so far has named
         self._mode: Modes = DEFAULT_MODES
 
     def text(self, keyword: str, name: str) -> str:
@@ -216,12 +227,12 @@ class _GraphPrinter:
     def _print_nodes(self, block: Block, indent: str) -> None:
         statements = self._statements
         lines = self._lines
-        announced = self._announced
+        scopes = self._scopes
         for node in block:
             if node.modes != self._mode:
                 self._mode = node.modes
                 lines.append(f"{indent}mode {node.modes}")
-            if node.scope not in announced:
+            if node.scope not in scopes:
                 self._announce(node.scope, indent)
             line = indent + statements.statement(node)
             comment = statements.comment(node)
@@ -239,11 +250,18 @@ class _GraphPrinter:
         self._lines.append(f"{indent}  -> ({outputs})")
 
     def _announce(self, scope: Scope, indent: str) -> None:
-        for outer in scope.chain()[1:-1]:
-            if outer not in self._announced:
-                self._announced.add(outer)
-                self._lines.append(f"{indent}scope {scope_text(outer)}")
-        self._announced.add(scope)
+        """Name the scopes around a new one, and its parent where the address implies another."""
+        for part in scope.chain()[1:]:
+            if part in self._scopes:
+                continue
+            parent = part.parent
+            line = f"{indent}scope {scope_text(part)}"
+            if parent is not None and not self._scopes.implies_parent(part):
+                where = f"in {parent.address}" if parent.address else "at top"
+                self._lines.append(f"{line} {where}")
+            elif part is not scope:
+                self._lines.append(line)
+            self._scopes.add(part)
 
 
 def _wrap(start: str, items: list[str], indent: str) -> str:
@@ -258,6 +276,10 @@ def _wrap(start: str, items: list[str], indent: str) -> str:
         else:
             line += piece if not position else f" {piece}"
     return "\n".join([*lines, line])
+
+
+def _quote(name: str, plain: re.Pattern[str]) -> str:
+    return name if plain.match(name) else json.dumps(name)
 
 
 def _float_text(number: float) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from typing import Final
+
+from ..errors import IRError
 
 
 class ScopeKind(Enum):
@@ -94,6 +97,107 @@ def _address(parent: Scope | None, kind: ScopeKind, name: str, call: int) -> str
     joint = "." if kind is ScopeKind.MODULE and parent.kind is ScopeKind.MODULE else "/"
     return f"{parent.address}{joint}{step}"
 
+
+class ScopeTable:
+    """The scopes of one graph by their addresses, as text names them.
+
+    Text gives a scope's address alone. Its parent is then the longest part of the address that is
+    known as a scope already; where that would be wrong, text says the parent as well.
+    """
+
+    __slots__ = ("_known", "_root")
+
+    def __init__(self, root: Scope) -> None:
+        self._root = root
+        self._known: dict[str, Scope] = {"": root}
+
+    def __contains__(self, scope: Scope) -> bool:
+        return scope.address in self._known
+
+    def add(self, scope: Scope) -> None:
+        """Make a scope known."""
+        self._known[scope.address] = scope
+
+    def implies_parent(self, scope: Scope) -> bool:
+        """Whether the scope's address leads to its parent, given the scopes known so far."""
+        parent = scope.parent
+        return parent is None or parent.address == self._split(scope.address)[0]
+
+    def at(self, address: str, class_name: str = "") -> Scope:
+        """Return the scope at an address, made if it is not known, and so its parents.
+
+        Raises:
+            IRError: the text is no address, or the scope there has another class.
+        """
+        scope = self._known.get(address)
+        if scope is None:
+            outer, step = self._split(address)
+            scope = self._make(self.at(outer), step, address, class_name)
+        elif class_name and class_name != scope.class_name:
+            raise IRError(
+                f"scope {address} is of class {class_name} here"
+                f" but was given {scope.class_name or 'none'} before"
+            )
+        return scope
+
+    def below(self, parent: Scope, address: str, class_name: str = "") -> Scope:
+        """Return the scope at an address directly below ``parent``, made if it is not known.
+
+        Raises:
+            IRError: the text is no address below that parent.
+        """
+        scope = self._known.get(address)
+        if scope is None and address.startswith(parent.address):
+            step = address[len(parent.address) + 1 :] if parent.address else address
+            scope = self._make(parent, step, address, class_name)
+        if scope is None or scope.parent is not parent:
+            raise IRError(f"scope {address} does not stand in {parent.address or 'the top scope'}")
+        return scope
+
+    def _make(self, parent: Scope, step: str, address: str, class_name: str) -> Scope:
+        match = _STEP.match(step)
+        if match is None:
+            raise IRError(f"{address} is not the address of a scope")
+        kind = ScopeKind(match["kind"] or ("function" if match["function"] else "module"))
+        call = int(match["call"] or 1)
+        scope = Scope(parent, kind, unescape_step(match["name"]), class_name, call)
+        if scope.address != address:
+            raise IRError(f"scope {address} is written {scope.address}")
+        self._known[address] = scope
+        return scope
+
+    def _split(self, address: str) -> tuple[str, str]:
+        """Return the address of the parent that an address implies, and the step from there."""
+        outer, _, last = address.rpartition("/")
+        match = _MODULE_STEPS.match(last)
+        if match is None:
+            return outer, last
+        # Modules are joined by dots, which stand in their names too, so any dot may be the joint;
+        # but a call's number always ends its step.
+        start = len(address) - len(last)
+        numbered = match.end("numbered")
+        first = start + (numbered if numbered > 0 else 1)
+        end = start + match.end("path")
+        dot = address.rfind(".", first, end)
+        while dot >= 0 and address[:dot] not in self._known:
+            dot = address.rfind(".", first, dot)
+        if dot < 0 and numbered > 0:
+            dot = first
+        return (outer, last) if dot < 0 else (address[:dot], address[dot + 1 :])
+
+
+_CHARACTER = r"(?:[^%/#()<>\"\\\s\x00-\x1f\x7f]|%[0-9A-F]{2}|%u[0-9A-F]{4}|%(?![0-9A-Fu]))"
+_ANY_STEP = rf"{_CHARACTER}++(?:\(\)|<\w+>)?(?:#[0-9]+)?"
+ADDRESS: Final = rf"{_ANY_STEP}(?:(?:/|(?<=[0-9])\.){_ANY_STEP})*"
+"""Matches the address of a scope other than the root."""
+
+_STEP = re.compile(
+    rf"(?P<name>{_CHARACTER}+)"
+    r"(?:(?P<function>\(\))|<(?P<kind>operator|backward|optimizer|region)>)?"
+    r"(?:#(?P<call>[0-9]+))?\Z"
+)
+# A run of modules: up to the last number that ends an outer one, then names, then its own number.
+_MODULE_STEPS = re.compile(r"(?P<path>(?:(?P<numbered>.*#[0-9]+)\.)?[^#()<>]+)(?:#[0-9]+)?\Z")
 
 _SPECIAL = re.compile(r"[%/#()<>\"\\\s\x00-\x1f\x7f]")
 _ESCAPED = re.compile(r"%u([0-9A-F]{4})|%([0-9A-F]{2})|%\Z")

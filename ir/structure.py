@@ -47,7 +47,7 @@ class Structure:
     kind: StructureKind
     children: tuple[Structure, ...] = ()
     keys: tuple[Any, ...] = ()
-    class_: type | None = None
+    class_: Callable[..., Any] | None = None
     constant: Any = None
     items: int = 0
 
@@ -100,7 +100,7 @@ class Structure:
             return dict(zip(self.keys, parts, strict=True))
         return self._build_object(class_, parts)
 
-    def _build_object(self, class_: type, parts: list[Any]) -> Any:
+    def _build_object(self, class_: Any, parts: list[Any]) -> Any:
         made = class_.__new__(class_)
         for key, part in zip(self.keys[: self.items], parts[: self.items], strict=True):
             _builtin_base(class_).__setitem__(made, key, part)

@@ -27,7 +27,7 @@ class SymDim:
     name: str
 
     def __str__(self) -> str:
-        return self.name
+        return quote_name(self.name)
 
 
 Dim: TypeAlias = int | SymDim

@@ -64,7 +64,7 @@ def compile_graph(graph: Graph, state: Mapping[str, Any]) -> CompiledGraph:
     source = writer.write()
     filename = f"<opscope {graph.name} {next(_program_numbers)}>"
     code = compile(source, filename, "exec")
-    exec(code, writer.namespace)  # noqa: S102  (the source is our own, made from a verified graph)
+    exec(code, writer.namespace)  # the source is our own, made from the graph
     # Tracebacks show the line that failed; the entry lives as long as the process, as for modules.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     return CompiledGraph(source, writer.namespace[writer.function_name], filename, writer.nodes)
@@ -87,7 +87,9 @@ class _Writer:
         for entry in graph.state.values():
             if entry.value.is_used:
                 if entry.name not in state:
-                    raise ReplayError(f"the program needs state {entry.name!r}, which was not given")
+                    raise ReplayError(
+                        f"the program needs state {entry.name!r}, which was not given"
+                    )
                 self.namespace[self._locals[entry.value]] = state[entry.name]
 
     def write(self) -> str:
@@ -141,7 +143,9 @@ class _Writer:
             if group is None:
                 parts.append(self._locals[next(results)])
             else:
-                parts.append("[" + ", ".join(self._locals[next(results)] for _ in range(group)) + "]")
+                parts.append(
+                    "[" + ", ".join(self._locals[next(results)] for _ in range(group)) + "]"
+                )
         return ", ".join(parts) + " = "
 
     def _argument(self, arg: Argument) -> str:

@@ -27,7 +27,9 @@ def mode_contexts(ambient: Modes, wanted: Modes) -> list[Context]:
         name = "inference_mode" if wanted.inference else "normal_mode"
         contexts.append((name, partial(torch.inference_mode, wanted.inference)))
     if wanted.grad != ambient.grad and not (wanted.inference and not wanted.grad):
-        contexts.append(("enable_grad", torch.enable_grad) if wanted.grad else ("no_grad", torch.no_grad))
+        contexts.append(
+            ("enable_grad", torch.enable_grad) if wanted.grad else ("no_grad", torch.no_grad)
+        )
     before = {region.device: region for region in ambient.autocast}
     after = {region.device: region for region in wanted.autocast}
     for device in dict.fromkeys([*before, *after]):

@@ -21,16 +21,16 @@ def callable_of(name: str) -> Callable[..., Any]:
         return own
     namespace, _, rest = name.partition("::")
     if namespace == "higher_order":
-        found = getattr(torch.ops.higher_order, rest, None)
+        found: Callable[..., Any] | None = getattr(torch.ops.higher_order, rest, None)
         if found is not None:
-            return cast(Callable[..., Any], found)
+            return found
     overload = find_overload(name)
     if overload is None:
         raise ReplayError(
             f"no operator {name} is registered\n  import the package that defines it before the replay"
         )
     # The handle behind the overload object: the same call with one Python frame less.
-    return cast(Callable[..., Any], overload._op)
+    return overload._op
 
 
 def find_overload(name: str) -> torch._ops.OpOverload | None:
@@ -46,11 +46,11 @@ def find_overload(name: str) -> torch._ops.OpOverload | None:
 
 
 def _make_subclass(class_: Any, source: torch.Tensor, requires_grad: bool) -> torch.Tensor:
-    return torch.Tensor._make_subclass(class_, source, requires_grad)
+    return cast(torch.Tensor, torch.Tensor._make_subclass(class_, source, requires_grad))
 
 
 def _as_subclass(class_: Any, source: torch.Tensor) -> torch.Tensor:
-    return source.as_subclass(class_)
+    return cast(torch.Tensor, source.as_subclass(class_))
 
 
 _OWN: dict[str, Callable[..., Any]] = {

@@ -64,7 +64,9 @@ def capture(
         TypeError: ``function`` cannot be called, or not with these arguments.
     """
     if not callable(function):
-        raise CaptureError(f"a module or function is needed to trace, not {type(function).__qualname__}")
+        raise CaptureError(
+            f"a module or function is needed to trace, not {type(function).__qualname__}"
+        )
     kwargs = {} if kwargs is None else kwargs
     arguments = Arguments(function)
     bound = arguments.bind(args, kwargs)
@@ -86,7 +88,10 @@ def capture(
 
 
 def _run(
-    state: TracingState, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    state: TracingState,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
 ) -> Any:
     state.walker.enter(sys._getframe(0), root_module(function))
     with tracing(state):
@@ -117,7 +122,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
         value = state.values.get(leaf) or state.kept.value_of(leaf)
         if value is None:
             value = state.kept.constant(leaf, "constant")
-            message = f"the program returns as {path} a tensor that no recorded operator made; it is a constant"
+            message = f"the program returns, as {path}, a tensor that no recorded operator made: a constant"
             state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
         values.append(value)
     state.graph.set_outputs(values)
@@ -147,7 +152,9 @@ def _program_name(function: Callable[..., Any]) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     module = root_module(function)
-    if module is not None and (function is module or getattr(function, "__name__", "") == "forward"):
+    if module is not None and (
+        function is module or getattr(function, "__name__", "") == "forward"
+    ):
         return type(module).__name__
     name = getattr(function, "__name__", type(function).__name__)
     return "function" if name == "<lambda>" else name
@@ -156,5 +163,3 @@ def _program_name(function: Callable[..., Any]) -> str:
 def _identifier(path: str) -> str:
     """Return a leaf's path as a dotted name: ``batch['image'][0]`` becomes ``batch.image.0``."""
     return re.sub(r"\W+", ".", path).strip(".") or "input"
-
-

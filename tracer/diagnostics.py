@@ -69,7 +69,7 @@ def warn_of(diagnostic: Diagnostic) -> None:
     """Issue a diagnostic as a warning that points at the user's line."""
     source = diagnostic.source
     if source is None or not source.path:
-        warnings.warn(str(diagnostic), TracerWarning, stacklevel=2)
+        warnings.warn(str(diagnostic), TracerWarning, stacklevel=4)  # the caller of ``trace``
         return
     warnings.warn_explicit(
         f"{diagnostic.kind.value}: {diagnostic.message}", TracerWarning, source.path, source.line

@@ -38,9 +38,7 @@ _INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy 
 class Recorder(Protocol):
     """What receives the operators of a thread while it traces."""
 
-    def record(
-        self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def record(self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operator, record it, and return what it returned."""
         ...
 
@@ -67,11 +65,11 @@ class Kernels:
         self.key = _C._dispatch_key_parse(key_name)
         self.keyset = _C.DispatchKeySet(self.key)
         self.below = _C._dispatch_keyset_full_after(self.key)
-        self._libraries: dict[str, torch.library.Library] = {}
+        self._libraries: dict[str, Any] = {}
         self._operators: set[str] = set()
         self._higher_order: set[str] = set()
         self._lock = threading.Lock()
-        fallback = torch.library.Library("_", "IMPL")
+        fallback: Any = cast(Any, torch.library).Library("_", "IMPL")
         fallback.fallback(self._fallback, key_name, with_keyset=True)
         self._libraries["_"] = fallback
 
@@ -107,8 +105,10 @@ class Kernels:
         op = getattr(getattr(getattr(torch.ops, namespace), name), overload or "default")
         library = self._libraries.get(namespace)
         if library is None:
-            library = self._libraries[namespace] = torch.library.Library(namespace, "IMPL")
-        cast(Any, library).m.impl(rest, self.key_name, self._kernel(op), True)
+            library = self._libraries[namespace] = cast(Any, torch.library).Library(
+                namespace, "IMPL"
+            )
+        library.m.impl(rest, self.key_name, self._kernel(op), True)
 
     def _kernel(self, op: Any) -> Callable[..., Any]:
         stashed = _C._get_obj_in_tls
@@ -278,7 +278,9 @@ def _wrap_subclassing(installed: Kernels, undo: ExitStack) -> None:
     as_subclass = torch.Tensor.as_subclass
 
     @functools.wraps(make_subclass)
-    def wrapped_make_subclass(cls: type[torch.Tensor], data: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    def wrapped_make_subclass(
+        cls: type[torch.Tensor], data: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
         def make() -> torch.Tensor:
             with installed.excluded():
                 return make_subclass(cls, data, *args, **kwargs)
@@ -356,7 +358,7 @@ class WrappedNumbers:
         with _C._DisableTorchDispatch(), self._installed.excluded(), torch.no_grad():
             wrapped = self._prototypes[type(number)].data
             value = torch.tensor(number, dtype=wrapped.dtype)
-            return wrapped.set_(value.untyped_storage(), 0, (), ())  # type: ignore[arg-type]
+            return wrapped.set_(value.untyped_storage(), 0, (), ())
 
 
 def autocast_regions() -> tuple[tuple[str, torch.dtype], ...]:

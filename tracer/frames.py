@@ -39,9 +39,14 @@ _LIBRARIES = tuple(
         sysconfig.get_paths()["platstdlib"],
     )
 )
-_OWN_ROOMS = tuple(
-    os.path.join(_PACKAGE, room, "") for room in ("tracer", "runtime", "ir", "passes", "visualize", "cli")
-) + (os.path.join(_PACKAGE, "program.py"), os.path.join(_PACKAGE, "__init__.py"))
+_OWN_ROOMS = (
+    *(
+        os.path.join(_PACKAGE, room, "")
+        for room in ("cli", "ir", "passes", "runtime", "tracer", "visualize")
+    ),
+    os.path.join(_PACKAGE, "program.py"),
+    os.path.join(_PACKAGE, "__init__.py"),
+)
 _SITE_PACKAGES = tuple(
     os.path.join(sysconfig.get_paths()[kind], "") for kind in ("purelib", "platlib")
 )
@@ -49,7 +54,7 @@ _SITE_PACKAGES = tuple(
 
 def is_library_file(path: str) -> bool:
     """Whether a source file is torch's, opscope's or the standard library's rather than the user's."""
-    if path.startswith((*_LIBRARIES[:1], *_OWN_ROOMS)) or path.startswith("<frozen"):
+    if path.startswith((*_LIBRARIES[:1], *_OWN_ROOMS)) or path.startswith(("<frozen", "<opscope ")):
         return True
     return path.startswith(_LIBRARIES[1:]) and not path.startswith(_SITE_PACKAGES)
 
@@ -103,7 +108,9 @@ class Mark:
         self.module = module  # the module whose call the frame is part of
         self.function = function  # name of the custom autograd function it is part of
         self.is_entry = is_entry
-        self.regions = len(owner.regions)  # how many regions were open when the frame was first seen
+        self.regions = len(
+            owner.regions
+        )  # how many regions were open when the frame was first seen
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
         """Answer a debugger that takes the mark for its own hook."""
@@ -139,9 +146,9 @@ class FrameWalker:
         fresh: list[FrameType] = []
         mark = self._outside
         while frame is not None:
-            found = frame.f_trace
-            if found.__class__ is Mark and found.owner is self:  # type: ignore[union-attr]
-                mark = found  # type: ignore[assignment]
+            found: Any = frame.f_trace
+            if found.__class__ is Mark and found.owner is self:
+                mark = found
                 break
             if found is not None and (held := self._held_mark(frame)) is not None:
                 mark = held
@@ -198,6 +205,7 @@ class FrameWalker:
             parent = self.regions[-1] if len(self.regions) > above.regions else above.scope
             step = self._paths.step(above.module, module)
             scope = self._child(parent, ScopeKind.MODULE, step, type(module).__name__)
+            self._paths.meet(module, scope)
         return Mark(self, caller, scope, module, above.function)
 
     def _user_mark(self, frame: FrameType, caller: Frame | None, above: Mark) -> Mark:

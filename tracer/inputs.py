@@ -24,7 +24,9 @@ def is_tensor(value: Any) -> bool:
 
 def is_opaque(value: Any) -> bool:
     """Whether a value is passed on whole, whatever tensors it may hold."""
-    return isinstance(value, torch.nn.Module | torch.Generator | torch.device | torch.dtype | torch.Size)
+    return isinstance(
+        value, torch.nn.Module | torch.Generator | torch.device | torch.dtype | torch.Size
+    )
 
 
 class Arguments:
@@ -104,7 +106,9 @@ class InputSpec:
             return
         problem = _difference(expected, actual)
         if problem is not None:
-            raise InputError(f"input {name} does not fit: expected {expected}, got {actual}\n  {problem}")
+            raise InputError(
+                f"input {name} does not fit: expected {expected}, got {actual}\n  {problem}"
+            )
 
 
 def input_leaves(bound: dict[str, Any]) -> tuple[list[torch.Tensor], Structure]:

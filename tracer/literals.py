@@ -12,7 +12,11 @@ from ..ir import Device, DType, Layout, Literal, MemoryFormat
 _DTYPES: dict[torch.dtype, DType] = {
     found: dtype for dtype in DType if (found := getattr(torch, dtype.long_name, None)) is not None
 }
-_LAYOUTS = {v: Layout(str(v).removeprefix("torch.")) for v in vars(torch).values() if isinstance(v, torch.layout)}
+_LAYOUTS = {
+    value: Layout(str(value).removeprefix("torch."))
+    for value in vars(torch).values()
+    if isinstance(value, torch.layout)
+}
 _MEMORY_FORMATS = {
     value: MemoryFormat(str(value).removeprefix("torch."))
     for value in vars(torch).values()
@@ -30,7 +34,7 @@ def to_literal(value: Any) -> Literal:
         TypeError: it is neither.
     """
     if value.__class__ in PLAIN:
-        return value  # type: ignore[no-any-return]
+        return value
     if isinstance(value, torch.dtype):
         return dtype_of(value)
     if isinstance(value, torch.device):

@@ -14,7 +14,9 @@ class ModeReader:
 
     def __init__(self) -> None:
         self._plain = {
-            (grad, inference): Modes(grad, inference) for grad in (False, True) for inference in (False, True)
+            (grad, inference): Modes(grad, inference)
+            for grad in (False, True)
+            for inference in (False, True)
         }
         self._known: dict[Modes, Modes] = {}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+
+from ..ir import Scope
 
 
 class ModulePaths:
@@ -16,8 +18,13 @@ class ModulePaths:
     A module that two parents share is reached through each under the parent's own name for it.
     """
 
-    def __init__(self, outer_names: dict[int, str]) -> None:
+    def __init__(
+        self,
+        outer_names: dict[int, str],
+        on_unregistered: Callable[[str, torch.nn.Module], None] = lambda path, module: None,
+    ) -> None:
         self._outer_names = outer_names  # names of modules seen from outside any module, by id
+        self._on_unregistered = on_unregistered
         self._below: dict[int, tuple[torch.nn.Module, dict[int, str]]] = {}
 
     def step(self, parent: torch.nn.Module | None, module: torch.nn.Module) -> str:
@@ -34,6 +41,11 @@ class ModulePaths:
             if found is not None:
                 return found
         return self._outer_names.get(id(module), type(module).__name__)
+
+    def meet(self, module: torch.nn.Module, scope: Scope) -> None:
+        """Take note of a module call; tell of a module that no other one registers."""
+        if id(module) not in self._outer_names:
+            self._on_unregistered(scope.path, module)
 
     def _registered(self, parent: torch.nn.Module) -> dict[int, str]:
         known = self._below.get(id(parent))

@@ -45,9 +45,10 @@ class ProgramState:
         self._roots: list[tuple[str, torch.nn.Module]] = []
         self._opaque: dict[int, Value] = {}
         for name, kept in named_objects(function):
-            self._register(name, kept)
+            self.register(name, kept)
 
-    def _register(self, name: str, kept: Any) -> None:
+    def register(self, name: str, kept: Any) -> None:
+        """Take note of a named tensor, or of a module with all it holds."""
         if isinstance(kept, torch.nn.Module):
             self._roots.append((name, kept))
             for path, module in kept.named_modules(prefix=name):
@@ -58,7 +59,9 @@ class ProgramState:
                 self._add_candidate(path, buffer, StateKind.BUFFER)
         elif isinstance(kept, torch.Tensor):
             is_parameter = isinstance(kept, torch.nn.Parameter)
-            self._add_candidate(name, kept, StateKind.PARAMETER if is_parameter else StateKind.CONSTANT)
+            self._add_candidate(
+                name, kept, StateKind.PARAMETER if is_parameter else StateKind.CONSTANT
+            )
 
     def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
         candidate = self._candidates.get(id(tensor))
@@ -149,7 +152,12 @@ def named_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     if root is not None:
         yield "", root
     owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
-    if root is None and owner is not None and hasattr(owner, "__dict__") and not inspect.ismodule(owner):
+    if (
+        root is None
+        and owner is not None
+        and hasattr(owner, "__dict__")
+        and not inspect.ismodule(owner)
+    ):
         yield from held_objects(vars(owner))
     if not isinstance(function, torch.nn.Module):
         called = function if inspect.isroutine(function) else type(function).__call__

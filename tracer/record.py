@@ -56,7 +56,9 @@ class _Facts:
         returns = self.operator.returns
         self.returns_list = tuple(r.type.startswith("List[") for r in returns)
         takes_tensors = any("Tensor" in p.type for p in parameters)
-        self.reads_data = takes_tensors and bool(returns) and all(r.type in _DATA_TYPES for r in returns)
+        self.reads_data = (
+            takes_tensors and bool(returns) and all(r.type in _DATA_TYPES for r in returns)
+        )
         # ``torch.tensor([...])`` fills memory behind the dispatcher's back and then calls this.
         self.fills_outside = self.operator.base_name == "aten::lift_fresh"
 
@@ -69,7 +71,9 @@ class Recorder:
         outer: the recorder of the trace that this one runs inside; it records the same operators.
     """
 
-    def __init__(self, state: TracingState, kernels: Kernels, outer: Recorder | None = None) -> None:
+    def __init__(
+        self, state: TracingState, kernels: Kernels, outer: Recorder | None = None
+    ) -> None:
         self.state = state
         self.outer = outer
         self._kernels = kernels
@@ -77,6 +81,7 @@ class Recorder:
         self._excluded = kernels.excluded
         self._numbers = WrappedNumbers(kernels)
         self._modes = ModeReader()
+        self._fresh_constant: Value | None = None
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
 
     def record(
@@ -92,11 +97,17 @@ class Recorder:
         if facts is None:
             facts = self._facts[id(op)] = _Facts(op)
         state = self.state
-        scope, stack = state.walker.locate(sys._getframe(2) if frame is None else frame)
+        if frame is None:
+            frame = sys._getframe(2)
+        scope, stack = state.walker.locate(frame)
         modes = self._modes.read()
         entries = state.values.entries
         # Arguments are looked up before the operator runs: it may change what a tensor is.
         arguments: list[Argument] = []
+        if facts.fills_outside:
+            result = self._run(op, facts, keyset, args, kwargs, frame)
+            self._record_constant(result, state.values.get(args[0]), scope, stack, modes)
+            return result
         for arg in args:
             class_ = arg.__class__
             if class_ in _PLAIN:
@@ -111,20 +122,30 @@ class Recorder:
         if kwargs:
             keywords = self._keyword_arguments(facts, kwargs, arguments, scope, stack)
 
-        if self.outer is None:
-            for slot in facts.tensor_slots:
-                if slot < len(args) and args[slot].__class__ in _NUMBERS:
-                    args = (*args[:slot], self._numbers.wrap(args[slot]), *args[slot + 1 :])
-            with self._excluded():
-                result = facts.redispatch(keyset & self._below, *args, **kwargs)
-        else:
-            result = self.outer.record(op, keyset, args, kwargs, frame or sys._getframe(2))
-
-        if facts.fills_outside:
-            self._record_constant(result, arguments[0], scope, stack, modes)
-        else:
-            self._add_node(facts, tuple(arguments), keywords, result, scope, stack, modes)
+        if facts.name == "aten::detach_" and arguments[0] is self._fresh_constant:
+            # The last step of ``torch.tensor``: the copy of a constant is detached already.
+            return self._run(op, facts, keyset, args, kwargs, frame)
+        result = self._run(op, facts, keyset, args, kwargs, frame)
+        self._add_node(facts, tuple(arguments), keywords, result, scope, stack, modes)
         return result
+
+    def _run(
+        self,
+        op: torch._ops.OpOverload,
+        facts: _Facts,
+        keyset: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType,
+    ) -> Any:
+        """Run the operator itself, below our key; what it calls inside goes unseen."""
+        if self.outer is not None:
+            return self.outer.record(op, keyset, args, kwargs, frame)
+        for slot in facts.tensor_slots:
+            if slot < len(args) and args[slot].__class__ in _NUMBERS:
+                args = (*args[:slot], self._numbers.wrap(args[slot]), *args[slot + 1 :])
+        with self._excluded():
+            return facts.redispatch(keyset & self._below, *args, **kwargs)
 
     def _add_node(
         self,
@@ -220,13 +241,13 @@ class Recorder:
             return self.state.kept.constant(arg, type(arg).__name__)
 
     def _record_constant(
-        self, tensor: torch.Tensor, filled: Argument, scope: Scope, stack: Frame, modes: Modes
+        self, tensor: torch.Tensor, filled: Value | None, scope: Scope, stack: Frame, modes: Modes
     ) -> None:
         """Record a tensor made from Python data: a constant, and a fresh copy of it at each run."""
         with self._excluded():
             data = tensor.detach().clone()
         constant = self.state.kept.constant(data, "constant")
-        if isinstance(filled, Value):
+        if filled is not None:
             _erase_dead_producers(filled)
         node = self.state.graph.append(
             operator_of(torch.ops.aten.clone.default),
@@ -237,6 +258,7 @@ class Recorder:
             modes=modes,
         )
         self._remember([tensor], node.outputs)
+        self._fresh_constant = node.output
 
     def record_subclass(
         self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
@@ -339,5 +361,3 @@ def _erase_dead_producers(value: Value) -> None:
         if len(sources) != 1:
             return
         value = sources[0]
-
-

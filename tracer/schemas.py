@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -12,7 +12,7 @@ from ..ir.operator import Default
 from .literals import to_literal
 
 
-@lru_cache(maxsize=None)
+@cache
 def operator_of(op: torch._ops.OpOverload) -> Operator:
     """Return the IR's operator for one of torch's, made once."""
     schema = cast(Any, op._schema)

@@ -51,7 +51,9 @@ class TracingState:
         self.values = ValueMap()
         self.diagnostics = Diagnostics()
         self.kept = ProgramState(graph, self.types, function)
-        self.walker = FrameWalker(graph.root_scope, ModulePaths(self.kept.outer_names))
+        self.walker = FrameWalker(
+            graph.root_scope, ModulePaths(self.kept.outer_names, self.kept.register)
+        )
 
     @property
     def force_outplace(self) -> bool:
@@ -118,18 +120,25 @@ class TracingState:
         base = self._sharing_storage(tensor)
         if base is None:
             return None
-        view = self._add_view(operator_of(torch.ops.aten.detach.default), (self.get_known(base),), tensor, scope, stack)
+        detach = operator_of(torch.ops.aten.detach.default)
+        view = self._add_view(detach, (self.get_known(base),), tensor, scope, stack)
         same_place = base.storage_offset() == tensor.storage_offset()
         if same_place and base.shape == tensor.shape and base.stride() == tensor.stride():
             return view
         geometry = (tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
-        return self._add_view(operator_of(torch.ops.aten.as_strided.default), (view, *geometry), tensor, scope, stack)
+        as_strided = operator_of(torch.ops.aten.as_strided.default)
+        return self._add_view(as_strided, (view, *geometry), tensor, scope, stack)
 
     def _add_view(
         self, operator: Any, args: tuple[Any, ...], tensor: torch.Tensor, scope: Scope, stack: Frame
     ) -> Value:
         node = self.graph.append(
-            operator, args, (self.types.tensor(tensor),), scope=scope, stack=stack, modes=self.graph.modes
+            operator,
+            args,
+            (self.types.tensor(tensor),),
+            scope=scope,
+            stack=stack,
+            modes=self.graph.modes,
         )
         return node.output
 
@@ -158,13 +167,17 @@ class TracingState:
             self.values.set(tensor, value)
         return value
 
-    def report(self, kind: DiagnosticKind, message: str, scope: Scope | None, stack: Frame | None) -> None:
+    def report(
+        self, kind: DiagnosticKind, message: str, scope: Scope | None, stack: Frame | None
+    ) -> None:
         """Note that something could not be recorded exactly.
 
         Raises:
             CaptureError: the trace is strict.
         """
-        found = self.diagnostics.report(kind, message, stack, "" if scope is None else scope.address)
+        found = self.diagnostics.report(
+            kind, message, stack, "" if scope is None else scope.address
+        )
         if found is not None and self.strict:
             raise CaptureError(str(found))
 
@@ -175,5 +188,8 @@ def _storage_or_none(tensor: torch.Tensor) -> int | None:
         return None
     try:
         return storage_key(tensor)
-    except (RuntimeError, NotImplementedError):  # wrapper subclasses and functorch tensors have none
+    except (
+        RuntimeError,
+        NotImplementedError,
+    ):  # wrapper subclasses and functorch tensors have none
         return None

@@ -1,0 +1,63 @@
+# make demo    trace, print, replay and draw three real networks
+# make test    the test suite
+# make check   lint, format, types and the import contract
+# make bench   the benchmark table
+# make wheel   build the wheel and test the package as installed from it
+#
+# Every target creates .venv first, or brings it up to date. PYTHON chooses the interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# A strict editable install links each file by itself, so it is made anew when the set of files changes.
+ROOMS := cli ir passes runtime tracer visualize
+SOURCES := $(sort $(wildcard *.py *.pyi $(ROOMS:%=%/*.py)))
+FILES := $(VENV)/files-$(shell echo '$(SOURCES)' | cksum | cut -d' ' -f1)
+
+.PHONY: demo test check format bench wheel clean
+
+demo: $(VENV)/demo
+	$(BIN)/opscope demo
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest tests
+
+check: $(VENV)/check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p opscope
+	$(BIN)/mypy tests/support benchmarks examples
+	$(BIN)/lint-imports
+
+format: $(VENV)/check
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/demo
+	$(BIN)/python -m benchmarks
+
+wheel: $(VENV)/check
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	$(PYTHON) tests/wheel/check_wheel.py dist/*.whl
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Nothing of a foreign build environment: the pinned setuptools builds the package.
+INSTALL := $(PIP) --no-build-isolation --config-settings editable_mode=strict
+
+$(FILES): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) setuptools torch
+	$(INSTALL) --editable .
+	rm -f $(VENV)/files-*
+	touch $@
+
+$(VENV)/demo $(VENV)/test $(VENV)/check: $(VENV)/%: $(FILES)
+	$(INSTALL) --editable '.[$*]'
+	touch $@

@@ -1,0 +1,36 @@
+from typing import Final
+
+from .errors import CaptureError as CaptureError
+from .errors import FormatError as FormatError
+from .errors import InputError as InputError
+from .errors import IRError as IRError
+from .errors import OpscopeError as OpscopeError
+from .errors import ParseError as ParseError
+from .errors import PassError as PassError
+from .errors import RenderError as RenderError
+from .errors import ReplayError as ReplayError
+from .errors import TracerWarning as TracerWarning
+from .errors import UnsupportedTorchError as UnsupportedTorchError
+from .errors import VerifyError as VerifyError
+from .ir import Graph as Graph
+from .ir import Node as Node
+from .ir import Value as Value
+from .ir import verify as verify
+from .program import TracedProgram as TracedProgram
+from .program import parse as parse
+from .program import save as save
+from .program import to_dot as to_dot
+from .program import to_graphviz as to_graphviz
+from .program import to_networkx as to_networkx
+from .program import to_pydot as to_pydot
+from .program import trace as trace
+from .tracer import Diagnostic as Diagnostic
+from .tracer import TracingState as TracingState
+from .tracer import get_tracing_state as get_tracing_state
+from .tracer import is_tracing as is_tracing
+from .tracer import set_tracing_state as set_tracing_state
+from .tracer import tracing as tracing
+from .visualize import ViewOptions as ViewOptions
+
+__version__: Final[str]
+_HOMES: Final[dict[str, tuple[str, ...]]]

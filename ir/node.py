@@ -1,0 +1,605 @@
+"""Values, the nodes that read and produce them, and the blocks that nodes stand in.
+
+These classes keep one set of books (definitions, uses, order), so they are friends and share
+privates, also with ``graph.py`` and ``verify.py``; nothing else touches use lists or links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from ..errors import IRError
+from .literals import Literal
+from .modes import Modes
+from .operator import Effect, Missing, Operator
+from .scope import Scope
+from .source import Frame, SourceRange
+from .types import Type
+
+if TYPE_CHECKING:
+    from .graph import Graph  # a block knows its graph, which is made of blocks
+
+
+class Use(NamedTuple):
+    """One edge of the graph: ``user`` reads a value as its operand number ``operand``.
+
+    A node that reads a value twice has two uses of it. The user is a block where the value is one of
+    the block's outputs.
+    """
+
+    user: Node | Block
+    operand: int
+
+
+class Value:
+    """A tensor or other datum: defined once, by a node, as a block's input, or as state.
+
+    Identity is the object. ``name`` is what the printer shows if it is free; values without one are
+    numbered, and a name taken twice gets a suffix (see ``ir/names.py``).
+    """
+
+    __slots__ = ("_definer", "_users", "name", "type")
+
+    def __init__(self, type_: Type, name: str | None, definer: Node | Block | StateEntry) -> None:
+        self.type = type_
+        self.name = name
+        self._definer = definer
+        self._users: dict[Node | Block, None] = {}  # which operands read it, the users know
+
+    @property
+    def node(self) -> Node | None:
+        """The node that produces the value; None for inputs and state."""
+        return self._definer if isinstance(self._definer, Node) else None
+
+    @property
+    def state(self) -> StateEntry | None:
+        """The state entry that the value stands for; None for all others."""
+        return self._definer if isinstance(self._definer, StateEntry) else None
+
+    @property
+    def block(self) -> Block | None:
+        """The block that defines the value; None for state and for results of detached nodes."""
+        definer = self._definer
+        if isinstance(definer, Node):
+            return definer._block
+        return definer if isinstance(definer, Block) else None
+
+    @property
+    def definer(self) -> Node | Block | StateEntry:
+        """What defines the value: a node, a block (as an input), or a state entry."""
+        return self._definer
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """Every edge that reads the value: user by user, operand by operand. O(inputs of the users)."""
+        return tuple(
+            Use(user, operand)
+            for user in self._users
+            for operand, value in enumerate(user._reads())
+            if value is self
+        )
+
+    @property
+    def users(self) -> tuple[Node | Block, ...]:
+        """Everything that reads the value, each once, in the order they came to read it. O(users)."""
+        return tuple(self._users)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything reads the value."""
+        return bool(self._users)
+
+    def replace_all_uses_with(self, other: Value) -> None:
+        """Make everything that reads this value read ``other``. O(arguments of the users).
+
+        Given:   %3 = aten::neg(%1)
+                 %4 = aten::add(%3, %3)
+        Do:      v3.replace_all_uses_with(v1)
+        Result:  %3 = aten::neg(%1)
+                 %4 = aten::add(%1, %1)
+
+        Raises:
+            IRError: ``other`` is not visible from something that reads this value; nothing is changed.
+        """
+        if other is self:
+            return
+        users = self.users
+        for block in dict.fromkeys(user._home() for user in users):
+            if block is not None:
+                block._require_visible(other)
+        for user in users:
+            user._replace(self, other)
+            other._users[user] = None
+        self._users.clear()
+
+    def __repr__(self) -> str:
+        return f"<Value %{self.name or '?'} : {self.type}>"
+
+
+Argument: TypeAlias = "Value | Literal | tuple[Argument, ...]"
+
+
+class StateKind(Enum):
+    """What role a piece of state plays."""
+
+    PARAMETER = "state"
+    BUFFER = "buffer"
+    CONSTANT = "constant"
+
+
+class StateEntry:
+    """A tensor or object that a program keeps: a parameter, a buffer, or a constant.
+
+    Attributes:
+        names: its qualified names; several where a weight is tied.
+        kind: parameter, buffer or constant.
+        value: what nodes read.
+    """
+
+    __slots__ = ("kind", "names", "value")
+
+    def __init__(self, names: tuple[str, ...], kind: StateKind, type_: Type) -> None:
+        self.names = names
+        self.kind = kind
+        self.value = Value(type_, names[0], self)
+
+    @property
+    def name(self) -> str:
+        """The first of its names."""
+        return self.names[0]
+
+    def __repr__(self) -> str:
+        return f"<StateEntry {self.name} : {self.value.type}>"
+
+
+class Node:
+    """One operation: reads values, produces values, may own blocks.
+
+    Identity is the object; ``operator`` never changes. A detached node has ``block is None``.
+    Invariants are listed and checked in ``ir/verify.py``. Nodes are made by ``graph.append``.
+
+    Attributes:
+        operator: what it runs.
+        scope: the module call, function or region it stands in.
+        stack: the Python stack that caused it, innermost frame first; None where it is not known.
+        modes: gradient, inference and autocast modes it ran under.
+    """
+
+    __slots__ = (
+        "_args",
+        "_block",
+        "_blocks",
+        "_groups",
+        "_inputs",
+        "_keywords",
+        "_next",
+        "_outputs",
+        "_previous",
+        "modes",
+        "operator",
+        "scope",
+        "stack",
+    )
+
+    def __init__(
+        self,
+        operator: Operator,
+        args: tuple[Argument, ...],
+        keywords: tuple[str, ...],
+        result_types: Iterable[Type],
+        groups: tuple[int | None, ...] | None,
+        scope: Scope,
+        stack: Frame | None,
+        modes: Modes,
+    ) -> None:
+        self.operator = operator
+        self.scope = scope
+        self.stack = stack
+        self.modes = modes
+        self._args = args
+        self._keywords = keywords
+        self._groups = groups
+        self._block: Block | None = None
+        self._blocks: tuple[Block, ...] = ()
+        self._previous: Node | None = None
+        self._next: Node | None = None
+        self._inputs = inputs = _values_in(args)
+        for value in inputs:
+            value._users[self] = None
+        self._outputs = tuple([Value(type_, None, self) for type_ in result_types])
+
+    @property
+    def kind(self) -> str:
+        """The operator's name with its overload, ``aten::add.Tensor``."""
+        return self.operator.name
+
+    @property
+    def args(self) -> tuple[Argument, ...]:
+        """The positional arguments in schema order: values, literals, and nested lists as tuples."""
+        return self._args[: len(self._args) - len(self._keywords)] if self._keywords else self._args
+
+    @property
+    def kwargs(self) -> dict[str, Argument]:
+        """The arguments passed by name."""
+        if not self._keywords:
+            return {}
+        return dict(zip(self._keywords, self._args[-len(self._keywords) :], strict=True))
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The names of the last arguments, those passed by name."""
+        return self._keywords
+
+    @property
+    def all_args(self) -> tuple[Argument, ...]:
+        """Positional arguments, then those passed by name."""
+        return self._args
+
+    def argument(self, name: str) -> Argument:
+        """Return the argument of a parameter by its schema name, or the parameter's default.
+
+        Raises:
+            IRError: the operator has no such parameter, or it was not given and has no default.
+        """
+        if name in self._keywords:
+            return self.kwargs[name]
+        for position, parameter in enumerate(self.operator.parameters):
+            if parameter.name == name:
+                args = self.args
+                if position < len(args) and not parameter.is_keyword:
+                    return args[position]
+                if not isinstance(parameter.default, Missing):
+                    return parameter.default
+        raise IRError(f"{self.kind} was given no argument named {name!r}")
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values the node reads, in argument order, one per operand."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """The values the node produces, lists taken apart."""
+        return self._outputs
+
+    @property
+    def output(self) -> Value:
+        """The only value the node produces.
+
+        Raises:
+            IRError: it produces none, or several.
+        """
+        if len(self._outputs) != 1:
+            raise IRError(
+                f"{self.kind} has {len(self._outputs)} results, not one; ask for node.outputs"
+            )
+        return self._outputs[0]
+
+    @property
+    def groups(self) -> tuple[int | None, ...]:
+        """How results map to what the operator returns: None for a value, n for a list of n values."""
+        return (None,) * len(self._outputs) if self._groups is None else self._groups
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks the node owns, such as the arms of a condition."""
+        return self._blocks
+
+    @property
+    def block(self) -> Block | None:
+        """The block the node stands in; None while it is detached."""
+        return self._block
+
+    @property
+    def effects(self) -> Effect:
+        """What running the node does besides computing results, its blocks included."""
+        effects = self.operator.effects
+        for block in self._blocks:
+            for node in block:
+                effects |= node.effects
+        return effects
+
+    @property
+    def source(self) -> SourceRange | None:
+        """The innermost line of the user's code that caused the node, never a library's."""
+        return None if self.stack is None else self.stack.user.range
+
+    @property
+    def graph(self) -> Graph | None:
+        """The graph the node stands in; None while it is detached."""
+        return None if self._block is None else self._block.graph
+
+    def replace_input(self, operand: int, value: Value) -> None:
+        """Make one operand read ``value``. O(arguments).
+
+        Given:   %3 = aten::add(%1, %2)
+        Do:      node.replace_input(1, v4)
+        Result:  %3 = aten::add(%1, %4)
+
+        Raises:
+            IRError: there is no such operand, or ``value`` is not visible from this node's block.
+        """
+        if not 0 <= operand < len(self._inputs):
+            raise IRError(
+                f"{self.kind} has {len(self._inputs)} operands; there is no number {operand}"
+            )
+        if self._block is not None:
+            self._block._require_visible(value)
+        before = self._inputs[operand]
+        remaining = [operand]
+        self._args = tuple(_substitute(arg, remaining, value) for arg in self._args)
+        self._inputs = _values_in(self._args)
+        if before not in self._inputs:
+            del before._users[self]
+        value._users[self] = None
+
+    def add_block(self) -> Block:
+        """Give the node one more block, empty, and return it."""
+        graph = self.graph
+        if graph is None:
+            raise IRError(f"{self.kind} is detached; insert it into a graph before it gets blocks")
+        block = Block(graph, self)
+        self._blocks = (*self._blocks, block)
+        return block
+
+    def erase(self) -> None:
+        """Take the node out of the graph for good. O(operands), and O(size) of its blocks.
+
+        Given:   %3 = aten::neg(%1)
+                 return (%1)
+        Do:      node.erase()
+        Result:  return (%1)
+
+        Raises:
+            IRError: something still reads one of its results.
+        """
+        for value in self._outputs:
+            if value._users:
+                user = next(iter(value._users))
+                what = user.kind if isinstance(user, Node) else "the return"
+                raise IRError(f"{self.kind} cannot be erased: {what} reads its result {value!r}")
+        for block in self._blocks:
+            block._release()
+        self._drop_uses()
+        self.detach()
+
+    def detach(self) -> None:
+        """Take the node out of its block and keep it whole, to be inserted elsewhere. O(1)."""
+        block = self._block
+        if block is None:
+            return
+        before, after = self._previous, self._next
+        if before is None:
+            block._first = after
+        else:
+            before._next = after
+        if after is None:
+            block._last = before
+        else:
+            after._previous = before
+        block._length -= 1
+        self._block = None
+        # ``_next`` stays, so that a walk standing on this node finds its way on.
+
+    def move_before(self, other: Node) -> None:
+        """Put the node, from wherever it stands, directly before ``other``. O(1)."""
+        if other is self:
+            return
+        block = other._block
+        if block is None:
+            raise IRError(f"cannot insert {self.kind} before {other.kind}, which is in no block")
+        self.detach()
+        block._link(self, before=other)
+
+    def move_after(self, other: Node) -> None:
+        """Put the node, from wherever it stands, directly after ``other``. O(1)."""
+        if other is self:
+            return
+        block = other._block
+        if block is None:
+            raise IRError(f"cannot insert {self.kind} after {other.kind}, which is in no block")
+        self.detach()
+        block._link(self, before=other._next)
+
+    def _reads(self) -> Sequence[Value]:
+        return self._inputs
+
+    def _home(self) -> Block | None:
+        return self._block
+
+    def _replace(self, old: Value, new: Value) -> None:
+        """Read ``new`` wherever the node reads ``old``, without a word to their books."""
+        self._args = tuple(_exchange(arg, old, new) for arg in self._args)
+        self._inputs = _values_in(self._args)
+
+    def _drop_uses(self) -> None:
+        for value in self._inputs:
+            value._users.pop(self, None)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.kind}>"
+
+
+class Block:
+    """An ordered list of nodes with inputs and outputs; inner blocks see the values of outer ones.
+
+    Insert and erase are O(1). Walks tolerate change: erasing the current node is safe, and nodes
+    inserted after it are visited. There is no indexing, which would be O(n).
+    """
+
+    __slots__ = ("_first", "_inputs", "_last", "_length", "_outputs", "graph", "owner")
+
+    def __init__(self, graph: Graph, owner: Node | None) -> None:
+        self.graph = graph
+        self.owner = owner  # the node that holds the block; None for a graph's own
+        self._inputs: list[Value] = []
+        self._outputs: list[Value] = []
+        self._first: Node | None = None
+        self._last: Node | None = None
+        self._length = 0
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that come in."""
+        return tuple(self._inputs)
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """The values that go out, in order; one may stand there twice."""
+        return tuple(self._outputs)
+
+    def add_input(self, type_: Type, name: str | None = None) -> Value:
+        """Add an input at the end and return its value."""
+        value = Value(type_, name, self)
+        self._inputs.append(value)
+        return value
+
+    def set_outputs(self, values: Iterable[Value]) -> None:
+        """Make ``values`` the outputs.
+
+        Raises:
+            IRError: one of them is not visible here.
+        """
+        outputs = list(values)
+        for value in outputs:
+            self._require_visible(value)
+        self._drop_output_uses()
+        self._outputs = outputs
+        for value in outputs:
+            value._users[self] = None
+
+    def replace_input(self, operand: int, value: Value) -> None:
+        """Make one of the block's outputs, which the block reads, be ``value``."""
+        if not 0 <= operand < len(self._outputs):
+            raise IRError(
+                f"the block has {len(self._outputs)} outputs; there is no number {operand}"
+            )
+        self._require_visible(value)
+        before = self._outputs[operand]
+        self._outputs[operand] = value
+        if before not in self._outputs:
+            del before._users[self]
+        value._users[self] = None
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Node]:
+        node = self._first
+        while node is not None:
+            ahead = node._next
+            yield node
+            if node._block is self or node._block is None:
+                ahead = node._next  # sees what was inserted; an erased node keeps its links
+            while ahead is not None and ahead._block is not self:
+                ahead = ahead._next
+            node = ahead
+
+    def __reversed__(self) -> Iterator[Node]:
+        node = self._last
+        while node is not None:
+            ahead = node._previous
+            yield node
+            if node._block is self or node._block is None:
+                ahead = node._previous
+            while ahead is not None and ahead._block is not self:
+                ahead = ahead._previous
+            node = ahead
+
+    def is_within(self, other: Block) -> bool:
+        """Whether this block is ``other`` or stands, at any depth, inside it."""
+        block: Block | None = self
+        while block is not None:
+            if block is other:
+                return True
+            block = None if block.owner is None else block.owner._block
+        return False
+
+    def _require_visible(self, value: Value) -> None:
+        definer = value._definer
+        if isinstance(definer, StateEntry):
+            if definer.value is value and self.graph._state.get(definer.name) is definer:
+                return
+        else:
+            home = definer._block if isinstance(definer, Node) else definer
+            if home is not None and self.is_within(home):
+                return
+        raise IRError(f"{value!r} is not visible here: it is defined in another graph or block")
+
+    def _reads(self) -> Sequence[Value]:
+        return self._outputs
+
+    def _home(self) -> Block:
+        return self
+
+    def _replace(self, old: Value, new: Value) -> None:
+        """Put out ``new`` wherever the block puts out ``old``, without a word to their books."""
+        self._outputs = [new if value is old else value for value in self._outputs]
+
+    def _link(self, node: Node, before: Node | None) -> None:
+        after = before
+        previous = self._last if after is None else after._previous
+        node._block = self
+        node._previous = previous
+        node._next = after
+        if previous is None:
+            self._first = node
+        else:
+            previous._next = node
+        if after is None:
+            self._last = node
+        else:
+            after._previous = node
+        self._length += 1
+
+    def _drop_output_uses(self) -> None:
+        for value in self._outputs:
+            value._users.pop(self, None)
+
+    def _release(self) -> None:
+        """Drop every use that the block and its nodes hold, before they go."""
+        self._drop_output_uses()
+        for node in self:
+            node._drop_uses()
+            for block in node._blocks:
+                block._release()
+
+
+def _values_in(args: tuple[Argument, ...]) -> tuple[Value, ...]:
+    """Return the values in arguments, lists taken apart: ``args`` itself where there is nothing else."""
+    for arg in args:
+        if arg.__class__ is not Value:
+            values: list[Value] = []
+            _collect_values(args, values)
+            return tuple(values)
+    return args  # type: ignore[return-value]  # the loop has seen that all are values
+
+
+def _collect_values(args: tuple[Argument, ...], into: list[Value]) -> None:
+    for arg in args:
+        if isinstance(arg, Value):
+            into.append(arg)
+        elif isinstance(arg, tuple):
+            _collect_values(arg, into)
+
+
+def _substitute(arg: Argument, remaining: list[int], value: Value) -> Argument:
+    """Return ``arg`` with its operand number ``remaining[0]`` replaced, counting down as it goes."""
+    if isinstance(arg, Value):
+        remaining[0] -= 1
+        return value if remaining[0] == -1 else arg
+    if isinstance(arg, tuple):
+        return tuple(_substitute(item, remaining, value) for item in arg)
+    return arg
+
+
+def _exchange(arg: Argument, old: Value, new: Value) -> Argument:
+    """Return ``arg`` with ``new`` in the place of ``old``."""
+    if isinstance(arg, tuple):
+        return tuple(_exchange(item, old, new) for item in arg)
+    return new if arg is old else arg

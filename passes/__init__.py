@@ -1,0 +1,3 @@
+"""Passes and analyses over graphs."""
+
+from __future__ import annotations

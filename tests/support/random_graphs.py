@@ -1,0 +1,244 @@
+"""Hypothesis strategies for graphs of every shape that the IR allows, and for their parts.
+
+``graphs()`` draws whole programs: tied state, nested blocks, grouped results, functions, scopes, stacks,
+modes, every kind of type and literal, and names that need quotes. Operators have no meaning, so these
+graphs can be printed, copied and transformed, but not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from opscope.ir import (
+    CPU,
+    STRIDED,
+    Argument,
+    Autocast,
+    Block,
+    Device,
+    DictType,
+    DType,
+    Effect,
+    Frame,
+    FunctionRef,
+    Graph,
+    Layout,
+    ListType,
+    Literal,
+    MemoryFormat,
+    Modes,
+    Operator,
+    RecordType,
+    ScalarType,
+    Scope,
+    ScopeKind,
+    SourceRange,
+    StateKind,
+    SymDim,
+    TensorType,
+    TupleType,
+    Type,
+    Value,
+)
+
+T = TypeVar("T")
+
+_WORDS = st.sampled_from(["x", "weight", "layer1", "sub", "_a", "é", "s0"])
+_ODD_TEXTS = st.sampled_from(
+    ["", " ", "a b", "x.", ".x", "..", "7", "007", "h.1", "%", "%2F", "a/b", "f()", "<op>", "#2", "a#2"]
+    + ['"', "\\", "a\nb", "\t", "\u2028", "\x1f", "·", "x:3", "?", "# c", "return", "block0", "->", ","]
+)
+_TEXTS = _WORDS | _ODD_TEXTS | st.text(max_size=3)
+
+dtypes = st.sampled_from(DType)
+devices = st.builds(
+    Device, st.sampled_from(["cpu", "cuda", "meta"]), st.none() | st.integers(0, 12)
+)
+layouts = st.builds(Layout, st.sampled_from(["strided", "sparse_coo", "jagged", "_mkldnn"]))
+
+literals: SearchStrategy[Literal] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.complex_numbers(),
+    _TEXTS,
+    dtypes,
+    devices,
+    layouts,
+    st.builds(MemoryFormat, st.sampled_from(["contiguous_format", "channels_last"])),
+)
+
+tensor_types: SearchStrategy[TensorType] = st.builds(
+    TensorType,
+    dtype=st.none() | dtypes,
+    shape=st.none()
+    | st.lists(st.integers(0, 300) | st.builds(SymDim, _TEXTS), max_size=3).map(tuple),
+    strides=st.none() | st.lists(st.integers(-2, 300), max_size=3).map(tuple),
+    device=st.just(CPU) | devices,
+    layout=st.just(STRIDED) | layouts,
+    requires_grad=st.booleans(),
+)
+
+
+def _compound_types(parts: SearchStrategy[Type]) -> SearchStrategy[Type]:
+    fields = st.lists(st.tuples(_TEXTS, parts), max_size=2).map(tuple)
+    return st.one_of(
+        st.builds(ListType, parts),
+        st.builds(TupleType, st.lists(parts, max_size=3).map(tuple)),
+        st.builds(DictType, parts, parts),
+        st.builds(RecordType, st.just("transformers.Output") | _TEXTS, fields, st.booleans()),
+    )
+
+
+types: SearchStrategy[Type] = st.recursive(
+    tensor_types | st.sampled_from(ScalarType), _compound_types, max_leaves=3
+)
+# Most types are of the plain kind, so that examples stay small.
+_value_types = st.sampled_from([TensorType(DType.F32, (2, 3)), ScalarType.INT]) | types
+
+operators: SearchStrategy[Operator] = st.builds(
+    Operator,
+    st.sampled_from(["aten::add.Tensor", "aten::neg", "prim::TupleConstruct", "my.ops::f.a.b", "f"])
+    | _ODD_TEXTS,
+    effects=st.sampled_from([Effect.NONE, Effect.WRITES, Effect.UNKNOWN]),
+)
+
+modes: SearchStrategy[Modes] = st.builds(
+    Modes,
+    grad=st.booleans(),
+    inference=st.booleans(),
+    autocast=st.lists(
+        st.builds(Autocast, st.sampled_from(["cpu", "cuda"]), dtypes, st.booleans()), max_size=2
+    ).map(tuple),
+)
+
+source_ranges: SearchStrategy[SourceRange] = st.builds(
+    SourceRange,
+    file=st.sampled_from(["net.py", "my net/a b.py", "<stdin>", "C:/x.py", "odd:3", "?"]) | _TEXTS,
+    line=st.integers(1, 5),
+    column=st.integers(0, 3),
+)
+
+
+@st.composite
+def stacks(draw: DrawFn) -> Frame:
+    """Draw a stack, some of its innermost frames a library's."""
+    frame = None
+    for is_library in draw(st.lists(st.booleans(), min_size=1, max_size=3)):
+        place = draw(source_ranges)
+        frame = Frame.resolved(place, frame, is_library)
+    assert frame is not None, "the list of frames is not empty"
+    return frame
+
+
+@st.composite
+def scope_trees(draw: DrawFn, root: Scope) -> list[Scope]:
+    """Draw scopes below a root, each with an address of its own; the root comes first."""
+    scopes = {"": root}
+    kinds = [kind for kind in ScopeKind if kind is not ScopeKind.ROOT]
+    # Names with dots matter most: they make an address look as if it had other parents.
+    names = st.sampled_from(["a", "b", "a.b", "b.c", "a.b.c"]) | _TEXTS
+    for _ in range(draw(st.integers(0, 6))):
+        scope = Scope(
+            draw(st.sampled_from(list(scopes.values()))),
+            draw(st.just(ScopeKind.MODULE) | st.sampled_from(kinds)),
+            draw(names),
+            draw(st.sampled_from(["", "Linear", "f.<locals>.Net"]) | _TEXTS),
+            draw(st.just(1) | st.integers(1, 12)),
+        )
+        scopes.setdefault(scope.address, scope)
+    return list(scopes.values())
+
+
+@st.composite
+def graphs(draw: DrawFn, max_nodes: int = 8) -> Graph:
+    """Draw a graph and the functions it calls; it verifies."""
+    names = draw(st.lists(_TEXTS, max_size=2, unique=True))
+    references = tuple(map(FunctionRef, names))
+    graph = _GraphDrawer(draw, references, max_nodes).graph()
+    for name in names:
+        graph.functions[name] = _GraphDrawer(draw, references, max_nodes // 3).graph(name)
+    return graph
+
+
+class _GraphDrawer:
+    """Draws one graph, front to back."""
+
+    def __init__(self, draw: DrawFn, functions: tuple[FunctionRef, ...], max_nodes: int) -> None:
+        self._draw = draw
+        self._functions = functions
+        self._nodes_left = draw(st.integers(0, max_nodes))
+        self._modes = draw(st.just(Modes()) | modes)
+
+    def graph(self, name: str | None = None) -> Graph:
+        graph = Graph(self._draw(_TEXTS) if name is None else name, self._modes)
+        self._graph = graph
+        self._scopes = self._draw(scope_trees(graph.root_scope))
+        self._stacks = self._draw(st.lists(stacks(), max_size=3))
+        visible = [*self._add_state(), *self._add_inputs(graph.block)]
+        self._fill(graph.block, visible, depth=0)
+        return graph
+
+    def _add_state(self) -> list[Value]:
+        names = self._draw(st.lists(_TEXTS, max_size=4, unique=True))
+        kinds = st.sampled_from(StateKind)
+        if len(names) < 3:
+            return [self._graph.add_state(n, self._draw(types), self._draw(kinds)) for n in names]
+        tied, *others = names[1:], names[0]
+        return [self._graph.add_state(n, self._draw(types), self._draw(kinds)) for n in (tied, *others)]
+
+    def _add_inputs(self, block: Block) -> list[Value]:
+        hints = self._draw(st.lists(st.none() | _TEXTS, max_size=3))
+        return [block.add_input(self._draw(_value_types), hint) for hint in hints]
+
+    def _fill(self, block: Block, visible: list[Value], depth: int) -> None:
+        """Append nodes to a block, with ``visible`` and what they define as their operands."""
+        visible = list(visible)
+        with self._graph.inserting(block):
+            while self._nodes_left and (depth == 0 or self._draw(st.booleans())):
+                self._nodes_left -= 1
+                visible.extend(self._append(visible, depth))
+        chosen = self._draw(st.lists(st.sampled_from(visible), max_size=3)) if visible else []
+        block.set_outputs(chosen)
+
+    def _append(self, visible: list[Value], depth: int) -> tuple[Value, ...]:
+        draw = self._draw
+        if draw(st.integers(0, 9)) == 0:
+            self._modes = draw(modes)
+        args = draw(st.lists(self._arguments(visible), max_size=4))
+        operator = draw(operators)
+        if self._functions and draw(st.integers(0, 4)) == 0:
+            operator = Operator("prim::call")
+            args.insert(0, draw(st.sampled_from(self._functions)))
+        keywords = draw(st.lists(st.sampled_from(["dim", "alpha"]) | _TEXTS, max_size=2, unique=True))
+        groups = draw(st.sampled_from([(), (None,), (None, None), (2,), (0,), (1, None)]))
+        count = sum(1 if group is None else group for group in groups)
+        node = self._graph.append(
+            operator,
+            tuple(args),
+            [draw(_value_types) for _ in range(count)],
+            keywords=tuple(keywords[: max(len(args) - 1, 0)]),
+            groups=groups if any(group is not None for group in groups) else None,
+            scope=draw(st.sampled_from(self._scopes)),
+            stack=draw(st.sampled_from([None, *self._stacks])),
+            modes=self._modes,
+        )
+        for value in node.outputs:
+            value.name = draw(st.none() | _TEXTS)
+        if depth < 2 and draw(st.integers(0, 4)) == 0:
+            for _ in range(draw(st.integers(1, 2))):
+                block = node.add_block()
+                self._fill(block, [*visible, *self._add_inputs(block)], depth + 1)
+        return node.outputs
+
+    def _arguments(self, visible: list[Value]) -> SearchStrategy[Argument]:
+        leaves: SearchStrategy[Argument] = literals
+        if visible:
+            leaves = st.sampled_from(visible) | leaves
+        lists = st.lists(st.recursive(leaves, lambda items: st.lists(items, max_size=2).map(tuple), max_leaves=3), max_size=3)
+        return leaves | lists.map(tuple)

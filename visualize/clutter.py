@@ -1,0 +1,48 @@
+"""Clutter: nodes that a picture leaves out unless somebody asks, because they only serve others."""
+
+from __future__ import annotations
+
+from ..ir import Effect, Graph, ListType, Node, ScalarType, StateEntry, Type
+from .families import bare_name
+
+_PLAIN_NUMBERS = (ScalarType.INT, ScalarType.BOOL)
+_SIZE_QUERIES = frozenset(
+    """
+    size sym_size numel sym_numel stride sym_stride storage_offset sym_storage_offset dim ndim len
+    is_contiguous sym_is_contiguous is_floating_point
+    """.split()
+)
+
+
+def size_arithmetic(graph: Graph) -> dict[Node, None]:
+    """Return the nodes that ask for sizes or compute plain integers from integers. O(operands)."""
+    found: dict[Node, None] = {}
+    for node in graph.walk():
+        if not node.outputs or not all(_is_plain_number(value.type) for value in node.outputs):
+            continue
+        if node.blocks or Effect.WRITES in node.operator.effects:
+            continue
+        if bare_name(node.operator) in _SIZE_QUERIES or all(
+            _is_plain_number(value.type) for value in node.inputs
+        ):
+            found[node] = None
+    return found
+
+
+def counter_updates(graph: Graph) -> dict[Node, None]:
+    """Return the nodes that touch nothing but state in place, such as a count of batches. O(operands)."""
+    return {
+        node: None
+        for node in graph.walk()
+        if node.inputs
+        and Effect.WRITES in node.operator.effects
+        and not node.blocks
+        and all(isinstance(value.definer, StateEntry) for value in node.inputs)
+        and not any(value.is_used for value in node.outputs)
+    }
+
+
+def _is_plain_number(type_: Type) -> bool:
+    while isinstance(type_, ListType):
+        type_ = type_.element
+    return type_ in _PLAIN_NUMBERS

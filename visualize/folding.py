@@ -1,0 +1,298 @@
+"""Folding: which regions a picture opens, and which it draws as one box or once for many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+
+from ..ir import Node
+from ..passes.repeats import Run, find_runs, pattern_of
+from .options import ViewOptions
+from .regions import Item, Region, RegionKind, item_nodes
+
+_LONGEST_PERIOD = 8  # items that may form one period of a repetition
+_GLUE = 4  # operators between two blocks from which on they are put together where space is short
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One thing that an opened region shows, and the equal neighbours that it stands for as well.
+
+    Attributes:
+        item: what is drawn.
+        twins: the equal neighbours that are not.
+        is_chain: whether each reads what the one before it made.
+    """
+
+    item: Item
+    twins: tuple[Item, ...] = ()
+    is_chain: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many equal blocks it stands for."""
+        return 1 + len(self.twins)
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """What a picture shows: the parts of every opened region."""
+
+    parts: dict[Region, list[Part]] = field(default_factory=dict)
+
+    def is_open(self, item: Item) -> bool:
+        """Whether the item is a region of which the parts are drawn."""
+        return isinstance(item, Region) and item in self.parts
+
+    def walk(self, root: Region) -> Iterator[tuple[Region, Part]]:
+        """Yield every part with the region that shows it, in program order, each before its own."""
+        walks = [(root, iter(self.parts[root]))]
+        while walks:
+            region, parts = walks[-1]
+            part = next(parts, None)
+            if part is None:
+                walks.pop()
+                continue
+            yield region, part
+            if isinstance(part.item, Region) and part.item in self.parts:
+                walks.append((part.item, iter(self.parts[part.item])))
+
+
+def fold(root: Region, options: ViewOptions) -> Folding:
+    """Decide what to open, with the root always open. O(nodes) for each level that is opened."""
+    opener = _Opener(options)
+    opener.open(root)
+    if options.depth is None:
+        opener.open_within_budget(root)
+    else:
+        opener.open_levels(root, options.depth)
+    return Folding(opener.parts)
+
+
+class _Opener:
+    """Opens regions one by one and keeps count of the boxes."""
+
+    def __init__(self, options: ViewOptions) -> None:
+        self.parts: dict[Region, list[Part]] = {}
+        self._options = options
+        self._prepared: dict[Region, list[Part]] = {}
+        self._compact: dict[Region, list[Part]] = {}
+        self._kind_of: dict[Region, Hashable] = {}
+        self._boxes = 1
+
+    def open(self, region: Region) -> None:
+        self.parts[region] = self._parts(region)
+        if self._options.depth is None and not self._fits([region]):
+            self.parts[region] = self._compact_parts(region)
+        self._boxes += len(self.parts[region]) - 1
+
+    def open_levels(self, root: Region, depth: int) -> None:
+        level = [root]
+        for _ in range(depth):
+            level = [inner for region in level for inner in self._closed(region)]
+            for region in level:
+                self.open(region)
+
+    def open_within_budget(self, root: Region) -> None:
+        """Open, level by level, the first region of each kind; then whole kinds as long as they fit.
+
+        So where not every block can be opened, one of each kind is, and its likes stay boxes.
+        """
+        opened_kinds: set[Hashable] = set()
+        level = [root]
+        while level:
+            level = [inner for region in level for inner in self._closed(region)]
+            for kind, regions in self._kinds(level):
+                if kind not in opened_kinds and self._fits(regions[:1], compactly=True):
+                    opened_kinds.add(kind)
+                    self.open(regions[0])
+            level = [region for region in level if region in self.parts]
+        level = [root]
+        while level:
+            closed = [inner for region in level for inner in self._closed(region)]
+            for _, regions in self._kinds(closed):
+                if self._fits(regions):
+                    for region in regions:
+                        self.open(region)
+            level = [
+                part.item
+                for region in level
+                for part in self.parts[region]
+                if isinstance(part.item, Region) and part.item in self.parts
+            ]
+
+    def _fits(self, regions: list[Region], *, compactly: bool = False) -> bool:
+        boxes = self._boxes
+        for region in regions:
+            parts = self._compact_parts(region) if compactly else self._parts(region)
+            boxes += len(parts) - 1
+            if boxes > self._options.max_boxes:
+                return False
+        return True
+
+    def _closed(self, region: Region) -> list[Region]:
+        """Return the regions that an opened one shows as boxes and that could be opened."""
+        return [
+            part.item
+            for part in self.parts[region]
+            if isinstance(part.item, Region)
+            and part.item not in self.parts
+            and not part.item.is_leaf
+            and part.item.kind is not RegionKind.SECTION
+        ]
+
+    def _kinds(self, regions: list[Region]) -> list[tuple[Hashable, list[Region]]]:
+        """Group regions that compute the same at whatever sizes, the first of each kind first."""
+        kinds: dict[Hashable, list[Region]] = {}
+        for region in regions:
+            kind = self._kind_of.get(region)
+            if kind is None:
+                kind = self._kind_of[region] = pattern_of(region.nodes(), sizes=False).key
+            kinds.setdefault(kind, []).append(region)
+        return list(kinds.items())
+
+    def _parts(self, region: Region) -> list[Part]:
+        """Return what a region shows once it is opened."""
+        parts = self._prepared.get(region)
+        if parts is None:
+            parts = [Part(item) for item in region.items]
+            if self._options.fold_repeats:
+                parts = fold_repeats(region)
+            self._prepared[region] = parts
+        return parts
+
+    def _compact_parts(self, region: Region) -> list[Part]:
+        """Return the parts with operators that stand between blocks put together."""
+        parts = self._compact.get(region)
+        if parts is None:
+            parts = _without_glue(region, self._parts(region))
+            if len(parts) > self._options.max_boxes:
+                parts = _sections(region, parts, self._options.max_boxes)
+            self._compact[region] = parts
+        return parts
+
+
+def _without_glue(region: Region, parts: list[Part]) -> list[Part]:
+    """Put stretches of operators that stand between blocks into one section each."""
+    if not any(isinstance(part.item, Region) and not part.item.is_leaf for part in parts):
+        return parts
+    compact: list[Part] = []
+    stretch: list[Part] = []
+    for part in [*parts, None]:
+        if part is not None and isinstance(part.item, Node):
+            stretch.append(part)
+            continue
+        if len(stretch) >= _GLUE:
+            compact.append(_section(region, stretch))
+        else:
+            compact.extend(stretch)
+        stretch = []
+        if part is not None:
+            compact.append(part)
+    return compact
+
+
+def _section(region: Region, parts: list[Part]) -> Part:
+    items = [item for part in parts for item in (part.item, *part.twins)]
+    return Part(_gather(RegionKind.SECTION, region, "", items))
+
+
+def _sections(region: Region, parts: list[Part], max_boxes: int) -> list[Part]:
+    """Put neighbours together so that not many more than half of ``max_boxes`` are left."""
+    size = -(-len(parts) // max(max_boxes // 2, 1))
+    return [_section(region, parts[start : start + size]) for start in range(0, len(parts), size)]
+
+
+def fold_repeats(region: Region) -> list[Part]:
+    """Return a region's items with equal neighbours folded into one part. O(nodes)."""
+    parts: list[Part] = []
+    items = region.items
+    start = 0
+    for first, period, count in _periods(items):
+        parts.extend(Part(item) for item in items[start:first])
+        windows = [items[first + n * period : first + (n + 1) * period] for n in range(count)]
+        parts.extend(_fold_windows(region, windows))
+        start = first + period * count
+    parts.extend(Part(item) for item in items[start:])
+    return parts
+
+
+def _fold_windows(region: Region, windows: list[list[Item]]) -> Iterator[Part]:
+    """Yield the parts of stretches that look alike: folded where they are wired alike."""
+    patterns = [
+        pattern_of(node for item in window for node in item_nodes(item)) for window in windows
+    ]
+    done = 0
+    for run in [run for run in find_runs(patterns) if _is_worthwhile(run, windows)]:
+        for window in windows[done : run.start]:
+            yield from (Part(item) for item in window)
+        done = run.start + run.count
+        first, *twins = (_as_item(region, window) for window in windows[run.start : done])
+        yield Part(first, tuple(twins), run.is_chain)
+    for window in windows[done:]:
+        yield from (Part(item) for item in window)
+
+
+def _is_worthwhile(run: Run, windows: list[list[Item]]) -> bool:
+    """Return whether a run saves the reader more than it costs: three single operators are no burden."""
+    window = windows[run.start]
+    is_block = len(window) == 1 and isinstance(window[0], Region) and not window[0].is_leaf
+    return is_block or run.count > 3
+
+
+def _as_item(region: Region, window: list[Item]) -> Item:
+    if len(window) == 1:
+        return window[0]
+    return _gather(RegionKind.GROUP, region, "", window)
+
+
+def _gather(kind: RegionKind, parent: Region, name: str, items: list[Item]) -> Region:
+    """Return a region made for drawing around items that stay where they are."""
+    group = Region(kind, parent, name=name)
+    group.items = items
+    group.node_count = sum(
+        item.node_count if isinstance(item, Region) else 1 for item in items
+    )
+    return group
+
+
+def _periods(items: list[Item]) -> Iterator[tuple[int, int, int]]:
+    """Yield start, period and count of stretches of items that repeat, by what each item holds."""
+    keys = _keys(items)
+    start = 0
+    while start < len(keys):
+        best = (0, 0)
+        for period in range(1, min(_LONGEST_PERIOD, (len(keys) - start) // 2) + 1):
+            end = start + period
+            while end < len(keys) and keys[end] == keys[end - period]:
+                end += 1
+            count = (end - start) // period
+            if count > 1 and (count * period, -period) > (best[0] * best[1], -best[1]):
+                best = (count, period)
+        count, period = best
+        if count > 1:
+            yield start, period, count
+            start += count * period
+        else:
+            start += 1
+
+
+def _keys(items: list[Item]) -> list[int]:
+    """Return a number per item, equal where the items compute the same."""
+    numbers: dict[Hashable, int] = {}
+    sketches = [_sketch(item) for item in items]
+    counts = Counter(sketches)
+    keys = []
+    for item, sketch in zip(items, sketches, strict=True):
+        # Only what has a look-alike is worth the price of its whole pattern.
+        key: Hashable = sketch if counts[sketch] == 1 else pattern_of(item_nodes(item)).key
+        keys.append(numbers.setdefault(key, len(numbers)))
+    return keys
+
+
+def _sketch(item: Item) -> Hashable:
+    if isinstance(item, Node):
+        return item.operator.name
+    classes = tuple(scope.class_name for scope in item.scopes)
+    return (item.kind, classes, item.node_count, len(item.items))

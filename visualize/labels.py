@@ -1,0 +1,199 @@
+"""Labels: what boxes and clusters are called, and what their tooltips tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ..ir import (
+    Argument,
+    FunctionRef,
+    Node,
+    Scope,
+    ScopeKind,
+    StateEntry,
+    StateKind,
+    TensorType,
+    Value,
+    literal_text,
+    provenance,
+)
+from .config import configuration
+from .folding import Part
+from .regions import Item, Region, RegionKind, item_nodes
+from .wording import counted, human, shortened
+
+_TITLE_WIDTH = 34  # characters; what is longer stands in the tooltip
+_DETAIL_WIDTH = 38
+
+_SHORT_NAMES = {
+    "scaled_dot_product_attention": "attention",
+    "_scaled_dot_product_flash_attention_for_cpu": "flash attention",
+    "_scaled_dot_product_flash_attention": "flash attention",
+    "_scaled_dot_product_efficient_attention": "efficient attention",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The text of a box or cluster."""
+
+    title: str
+    detail: str
+    tooltip: str
+
+
+def operator_title(node: Node) -> str:
+    """Return an operator's name for people: without ``aten::``, without its overload."""
+    name = node.operator.base_name.removeprefix("aten::").removeprefix("prim::")
+    return shortened(_SHORT_NAMES.get(name, name), _TITLE_WIDTH)
+
+
+def operator_label(node: Node, part: Part) -> Label:
+    """Return the label of one operator, with the module it is all there is of, if there is one."""
+    item = part.item
+    names = [_span(part)] if isinstance(item, Region) else []
+    callee = next((str(arg) for arg in node.args if isinstance(arg, FunctionRef)), "")
+    constants = [text for value in node.inputs if (text := _constant(value))]
+    words = [*names, callee, configuration(node), *constants[:1]]
+    detail = " · ".join(word for word in words if word)
+    title = operator_title(node)
+    if part.twins:
+        title = f"{title}  ×{part.count}"
+        detail = f"{detail} · {_sharing(part)}" if _sharing(part) else detail
+    return Label(title, shortened(detail, _DETAIL_WIDTH), _operator_tooltip(node, part))
+
+
+def region_label(part: Part) -> Label:
+    """Return the label of a region, opened or not."""
+    region = part.item
+    assert isinstance(region, Region), "an operator has its own label"
+    totals = _totals(part)
+    if region.kind is RegionKind.SECTION:
+        common = Counter(operator_title(node) for node in region.nodes()).most_common(3)
+        mostly = ", ".join(f"{name} ×{count}" for name, count in common)
+        title = counted(region.node_count, "op")
+        return Label(title, shortened(mostly, _DETAIL_WIDTH), f"{title}, most of all {mostly}")
+    title = shortened(_span(part) or "repeated", _TITLE_WIDTH)
+    if part.twins:
+        title += f"  ×{part.count}"
+    class_name = _class_name(region)
+    detail = " · ".join(word for word in (class_name, *totals) if word)
+    return Label(title, shortened(detail, _DETAIL_WIDTH), _region_tooltip(part, detail))
+
+
+def state_of(item: Item) -> dict[StateEntry, None]:
+    """Return the distinct parameters that an item's nodes read. O(operands)."""
+    return {
+        entry: None
+        for node in item_nodes(item)
+        for value in node.inputs
+        if (entry := value.state) is not None and entry.kind is StateKind.PARAMETER
+    }
+
+
+def elements(entries: dict[StateEntry, None]) -> int:
+    """Return how many numbers these entries hold together."""
+    types = [entry.value.type for entry in entries]
+    return sum(type_.numel or 0 for type_ in types if isinstance(type_, TensorType))
+
+
+def _totals(part: Part) -> list[str]:
+    region = part.item
+    assert isinstance(region, Region)
+    ops = counted(region.node_count, "op")
+    if part.twins:
+        return [word for word in (_sharing(part), ops) if word]
+    size = elements(state_of(region))
+    return [human(size), ops] if size else [ops]
+
+
+def _sharing(part: Part) -> str:
+    """Say honestly whether equal blocks have weights of their own."""
+    first = state_of(part.item)
+    others = [state_of(twin) for twin in part.twins]
+    if not first and not any(others):
+        return ""
+    size = human(elements(first))
+    if all(other == first for other in others):
+        return f"{part.count} calls, shared {size}"
+    distinct = {entry for entries in (first, *others) for entry in entries}
+    if len(distinct) == len(first) + sum(map(len, others)):
+        return f"{size} each"
+    return f"partly shared, {human(elements(dict.fromkeys(distinct)))} in all"
+
+
+def _span(part: Part) -> str:
+    """Return the name of a region, or of the first and last of several."""
+    regions = [item for item in (part.item, *part.twins) if isinstance(item, Region)]
+    first, last = _name(regions[0]), _name(regions[-1])
+    if len(regions) == 1 or first == last:
+        return first
+    return f"{first} – {last}"
+
+
+def _name(region: Region) -> str:
+    if region.kind is RegionKind.GROUP:
+        named = [_name(item) for item in region.items if isinstance(item, Region)]
+        return f"{named[0]} … {named[-1]}" if len(named) > 1 else "".join(named)
+    return " › ".join(_step(scope) for scope in region.scopes) or region.name
+
+
+def _step(scope: Scope) -> str:
+    """Return a scope's own name; a bare number gets the name of the list it counts in."""
+    name = scope.name
+    if scope.kind is ScopeKind.FUNCTION:
+        return f"{name}()"
+    if scope.kind is ScopeKind.BACKWARD:
+        return f"{name} backward"
+    if name.isdecimal() and scope.parent is not None and scope.parent.name:
+        name = f"{scope.parent.name.rpartition('.')[2]}.{name}"
+    return f"{name} (call {scope.call})" if scope.call > 1 else name
+
+
+def _class_name(region: Region) -> str:
+    return region.scopes[-1].class_name if region.scopes else ""
+
+
+def _constant(value: Value) -> str:
+    entry = value.state
+    if entry is None or entry.kind is not StateKind.CONSTANT:
+        return ""
+    type_ = entry.value.type
+    return "constant" if isinstance(type_, TensorType) else shortened(entry.name, 16)
+
+
+def _operator_tooltip(node: Node, part: Part) -> str:
+    types = ", ".join(str(value.type) for value in node.outputs) or "nothing"
+    lines = [f"{node.kind} → {types}"]
+    reads = [_operand_text(value) for value in node.inputs]
+    if reads:
+        lines.append(f"reads {', '.join(reads)}")
+    literals = [literal_text(arg) for arg in node.all_args if _is_literal(arg)]
+    if literals:
+        lines.append(f"with {', '.join(literals)}")
+    if part.twins:
+        lines.append(f"stands for {part.count}: {_span(part)}")
+    where = provenance(node)
+    return "\n".join([*lines, where] if where else lines)
+
+
+def _operand_text(value: Value) -> str:
+    entry = value.state
+    return f"{value.type}" if entry is None else f"{entry.name} : {value.type}"
+
+
+def _is_literal(arg: Argument) -> bool:
+    if isinstance(arg, tuple):
+        return all(_is_literal(item) for item in arg)
+    return not isinstance(arg, Value)
+
+
+def _region_tooltip(part: Part, detail: str) -> str:
+    region = part.item
+    assert isinstance(region, Region)
+    lines = [str(scope) for scope in region.scopes[-1:]] or [region.name or "neighbours"]
+    if part.twins:
+        wiring = "each reads the one before" if part.is_chain else "side by side"
+        lines.append(f"stands for {part.count}, {wiring}: {_span(part)}")
+    return "\n".join([*lines, detail])
