@@ -1,10 +1,11 @@
 """The intermediate representation: graphs as data and as text, without torch."""
 
 from .dtype import DType
-from .graph import Argument, Block, Graph, Node, StateEntry, StateKind, Use, Value
+from .graph import Graph
 from .literals import CPU, STRIDED, Device, FunctionRef, Layout, Literal, MemoryFormat
 from .modes import DEFAULT_MODES, Autocast, Modes
 from .names import value_names
+from .node import Argument, Block, Node, StateEntry, StateKind, Use, Value
 from .operator import MISSING, Effect, Operator, OperatorTable, Parameter, Return, unknown_operator
 from .parser import parse
 from .printer import literal_text, print_graph, print_node, provenance

@@ -85,7 +85,7 @@ class Graph:
         entry = self._state.get(name)
         if entry is None:
             raise IRError(f"the graph has no state named {name!r}")
-        if entry.value._users:
+        if entry.value.is_used:
             raise IRError(f"state {name!r} is still read")
         del self._state[name]
 
@@ -150,6 +150,12 @@ class Graph:
         """
         return _walk_backward(self.block) if reverse else _walk_forward(self.block)
 
+    def values(self) -> list[Value]:
+        """Return every value that the graph defines, state aside, in the order of definition. O(size)."""
+        values: list[Value] = []
+        _collect_definitions(self.block, values)
+        return values
+
     def nodes(self, *, scope: str = "*", op: str = "*") -> list[Node]:
         """Return the nodes whose scope and operator match shell patterns, in order.
 
@@ -192,32 +198,29 @@ class Graph:
 
 
 def _walk_forward(block: Block) -> Iterator[Node]:
-    walks = [iter(block)]
-    while walks:
-        node = next(walks[-1], None)
-        if node is None:
-            walks.pop()
-            continue
+    for node in block:
         yield node
         if node._blocks and node._block is not None:
-            walks.extend(iter(inner) for inner in reversed(node._blocks))
+            for inner in node._blocks:
+                yield from _walk_forward(inner)
 
 
 def _walk_backward(block: Block) -> Iterator[Node]:
-    pending: list[tuple[Iterator[Node], Node | None]] = [(reversed(block), None)]
-    while pending:
-        walk, owner = pending[-1]
-        node = next(walk, None)
-        if node is None:
-            pending.pop()
-            if owner is not None:
-                yield owner
-        elif node._blocks:
-            # The owner is due once its blocks, the last of them first, are walked.
-            pending.append((iter(()), node))
-            pending.extend((reversed(inner), None) for inner in node._blocks)
+    for node in reversed(block):
+        for inner in reversed(node._blocks):
+            yield from _walk_backward(inner)
+        yield node
+
+
+def _collect_definitions(block: Block, into: list[Value]) -> None:
+    into.extend(block._inputs)
+    for node in block:
+        if node._results.__class__ is Value:
+            into.append(node._results)
         else:
-            yield node
+            into.extend(node.outputs)
+        for inner in node._blocks:
+            _collect_definitions(inner, into)
 
 
 def _copy(graph: Graph) -> Graph:
@@ -247,14 +250,14 @@ def _copy_block(block: Block, into: Block, values: dict[Value, Value]) -> None:
                 ]
             ),
             node._keywords,
-            [value.type for value in node._outputs],
+            [value.type for value in node.outputs],
             node._groups,
             node.scope,
             node.stack,
             node.modes,
         )
         into._link(twin, None)
-        for value, new in zip(node._outputs, twin._outputs, strict=True):
+        for value, new in zip(node.outputs, twin.outputs, strict=True):
             new.name = value.name
             values[value] = new
         for inner in node._blocks:

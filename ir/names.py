@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .graph import Block, Graph, Value
+from .graph import Graph
+from .node import Value
 
 _NUMBER = re.compile(r"[0-9]+\Z")
 
@@ -18,8 +19,8 @@ def value_names(graph: Graph) -> dict[Value, str]:
     """Return a unique name for every value of a graph, in the order of definition. O(values).
 
     State keeps its own names. Another value keeps the name it has if it is free, and gets ``.1``,
-    ``.2`` behind it if it is not. Values without a name, or with a number for one, are numbered. The result depends on the graph
-    alone, so equal graphs read equal.
+    ``.2`` behind it if it is not. Values without a name, or with a number for one, are numbered. The
+    result depends on the graph alone, so equal graphs read equal.
     """
     names: dict[Value, str] = {}
     taken: set[str] = set()
@@ -28,15 +29,15 @@ def value_names(graph: Graph) -> dict[Value, str]:
         taken.update(entry.names)
     suffixes: dict[str, int] = {}
     count = 0
-
-    def name(value: Value) -> None:
-        nonlocal count
+    for value in graph.values():
         wanted = value.name
         if wanted is None or is_number(wanted):
             while str(count) in taken:
                 count += 1
-            wanted = str(count)
-        elif wanted in taken:
+            names[value] = str(count)
+            count += 1
+            continue
+        if wanted in taken:
             suffix = suffixes.get(wanted, 0) + 1
             while f"{wanted}.{suffix}" in taken:
                 suffix += 1
@@ -44,15 +45,4 @@ def value_names(graph: Graph) -> dict[Value, str]:
             wanted = f"{wanted}.{suffix}"
         taken.add(wanted)
         names[value] = wanted
-
-    def visit(block: Block) -> None:
-        for value in block.inputs:
-            name(value)
-        for node in block:
-            for value in node.outputs:
-                name(value)
-            for inner in node.blocks:
-                visit(inner)
-
-    visit(graph.block)
     return names

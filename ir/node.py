@@ -46,7 +46,8 @@ class Value:
         self.type = type_
         self.name = name
         self._definer = definer
-        self._users: dict[Node | Block, None] = {}  # which operands read it, the users know
+        # See Note [Few containers per node]. Which operands read the value, its users know.
+        self._users: Node | Block | dict[Node | Block, None] | None = None
 
     @property
     def node(self) -> Node | None:
@@ -76,7 +77,7 @@ class Value:
         """Every edge that reads the value: user by user, operand by operand. O(inputs of the users)."""
         return tuple(
             Use(user, operand)
-            for user in self._users
+            for user in self.users
             for operand, value in enumerate(user._reads())
             if value is self
         )
@@ -84,12 +85,15 @@ class Value:
     @property
     def users(self) -> tuple[Node | Block, ...]:
         """Everything that reads the value, each once, in the order they came to read it. O(users)."""
-        return tuple(self._users)
+        users = self._users
+        if isinstance(users, dict):
+            return tuple(users)
+        return () if users is None else (users,)
 
     @property
     def is_used(self) -> bool:
         """Whether anything reads the value."""
-        return bool(self._users)
+        return self._users is not None
 
     def replace_all_uses_with(self, other: Value) -> None:
         """Make everything that reads this value read ``other``. O(arguments of the users).
@@ -111,8 +115,26 @@ class Value:
                 block._require_visible(other)
         for user in users:
             user._replace(self, other)
-            other._users[user] = None
-        self._users.clear()
+            other._add_user(user)
+        self._users = None
+
+    def _add_user(self, user: Node | Block) -> None:
+        users = self._users
+        if users is None:
+            self._users = user
+        elif isinstance(users, dict):
+            users[user] = None
+        elif users is not user:
+            self._users = {users: None, user: None}
+
+    def _drop_user(self, user: Node | Block) -> None:
+        users = self._users
+        if users is user:
+            self._users = None
+        elif isinstance(users, dict):
+            users.pop(user, None)
+            if not users:
+                self._users = None
 
     def __repr__(self) -> str:
         return f"<Value %{self.name or '?'} : {self.type}>"
@@ -175,8 +197,8 @@ class Node:
         "_inputs",
         "_keywords",
         "_next",
-        "_outputs",
         "_previous",
+        "_results",
         "modes",
         "operator",
         "scope",
@@ -207,8 +229,12 @@ class Node:
         self._next: Node | None = None
         self._inputs = inputs = _values_in(args)
         for value in inputs:
-            value._users[self] = None
-        self._outputs = tuple([Value(type_, None, self) for type_ in result_types])
+            if value._users is None:
+                value._users = self
+            else:
+                value._add_user(self)
+        results = [Value(type_, None, self) for type_ in result_types]
+        self._results = results[0] if len(results) == 1 else tuple(results)
 
     @property
     def kind(self) -> str:
@@ -262,7 +288,8 @@ class Node:
     @property
     def outputs(self) -> tuple[Value, ...]:
         """The values the node produces, lists taken apart."""
-        return self._outputs
+        results = self._results
+        return results if isinstance(results, tuple) else (results,)
 
     @property
     def output(self) -> Value:
@@ -271,16 +298,15 @@ class Node:
         Raises:
             IRError: it produces none, or several.
         """
-        if len(self._outputs) != 1:
-            raise IRError(
-                f"{self.kind} has {len(self._outputs)} results, not one; ask for node.outputs"
-            )
-        return self._outputs[0]
+        results = self._results
+        if isinstance(results, tuple):
+            raise IRError(f"{self.kind} has {len(results)} results, not one; ask for node.outputs")
+        return results
 
     @property
     def groups(self) -> tuple[int | None, ...]:
         """How results map to what the operator returns: None for a value, n for a list of n values."""
-        return (None,) * len(self._outputs) if self._groups is None else self._groups
+        return (None,) * len(self.outputs) if self._groups is None else self._groups
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -332,8 +358,8 @@ class Node:
         self._args = tuple(_substitute(arg, remaining, value) for arg in self._args)
         self._inputs = _values_in(self._args)
         if before not in self._inputs:
-            del before._users[self]
-        value._users[self] = None
+            before._drop_user(self)
+        value._add_user(self)
 
     def add_block(self) -> Block:
         """Give the node one more block, empty, and return it."""
@@ -355,9 +381,9 @@ class Node:
         Raises:
             IRError: something still reads one of its results.
         """
-        for value in self._outputs:
-            if value._users:
-                user = next(iter(value._users))
+        for value in self.outputs:
+            if value.users:
+                user = value.users[0]
                 what = user.kind if isinstance(user, Node) else "the return"
                 raise IRError(f"{self.kind} cannot be erased: {what} reads its result {value!r}")
         for block in self._blocks:
@@ -416,7 +442,7 @@ class Node:
 
     def _drop_uses(self) -> None:
         for value in self._inputs:
-            value._users.pop(self, None)
+            value._drop_user(self)
 
     def __repr__(self) -> str:
         return f"<Node {self.kind}>"
@@ -468,7 +494,7 @@ class Block:
         self._drop_output_uses()
         self._outputs = outputs
         for value in outputs:
-            value._users[self] = None
+            value._add_user(self)
 
     def replace_input(self, operand: int, value: Value) -> None:
         """Make one of the block's outputs, which the block reads, be ``value``."""
@@ -480,8 +506,8 @@ class Block:
         before = self._outputs[operand]
         self._outputs[operand] = value
         if before not in self._outputs:
-            del before._users[self]
-        value._users[self] = None
+            before._drop_user(self)
+        value._add_user(self)
 
     def __len__(self) -> int:
         return self._length
@@ -559,7 +585,7 @@ class Block:
 
     def _drop_output_uses(self) -> None:
         for value in self._outputs:
-            value._users.pop(self, None)
+            value._drop_user(self)
 
     def _release(self) -> None:
         """Drop every use that the block and its nodes hold, before they go."""

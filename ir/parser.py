@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from ..errors import IRError, ParseError
 from .cursor import NAME, QUOTED, Cursor
-from .graph import Argument, Block, Graph, Node, StateKind, Value
+from .graph import Graph
 from .literals import FunctionRef
 from .modes import Autocast, Modes
 from .names import is_number
+from .node import Argument, Block, Node, StateKind, Value
 from .operator import Operator, OperatorTable, unknown_operator
 from .scope import ADDRESS, Scope, ScopeTable
 from .source import Frame, SourceRange

@@ -26,10 +26,11 @@ import re
 from collections.abc import Iterable
 
 from .dtype import DType
-from .graph import Argument, Block, Graph, Node, StateKind, Value
-from .literals import Device, FunctionRef, Layout, MemoryFormat
+from .graph import Graph
+from .literals import Device, FunctionRef, Layout, Literal, MemoryFormat
 from .modes import DEFAULT_MODES, Modes
 from .names import value_names
+from .node import Argument, Block, Node, StateKind, Value
 from .operator import Operator
 from .scope import Scope, ScopeTable
 from .source import Frame
@@ -40,7 +41,7 @@ _COMMENT_COLUMN = 72  # where provenance starts, unless the statement is longer
 _PLAIN_OPERATOR = re.compile(r"(?!(?:block[0-9]+|return)\Z)[\w.]+(::[\w.]+)*\Z")
 _PLAIN_KEYWORD = re.compile(r"\w+\Z")
 _PLAIN_VALUE = re.compile(r"\w+(\.\w+)*\Z")
-_PLAIN_FILE = re.compile(r"[^\s\"?][^\s\"]*(?<!:[0-9])\Z")
+_PLAIN_FILE = re.compile(r"(?!\?)(?:[^\s\":]|:(?![0-9]+\Z))+\Z")  # does not end like a line number
 
 
 def print_graph(graph: Graph) -> str:
@@ -71,14 +72,10 @@ def literal_text(arg: Argument) -> str:
 
 def provenance(node: Node) -> str:
     """Return where a node comes from: ``net.py:12:15 encoder.fc (Linear)``; empty if nothing is known."""
-    return _provenance(node.stack, node.scope)
-
-
-def _provenance(stack: Frame | None, scope: Scope) -> str:
-    place = _place(stack) if stack is not None else ""
-    if scope.parent is None:
+    place = "" if node.stack is None else _place(node.stack)
+    if node.scope.parent is None:
         return place
-    return f"{place or '?'} {scope_text(scope)}"
+    return f"{place or '?'} {scope_text(node.scope)}"
 
 
 def scope_text(scope: Scope) -> str:
@@ -95,51 +92,41 @@ def _place(stack: Frame) -> str:
     return f"{file}:{source.line}{column}"
 
 
+class _References(dict[Value, str]):
+    """How text refers to each value; a value of no graph is shown by the name it has."""
+
+    __slots__ = ()
+
+    def __missing__(self, value: Value) -> str:
+        return value_text(value.name or "?")
+
+
 class _Statements:
     """Renders single nodes, with what it has rendered of types, scopes and stacks kept at hand."""
 
     def __init__(self, names: dict[Value, str]) -> None:
-        self.references = {value: value_text(name) for value, name in names.items()}
-        self._types: dict[Type, str] = {}
+        self.references = _References()
+        for value, name in names.items():
+            # All that is alphanumeric is plain, and quicker to find out.
+            self.references[value] = f"%{name}" if name.isalnum() else value_text(name)
+        self._types: dict[int, str] = {}  # by identity: the graph keeps them, and hashing is slow
         self._operators: dict[Operator, str] = {}
-        self._comments: dict[tuple[Frame | None, Scope], str] = {}
-
-    def reference(self, value: Value) -> str:
-        return self.references.get(value) or value_text(value.name or "?")
 
     def type(self, type_: Type) -> str:
-        text = self._types.get(type_)
+        text = self._types.get(id(type_))
         if text is None:
-            text = self._types[type_] = str(type_)
+            text = self._types[id(type_)] = str(type_)
         return text
 
     def declaration(self, value: Value) -> str:
-        return f"{self.reference(value)} : {self.type(value.type)}"
+        return f"{self.references[value]} : {self.type(value.type)}"
 
     def argument(self, arg: Argument) -> str:
-        match arg:
-            case Value():
-                return self.reference(arg)
-            case tuple():
-                return "[" + ", ".join([self.argument(item) for item in arg]) + "]"
-            case str():
-                return json.dumps(arg)
-            case bool() | None | int():
-                return repr(arg)
-            case float():
-                return _float_text(arg)
-            case complex():
-                return f"complex({_float_text(arg.real)}, {_float_text(arg.imag)})"
-            case DType():
-                return str(arg)
-            case Device():
-                return f"device.{arg}"
-            case Layout():
-                return f"layout.{arg}"
-            case MemoryFormat():
-                return f"memory.{arg}"
-            case FunctionRef():
-                return f"@{quote_name(arg.name)}"
+        if isinstance(arg, Value):
+            return self.references[arg]
+        if isinstance(arg, tuple):
+            return "[" + ", ".join([self.argument(item) for item in arg]) + "]"
+        return _literal_text(arg)
 
     def operator(self, operator: Operator) -> str:
         text = self._operators.get(operator)
@@ -150,38 +137,28 @@ class _Statements:
     def statement(self, node: Node) -> str:
         references = self.references
         rendered = [
-            references[arg]  # the class test beside it is faster than isinstance
-            if arg.__class__ is Value and arg in references
-            else self.argument(arg)
-            for arg in node.all_args
+            references[arg] if arg.__class__ is Value else self.argument(arg) for arg in node._args
         ]
-        keywords = node.keywords
+        keywords = node._keywords
         if keywords:
             first = len(rendered) - len(keywords)
             for position, keyword in enumerate(keywords, first):
                 rendered[position] = f"{_quote(keyword, _PLAIN_KEYWORD)}={rendered[position]}"
-        call = f"{self.operator(node.operator)}({', '.join(rendered)})"
-        outputs = node.outputs
-        if not outputs and not node.groups:
+        name = self._operators.get(node.operator) or self.operator(node.operator)
+        call = f"{name}({', '.join(rendered)})"
+        if node._groups is not None:
+            return f"{', '.join(self._grouped(node))} = {call}"
+        if not node.outputs:
             return call
-        if len(outputs) == 1 and node.groups == (None,):
-            return f"{self.declaration(outputs[0])} = {call}"
-        return f"{', '.join(self._results(node))} = {call}"
+        return f"{', '.join(map(self.declaration, node.outputs))} = {call}"
 
-    def _results(self, node: Node) -> Iterable[str]:
+    def _grouped(self, node: Node) -> Iterable[str]:
         results = iter(node.outputs)
         for group in node.groups:
             if group is None:
                 yield self.declaration(next(results))
             else:
                 yield "[" + ", ".join(self.declaration(next(results)) for _ in range(group)) + "]"
-
-    def comment(self, node: Node) -> str:
-        key = (node.stack, node.scope)
-        text = self._comments.get(key)
-        if text is None:
-            text = self._comments[key] = _provenance(*key)
-        return text
 
 
 class _GraphPrinter:
@@ -191,6 +168,7 @@ class _GraphPrinter:
         self._graph = graph
         self._statements = _Statements(value_names(graph))
         self._lines: list[str] = []
+        self._comments: dict[tuple[Frame | None, Scope], str] = {}
         self._scopes = ScopeTable(graph.root_scope)  # those that the text so far has named
         self._mode: Modes = DEFAULT_MODES
 
@@ -210,7 +188,7 @@ class _GraphPrinter:
             self._lines.append(f"  ambient {graph.modes}")
         self._mode = graph.modes
         self._print_nodes(graph.block, "  ")
-        outputs = [self._statements.reference(value) for value in graph.outputs]
+        outputs = [self._statements.references[value] for value in graph.outputs]
         self._lines.append(_wrap("  return (", outputs, indent="    ") + ")")
         return "\n".join(self._lines) + "\n"
 
@@ -225,28 +203,33 @@ class _GraphPrinter:
             self._lines.append(_wrap(f"  {kind.value} ", entries, indent="    "))
 
     def _print_nodes(self, block: Block, indent: str) -> None:
-        statements = self._statements
+        statement = self._statements.statement
+        comments = self._comments
         lines = self._lines
-        scopes = self._scopes
         for node in block:
-            if node.modes != self._mode:
-                self._mode = node.modes
+            if node.modes is not self._mode and node.modes != self._mode:
                 lines.append(f"{indent}mode {node.modes}")
-            if node.scope not in scopes:
-                self._announce(node.scope, indent)
-            line = indent + statements.statement(node)
-            comment = statements.comment(node)
-            if comment:
-                line = f"{line:<{_COMMENT_COLUMN}}  # {comment}"
-            lines.append(line)
+                self._mode = node.modes
+            comment = comments.get((node.stack, node.scope))
+            if comment is None:
+                comment = self._new_comment(node, indent)
+            line = indent + statement(node)
+            lines.append(f"{line:<{_COMMENT_COLUMN}}  # {comment}" if comment else line)
             for number, inner in enumerate(node.blocks):
                 self._print_block(inner, number, indent + "  ")
+
+    def _new_comment(self, node: Node, indent: str) -> str:
+        """Return where a node comes from, after naming its scope if nothing stood there before."""
+        if node.scope not in self._scopes:
+            self._announce(node.scope, indent)
+        comment = self._comments[node.stack, node.scope] = provenance(node)
+        return comment
 
     def _print_block(self, block: Block, number: int, indent: str) -> None:
         inputs = ", ".join(map(self._statements.declaration, block.inputs))
         self._lines.append(f"{indent}block{number}({inputs}):")
         self._print_nodes(block, indent + "  ")
-        outputs = ", ".join(map(self._statements.reference, block.outputs))
+        outputs = ", ".join([self._statements.references[value] for value in block.outputs])
         self._lines.append(f"{indent}  -> ({outputs})")
 
     def _announce(self, scope: Scope, indent: str) -> None:
@@ -282,5 +265,23 @@ def _quote(name: str, plain: re.Pattern[str]) -> str:
     return name if plain.match(name) else json.dumps(name)
 
 
-def _float_text(number: float) -> str:
-    return repr(float(number))
+def _literal_text(literal: Literal) -> str:
+    match literal:
+        case bool() | None | int():
+            return repr(literal)
+        case str():
+            return json.dumps(literal)
+        case float():
+            return repr(float(literal))
+        case complex():
+            return f"complex({literal.real!r}, {literal.imag!r})"
+        case DType():
+            return str(literal)
+        case Device():
+            return f"device.{literal}"
+        case Layout():
+            return f"layout.{literal}"
+        case MemoryFormat():
+            return f"memory.{literal}"
+        case FunctionRef():
+            return f"@{quote_name(literal.name)}"

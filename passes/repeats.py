@@ -190,7 +190,7 @@ def _escapes(pattern: Pattern, following: Pattern) -> list[int]:
     inner.discard(None)  # what makes the inputs of inner blocks
     found = []
     for value, number in pattern.results.items():
-        for user, _ in value.uses:
+        for user in value.users:
             owner = user.owner if isinstance(user, Block) else user
             if owner not in inner:
                 found.append(number)

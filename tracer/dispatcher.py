@@ -35,6 +35,9 @@ _SLOT = "opscope.recorder"
 _INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy of this package
 
 
+_DATA: Any = cast(Any, _C.TensorBase).data
+
+
 class Recorder(Protocol):
     """What receives the operators of a thread while it traces."""
 
@@ -44,6 +47,10 @@ class Recorder(Protocol):
 
     def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operator that takes Python functions, record it, and return what it returned."""
+        ...
+
+    def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
+        """Record that ``data`` is ``source.data``."""
         ...
 
     def record_subclass(
@@ -213,6 +220,13 @@ def current_recorder() -> Any:
     return _C._get_obj_in_tls(_SLOT) if _C._is_key_in_tls(_SLOT) else None
 
 
+def _recorder_here(installed: Kernels) -> Any:
+    """Return what records the code that runs now; None inside an operator that is being recorded."""
+    if _C._dispatch_tls_is_dispatch_key_excluded(installed.key):
+        return None
+    return current_recorder()
+
+
 def set_recorder(recorder: Any) -> None:
     """Make ``recorder`` (or nobody) receive this thread's operators."""
     if recorder is None:
@@ -250,6 +264,7 @@ class _ProcessPatches:
             self._traces += 1
             if self._traces == 1:
                 _wrap_subclassing(installed, self._undo)
+                _wrap_data(installed, self._undo)
                 _run_compiled_code_eagerly(self._undo)
         try:
             yield
@@ -285,7 +300,7 @@ def _wrap_subclassing(installed: Kernels, undo: ExitStack) -> None:
             with installed.excluded():
                 return make_subclass(cls, data, *args, **kwargs)
 
-        recorder = current_recorder()
+        recorder = _recorder_here(installed)
         return make() if recorder is None else recorder.record_subclass(cls, data, make)
 
     @functools.wraps(as_subclass)
@@ -294,7 +309,7 @@ def _wrap_subclassing(installed: Kernels, undo: ExitStack) -> None:
             with installed.excluded():
                 return as_subclass(self, cls)
 
-        recorder = current_recorder()
+        recorder = _recorder_here(installed)
         return make() if recorder is None else recorder.record_subclass(cls, self, make)
 
     tensor_class = cast(Any, torch.Tensor)
@@ -302,6 +317,20 @@ def _wrap_subclassing(installed: Kernels, undo: ExitStack) -> None:
     undo.callback(delattr, torch.Tensor, "_make_subclass")
     tensor_class.as_subclass = wrapped_as_subclass
     undo.callback(delattr, torch.Tensor, "as_subclass")
+
+
+def _wrap_data(installed: Kernels, undo: ExitStack) -> None:
+    """Tell of ``tensor.data``, which makes a new tensor on the same memory and calls no operator."""
+
+    def get(self: torch.Tensor) -> torch.Tensor:
+        data: torch.Tensor = _DATA.__get__(self)
+        recorder = _recorder_here(installed)
+        if recorder is not None:
+            recorder.record_data(self, data)
+        return data
+
+    cast(Any, torch.Tensor).data = property(get, _DATA.__set__, doc=_DATA.__doc__)
+    undo.callback(delattr, torch.Tensor, "data")
 
 
 def _run_compiled_code_eagerly(undo: ExitStack) -> None:
@@ -356,7 +385,7 @@ class WrappedNumbers:
     def wrap(self, number: complex) -> torch.Tensor:
         """Return a zero-dimensional tensor that promotes as ``number`` does."""
         with _C._DisableTorchDispatch(), self._installed.excluded(), torch.no_grad():
-            wrapped = self._prototypes[type(number)].data
+            wrapped = _DATA.__get__(self._prototypes[type(number)])
             value = torch.tensor(number, dtype=wrapped.dtype)
             return wrapped.set_(value.untyped_storage(), 0, (), ())
 

@@ -178,7 +178,10 @@ class FrameWalker:
     def _enter_frame(self, frame: FrameType, caller: Frame | None, above: Mark) -> Mark:
         """Return the mark in force inside ``frame``, newly made where the frame may open a scope."""
         code = self._code(frame.f_code)
-        match code.kind:
+        kind = code.kind
+        if kind is _CodeKind.INLINE and above.is_entry:
+            kind = _CodeKind.USER  # the traced function is a lambda
+        match kind:
             case _CodeKind.LIBRARY | _CodeKind.INLINE:
                 module = self._called_directly(frame, code, above)
                 if module is None:

@@ -260,6 +260,28 @@ class Recorder:
         self._remember([tensor], node.outputs)
         self._fresh_constant = node.output
 
+    def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
+        """Record that ``data`` is ``source.data``: a view of its memory that autograd does not follow."""
+        state = self.state
+        if data is source or state.values.get(data) is not None:
+            return
+        scope, stack = state.walker.locate(sys._getframe(2))
+        value = state.values.get(source)
+        if value is None and (value := state.kept.value_of(source)) is None:
+            return  # made below our sight, by the machinery of a subclass or a mode
+        state.values.set(source, value)
+        node = state.graph.append(
+            operator_of(torch.ops.aten.detach.default),
+            (value,),
+            (state.types.tensor(data),),
+            scope=scope,
+            stack=stack,
+            modes=self._modes.read(),
+        )
+        self._remember([data], node.outputs)
+        if self.outer is not None:
+            self.outer.record_data(source, data)
+
     def record_subclass(
         self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
     ) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 from .build import build_scene
 from .dot import to_dot
+from .files import save_picture
 from .options import Direction, Theme, ViewOptions
+from .rendering import render
 from .scene import Box, BoxKind, Cluster, Edge, EdgeKind, Scene
 
 __all__ = [
@@ -16,5 +18,7 @@ __all__ = [
     "Theme",
     "ViewOptions",
     "build_scene",
+    "render",
+    "save_picture",
     "to_dot",
 ]

@@ -17,6 +17,7 @@ from .themes import PALETTES, Palette
 # Wide fonts first where a name stands for several, so that a viewer's font is rarely the wider one.
 _FONTS = '"Helvetica,Arial,DejaVu Sans,sans-serif"'
 _LEGEND_COLUMNS = 4
+_STRAIGHT = "200"  # Graphviz keeps clusters narrow with a weight of 128; straight lines matter more
 
 Attributes = dict[str, str]
 
@@ -72,7 +73,13 @@ def dot_document(scene: Scene) -> Document:
         homes[cluster.parent].subgraphs.append(home)
     for box in scene.boxes:
         homes[box.cluster].nodes.append((box.name, painter.box_attributes(box)))
-    edges = [(e.source, e.target, painter.edge_attributes(e)) for e in scene.edges]
+    junctions = {box.name for box in scene.boxes if box.kind is BoxKind.JUNCTION}
+    edges = []
+    for edge in scene.edges:
+        attributes = painter.edge_attributes(edge)
+        if edge.target in junctions:
+            attributes["arrowhead"] = "none"
+        edges.append((edge.source, edge.target, attributes))
     return Document(root, painter.node_defaults(), painter.edge_defaults(), edges)
 
 
@@ -134,7 +141,7 @@ class _Painter:
             "fontname": _FONTS,
             "fontsize": "10",
             "fontcolor": quoted(self._palette.text),
-            "margin": '"0.09,0.04"',
+            "margin": '"0.09,0.05"',
             "penwidth": "0.8",
             "width": "0",
             "height": "0",
@@ -215,11 +222,11 @@ class _Painter:
             attributes |= {
                 "color": quoted(self._palette.write),
                 "style": "dashed",
-                "weight": "4",
+                "weight": _STRAIGHT,
                 "class": '"write"',
             }
         else:
-            attributes["weight"] = "4"
+            attributes["weight"] = _STRAIGHT
         return attributes
 
     def _lines(self, box: Box) -> str:

@@ -6,13 +6,25 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
-from ..ir import Node
+from ..ir import Effect, Node
 from ..passes.repeats import Run, find_runs, pattern_of
+from .families import Family, family_of
 from .options import ViewOptions
 from .regions import Item, Region, RegionKind, item_nodes
 
 _LONGEST_PERIOD = 8  # items that may form one period of a repetition
-_GLUE = 4  # operators between two blocks from which on they are put together where space is short
+_GLUE = 8  # connected auxiliary operators between blocks from which on they are put together
+_GLUE_IN_NEED = 3  # the same where space is short
+_GLUE_FAMILIES = frozenset(
+    (
+        Family.SHAPE,
+        Family.ELEMENTWISE,
+        Family.INDEX,
+        Family.SOURCE,
+        Family.REDUCTION,
+        Family.OTHER,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +171,8 @@ class _Opener:
             parts = [Part(item) for item in region.items]
             if self._options.fold_repeats:
                 parts = fold_repeats(region)
+            if self._options.depth is None:
+                parts = _without_glue(region, parts, _GLUE)
             self._prepared[region] = parts
         return parts
 
@@ -166,31 +180,63 @@ class _Opener:
         """Return the parts with operators that stand between blocks put together."""
         parts = self._compact.get(region)
         if parts is None:
-            parts = _without_glue(region, self._parts(region))
+            parts = _without_glue(region, self._parts(region), _GLUE_IN_NEED)
             if len(parts) > self._options.max_boxes:
                 parts = _sections(region, parts, self._options.max_boxes)
             self._compact[region] = parts
         return parts
 
 
-def _without_glue(region: Region, parts: list[Part]) -> list[Part]:
-    """Put stretches of operators that stand between blocks into one section each."""
+def _without_glue(region: Region, parts: list[Part], least: int) -> list[Part]:
+    """Put connected stretches of auxiliary operators, where they stand between blocks, into sections.
+
+    What a model does between its blocks is mostly preparation, such as building a mask. A stretch ends
+    at any block and any operator of another kind, so a section reads only what comes before it.
+    """
     if not any(isinstance(part.item, Region) and not part.item.is_leaf for part in parts):
         return parts
     compact: list[Part] = []
     stretch: list[Part] = []
-    for part in [*parts, None]:
-        if part is not None and isinstance(part.item, Node):
+    for part in parts:
+        if _is_glue(part.item):
             stretch.append(part)
             continue
-        if len(stretch) >= _GLUE:
-            compact.append(_section(region, stretch))
-        else:
-            compact.extend(stretch)
+        compact.extend(_glued(region, stretch, least))
+        compact.append(part)
         stretch = []
-        if part is not None:
-            compact.append(part)
-    return compact
+    return [*compact, *_glued(region, stretch, least)]
+
+
+def _is_glue(item: Item) -> bool:
+    return (
+        isinstance(item, Node)
+        and family_of(item.operator) in _GLUE_FAMILIES
+        and not item.effects & (Effect.WRITES | Effect.RANDOM)
+    )
+
+
+def _glued(region: Region, stretch: list[Part], least: int) -> list[Part]:
+    """Return a stretch with its connected pieces of at least ``least`` operators as sections."""
+    piece_of: dict[Node, list[Part]] = {}
+    for part in stretch:
+        assert isinstance(part.item, Node), "blocks end a stretch"
+        piece = [part]
+        for value in part.item.inputs:
+            other = piece_of.get(value.node) if value.node is not None else None
+            if other is not None and other is not piece:
+                small, piece = sorted((other, piece), key=len)
+                piece.extend(small)
+                for member in small:
+                    assert isinstance(member.item, Node)
+                    piece_of[member.item] = piece
+        piece_of[part.item] = piece
+    order = {part: number for number, part in enumerate(stretch)}
+    pieces = {id(piece): sorted(piece, key=order.__getitem__) for piece in piece_of.values()}
+    glued: list[tuple[int, Part]] = []
+    for piece in pieces.values():
+        shown = [_section(region, piece)] if len(piece) >= least else piece
+        glued.extend((order[member], part) for member, part in zip(piece, shown, strict=False))
+    return [part for _, part in sorted(glued, key=lambda entry: entry[0])]
 
 
 def _section(region: Region, parts: list[Part]) -> Part:

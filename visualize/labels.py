@@ -72,8 +72,10 @@ def region_label(part: Part) -> Label:
     if region.kind is RegionKind.SECTION:
         common = Counter(operator_title(node) for node in region.nodes()).most_common(3)
         mostly = ", ".join(f"{name} ×{count}" for name, count in common)
-        title = counted(region.node_count, "op")
-        return Label(title, shortened(mostly, _DETAIL_WIDTH), f"{title}, most of all {mostly}")
+        count = counted(region.node_count, "op")
+        title = _made(region) or count
+        detail = mostly if title == count else f"{count}: {mostly}"
+        return Label(title, shortened(detail, _DETAIL_WIDTH), f"{count}, most of all {mostly}")
     title = shortened(_span(part) or "repeated", _TITLE_WIDTH)
     if part.twins:
         title += f"  ×{part.count}"
@@ -149,6 +151,18 @@ def _step(scope: Scope) -> str:
     if name.isdecimal() and scope.parent is not None and scope.parent.name:
         name = f"{scope.parent.name.rpartition('.')[2]}.{name}"
     return f"{name} (call {scope.call})" if scope.call > 1 else name
+
+
+def _made(region: Region) -> str:
+    """Return the name of the last value that a region makes for others, if it has one."""
+    inside = dict.fromkeys(region.nodes())
+    results = [
+        value
+        for node in inside
+        for value in node.outputs
+        if value.name and any(user not in inside for user in value.users)
+    ]
+    return shortened(results[-1].name or "", _TITLE_WIDTH) if results else ""
 
 
 def _class_name(region: Region) -> str:

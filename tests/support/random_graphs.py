@@ -7,7 +7,6 @@ graphs can be printed, copied and transformed, but not run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -49,8 +48,40 @@ T = TypeVar("T")
 
 _WORDS = st.sampled_from(["x", "weight", "layer1", "sub", "_a", "é", "s0"])
 _ODD_TEXTS = st.sampled_from(
-    ["", " ", "a b", "x.", ".x", "..", "7", "007", "h.1", "%", "%2F", "a/b", "f()", "<op>", "#2", "a#2"]
-    + ['"', "\\", "a\nb", "\t", "\u2028", "\x1f", "·", "x:3", "?", "# c", "return", "block0", "->", ","]
+    [
+        "",
+        " ",
+        "a b",
+        "x.",
+        ".x",
+        "..",
+        "7",
+        "007",
+        "h.1",
+        "%",
+        "%2F",
+        "a/b",
+        "f()",
+        "<op>",
+        "#2",
+        "a#2",
+    ]
+    + [
+        '"',
+        "\\",
+        "a\nb",
+        "\t",
+        "\u2028",
+        "\x1f",
+        "·",
+        "x:3",
+        "?",
+        "# c",
+        "return",
+        "block0",
+        "->",
+        ",",
+    ]
 )
 _TEXTS = _WORDS | _ODD_TEXTS | st.text(max_size=3)
 
@@ -190,7 +221,9 @@ class _GraphDrawer:
         if len(names) < 3:
             return [self._graph.add_state(n, self._draw(types), self._draw(kinds)) for n in names]
         tied, *others = names[1:], names[0]
-        return [self._graph.add_state(n, self._draw(types), self._draw(kinds)) for n in (tied, *others)]
+        return [
+            self._graph.add_state(n, self._draw(types), self._draw(kinds)) for n in (tied, *others)
+        ]
 
     def _add_inputs(self, block: Block) -> list[Value]:
         hints = self._draw(st.lists(st.none() | _TEXTS, max_size=3))
@@ -215,7 +248,9 @@ class _GraphDrawer:
         if self._functions and draw(st.integers(0, 4)) == 0:
             operator = Operator("prim::call")
             args.insert(0, draw(st.sampled_from(self._functions)))
-        keywords = draw(st.lists(st.sampled_from(["dim", "alpha"]) | _TEXTS, max_size=2, unique=True))
+        keywords = draw(
+            st.lists(st.sampled_from(["dim", "alpha"]) | _TEXTS, max_size=2, unique=True)
+        )
         groups = draw(st.sampled_from([(), (None,), (None, None), (2,), (0,), (1, None)]))
         count = sum(1 if group is None else group for group in groups)
         node = self._graph.append(
@@ -240,5 +275,10 @@ class _GraphDrawer:
         leaves: SearchStrategy[Argument] = literals
         if visible:
             leaves = st.sampled_from(visible) | leaves
-        lists = st.lists(st.recursive(leaves, lambda items: st.lists(items, max_size=2).map(tuple), max_leaves=3), max_size=3)
+        lists = st.lists(
+            st.recursive(
+                leaves, lambda items: st.lists(items, max_size=2).map(tuple), max_leaves=3
+            ),
+            max_size=3,
+        )
         return leaves | lists.map(tuple)

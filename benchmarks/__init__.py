@@ -1,0 +1,1 @@
+"""Benchmarks: what opscope costs beside eager PyTorch and its other tracers. ``python -m benchmarks``."""

@@ -1,0 +1,196 @@
+"""How everything here is measured and shown: interleaved rounds, medians, ratios, one table each.
+
+Note [Interleaved rounds]
+    A machine's speed drifts by more than many effects measured here. So all contestants run in one
+    process and take turns, A B C A B C, and a ratio is the median of the ratios within each round,
+    which drift moves far less than the quotient of two medians. Before each turn garbage is
+    collected, outside the clock; inside it the collector runs as it does for users. What a turn
+    returns is freed after its clock has stopped.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+_MIN_ROUNDS: Final = 3
+_MAX_ROUNDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much to measure.
+
+    Attributes:
+        is_quick: whether sizes are reduced too, so that the figures only hint at those of a full run.
+        budget_s: seconds to spend on the rounds of one comparison; at least three rounds are run.
+    """
+
+    is_quick: bool = False
+    budget_s: float = 12.0
+
+    def size(self, full: int, quick: int) -> int:
+        """Return the size for this effort."""
+        return quick if self.is_quick else full
+
+
+QUICK: Final = Effort(is_quick=True, budget_s=1.0)
+
+
+class Samples:
+    """What each contestant took in each round, in seconds."""
+
+    def __init__(self, seconds: Mapping[str, list[float]]) -> None:
+        self._seconds = seconds
+
+    def median(self, name: str) -> float:
+        """Return the median time of one contestant, in seconds."""
+        return statistics.median(self._seconds[name])
+
+    def ratio(self, one: str, other: str, over: str | None = None) -> float:
+        """Return how many times as long ``one`` takes as ``other``.
+
+        With ``over``, what that contestant takes is subtracted from both first.
+        """
+        base = self._seconds[over] if over else [0.0] * len(self._seconds[one])
+        rounds = zip(self._seconds[one], self._seconds[other], base, strict=True)
+        return statistics.median((a - c) / (b - c) for a, b, c in rounds)
+
+    def median_over(self, one: str, other: str) -> float:
+        """Return by how much ``one`` takes longer than ``other``, in seconds."""
+        rounds = zip(self._seconds[one], self._seconds[other], strict=True)
+        return statistics.median(a - b for a, b in rounds)
+
+
+def interleave(contestants: Mapping[str, Callable[[], Any]], budget_s: float) -> Samples:
+    """Time contestants in turn until the budget is spent; see Note [Interleaved rounds].
+
+    Each runs once before, untimed.
+    """
+    for run in contestants.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    end = time.perf_counter() + budget_s
+    rounds = 0
+    while rounds < _MIN_ROUNDS or (rounds < _MAX_ROUNDS and time.perf_counter() < end):
+        for name, run in contestants.items():
+            seconds[name].append(seconds_of(run))
+        rounds += 1
+    return Samples(seconds)
+
+
+def seconds_of(run: Callable[[], Any]) -> float:
+    """Time one call, garbage collected before it and its result freed after it."""
+    gc.collect()
+    start = time.perf_counter()
+    result = run()
+    elapsed = time.perf_counter() - start
+    del result
+    return elapsed
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A figure and the target it is held to.
+
+    Attributes:
+        what: what the figure is, such as ``over eager``.
+        value: the figure.
+        unit: ``x`` for ratios, else a unit.
+        limit: the target; None where there is none.
+        is_at_least: whether the figure shall reach the target rather than stay within it.
+    """
+
+    what: str
+    value: float
+    unit: str = "x"
+    limit: float | None = None
+    is_at_least: bool = False
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the target is met; None where there is none."""
+        if self.limit is None:
+            return None
+        return self.value >= self.limit if self.is_at_least else self.value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One row of a table: what each contestant needs, and what that means.
+
+    Attributes:
+        what: what was run.
+        figures: one per contestant, in the table's unit; None where the contestant fails.
+        claims: the ratios and differences, with their targets.
+    """
+
+    what: str
+    figures: dict[str, float | None]
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one benchmark found.
+
+    Attributes:
+        subject: the table's title.
+        unit: the unit of the figures.
+        comparisons: the rows.
+        notes: what the figures include, and how they were measured.
+    """
+
+    subject: str
+    unit: str
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report as a table with its notes below."""
+    contestants = list(dict.fromkeys(name for row in report.comparisons for name in row.figures))
+    table = Table(title=f"{report.subject}, in {report.unit}", title_justify="left")
+    table.add_column("")
+    for name in contestants:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("figure")
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("target", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in report.comparisons:
+        cells = [_figure(row.figures, name) for name in contestants]
+        for first, claim in enumerate(row.claims):
+            left = [row.what, *cells] if first == 0 else [""] * (1 + len(cells))
+            table.add_row(*left, *_claim_cells(claim), end_section=claim is row.claims[-1])
+    console.print(table)
+    for note in report.notes:
+        console.print(f"  {escape(note)}", highlight=False)
+    console.print()
+
+
+def _figure(figures: dict[str, float | None], name: str) -> str:
+    if name not in figures:
+        return ""
+    value = figures[name]
+    return "fails" if value is None else _number(value)
+
+
+def _claim_cells(claim: Claim) -> tuple[str, str, str, str]:
+    mark = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[claim.is_met]
+    sign = "≥" if claim.is_at_least else "≤"
+    unit = claim.unit if claim.unit == "x" else f" {claim.unit}"
+    target = "" if claim.limit is None else f"{sign} {claim.limit:g}{unit}"
+    return claim.what, f"{_number(claim.value)}{unit}", target, mark
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 10 else f"{value:.2f}"

@@ -1,0 +1,35 @@
+"""The package: what it exports, and what importing it costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import opscope
+
+
+def test_importing_opscope_imports_no_torch() -> None:
+    program = (
+        "import opscope, sys; assert 'torch' not in sys.modules; "
+        "import opscope.ir, opscope.passes, opscope.visualize; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_type_checkers_see_is_what_there_is() -> None:
+    stub = Path(opscope.__file__).with_name("__init__.pyi").read_text()
+    declared = {
+        alias.asname
+        for statement in ast.parse(stub).body
+        if isinstance(statement, ast.ImportFrom) and statement.module != "typing"
+        for alias in statement.names
+    }
+    exported = {name for names in opscope._HOMES.values() for name in names}
+    assert declared == exported
+    for name in exported:
+        assert getattr(opscope, name) is not None
+        assert name in dir(opscope)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(opscope, "no_such_name")

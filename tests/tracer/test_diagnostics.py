@@ -1,0 +1,71 @@
+"""What a trace cannot record exactly is listed once per site, with the line, and warned about."""
+
+import threading
+
+import pytest
+import torch
+
+import opscope
+
+
+def reads_data(x: torch.Tensor) -> torch.Tensor:
+    total = 0.0
+    for _ in range(3):
+        total += x.sum().item()
+    return x * total
+
+
+def test_data_handed_to_python_is_reported_once_per_site() -> None:
+    with pytest.warns(
+        opscope.TracerWarning, match="aten::item gives Python the value 2.0"
+    ) as warned:
+        traced = opscope.trace(reads_data, torch.ones(2))
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    (diagnostic,) = traced.diagnostics
+    assert diagnostic.source is not None
+    assert diagnostic.source.text.strip() == "total += x.sum().item()"
+    assert "x.sum().item()\n             ^^^^^^^^^^^^^^" in str(diagnostic)
+
+
+def test_a_branch_on_data_is_reported() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x + 1 if x.sum() > 0 else x
+
+    with pytest.warns(opscope.TracerWarning, match="aten::is_nonzero gives Python the value True"):
+        opscope.trace(program, torch.ones(2))
+
+
+def test_an_operator_run_in_another_thread_is_reported() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        results: list[torch.Tensor] = []
+        thread = threading.Thread(target=lambda: results.append(x * 2))
+        thread.start()
+        thread.join()
+        return results[0] + 1
+
+    with pytest.warns(opscope.TracerWarning, match="no recorded operator made"):
+        traced = opscope.trace(program, torch.ones(2))
+    assert traced.diagnostics[0].kind.value == "untracked tensor"
+
+
+def test_a_custom_backward_is_reported() -> None:
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+            return x * x
+
+        @staticmethod
+        def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            return gradient * 3
+
+    with pytest.warns(opscope.TracerWarning, match="Square was recorded operator by operator"):
+        opscope.trace(lambda x: Square.apply(x), torch.ones(2))
+
+
+def test_strict_makes_it_an_error_and_warn_false_makes_it_silent() -> None:
+    with pytest.raises(opscope.CaptureError, match="aten::item gives Python the value"):
+        opscope.trace(reads_data, torch.ones(2), strict=True)
+    assert not opscope.is_tracing()
+    traced = opscope.trace(reads_data, torch.ones(2), warn=False)
+    assert len(traced.diagnostics) == 1

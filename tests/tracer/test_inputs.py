@@ -1,0 +1,121 @@
+"""A replay checks what it is given, and says what was expected, what came, and which input."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import opscope
+
+
+def add(
+    batch: dict[str, torch.Tensor], scale: float = 2.0, *, mask: torch.Tensor | None = None
+) -> Any:
+    return batch["image"] * scale
+
+
+IMAGE = torch.ones(2, 3)
+
+
+@pytest.fixture(scope="module")
+def traced() -> opscope.TracedProgram:
+    return opscope.trace(add, {"image": IMAGE})
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        (
+            ({"image": torch.ones(4, 3)},),
+            {},
+            "input batch['image'] does not fit: expected f32[2, 3], got f32[4, 3]\n"
+            "  dimension 0 is 4 and was 2; sizes are fixed at trace time; trace again with inputs of this size",
+        ),
+        (
+            ({"image": torch.ones(3)},),
+            {},
+            "input batch['image'] does not fit: expected f32[2, 3], got f32[3]\n"
+            "  it has 1 dimensions and had 2; sizes are fixed at trace time; "
+            "trace again with inputs of this size",
+        ),
+        (
+            ({"image": IMAGE.double()},),
+            {},
+            "input batch['image'] does not fit: expected f32[2, 3], got f64[2, 3]\n"
+            "  its dtype is f64 and was f32; convert it with .to()",
+        ),
+        (
+            ({"image": torch.ones(2, 3, device="meta")},),
+            {},
+            "input batch['image'] does not fit: expected f32[2, 3], got f32[2, 3]{device=meta}\n"
+            "  it is on meta and was on cpu",
+        ),
+        (({},), {}, "input batch: 'image' is missing"),
+        (
+            ({"image": IMAGE, "label": 3},),
+            {},
+            "input batch: 'label' was not there when the program was traced",
+        ),
+        ((IMAGE,), {}, "input batch must be a dict, got Tensor"),
+        (
+            ({"image": "x"},),
+            {},
+            "input batch['image'] must be a tensor, as when the program was traced; got 'x'",
+        ),
+        (
+            ({"image": IMAGE}, 3.0),
+            {},
+            "input scale was 2.0 when the program was traced, which fixed it; got 3.0\n"
+            "  trace again with this value",
+        ),
+        (
+            ({"image": IMAGE},),
+            {"mask": IMAGE},
+            "input mask was None when the program was traced, which fixed it; got a tensor f32[2, 3]\n"
+            "  trace again with this value",
+        ),
+        (
+            (),
+            {},
+            "the arguments do not fit the traced program: missing a required argument: 'batch'",
+        ),
+        (
+            ({"image": IMAGE},),
+            {"other": 1},
+            "the arguments do not fit the traced program: got an unexpected keyword argument 'other'",
+        ),
+    ],
+)
+def test_wrong_inputs_are_explained(
+    traced: opscope.TracedProgram, args: tuple[Any, ...], kwargs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(opscope.InputError) as raised:
+        traced(*args, **kwargs)
+    assert str(raised.value) == message
+
+
+def test_arguments_may_be_passed_by_position_or_name(traced: opscope.TracedProgram) -> None:
+    image = torch.randn(2, 3)
+    expected = add({"image": image})
+    for result in (
+        traced({"image": image}),
+        traced(batch={"image": image}),
+        traced({"image": image}, 2.0),
+        traced({"image": image}, scale=2.0, mask=None),
+    ):
+        assert torch.equal(result, expected)
+
+
+def test_one_tensor_in_two_places_must_stay_one() -> None:
+    x = torch.ones(2)
+    same = opscope.trace(lambda a, b: a + b, (x, x))
+    assert same(x, x).tolist() == [2.0, 2.0]
+    with pytest.raises(opscope.InputError, match="inputs a and b were one tensor"):
+        same(x, x.clone())
+
+
+def test_strides_and_requires_grad_may_differ() -> None:
+    traced = opscope.trace(lambda x: x * 2, torch.ones(2, 3))
+    other = torch.randn(3, 2).t().requires_grad_()
+    assert torch.equal(traced(other), other * 2)
+    assert traced(other).requires_grad

@@ -1,0 +1,54 @@
+"""Pictures as files: what kind is told by the suffix, and a file is replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from ..errors import RenderError
+from ..ir import Graph
+from .build import build_scene
+from .dot import to_dot
+from .options import ViewOptions
+from .rendering import FORMATS, render
+
+_TEXT = ("dot", "gv")
+
+
+def save_picture(
+    graph: Graph,
+    path: str | os.PathLike[str],
+    options: ViewOptions | None = None,
+    *,
+    timeout_s: float = 60.0,
+) -> Path:
+    """Draw a graph into a file (.svg, .png, .pdf, .dot or .gv) and return the file's path.
+
+    Raises:
+        RenderError: the suffix is none of these, or the picture cannot be made.
+    """
+    target = Path(path)
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in (*FORMATS, *_TEXT):
+        known = ", ".join(f".{suffix}" for suffix in (*FORMATS, *_TEXT))
+        raise RenderError(f"no kind of picture is named {target.suffix!r}; choose from {known}")
+    scene = build_scene(graph, options)
+    if kind in _TEXT:
+        content = to_dot(scene).encode()
+    else:
+        content = render(scene, kind, timeout_s=timeout_s)
+    _replace(target, content)
+    return target
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write a file beside the target and put it in its place, so that no reader sees half of it."""
+    beside = target.with_name(f".opscope-{secrets.token_hex(6)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
