@@ -159,18 +159,19 @@ def show(report: Report, console: Console) -> None:
     """Print a report as a table with its notes below."""
     contestants = list(dict.fromkeys(name for row in report.comparisons for name in row.figures))
     table = Table(title=f"{report.subject}, in {report.unit}", title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name in contestants:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("figure")
+    table.add_column("figure", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("target", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for row in report.comparisons:
         cells = [_figure(row.figures, name) for name in contestants]
-        for first, claim in enumerate(row.claims):
-            left = [row.what, *cells] if first == 0 else [""] * (1 + len(cells))
-            table.add_row(*left, *_claim_cells(claim), end_section=claim is row.claims[-1])
+        claims = [_claim_cells(claim) for claim in row.claims] or [("", "", "", "")]
+        for line, claim in enumerate(claims):
+            left = [""] * (1 + len(cells)) if line else [row.what, *cells]
+            table.add_row(*left, *claim, end_section=line == len(claims) - 1)
     console.print(table)
     for note in report.notes:
         console.print(f"  {escape(note)}", highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -53,3 +54,43 @@ class _Wrapper(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> Any:
         return self.inner(x, y)
+
+
+Program = tuple[torch.nn.Module, tuple[torch.Tensor, ...]]
+"""A module and the arguments it is called with."""
+
+
+def resnet50() -> Program:
+    """Return the examples' ResNet-50 and an image."""
+    return _example("resnet").resnet50().eval(), (torch.randn(1, 3, 224, 224),)
+
+
+def vit_b_16() -> Program:
+    """Return the examples' ViT-B/16 and an image."""
+    return _example("vit").vit_b_16().eval(), (torch.randn(1, 3, 224, 224),)
+
+
+def small_gpt() -> Program:
+    """Return the examples' GPT with 12 small layers, and a sentence."""
+    model = _example("gpt").gpt(layers=12, heads=4, width=256, vocabulary=1000, context=128)
+    return model.eval(), (torch.randint(0, 1000, (1, 128)),)
+
+
+def hugging_face_gpt2() -> Program:
+    """Return GPT-2 as transformers builds it from its configuration, and a sentence."""
+    from transformers import GPT2Config, GPT2LMHeadModel  # optional, and slow to import
+
+    config = GPT2Config(use_cache=False)
+    return GPT2LMHeadModel(config).eval(), (torch.randint(0, config.vocab_size, (1, 64)),)
+
+
+@cache
+def _example(name: str) -> ModuleType:
+    """Import a file of ``examples/`` by its path: another package may be called ``examples`` too."""
+    spec = importlib.util.spec_from_file_location(f"opscope_example_{name}", _EXAMPLES / f"{name}.py")
+    assert spec is not None, "a path to a Python file gives a spec"
+    assert spec.loader is not None, "a path to a Python file gives a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module

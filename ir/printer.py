@@ -136,21 +136,27 @@ class _Statements:
 
     def statement(self, node: Node) -> str:
         references = self.references
-        rendered = [
-            references[arg] if arg.__class__ is Value else self.argument(arg) for arg in node._args
-        ]
-        keywords = node._keywords
-        if keywords:
-            first = len(rendered) - len(keywords)
-            for position, keyword in enumerate(keywords, first):
-                rendered[position] = f"{_quote(keyword, _PLAIN_KEYWORD)}={rendered[position]}"
+        if node._args is node._inputs and not node._keywords:
+            rendered = ", ".join(map(references.__getitem__, node._inputs))
+        else:
+            rendered = ", ".join(self._mixed_arguments(node))
         name = self._operators.get(node.operator) or self.operator(node.operator)
-        call = f"{name}({', '.join(rendered)})"
+        call = f"{name}({rendered})"
+        result = node._results
         if node._groups is not None:
             return f"{', '.join(self._grouped(node))} = {call}"
-        if not node.outputs:
-            return call
-        return f"{', '.join(map(self.declaration, node.outputs))} = {call}"
+        if isinstance(result, Value):
+            type_ = self._types.get(id(result.type)) or self.type(result.type)
+            return f"{references[result]} : {type_} = {call}"
+        return f"{', '.join(map(self.declaration, result))} = {call}" if result else call
+
+    def _mixed_arguments(self, node: Node) -> list[str]:
+        rendered = list(map(self.argument, node._args))
+        if node._keywords:
+            first = len(rendered) - len(node._keywords)
+            for position, keyword in enumerate(node._keywords, first):
+                rendered[position] = f"{_quote(keyword, _PLAIN_KEYWORD)}={rendered[position]}"
+        return rendered
 
     def _grouped(self, node: Node) -> Iterable[str]:
         results = iter(node.outputs)
@@ -215,8 +221,9 @@ class _GraphPrinter:
                 comment = self._new_comment(node, indent)
             line = indent + statement(node)
             lines.append(f"{line:<{_COMMENT_COLUMN}}  # {comment}" if comment else line)
-            for number, inner in enumerate(node.blocks):
-                self._print_block(inner, number, indent + "  ")
+            if node._blocks:
+                for number, inner in enumerate(node._blocks):
+                    self._print_block(inner, number, indent + "  ")
 
     def _new_comment(self, node: Node, indent: str) -> str:
         """Return where a node comes from, after naming its scope if nothing stood there before."""

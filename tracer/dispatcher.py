@@ -72,6 +72,10 @@ class Kernels:
         self.key = _C._dispatch_key_parse(key_name)
         self.keyset = _C.DispatchKeySet(self.key)
         self.below = _C._dispatch_keyset_full_after(self.key)
+        # Gives a context in which operators of this thread pass our key by.
+        self.excluded: Callable[[], Any] = functools.partial(
+            _C._ExcludeDispatchKeyGuard, self.keyset
+        )
         self._libraries: dict[str, Any] = {}
         self._operators: set[str] = set()
         self._higher_order: set[str] = set()
@@ -87,6 +91,11 @@ class Kernels:
             with self.excluded():
                 return op.redispatch(keyset & self.below, *args, **kwargs)
         return recorder.record(op, keyset, args, kwargs)
+
+    @functools.cached_property
+    def numbers(self) -> WrappedNumbers:
+        """What makes tensors of Python numbers."""
+        return WrappedNumbers(self)
 
     def cover(self) -> None:
         """Give every registered operator a kernel of its own.
@@ -143,10 +152,6 @@ class Kernels:
             return recorder.record_higher_order(op, args, kwargs)
 
         return kernel
-
-    def excluded(self) -> Any:
-        """Return a context in which operators of this thread pass our key by."""
-        return _C._ExcludeDispatchKeyGuard(self.keyset)
 
     def included(self) -> Any:
         """Return a context in which operators of this thread, and of threads it starts, stop at our key."""

@@ -16,9 +16,9 @@ from typing import Any, cast
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Effect, Frame, Modes, Operator, Scope, Value, unknown_operator
+from ..ir import Argument, Effect, Frame, Modes, Operator, Scope, Type, Value, unknown_operator
 from .diagnostics import DiagnosticKind
-from .dispatcher import Kernels, WrappedNumbers
+from .dispatcher import Kernels
 from .literals import PLAIN, equal_literals, to_literal
 from .modes import ModeReader
 from .schemas import operator_of
@@ -42,6 +42,7 @@ class _Facts:
         "reads_data",
         "redispatch",
         "returns_list",
+        "returns_one",
         "tensor_slots",
     )
 
@@ -55,6 +56,7 @@ class _Facts:
         self.defaults: dict[str, Any] = {p.name: p.default for p in parameters}
         returns = self.operator.returns
         self.returns_list = tuple(r.type.startswith("List[") for r in returns)
+        self.returns_one = self.returns_list == (False,)
         takes_tensors = any("Tensor" in p.type for p in parameters)
         self.reads_data = (
             takes_tensors and bool(returns) and all(r.type in _DATA_TYPES for r in returns)
@@ -79,7 +81,6 @@ class Recorder:
         self._kernels = kernels
         self._below = kernels.below
         self._excluded = kernels.excluded
-        self._numbers = WrappedNumbers(kernels)
         self._modes = ModeReader()
         self._fresh_constant: Value | None = None
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
@@ -104,6 +105,7 @@ class Recorder:
         entries = state.values.entries
         # Arguments are looked up before the operator runs: it may change what a tensor is.
         arguments: list[Argument] = []
+        has_plain = False
         if facts.fills_outside:
             result = self._run(op, facts, keyset, args, kwargs, frame)
             self._record_constant(result, state.values.get(args[0]), scope, stack, modes)
@@ -112,6 +114,7 @@ class Recorder:
             class_ = arg.__class__
             if class_ in _PLAIN:
                 arguments.append(arg)
+                has_plain = True
                 continue
             entry = entries.get(id(arg))
             if entry is not None and entry[0]() is arg:
@@ -122,11 +125,40 @@ class Recorder:
         if kwargs:
             keywords = self._keyword_arguments(facts, kwargs, arguments, scope, stack)
 
-        if facts.name == "aten::detach_" and arguments[0] is self._fresh_constant:
-            # The last step of ``torch.tensor``: the copy of a constant is detached already.
-            return self._run(op, facts, keyset, args, kwargs, frame)
+        if has_plain:
+            args = self._with_wrapped_numbers(facts, args)
         result = self._run(op, facts, keyset, args, kwargs, frame)
-        self._add_node(facts, tuple(arguments), keywords, result, scope, stack, modes)
+
+        if self._fresh_constant is not None:
+            is_copied = arguments[:1] == [self._fresh_constant]
+            self._fresh_constant = None
+            if is_copied and facts.name == "aten::detach_":
+                return result  # the last step of ``torch.tensor``: its copy is detached already
+        if facts.returns_one:
+            types: list[Type] = [state.types.value(result)]
+            groups = None
+        else:
+            results, groups = _taken_apart(facts, result)
+            types = [state.types.value(part) for part in results]
+        node = state.graph.append(
+            facts.operator,
+            tuple(arguments),
+            types,
+            keywords=keywords,
+            groups=groups,
+            scope=scope,
+            stack=stack,
+            modes=modes,
+        )
+        self._remember([result] if facts.returns_one else results, node.outputs)
+        if facts.reads_data:
+            state.report(
+                DiagnosticKind.DATA_READ,
+                f"{facts.name} gives Python the value {result!r}; whatever the program computes from it "
+                "there is fixed in the trace",
+                scope,
+                stack,
+            )
         return result
 
     def _run(
@@ -141,62 +173,15 @@ class Recorder:
         """Run the operator itself, below our key; what it calls inside goes unseen."""
         if self.outer is not None:
             return self.outer.record(op, keyset, args, kwargs, frame)
-        for slot in facts.tensor_slots:
-            if slot < len(args) and args[slot].__class__ in _NUMBERS:
-                args = (*args[:slot], self._numbers.wrap(args[slot]), *args[slot + 1 :])
         with self._excluded():
             return facts.redispatch(keyset & self._below, *args, **kwargs)
 
-    def _add_node(
-        self,
-        facts: _Facts,
-        arguments: tuple[Argument, ...],
-        keywords: tuple[str, ...],
-        result: Any,
-        scope: Scope,
-        stack: Frame,
-        modes: Modes,
-    ) -> None:
-        lists = facts.returns_list
-        groups: tuple[int | None, ...] | None = None
-        if not lists:
-            results: list[Any] = []
-        elif len(lists) == 1:
-            if lists[0]:
-                results = list(result)
-                groups = (len(results),)
-            else:
-                results = [result]
-        elif True in lists:
-            results = []
-            sizes: list[int | None] = []
-            for part, is_list in zip(result, lists, strict=True):
-                results.extend(part if is_list else (part,))
-                sizes.append(len(part) if is_list else None)
-            groups = tuple(sizes)
-        else:
-            results = list(result)
-        state = self.state
-        type_of = state.types.value
-        node = state.graph.append(
-            facts.operator,
-            arguments,
-            [type_of(value) for value in results],
-            keywords=keywords,
-            groups=groups,
-            scope=scope,
-            stack=stack,
-            modes=modes,
-        )
-        self._remember(results, node.outputs)
-        if facts.reads_data:
-            state.report(
-                DiagnosticKind.DATA_READ,
-                f"{facts.name} gives Python the value {result!r}; whatever the program computes from it "
-                "there is fixed in the trace",
-                scope,
-                stack,
-            )
+    def _with_wrapped_numbers(self, facts: _Facts, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments with tensors for the numbers that stand where the schema says Tensor."""
+        for slot in facts.tensor_slots:
+            if slot < len(args) and args[slot].__class__ in _NUMBERS:
+                args = (*args[:slot], self._kernels.numbers.wrap(args[slot]), *args[slot + 1 :])
+        return args
 
     def _remember(self, results: list[Any], values: tuple[Value, ...]) -> None:
         """Make ``values`` what the tensors among ``results`` are from now on."""
@@ -353,6 +338,24 @@ class Recorder:
                     f"computed\n  from {stack.user.range} in {stack.user.range.function}\n"
                     "  pass the tensor as an operand instead"
                 )
+
+
+def _taken_apart(facts: _Facts, result: Any) -> tuple[list[Any], tuple[int | None, ...] | None]:
+    """Return an operator's results as one list, and how they are grouped in what it returned."""
+    lists = facts.returns_list
+    if not lists:
+        return [], None
+    if len(lists) == 1:
+        parts = list(result) if lists[0] else [result]
+        return parts, (len(parts),) if lists[0] else None
+    if True not in lists:
+        return list(result), None
+    results: list[Any] = []
+    groups: list[int | None] = []
+    for part, is_list in zip(result, lists, strict=True):
+        results.extend(part if is_list else (part,))
+        groups.append(len(part) if is_list else None)
+    return results, tuple(groups)
 
 
 _LEAVES = (torch.Tensor, int, float, bool, type(None))

@@ -73,14 +73,45 @@ def dot_document(scene: Scene) -> Document:
         homes[cluster.parent].subgraphs.append(home)
     for box in scene.boxes:
         homes[box.cluster].nodes.append((box.name, painter.box_attributes(box)))
-    junctions = {box.name for box in scene.boxes if box.kind is BoxKind.JUNCTION}
-    edges = []
-    for edge in scene.edges:
+    edges: list[tuple[str, str, Attributes]] = []
+    nesting = _Nesting(scene)
+    for number, edge in enumerate(scene.edges):
         attributes = painter.edge_attributes(edge)
-        if edge.target in junctions:
-            attributes["arrowhead"] = "none"
-        edges.append((edge.source, edge.target, attributes))
+        head = {"arrowhead": "none"} if edge.target in nesting.junctions else {}
+        if not edge.label:
+            edges.append((edge.source, edge.target, attributes | head))
+            continue
+        name = f"t{number}"
+        homes[nesting.home(edge)].nodes.append((name, painter.text_attributes(edge)))
+        edges.append((edge.source, name, attributes | {"arrowhead": "none"}))
+        edges.append((name, edge.target, attributes | head))
     return Document(root, painter.node_defaults(), painter.edge_defaults(), edges)
+
+
+class _Nesting:
+    """Finds the cluster in which the text of an edge stands.
+
+    Note [Text on edges]
+        Graphviz has labels for edges, but loses track of the clusters they stand in and bends edges
+        around them. Text is therefore a box without a frame, halfway along its edge.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.junctions = {box.name for box in scene.boxes if box.kind is BoxKind.JUNCTION}
+        self._cluster = {box.name: box.cluster for box in scene.boxes}
+        self._parent = {cluster.name: cluster.parent for cluster in scene.clusters}
+
+    def home(self, edge: Edge) -> str | None:
+        """Return the innermost cluster around both ends of an edge; None at the top."""
+        around: set[str | None] = {None}
+        outer = self._cluster[edge.source]
+        while outer is not None:
+            around.add(outer)
+            outer = self._parent[outer]
+        inner = self._cluster[edge.target]
+        while inner not in around:
+            inner = self._parent[inner]
+        return inner
 
 
 def _subgraph_lines(root: Subgraph) -> Iterator[str]:
@@ -122,7 +153,7 @@ class _Painter:
         attributes = {
             "rankdir": self._scene.direction.value,
             "nodesep": "0.22",
-            "ranksep": "0.26" if self._scene.direction is Direction.DOWN else "0.4",
+            "ranksep": "0.2" if self._scene.direction is Direction.DOWN else "0.4",
             "fontname": _FONTS,
             "fontsize": "9",
             "fontcolor": quoted(self._palette.text),
@@ -152,9 +183,6 @@ class _Painter:
             "color": quoted(self._palette.line),
             "arrowsize": "0.55",
             "penwidth": "0.9",
-            "fontname": _FONTS,
-            "fontsize": "8",
-            "fontcolor": quoted(self._palette.faint),
         }
 
     def cluster_attributes(self, cluster: Cluster) -> Attributes:
@@ -212,8 +240,6 @@ class _Painter:
 
     def edge_attributes(self, edge: Edge) -> Attributes:
         attributes: Attributes = {}
-        if edge.label:
-            attributes["label"] = quoted(f"  {edge.label}")
         if edge.tooltip:
             attributes["tooltip"] = quoted(edge.tooltip)
         if edge.kind is EdgeKind.SKIP:
@@ -228,6 +254,17 @@ class _Painter:
         else:
             attributes["weight"] = _STRAIGHT
         return attributes
+
+    def text_attributes(self, edge: Edge) -> Attributes:
+        return {
+            "shape": "plain",
+            "style": '""',
+            "fontsize": "8",
+            "fontcolor": quoted(self._palette.faint),
+            "label": quoted(edge.label),
+            "tooltip": quoted(edge.tooltip),
+            "class": '"text"',
+        }
 
     def _lines(self, box: Box) -> str:
         title = escaped(box.title) or "&#160;"

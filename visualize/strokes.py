@@ -58,7 +58,9 @@ def _labels(lines: list[Routed], placement: Placement, usual: DType | None) -> d
         value = line.wire.value
         crosses = source.cluster != target.cluster or BoxKind.SCOPE in (source.kind, target.kind)
         if crosses or _is_changed(value):
-            labels[id(line)] = f"{_index(value)}{type_text(value.type, usual)}"
+            text = type_text(value.type, usual)
+            if text not in source.detail:  # the box says it already
+                labels[id(line)] = f"{_index(value)}{text}"
             labelled.add(key)
     return labels
 

@@ -1,0 +1,95 @@
+"""Run the benchmarks and print their tables: ``python -m benchmarks [--only NAME] [--quick]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import torch
+from rich.console import Console
+
+import opscope
+
+from .capture import capture
+from .graphs import graphs
+from .harness import QUICK, Effort, Report, show
+from .memory import memory
+from .networks import networks
+from .replay import replay
+
+BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
+    "capture": capture,
+    "networks": networks,
+    "memory": memory,
+    "replay": replay,
+    "graphs": graphs,
+}
+
+
+_WIDTH = 120  # characters, where no terminal says
+
+
+def main() -> None:
+    """Print a table per benchmark as soon as it is done."""
+    options = _parser().parse_args()
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+    facts = machine()
+    console.print(", ".join(f"{name} {value}" for name, value in facts.items()), highlight=False)
+    console.print()
+    reports = {}
+    for name in options.only or BENCHMARKS:
+        with console.status(f"{name} ..."):
+            report = BENCHMARKS[name](QUICK if options.quick else Effort())
+        show(report, console)
+        reports[name] = asdict(report)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": facts, "reports": reports}, indent=2))
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures depend on besides the code."""
+    return {
+        "opscope": opscope.__version__,
+        "torch": torch.__version__,
+        "Python": platform.python_version(),
+        "CPU": _cpu_model(),
+        "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=list(BENCHMARKS),
+        help="run this benchmark; may be given several times",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="smaller programs and few rounds: under a minute"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
