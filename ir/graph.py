@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
 from ..errors import IRError
+from .collector import paused_collector
 from .modes import DEFAULT_MODES, Modes
 from .node import Argument, Block, Node, StateEntry, StateKind, Value
 from .operator import Operator
@@ -186,7 +187,14 @@ class Graph:
 
     def copy(self) -> Graph:
         """Return an independent copy; scopes, stacks and types, which never change, are shared. O(size)."""
-        return _copy(self)
+        copy = Graph(self.name, self.modes, self.root_scope)
+        copy.functions = {name: function.copy() for name, function in self.functions.items()}
+        values: dict[Value, Value] = {}
+        for entry in self._state.values():
+            values[entry.value] = copy.add_state(entry.names, entry.value.type, entry.kind)
+        with paused_collector():
+            _copy_block(self.block, copy.block, values)
+        return copy
 
     def __str__(self) -> str:
         from .printer import print_graph  # the printer reads graphs, so it imports this file
@@ -223,41 +231,27 @@ def _collect_definitions(block: Block, into: list[Value]) -> None:
             _collect_definitions(inner, into)
 
 
-def _copy(graph: Graph) -> Graph:
-    copy = Graph(graph.name, graph.modes, graph.root_scope)
-    copy.functions = {name: function.copy() for name, function in graph.functions.items()}
-    values: dict[Value, Value] = {}
-    for entry in graph._state.values():
-        values[entry.value] = copy.add_state(entry.names, entry.value.type, entry.kind)
-    _copy_block(graph.block, copy.block, values)
-    return copy
-
-
 def _copy_block(block: Block, into: Block, values: dict[Value, Value]) -> None:
     for value in block._inputs:
         values[value] = into.add_input(value.type, value.name)
     for node in block:
+        if node._args is node._inputs:
+            args: tuple[Argument, ...] = tuple(map(values.__getitem__, node._inputs))
+        else:
+            args = _translate(node._args, values)
+        results = node.outputs
         twin = Node(
             node.operator,
-            tuple(
-                [
-                    values[arg]  # the class test beside it is faster than isinstance
-                    if arg.__class__ is Value
-                    else _translate(arg, values)
-                    if arg.__class__ is tuple
-                    else arg
-                    for arg in node._args
-                ]
-            ),
+            args,
             node._keywords,
-            [value.type for value in node.outputs],
+            [value.type for value in results],
             node._groups,
             node.scope,
             node.stack,
             node.modes,
         )
         into._link(twin, None)
-        for value, new in zip(node.outputs, twin.outputs, strict=True):
+        for value, new in zip(results, twin.outputs, strict=True):
             new.name = value.name
             values[value] = new
         for inner in node._blocks:
@@ -265,12 +259,14 @@ def _copy_block(block: Block, into: Block, values: dict[Value, Value]) -> None:
     into.set_outputs([values[value] for value in block._outputs])
 
 
-def _translate(arg: tuple[Argument, ...], values: dict[Value, Value]) -> tuple[Argument, ...]:
+def _translate(args: tuple[Argument, ...], values: dict[Value, Value]) -> tuple[Argument, ...]:
     return tuple(
-        values[item]
-        if isinstance(item, Value)
-        else _translate(item, values)
-        if isinstance(item, tuple)
-        else item
-        for item in arg
+        [
+            values[arg]  # the class test beside it is faster than isinstance
+            if arg.__class__ is Value
+            else _translate(arg, values)
+            if arg.__class__ is tuple
+            else arg
+            for arg in args
+        ]
     )

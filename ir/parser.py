@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ..errors import IRError, ParseError
+from .collector import paused_collector
 from .cursor import NAME, QUOTED, Cursor
 from .graph import Graph
 from .literals import FunctionRef
@@ -68,7 +69,8 @@ def parse(text: str, operators: OperatorTable = unknown_operator) -> Graph:
         ParseError: the text is no graph; the message points at the place.
     """
     try:
-        return _Program(text, operators).read()
+        with paused_collector():
+            return _Program(text, operators).read()
     except RecursionError as error:
         raise ParseError(
             "the text nests types, lists, scopes or blocks too deeply to be read"

@@ -125,7 +125,7 @@ class Recorder:
         if kwargs:
             keywords = self._keyword_arguments(facts, kwargs, arguments, scope, stack)
 
-        if has_plain:
+        if has_plain and self.outer is None:
             args = self._with_wrapped_numbers(facts, args)
         result = self._run(op, facts, keyset, args, kwargs, frame)
 
