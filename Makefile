@@ -40,8 +40,8 @@ bench: $(VENV)/demo
 
 wheel: $(VENV)/check
 	rm -rf dist
-	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
-	$(PYTHON) tests/wheel/check_wheel.py dist/*.whl
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+	$(BIN)/python tests/wheel/check_wheel.py dist/*.whl
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -104,7 +104,9 @@ def parse_argument(text: str) -> Any:
     if _WORD.fullmatch(text) and text.lower() not in _CONSTANTS:
         return text
     meant = _CONSTANTS.get(text.lower())
-    advice = f"write {meant}" if meant else "text with other signs than letters needs quotes: '\"a b\"'"
+    advice = (
+        f"write {meant}" if meant else "text with other signs than letters needs quotes: '\"a b\"'"
+    )
     raise CommandError(f"{text!r} is not a Python literal; {advice}")
 
 
@@ -188,8 +190,8 @@ class _TensorReader:
         self._space()
         start = self._at
         below = self._number("the bound must stand here, a whole number from 1")
-        bits = dtype.nbytes * 8
-        most = 2 ** min(bits - dtype.long_name.startswith("int"), 63)
+        bits = dtype.nbytes * 8 - (1 if dtype.long_name.startswith("int") else 0)
+        most = min(2**bits, 2**63 - 1)  # torch draws from no wider range
         if not 1 <= below <= most:
             self._at = start
             raise self._error(f"the bound of {dtype} is a whole number from 1 to {most}")
@@ -241,7 +243,9 @@ def _why_not_literal(text: str) -> tuple[int, str]:
     if word.lower() in _CONSTANTS:
         return start, f"{word} is not Python; write {_CONSTANTS[word.lower()]}"
     if word.removeprefix("torch.") in _FILLABLE:
-        return len(text.rstrip()), f"the sizes are missing; write {word}[2,3], or {word}[] for one number"
+        return len(
+            text.rstrip()
+        ), f"the sizes are missing; write {word}[2,3], or {word}[] for one number"
     if "/" in word or re.fullmatch(r"[\w-]+\.\w+", word):
         return start, f"{word} is no file of a known kind: .pt, .pth or .safetensors"
     try:

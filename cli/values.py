@@ -69,7 +69,9 @@ def _stored(spec: StoredValue) -> Any:
     if spec.entry is None:
         return value
     if not isinstance(value, dict):
-        raise CommandError(f"{path} holds a {type(value).__name__}, which has no entry {spec.entry!r}")
+        raise CommandError(
+            f"{path} holds a {type(value).__name__}, which has no entry {spec.entry!r}"
+        )
     if spec.entry not in value:
         raise _no_entry(path, spec.entry, list(value))
     return value[spec.entry]

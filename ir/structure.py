@@ -157,7 +157,7 @@ def _take_apart(
             "a set of tensors has no order to replay them in; use a list or a dictionary"
         )
     is_plain = kind is not StructureKind.OBJECT and type(whole) in (tuple, list, dict)
-    if not found_leaves and not (is_plain and parts):
+    if not found_leaves and not is_plain:
         return Structure(StructureKind.CONSTANT, constant=whole)
     return Structure(kind, children, tuple(keys), type(whole), items=items)
 

@@ -45,30 +45,23 @@ class Pattern:
     results: dict[Value, int] = field(repr=False)
 
 
-def pattern_of(nodes: Iterable[Node], *, sizes: bool = True) -> Pattern:
-    """Return the pattern of a stretch of nodes, each owner of blocks before what is inside. O(size).
-
-    Args:
-        nodes: the stretch, in program order.
-        sizes: whether literals, element types and shapes count; without them, a block with 64
-            channels equals the same block with 128.
-    """
-    writer = _Writer(sizes)
+def pattern_of(nodes: Iterable[Node]) -> Pattern:
+    """Return the pattern of a stretch of nodes, each owner of blocks before what is inside. O(size)."""
+    writer = _Writer()
     stretch = list(nodes)
     for node in stretch:
         writer.number_results(node)
     items = [writer.node(node) for node in stretch]
     items.extend(writer.block_outputs())
     inputs, state = tuple(writer.outside), tuple(writer.state)
-    types = tuple(writer.type(value.type) for value in (*inputs, *state)) if sizes else ()
+    types = tuple(writer.type(value.type) for value in (*inputs, *state))
     return Pattern((tuple(items), types), inputs, state, writer.inside)
 
 
 class _Writer:
     """Spells one stretch, numbering values as they come."""
 
-    def __init__(self, sizes: bool) -> None:
-        self.sizes = sizes
+    def __init__(self) -> None:
         self.inside: dict[Value, int] = {}
         self.outside: dict[Value, int] = {}
         self.state: dict[Value, int] = {}
@@ -89,8 +82,6 @@ class _Writer:
         if node.blocks:
             self._owners.append(node)
             blocks = tuple((len(block), len(block.inputs)) for block in node.blocks)
-        if not self.sizes:
-            return (node.operator.name, args, node.keywords, len(node.outputs), blocks)
         types = tuple([self.type(value.type) for value in node.outputs])
         return (node.operator.name, args, node.keywords, types, node.groups, blocks)
 
@@ -118,8 +109,6 @@ class _Writer:
             return (_Mark.OUTSIDE, self.outside.setdefault(arg, len(self.outside)))
         if isinstance(arg, tuple):
             return tuple([self._argument(item) for item in arg])
-        if not self.sizes:
-            return None
         if isinstance(arg, bool):  # 1 == True == 1.0 in Python, but not as arguments
             return (_Mark.BOOL, arg)
         if isinstance(arg, float | complex):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,12 @@ def capture(
     state = TracingState(graph, function, strict=strict, warn=warn)
     same_as = _add_inputs(state, leaves, names)
     spec = InputSpec(
-        arguments, structure, tuple(names), tuple(map(state.types.tensor, leaves)), same_as
+        arguments=arguments,
+        structure=structure,
+        names=tuple(names),
+        types=tuple(map(state.types.tensor, leaves)),
+        same_as=same_as,
+        state=tuple((name, leaf) if (name := state.kept.named(leaf)) else None for leaf in leaves),
     )
     result = _run(state, function, args, kwargs)
     outputs = _finish(state, result)
@@ -116,6 +121,11 @@ def _add_inputs(
 def _finish(state: TracingState, result: Any) -> Structure:
     """Give the graph its outputs, names and diagnostics; return the structure of the outputs."""
     leaves, structure = take_apart(result, is_tensor, is_opaque)
+    if any(isinstance(part.constant, Iterator) for part in structure.walk()):
+        raise CaptureError(
+            "the program returns a generator or another iterator, which runs after the trace has ended\n"
+            "  return a list instead"
+        )
     root = state.graph.root_scope
     values: list[Value] = []
     for leaf, path in zip(leaves, structure.leaf_paths("result"), strict=True):

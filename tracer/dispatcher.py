@@ -35,6 +35,7 @@ _SLOT = "opscope.recorder"
 _INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy of this package
 
 
+_INSTALLING = threading.Lock()
 _DATA: Any = cast(Any, _C.TensorBase).data
 
 
@@ -51,6 +52,10 @@ class Recorder(Protocol):
 
     def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
         """Record that ``data`` is ``source.data``."""
+        ...
+
+    def record_read(self, source: torch.Tensor, how: str) -> None:
+        """Note that the data of ``source`` went to Python or NumPy."""
         ...
 
     def record_subclass(
@@ -168,12 +173,13 @@ def kernels() -> Kernels:
     Raises:
         UnsupportedTorchError: no candidate key works with the installed torch.
     """
-    holder = sys.modules.get(_INSTALLED)
-    if holder is None:
-        holder = ModuleType(_INSTALLED)
-        holder.kernels = _install_on_first_working_key()  # type: ignore[attr-defined]
-        sys.modules[_INSTALLED] = holder
-    return cast(Kernels, holder.kernels)
+    with _INSTALLING:
+        holder = sys.modules.get(_INSTALLED)
+        if holder is None:
+            holder = ModuleType(_INSTALLED)
+            holder.kernels = _install_on_first_working_key()  # type: ignore[attr-defined]
+            sys.modules[_INSTALLED] = holder
+        return cast(Kernels, holder.kernels)
 
 
 def _install_on_first_working_key() -> Kernels:
@@ -270,6 +276,7 @@ class _ProcessPatches:
             if self._traces == 1:
                 _wrap_subclassing(installed, self._undo)
                 _wrap_data(installed, self._undo)
+                _wrap_exports(installed, self._undo)
                 _run_compiled_code_eagerly(self._undo)
         try:
             yield
@@ -336,6 +343,21 @@ def _wrap_data(installed: Kernels, undo: ExitStack) -> None:
 
     cast(Any, torch.Tensor).data = property(get, _DATA.__set__, doc=_DATA.__doc__)
     undo.callback(delattr, torch.Tensor, "data")
+
+
+def _wrap_exports(installed: Kernels, undo: ExitStack) -> None:
+    """Tell of the methods that hand a tensor's data to Python or NumPy without an operator for it."""
+    for name in ("numpy", "tolist"):
+        method = getattr(torch.Tensor, name)
+
+        def wrapped(self: torch.Tensor, *args: Any, _method: Any = method, **kwargs: Any) -> Any:
+            recorder = _recorder_here(installed)
+            if recorder is not None:
+                recorder.record_read(self, _method.__name__)
+            return _method(self, *args, **kwargs)
+
+        setattr(torch.Tensor, name, functools.wraps(method)(wrapped))
+        undo.callback(delattr, torch.Tensor, name)
 
 
 def _run_compiled_code_eagerly(undo: ExitStack) -> None:

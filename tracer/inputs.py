@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..ir import TensorType
+from ..ir import TensorType, row_major_strides
 from ..ir.structure import Structure, StructureKind, parts_of, take_apart
 from .tensors import TypeCache
 
@@ -62,6 +62,7 @@ class InputSpec:
         names: a readable name per leaf: ``x``, ``batch['image']``.
         types: the tensor type per leaf that the program was traced with.
         same_as: for a leaf that was the very tensor of an earlier leaf, the number of that leaf.
+        state: for a leaf that was a parameter, buffer or constant of the program, its name and itself.
     """
 
     arguments: Arguments
@@ -69,6 +70,7 @@ class InputSpec:
     names: tuple[str, ...]
     types: tuple[TensorType, ...]
     same_as: tuple[int | None, ...]
+    state: tuple[tuple[str, torch.Tensor] | None, ...]
 
     def leaves(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
         """Return the tensors among the arguments of a replay, in the order of the graph's inputs.
@@ -101,6 +103,12 @@ class InputSpec:
                     f"inputs {self.names[earlier]} and {name} are one tensor now and were two when the "
                     "program was traced\n  pass a clone, or trace again with one tensor for both"
                 )
+        kept = self.state[position]
+        if kept is not None and leaf is not kept[1]:
+            raise InputError(
+                f"input {name} was {kept[0]} of the program itself when it was traced, so the graph cannot "
+                "tell them apart\n  pass that tensor, or trace again with a clone"
+            )
         actual = _TYPES.tensor(leaf)
         if actual == expected:
             return
@@ -135,7 +143,7 @@ def _difference(expected: TensorType, actual: TensorType) -> str | None:
     if actual.layout != expected.layout:
         return f"its layout is {actual.layout} and was {expected.layout}"
     if actual.shape == expected.shape:
-        return None  # strides and requires_grad may differ: operators do not depend on them
+        return _stride_difference(expected, actual)
     again = "sizes are fixed at trace time; trace again with inputs of this size"
     if actual.shape is None or expected.shape is None or len(actual.shape) != len(expected.shape):
         return f"it has {actual.rank} dimensions and had {expected.rank}; {again}"
@@ -143,6 +151,30 @@ def _difference(expected: TensorType, actual: TensorType) -> str | None:
         d for d, (a, e) in enumerate(zip(actual.shape, expected.shape, strict=True)) if a != e
     )
     return f"dimension {dim} is {actual.shape[dim]} and was {expected.shape[dim]}; {again}"
+
+
+def _stride_difference(expected: TensorType, actual: TensorType) -> str | None:
+    """Return in words how the order of elements in memory differs; None where it does not.
+
+    Torch leaves operators out of a run where the order makes them needless, ``contiguous()`` for
+    one, so a graph holds for the order it was traced with. ``requires_grad`` may differ.
+    """
+    shape, one, other = expected.shape, _strides(expected), _strides(actual)
+    if shape is None or one is None or other is None:
+        return None
+    if all(a == b for size, a, b in zip(shape, one, other, strict=True) if size != 1):
+        return None
+    fix = (
+        "pass it through .contiguous()" if expected.strides is None else "give it the same strides"
+    )
+    return f"its strides are {list(other)} and were {list(one)}; {fix}, or trace again with it"
+
+
+def _strides(type_: TensorType) -> tuple[int, ...] | None:
+    if type_.strides is not None or type_.shape is None:
+        return type_.strides
+    sizes = tuple(size for size in type_.shape if isinstance(size, int))
+    return row_major_strides(sizes) if len(sizes) == len(type_.shape) else None
 
 
 def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tensor]) -> None:

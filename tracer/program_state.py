@@ -94,6 +94,16 @@ class ProgramState:
             self._opaque[id(kept)] = known
         return known
 
+    def named(self, tensor: torch.Tensor) -> str | None:
+        """Return the name of a parameter, buffer or constant; None for any other tensor."""
+        candidate = self._candidates.get(id(tensor))
+        return None if candidate is None else candidate.names[0]
+
+    def is_constant(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is a named constant, neither parameter nor buffer."""
+        candidate = self._candidates.get(id(tensor))
+        return candidate is not None and candidate.kind is StateKind.CONSTANT
+
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
         for candidate in self._candidates.values():

@@ -267,6 +267,19 @@ class Recorder:
         if self.outer is not None:
             self.outer.record_data(source, data)
 
+    def record_read(self, source: torch.Tensor, how: str) -> None:
+        """Note that the data of ``source`` went to Python or NumPy."""
+        if self.state.values.get(source) is None and self.state.kept.is_constant(source):
+            return  # it is the same at every run
+        scope, stack = self.state.walker.locate(sys._getframe(2))
+        message = (
+            f"Tensor.{how}() hands the data of a tensor {self.state.types.tensor(source)} to Python; "
+            "whatever the program computes from it there is fixed in the trace"
+        )
+        self.state.report(DiagnosticKind.DATA_READ, message, scope, stack)
+        if self.outer is not None:
+            self.outer.record_read(source, how)
+
     def record_subclass(
         self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
     ) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 from .build import build_scene
 from .dot import to_dot
+from .dot_objects import to_graphviz, to_pydot
 from .files import save_picture
+from .networkx_export import to_networkx
 from .options import Direction, Theme, ViewOptions
 from .rendering import render
 from .scene import Box, BoxKind, Cluster, Edge, EdgeKind, Scene
@@ -21,4 +23,7 @@ __all__ = [
     "render",
     "save_picture",
     "to_dot",
+    "to_graphviz",
+    "to_networkx",
+    "to_pydot",
 ]

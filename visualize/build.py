@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ..ir import Graph, StateEntry, StateKind
-from .clutter import counter_updates, size_arithmetic
+from dataclasses import dataclass, field
+
+from ..ir import Graph, Node, StateEntry, StateKind
+from .clutter import counter_updates, size_arithmetic, unused_results
 from .endings import add_inputs, add_outputs
 from .families import Family, family_of
 from .folding import fold
@@ -18,6 +20,21 @@ from .wiring import Wiring
 from .wording import counted, human, usual_dtype
 
 
+@dataclass(frozen=True, slots=True)
+class _Clutter:
+    """What a picture leaves out, each node under one heading."""
+
+    sizes: dict[Node, None] = field(default_factory=dict)
+    counters: dict[Node, None] = field(default_factory=dict)
+    unused: dict[Node, None] = field(default_factory=dict)
+
+
+def _find_clutter(graph: Graph) -> _Clutter:
+    sizes = size_arithmetic(graph)
+    unused = {node: None for node in unused_results(graph) if node not in sizes}
+    return _Clutter(sizes, counter_updates(graph), unused)
+
+
 def build_scene(graph: Graph, options: ViewOptions | None = None) -> Scene:
     """Decide everything a picture of a graph shows. O(size).
 
@@ -25,9 +42,8 @@ def build_scene(graph: Graph, options: ViewOptions | None = None) -> Scene:
         RenderError: ``options.focus`` matches no scope.
     """
     options = ViewOptions() if options is None else options
-    sizes = {} if options.show_sizes else size_arithmetic(graph)
-    counters = counter_updates(graph)
-    root = build_regions(graph, sizes | counters)
+    clutter = _Clutter() if options.show_all else _find_clutter(graph)
+    root = build_regions(graph, clutter.sizes | clutter.counters | clutter.unused)
     if options.focus is not None:
         root = focus_on(root, options.focus)
     drawn = list(root.nodes())
@@ -44,7 +60,7 @@ def build_scene(graph: Graph, options: ViewOptions | None = None) -> Scene:
     return Scene(
         title=graph.name,
         totals=_totals(graph),
-        notes=_notes(graph, options, placement, len(drawn), len(sizes), len(counters)),
+        notes=_notes(options, placement, len(drawn), clutter),
         boxes=boxes,
         clusters=tuple(placement.clusters.values()),
         edges=draw_edges(lines, placement, usual),
@@ -84,12 +100,7 @@ def _totals(graph: Graph) -> str:
 
 
 def _notes(
-    graph: Graph,
-    options: ViewOptions,
-    placement: Placement,
-    drawn: int,
-    sizes: int,
-    counters: int,
+    options: ViewOptions, placement: Placement, drawn: int, clutter: _Clutter
 ) -> tuple[str, ...]:
     """Say what the picture leaves out."""
     notes = []
@@ -97,12 +108,16 @@ def _notes(
         notes.append(f"only {options.focus}: {counted(drawn, 'operation')}")
     folded = sum(1 for box in placement.boxes.values() if box.kind is BoxKind.SCOPE)
     if folded:
-        notes.append(f"{counted(folded, 'block')} folded into one box each")
-    hidden = []
-    if sizes:
-        hidden.append(f"{counted(sizes, 'size computation')}")
-    if counters:
-        hidden.append(f"{counted(counters, 'counter update')}")
+        notes.append(f"{counted(folded, 'block')} drawn as one box each")
+    hidden = [
+        counted(len(nodes), noun)
+        for nodes, noun in (
+            (clutter.sizes, "size computation"),
+            (clutter.counters, "counter update"),
+            (clutter.unused, "unread result"),
+        )
+        if nodes
+    ]
     if hidden:
-        notes.append(f"{' and '.join(hidden)} not drawn")
+        notes.append(f"not drawn: {', '.join(hidden)}")
     return tuple(notes)

@@ -42,6 +42,25 @@ def counter_updates(graph: Graph) -> dict[Node, None]:
     }
 
 
+def unused_results(graph: Graph) -> dict[Node, None]:
+    """Return the nodes without effect whose results nothing reads. O(operands).
+
+    There are none in a graph that returns nothing: what it computes is then all there is to see.
+    """
+    found: dict[Node, None] = {}
+    if not graph.outputs:
+        return found
+    for node in graph.walk(reverse=True):
+        if (
+            node.outputs
+            and not node.blocks
+            and node.operator.effects is Effect.NONE
+            and all(user in found for value in node.outputs for user in value.users)
+        ):
+            found[node] = None
+    return found
+
+
 def _is_plain_number(type_: Type) -> bool:
     while isinstance(type_, ListType):
         type_ = type_.element

@@ -92,9 +92,13 @@ def _convolution(given: _Given, groups_at: int = 6, is_transposed: bool = False)
     groups = given.get("groups", groups_at)
     parts = int(groups) if isinstance(groups, int) else 1
     first, second, *kernel = weight
-    into, out = (first, _multiplied(second, parts)) if is_transposed else (
-        _multiplied(second, parts),
-        first,
+    into, out = (
+        (first, _multiplied(second, parts))
+        if is_transposed
+        else (
+            _multiplied(second, parts),
+            first,
+        )
     )
     text = f"{into}→{out} {'×'.join(kernel)}"
     text += _unless(given.get("stride", 3), 1, "s")

@@ -17,6 +17,7 @@ from .themes import PALETTES, Palette
 # Wide fonts first where a name stands for several, so that a viewer's font is rarely the wider one.
 _FONTS = '"Helvetica,Arial,DejaVu Sans,sans-serif"'
 _LEGEND_COLUMNS = 4
+_HEADING = 36  # characters of a cluster's title above which it takes two lines
 _STRAIGHT = "200"  # Graphviz keeps clusters narrow with a weight of 128; straight lines matter more
 
 Attributes = dict[str, str]
@@ -75,8 +76,11 @@ def dot_document(scene: Scene) -> Document:
         homes[box.cluster].nodes.append((box.name, painter.box_attributes(box)))
     edges: list[tuple[str, str, Attributes]] = []
     nesting = _Nesting(scene)
+    stubs = {box.name for box in scene.boxes if box.kind is BoxKind.STUB}
     for number, edge in enumerate(scene.edges):
         attributes = painter.edge_attributes(edge)
+        if edge.source in stubs:
+            attributes["weight"] = "1"
         head = {"arrowhead": "none"} if edge.target in nesting.junctions else {}
         if not edge.label:
             edges.append((edge.source, edge.target, attributes | head))
@@ -261,7 +265,7 @@ class _Painter:
             "style": '""',
             "fontsize": "8",
             "fontcolor": quoted(self._palette.faint),
-            "label": quoted(edge.label),
+            "label": quoted(f" {edge.label} "),
             "tooltip": quoted(edge.tooltip),
             "class": '"text"',
         }
@@ -280,7 +284,11 @@ class _Painter:
         if not cluster.detail:
             return title
         faint = quoted(self._palette.faint)
-        return f"{title}&#160;&#160;<font color={faint}>{escaped(cluster.detail)}</font>"
+        gap = "&#160;&#160;"
+        if len(cluster.title) + len(cluster.detail) > _HEADING:
+            gap = '<br align="left"/>'
+        detail = f"<font color={faint}>{escaped(cluster.detail)}</font>"
+        return f'{title}{gap}{detail}<br align="left"/>'
 
     def _caption(self) -> str:
         scene = self._scene

@@ -90,7 +90,6 @@ class _Opener:
         self._options = options
         self._prepared: dict[Region, list[Part]] = {}
         self._compact: dict[Region, list[Part]] = {}
-        self._kind_of: dict[Region, Hashable] = {}
         self._boxes = 1
 
     def open(self, region: Region) -> None:
@@ -107,32 +106,35 @@ class _Opener:
                 self.open(region)
 
     def open_within_budget(self, root: Region) -> None:
-        """Open, level by level, the first region of each kind; then whole kinds as long as they fit.
+        """Open the first region of each kind, the largest first; then whole kinds as long as they fit.
 
         So where not every block can be opened, one of each kind is, and its likes stay boxes.
         """
         opened_kinds: set[Hashable] = set()
-        level = [root]
-        while level:
-            level = [inner for region in level for inner in self._closed(region)]
-            for kind, regions in self._kinds(level):
-                if kind not in opened_kinds and self._fits(regions[:1], compactly=True):
-                    opened_kinds.add(kind)
-                    self.open(regions[0])
-            level = [region for region in level if region in self.parts]
-        level = [root]
-        while level:
-            closed = [inner for region in level for inner in self._closed(region)]
-            for _, regions in self._kinds(closed):
-                if self._fits(regions):
-                    for region in regions:
-                        self.open(region)
-            level = [
-                part.item
-                for region in level
-                for part in self.parts[region]
-                if isinstance(part.item, Region) and part.item in self.parts
-            ]
+        closed = self._closed(root)
+        while closed:
+            region = max(closed, key=lambda region: region.node_count)  # the first of the largest
+            closed.remove(region)
+            kind = _sketch(region)
+            if kind not in opened_kinds and self._fits([region], compactly=True):
+                opened_kinds.add(kind)
+                self.open(region)
+                closed.extend(self._closed(region))
+        while self._open_a_kind():
+            pass
+
+    def _open_a_kind(self) -> bool:
+        """Open all closed regions of the largest kind that fits as a whole; say whether one did."""
+        kinds: dict[Hashable, list[Region]] = {}
+        for opened in self.parts:
+            for region in self._closed(opened):
+                kinds.setdefault(_sketch(region), []).append(region)
+        for regions in sorted(kinds.values(), key=lambda regions: -regions[0].node_count):
+            if self._fits(regions):
+                for region in regions:
+                    self.open(region)
+                return True
+        return False
 
     def _fits(self, regions: list[Region], *, compactly: bool = False) -> bool:
         boxes = self._boxes
@@ -153,16 +155,6 @@ class _Opener:
             and not part.item.is_leaf
             and part.item.kind is not RegionKind.SECTION
         ]
-
-    def _kinds(self, regions: list[Region]) -> list[tuple[Hashable, list[Region]]]:
-        """Group regions that compute the same at whatever sizes, the first of each kind first."""
-        kinds: dict[Hashable, list[Region]] = {}
-        for region in regions:
-            kind = self._kind_of.get(region)
-            if kind is None:
-                kind = self._kind_of[region] = pattern_of(region.nodes(), sizes=False).key
-            kinds.setdefault(kind, []).append(region)
-        return list(kinds.items())
 
     def _parts(self, region: Region) -> list[Part]:
         """Return what a region shows once it is opened."""
@@ -297,9 +289,7 @@ def _gather(kind: RegionKind, parent: Region, name: str, items: list[Item]) -> R
     """Return a region made for drawing around items that stay where they are."""
     group = Region(kind, parent, name=name)
     group.items = items
-    group.node_count = sum(
-        item.node_count if isinstance(item, Region) else 1 for item in items
-    )
+    group.node_count = sum(item.node_count if isinstance(item, Region) else 1 for item in items)
     return group
 
 

@@ -127,30 +127,40 @@ def _sharing(part: Part) -> str:
 
 def _span(part: Part) -> str:
     """Return the name of a region, or of the first and last of several."""
-    regions = [item for item in (part.item, *part.twins) if isinstance(item, Region)]
-    first, last = _name(regions[0]), _name(regions[-1])
-    if len(regions) == 1 or first == last:
-        return first
-    return f"{first} – {last}"
+    items = [part.item, *part.twins]
+    named = [step for item in (items[0], items[-1]) for step in _steps(item)]
+    if not named:
+        return part.item.name if isinstance(part.item, Region) else ""
+    first, last = named[0], named[-1]
+    if isinstance(part.item, Region) and part.item.scopes and not part.twins:
+        return " › ".join(_name(scope) for scope in part.item.scopes)
+    names = dict.fromkeys((_name(first), _name(last)))
+    if len(items) > 1:  # calls of one module are counted, not listed
+        names = dict.fromkeys((_name(first, with_call=False), _name(last, with_call=False)))
+    return " – ".join(names)
 
 
-def _name(region: Region) -> str:
-    if region.kind is RegionKind.GROUP:
-        named = [_name(item) for item in region.items if isinstance(item, Region)]
-        return f"{named[0]} … {named[-1]}" if len(named) > 1 else "".join(named)
-    return " › ".join(_step(scope) for scope in region.scopes) or region.name
+def _steps(item: Item) -> list[Scope]:
+    """Return the scopes that name an item: its own, or those of the items put together in it."""
+    if isinstance(item, Node):
+        return []
+    if item.scopes:
+        return [item.scopes[0]]
+    return [step for inner in item.items for step in _steps(inner)]
 
 
-def _step(scope: Scope) -> str:
-    """Return a scope's own name; a bare number gets the name of the list it counts in."""
+def _name(scope: Scope, *, with_call: bool = True) -> str:
+    """Return a scope's own name; a bare number gets the names of the lists it counts in."""
     name = scope.name
     if scope.kind is ScopeKind.FUNCTION:
-        return f"{name}()"
-    if scope.kind is ScopeKind.BACKWARD:
-        return f"{name} backward"
-    if name.isdecimal() and scope.parent is not None and scope.parent.name:
-        name = f"{scope.parent.name.rpartition('.')[2]}.{name}"
-    return f"{name} (call {scope.call})" if scope.call > 1 else name
+        name = f"{name}()"
+    elif scope.kind is ScopeKind.BACKWARD:
+        name = f"{name} backward"
+    outer = scope.parent
+    while name[:1].isdecimal() and outer is not None and outer.name:
+        name = f"{outer.name}.{name}"
+        outer = outer.parent
+    return f"{name} (call {scope.call})" if with_call and scope.call > 1 else name
 
 
 def _made(region: Region) -> str:

@@ -33,7 +33,8 @@ class ViewOptions:
         max_boxes: about how many boxes to draw where ``depth`` is None.
         focus: draw only what happens in scopes whose path or address matches this shell pattern.
         fold_repeats: draw equal neighbouring blocks once, marked with their number.
-        show_sizes: draw arithmetic on sizes and other plain numbers too.
+        show_all: draw what only serves others too: arithmetic on sizes and other plain numbers,
+            counters, results that nothing reads.
         direction: which way data flows: ``TB`` (down) or ``LR`` (right).
         theme: ``light``, ``dark`` or ``print``.
     """
@@ -42,7 +43,7 @@ class ViewOptions:
     max_boxes: int = 60
     focus: str | None = None
     fold_repeats: bool = True
-    show_sizes: bool = False
+    show_all: bool = False
     direction: Direction | str = Direction.DOWN
     theme: Theme | str = Theme.LIGHT
 

@@ -201,7 +201,10 @@ def focus_on(root: Region, pattern: str) -> Region:
         if not isinstance(item, Region):
             continue
         addresses.extend(scope.address for scope in item.scopes)
-        if any(fnmatchcase(scope.address, pattern) or fnmatchcase(scope.path, pattern) for scope in item.scopes):
+        if any(
+            fnmatchcase(scope.address, pattern) or fnmatchcase(scope.path, pattern)
+            for scope in item.scopes
+        ):
             found.append(item)
         else:
             pending.extend(reversed(item.items))

@@ -89,7 +89,9 @@ def _branches(source: str, group: list[Wire], placement: Placement) -> list[Rout
     top = _Entry()
     entries = [("", top)]  # each after the one around it
     for wire in group:
-        path = [c for c in placement.around(placement.boxes[wire.target].cluster) if c not in outside]
+        path = [
+            c for c in placement.around(placement.boxes[wire.target].cluster) if c not in outside
+        ]
         entry = top
         for cluster in reversed(path):
             if cluster not in entry.inner:

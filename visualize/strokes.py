@@ -16,9 +16,7 @@ _SEARCH_LIMIT = 400  # boxes looked at to see whether an edge goes past others
 _JOINING = (Family.ELEMENTWISE, Family.SHAPE)
 
 
-def draw_edges(
-    lines: list[Routed], placement: Placement, usual: DType | None
-) -> tuple[Edge, ...]:
+def draw_edges(lines: list[Routed], placement: Placement, usual: DType | None) -> tuple[Edge, ...]:
     """Return the edges of a scene: parallel lines merged, labelled, in the order of their targets."""
     bundles: dict[tuple[str, str], list[Routed]] = {}
     for line in lines:

@@ -151,4 +151,3 @@ def _writes(node: Node, operand: int) -> bool:
         for name, arg in named.items()
         if name in written
     )
-

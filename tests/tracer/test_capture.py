@@ -233,6 +233,12 @@ def test_containers_with_a_class_of_their_own_keep_it() -> None:
     assert {key: value.item() for key, value in result.items()} == {"a": 1.0, "b": 2.0}
 
 
+def test_empty_containers_are_made_anew_at_every_replay() -> None:
+    traced = opscope.trace(lambda x: {"y": x + 1, "rest": []}, torch.zeros(1))
+    traced(torch.zeros(1))["rest"].append("mine")
+    assert traced(torch.zeros(1))["rest"] == []
+
+
 def test_an_output_may_be_an_input_or_stand_twice() -> None:
     def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         y = x + 1
@@ -420,5 +426,7 @@ def test_what_cannot_be_traced_says_so() -> None:
         opscope.trace(3, torch.ones(1))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="too many positional arguments"):
         opscope.trace(lambda x: x, (torch.ones(1), torch.ones(1)))
+    with pytest.raises(opscope.CaptureError, match="returns a generator"):
+        opscope.trace(lambda x: (x + n for n in range(3)), torch.ones(1))
     with pytest.raises(opscope.CaptureError, match="a set of tensors"):
         opscope.trace(lambda x: {x + 1}, torch.ones(1))

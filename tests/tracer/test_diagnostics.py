@@ -1,7 +1,10 @@
 """What a trace cannot record exactly is listed once per site, with the line, and warned about."""
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
+import numpy
 import pytest
 import torch
 
@@ -34,6 +37,15 @@ def test_a_branch_on_data_is_reported() -> None:
 
     with pytest.warns(opscope.TracerWarning, match="aten::is_nonzero gives Python the value True"):
         opscope.trace(program, torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    "read", [lambda x: x.tolist(), lambda x: x.numpy(), lambda x: numpy.asarray(x)]
+)
+def test_data_handed_to_numpy_or_lists_is_reported(read: Callable[[torch.Tensor], Any]) -> None:
+    with pytest.warns(opscope.TracerWarning, match="hands the data of a tensor"):
+        opscope.trace(lambda x: x * float(read(x)[0]), torch.ones(2))
+    assert "numpy" not in vars(torch.Tensor)
 
 
 def test_an_operator_run_in_another_thread_is_reported() -> None:

@@ -114,8 +114,33 @@ def test_one_tensor_in_two_places_must_stay_one() -> None:
         same(x, x.clone())
 
 
-def test_strides_and_requires_grad_may_differ() -> None:
-    traced = opscope.trace(lambda x: x * 2, torch.ones(2, 3))
-    other = torch.randn(3, 2).t().requires_grad_()
+def test_requires_grad_may_differ_and_so_may_the_strides_of_single_elements() -> None:
+    traced = opscope.trace(lambda x: x * 2, torch.ones(1, 3))
+    other = torch.randn(3, 1).t().requires_grad_()
+    assert other.stride() != torch.ones(1, 3).stride()
     assert torch.equal(traced(other), other * 2)
     assert traced(other).requires_grad
+
+
+def test_the_order_of_elements_in_memory_must_be_that_of_the_trace() -> None:
+    # ``contiguous`` does nothing here, so torch leaves it out and the graph has no copy.
+    traced = opscope.trace(lambda x: x.contiguous().view(-1), torch.ones(2, 3))
+    with pytest.raises(
+        opscope.InputError, match=r"its strides are \[1, 2\] and were \[3, 1\]; pass it through"
+    ):
+        traced(torch.ones(3, 2).t())
+
+
+def test_an_input_that_was_a_parameter_must_be_it_again() -> None:
+    linear = torch.nn.Linear(2, 2)
+
+    def program(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return linear(x) + w
+
+    x = torch.ones(2, 2)
+    traced = opscope.trace(program, (x, linear.weight))
+    assert torch.equal(traced(x, linear.weight), program(x, linear.weight))
+    with pytest.raises(
+        opscope.InputError, match=r"input w was linear.weight of the program itself"
+    ):
+        traced(x, torch.ones(2, 2))

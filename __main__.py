@@ -1,0 +1,5 @@
+"""Runs the command line with ``python -m opscope``."""
+
+from .cli.main import main
+
+main()

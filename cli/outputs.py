@@ -1,0 +1,93 @@
+"""Output files: what each holds is told by its suffix, and they change all together or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final
+
+from .errors import CommandError
+
+
+class OutputKind(Enum):
+    """What a file holds."""
+
+    TEXT = auto()  # the graph as text
+    CODE = auto()  # the Python function that a replay runs
+    PICTURE = auto()
+
+
+KINDS: Final = {
+    ".txt": OutputKind.TEXT,
+    ".py": OutputKind.CODE,
+    ".svg": OutputKind.PICTURE,
+    ".png": OutputKind.PICTURE,
+    ".pdf": OutputKind.PICTURE,
+    ".dot": OutputKind.PICTURE,
+    ".gv": OutputKind.PICTURE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file to write."""
+
+    path: Path
+    kind: OutputKind
+
+
+def parse_outputs(paths: Iterable[Path]) -> tuple[Output, ...]:
+    """Return what is to be written where.
+
+    Raises:
+        CommandError: a suffix is not known, a file is named twice, or a folder does not exist.
+    """
+    outputs: dict[Path, Output] = {}
+    for path in paths:
+        kind = KINDS.get(path.suffix.lower())
+        if kind is None:
+            known = ", ".join(KINDS)
+            raise CommandError(
+                f"cannot tell what to write into {path}; its suffix must be one of {known}"
+            )
+        place = path.resolve()  # a link stays, and the file that it leads to is replaced
+        if place in outputs:
+            raise CommandError(f"{path} is to be written twice")
+        if place.is_dir():
+            raise CommandError(f"{path} is a folder")
+        if not place.parent.is_dir():
+            raise CommandError(f"there is no folder {path.parent} to write {path.name} into")
+        outputs[place] = Output(path, kind)
+    return tuple(outputs.values())
+
+
+def write_together(writers: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write files beside their places and then move each into its own.
+
+    Whatever fails while they are written, existing files stay as they were.
+
+    Args:
+        writers: for every file, what writes it to the path that it is given.
+
+    Raises:
+        CommandError: a file cannot be written.
+    """
+    beside: dict[Path, Path] = {}
+    try:
+        for path, write in writers.items():
+            place = path.resolve()
+            beside[place] = place.with_name(f".opscope-{secrets.token_hex(6)}{place.suffix}")
+            write(beside[place])
+        for place, temporary in beside.items():
+            os.replace(temporary, place)
+    except OSError as error:
+        raise CommandError(
+            f"cannot write {error.filename2 or error.filename}: {error.strerror}"
+        ) from error
+    finally:
+        for temporary in beside.values():
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,85 @@
+"""What ``opscope trace`` is asked for; reading it needs no torch and runs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..visualize import ViewOptions
+from .errors import CommandError
+from .inputs import InputSpec
+from .outputs import Output
+
+
+@dataclass(frozen=True, slots=True)
+class TargetName:
+    """Where a program is found: a module or a script, and a dotted name in it.
+
+    Attributes:
+        module: dotted name of a module, or path of a script.
+        name: the way from the module to the callable.
+    """
+
+    module: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> TargetName:
+        """Read ``MODULE:CALLABLE``.
+
+        Raises:
+            CommandError: the text is no such thing.
+        """
+        module, _, name = text.rpartition(":")
+        if not module or not _is_dotted(name):
+            raise CommandError(
+                f"{text!r} does not say what to trace; write MODULE:CALLABLE, such as\n"
+                "  package.models:Net  torchvision.models:resnet18  path/to/net.py:make_net"
+            )
+        target = cls(module, name)
+        if not target.is_script and not _is_dotted(module):
+            raise CommandError(
+                f"{module!r} is neither the name of a module nor the path of a .py file"
+            )
+        return target
+
+    @property
+    def is_script(self) -> bool:
+        """Whether the module is given as a path."""
+        return self.module.endswith(".py")
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRequest:
+    """Everything that ``opscope trace`` is asked for.
+
+    Attributes:
+        target: where the program is found.
+        inputs: positional inputs.
+        kwargs: keyword inputs.
+        arguments: what a class or a factory is called with.
+        outputs: files to write; without any, the graph's text is printed.
+        view: how pictures look.
+        seed: of all random numbers.
+        grad: whether gradients are on; None leaves it to the program's kind.
+        train: whether a module is in training mode; None is evaluation mode.
+        factory: whether a function makes the program or is it; None leaves it to its parameters.
+    """
+
+    target: TargetName
+    inputs: tuple[InputSpec, ...]
+    kwargs: dict[str, InputSpec]
+    arguments: dict[str, Any]
+    outputs: tuple[Output, ...]
+    view: ViewOptions
+    seed: int
+    grad: bool | None
+    train: bool | None
+    factory: bool | None
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))

@@ -1,0 +1,57 @@
+"""What a trace found, in a few lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ..ir import Graph, Scope
+from ..program import TracedProgram
+from .outputs import Output
+
+_MOST_KINDS = 8
+
+
+def summarize(traced: TracedProgram, seconds: float, outputs: Sequence[Output]) -> str:
+    """Return size, most used operators, diagnostics and files of a trace, ready to print."""
+    graph = traced.graph
+    lines = [
+        f"{graph.name}: {plural(count_nodes(graph), 'node')} in {plural(count_scopes(graph), 'scope')},"
+        f" {plural(traced.parameter_count, 'parameter')}, traced in {seconds:.2f} s"
+    ]
+    kinds = operators_by_kind(graph)
+    shown = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common(_MOST_KINDS))
+    rest = len(kinds) - _MOST_KINDS
+    lines.append(f"operators: {shown or 'none'}" + (f" and {rest} more" if rest > 0 else ""))
+    for diagnostic in traced.diagnostics:
+        lines.extend(f"! {diagnostic}".splitlines())
+    if outputs:
+        lines.append(f"wrote {', '.join(str(output.path) for output in outputs)}")
+    return "\n".join(lines)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 node``, ``1,204 nodes``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def count_nodes(graph: Graph) -> int:
+    """Return the number of nodes, those in inner blocks too."""
+    return sum(1 for _ in graph.walk())
+
+
+def count_scopes(graph: Graph) -> int:
+    """Return the number of scopes in use below the root."""
+    scopes: dict[Scope, None] = {}
+    for node in graph.walk():
+        for scope in (node.scope, *node.scope.ancestors()):
+            if scope in scopes:
+                break
+            scopes[scope] = None
+    scopes.pop(graph.root_scope, None)
+    return len(scopes)
+
+
+def operators_by_kind(graph: Graph) -> Counter[str]:
+    """Return how often each operator is used, overloads together, without torch's own namespace."""
+    return Counter(node.operator.base_name.removeprefix("aten::") for node in graph.walk())

@@ -1,0 +1,192 @@
+"""From the name of a program to the program: import, look up, make."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import torch
+
+from .errors import CommandError, user_code
+from .request import TargetName
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Something to trace.
+
+    Attributes:
+        call: what is called.
+        module: the module that it is, or whose method it is.
+    """
+
+    call: Callable[..., Any]
+    module: torch.nn.Module | None
+
+    @classmethod
+    def of(cls, call: Callable[..., Any]) -> Program:
+        """Return the program that a callable is."""
+        owner = call if isinstance(call, torch.nn.Module) else getattr(call, "__self__", None)
+        return cls(call, owner if isinstance(owner, torch.nn.Module) else None)
+
+
+def find_program(
+    target: TargetName, arguments: Mapping[str, Any], *, factory: bool | None = None
+) -> Program:
+    """Import, look up and, for a class or a factory, make the program that a name stands for.
+
+    A class is instantiated with ``arguments``, also where the name is that of a method. A function
+    that can be called with them alone, every other parameter having a default, is a factory: it is
+    called, and what it returns is the program. Anything else is the program itself. ``factory``
+    overrides the rule for functions.
+
+    Raises:
+        CommandError: there is no such program, or it does not take the arguments.
+        ProgramError: the user's code failed while it was imported or made.
+    """
+    found = _look_up(_import(target), target, arguments)
+    if found.is_made:
+        return _program(found.value, target)
+    value = found.value
+    if isinstance(value, type):
+        return _program(_make(value, arguments, target), target)
+    program = _program(value, target)
+    is_function = callable(value) and program.module is None
+    if is_function and (_can_be_called(value, arguments) if factory is None else factory):
+        hint = f"--no-factory traces {target.name} itself instead of what it returns"
+        return _program(_make(value, arguments, target, hint), target, hint)
+    if arguments:
+        raise CommandError(
+            f"--arg is for classes and factories, and {target} is neither; "
+            "give the inputs of a program with --input and --kwarg"
+        )
+    return program
+
+
+def load_script(path: Path) -> ModuleType:
+    """Run a Python file as a module and return it, its folder first on the import path.
+
+    Raises:
+        CommandError: there is no such file.
+        ProgramError: it failed.
+    """
+    if not path.is_file():
+        raise CommandError(f"there is no file {path}")
+    path = path.resolve()
+    _search_first(path.parent)
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}@{path.parent}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None, "the loader of .py files always has a spec"
+    assert spec.loader is not None, "a spec of a file has its loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look up the module of their class while it runs
+    with user_code(f"importing {path.name}"):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _import(target: TargetName) -> ModuleType:
+    _search_first(Path.cwd())
+    if target.is_script:
+        return load_script(Path(target.module))
+    with user_code(f"importing {target.module}"):
+        try:
+            return importlib.import_module(target.module)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if not f"{target.module}.".startswith(f"{missing}."):
+                raise  # something that the user's module imports
+            raise CommandError(
+                f"there is no module {missing} in this environment or in {Path.cwd()}"
+            ) from error
+
+
+def _search_first(folder: Path) -> None:
+    if os.fspath(folder) not in sys.path:
+        sys.path.insert(0, os.fspath(folder))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    value: Any
+    is_made: bool  # whether a class was instantiated on the way, to get at its method
+
+
+def _look_up(module: ModuleType, target: TargetName, arguments: Mapping[str, Any]) -> _Found:
+    holder: Any = module
+    is_made = False
+    for name in target.name.split("."):
+        is_method = isinstance(holder, type) and isinstance(
+            inspect.getattr_static(holder, name, None), FunctionType
+        )
+        if is_method:
+            holder = _make(holder, arguments, target)
+            is_made = True
+        try:
+            holder = getattr(holder, name)
+        except AttributeError as error:
+            raise CommandError(_no_such_name(holder, name, target)) from error
+    return _Found(holder, is_made)
+
+
+def _no_such_name(holder: Any, name: str, target: TargetName) -> str:
+    where = target.module if isinstance(holder, ModuleType) else getattr(holder, "__name__", "it")
+    known = [
+        key
+        for key, value in vars(holder).items()
+        if not key.startswith("_")
+        and callable(value)
+        and getattr(value, "__module__", None) == getattr(holder, "__name__", None)
+    ]
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"{where} has no {name}; did you mean {near[0]}?"
+    listing = f"; it defines {', '.join(known[:12])}" if known else ""
+    return f"{where} has no {name}{listing}"
+
+
+def _can_be_called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(function).bind(**arguments)
+    except (TypeError, ValueError):  # it needs more, or it is built in and has no signature
+        return False
+    return True
+
+
+def _make(
+    maker: Callable[..., Any], arguments: Mapping[str, Any], target: TargetName, hint: str = ""
+) -> Any:
+    name = getattr(maker, "__qualname__", target.name)
+    try:
+        signature = inspect.signature(maker)
+    except (TypeError, ValueError):
+        signature = None
+    if signature is not None:
+        try:
+            signature.bind(**arguments)
+        except TypeError as error:
+            raise CommandError(
+                f"{name}{signature} cannot be called with --arg {list(arguments)}: {error}\n"
+                "give its arguments as --arg name=value"
+            ) from error
+    with user_code(f"making the program with {name}()", hint):
+        return maker(**arguments)
+
+
+def _program(value: Any, target: TargetName, hint: str = "") -> Program:
+    if not callable(value):
+        kind = type(value).__qualname__
+        made = " returned" if hint else " is"
+        raise CommandError(
+            f"{target}{made} a {kind}, which cannot be called" + (f"\n{hint}" if hint else "")
+        )
+    return Program.of(value)

@@ -1,0 +1,105 @@
+"""``opscope trace``: make the program and its inputs, trace, and write what is asked for."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+import typer
+
+from ..program import TracedProgram, trace
+from .errors import CommandError, user_code
+from .outputs import Output, OutputKind, write_together
+from .request import TraceRequest
+from .summary import summarize
+from .target import Program, find_program
+from .values import make_value
+from .waiting import waiting
+
+
+def run_trace(request: TraceRequest) -> None:
+    """Trace a program, write its outputs or print its graph, and sum up on stderr.
+
+    Raises:
+        CommandError: the request does not fit the program, or an output cannot be written.
+        ProgramError: the program failed.
+    """
+    with waiting(f"loading {request.target}"):
+        torch.manual_seed(request.seed)
+        program = find_program(request.target, request.arguments, factory=request.factory)
+        torch.manual_seed(request.seed)  # so that inputs do not depend on how the program was made
+        args = tuple(make_value(spec) for spec in request.inputs)
+        kwargs = {name: make_value(spec) for name, spec in request.kwargs.items()}
+    _set_training(program, request)
+    _check_inputs(program, request, args, kwargs)
+    start = perf_counter()
+    with (
+        waiting(f"tracing {request.target}"),
+        torch.set_grad_enabled(_wants_grad(program, request)),
+    ):
+        with user_code(f"running {request.target.name}"):
+            traced = trace(program.call, args, kwargs, warn=False)
+    seconds = perf_counter() - start
+    if request.outputs:
+        with waiting(f"writing {', '.join(output.path.name for output in request.outputs)}"):
+            write_together(
+                {output.path: _writer(output, traced, request) for output in request.outputs}
+            )
+    else:
+        typer.echo(str(traced.graph), nl=False)
+        sys.stdout.flush()
+    typer.echo(summarize(traced, seconds, request.outputs), err=True)
+
+
+def _set_training(program: Program, request: TraceRequest) -> None:
+    if program.module is not None:
+        program.module.train(bool(request.train))
+    elif request.train is not None:
+        option = "--train" if request.train else "--eval"
+        raise CommandError(f"{option} is for modules, and {request.target} is none")
+
+
+def _wants_grad(program: Program, request: TraceRequest) -> bool:
+    if request.grad is not None:
+        return request.grad
+    return program.module is None or program.module.training
+
+
+def _check_inputs(
+    program: Program, request: TraceRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    call = program.call
+    try:
+        signature = inspect.signature(call.forward if isinstance(call, torch.nn.Module) else call)
+    except (TypeError, ValueError):  # built-in functions have none
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise CommandError(
+            f"the inputs do not fit {request.target}: {error}\n"
+            f"it takes {signature}; give positional inputs with --input, others with --kwarg name=SPEC"
+        ) from error
+
+
+def _writer(
+    output: Output, traced: TracedProgram, request: TraceRequest
+) -> Callable[[Path], object]:
+    match output.kind:
+        case OutputKind.TEXT:
+            return partial(_write_text, text=str(traced.graph))
+        case OutputKind.CODE:
+            return partial(_write_text, text=traced.code)
+        case OutputKind.PICTURE:
+            return partial(traced.save, **asdict(request.view))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
