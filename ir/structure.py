@@ -47,7 +47,7 @@ class Structure:
     kind: StructureKind
     children: tuple[Structure, ...] = ()
     keys: tuple[Any, ...] = ()
-    class_: Callable[..., Any] | None = None
+    class_: Any = None
     constant: Any = None
     items: int = 0
 

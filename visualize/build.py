@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..ir import Graph, Node, StateEntry, StateKind
 from .clutter import counter_updates, size_arithmetic, unused_results
 from .endings import add_inputs, add_outputs
-from .families import Family, family_of
+from .families import Family
 from .folding import fold
 from .labels import elements
 from .options import Direction, Theme, ViewOptions

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from ..errors import IRError
 from ..ir import MISSING, Argument, Node, TensorType, Value
 from .families import bare_name
-from .wording import shape_text, type_text
+from .wording import TIMES, shape_text, type_text
 
 _WIDTH = 28  # characters of a box's second line, about
 
@@ -63,7 +63,7 @@ def _sizes(arg: Argument) -> tuple[str, ...]:
 def _times(arg: Argument) -> str:
     """Return ``3×3`` for a list of sizes, ``3`` for one."""
     if isinstance(arg, tuple):
-        return "×".join(map(_scalar, arg))
+        return TIMES.join(map(_scalar, arg))
     return _scalar(arg)
 
 
@@ -100,7 +100,7 @@ def _convolution(given: _Given, groups_at: int = 6, is_transposed: bool = False)
             first,
         )
     )
-    text = f"{into}→{out} {'×'.join(kernel)}"
+    text = f"{into}→{out} {TIMES.join(kernel)}"
     text += _unless(given.get("stride", 3), 1, "s")
     text += _unless(given.get("dilation", 7 if is_transposed else 5), 1, "d")
     if parts > 1:
@@ -135,11 +135,11 @@ def _product(given: _Given) -> str:
     left, right = (_sizes(arg) for arg in args[-2:])
     if args[-1].state is not None and len(right) == 2:
         return f"{right[0]}→{right[1]}"
-    return f"{'×'.join(left[-2:])} · {'×'.join(right[-2:])}"
+    return f"{TIMES.join(left[-2:])} · {TIMES.join(right[-2:])}"
 
 
 def _embedding(given: _Given) -> str:
-    return "×".join(given.shape("weight", 0))
+    return TIMES.join(given.shape("weight", 0))
 
 
 def _normalized_shape(given: _Given) -> str:
@@ -158,7 +158,7 @@ def _group_norm(given: _Given) -> str:
 def _pool(given: _Given) -> str:
     kernel = given.get("kernel_size", 1)
     stride = given.get("stride", 2)
-    text = _times(kernel) if isinstance(kernel, tuple) else f"{_times(kernel)}×{_times(kernel)}"
+    text = _times(kernel) if isinstance(kernel, tuple) else _times((kernel, kernel))
     return text + _unless(stride, 1, "s")
 
 
@@ -167,7 +167,7 @@ def _output_size(given: _Given) -> str:
 
 
 def _upsample(given: _Given) -> str:
-    return f"→ {'×'.join(_sizes(given.node.output)[2:])}"
+    return f"→ {TIMES.join(_sizes(given.node.output)[2:])}"
 
 
 def _dim(given: _Given) -> str:
@@ -252,7 +252,7 @@ def _cast(given: _Given) -> str:
 
 def _attention(given: _Given) -> str:
     query = given.shape("query", 0)
-    text = f"{query[-3]} heads × {query[-1]}" if len(query) > 3 else ""
+    text = f"{query[-3]} heads {TIMES} {query[-1]}" if len(query) > 3 else ""
     if given.get("is_causal", 5) is True:
         text += " · causal"
     return text
@@ -290,8 +290,7 @@ def _plain_arguments(given: _Given) -> str:
     texts: list[str] = []
     pairs = [(names[n] if n < len(names) else "", arg) for n, arg in enumerate(node.args)]
     for name, arg in (*pairs, *node.kwargs.items()):
-        default = defaults.get(name, MISSING)
-        if arg is None or isinstance(arg, Value) or (arg == default and arg is not MISSING):
+        if arg is None or isinstance(arg, Value) or arg == defaults.get(name, MISSING):
             continue
         if isinstance(arg, tuple) and any(not isinstance(item, int | float) for item in arg):
             continue

@@ -122,7 +122,7 @@ def _subgraph_lines(root: Subgraph) -> Iterator[str]:
     """Yield the lines of a graph: each subgraph's attributes, its boxes, then what is inside it."""
     walks = [(root, _body(root), iter(root.subgraphs))]
     while walks:
-        subgraph, body, inner = walks[-1]
+        _, body, inner = walks[-1]
         indent = "  " * min(len(walks), 20)
         yield from (indent + line for line in body)
         following = next(inner, None)

@@ -15,7 +15,7 @@ def main() -> int:
     sys.path.append(site)
     from pygraphviz import graphviz  # found only now that the path is set
 
-    with open(source) as file:  # noqa: PTH123 - the library wants the file's descriptor and mode
+    with open(source) as file:  # the library asks the file for its descriptor
         graph = graphviz.agread(file, None)
     if dpi:
         graphviz.agattr(graph, 0, b"dpi", dpi.encode())

@@ -9,7 +9,7 @@ from .labels import operator_title
 from .placing import Placement
 from .scene import BoxKind
 from .wiring import Wiring
-from .wording import counted, shortened, type_text
+from .wording import TIMES, TO, counted, shortened, type_text
 
 _MANY = 4  # endings with the same neighbours above which they share one box
 
@@ -92,7 +92,7 @@ def _input_label(values: list[Value], usual: DType | None) -> tuple[str, str, st
     )
     if len(values) == 1:
         return names[0], f"{kind} · {type_text(first.type, usual)}", tooltip
-    title = f"{names[0]} – {names[-1]}  ×{len(values)}"
+    title = f"{names[0]} {TO} {names[-1]}  {TIMES}{len(values)}"
     types = list(dict.fromkeys(type_text(value.type, usual) for value in values))
     return title, shortened(f"{counted(len(values), kind)} · {', '.join(types)}", 38), tooltip
 
@@ -103,7 +103,7 @@ def _output_label(
     number, value = part[0]
     kind = "output" if total == 1 else f"output {number}"
     if len(part) > 1:
-        return f"outputs {number} – {part[-1][0]}", counted(len(part), "value")
+        return f"outputs {number} {TO} {part[-1][0]}", counted(len(part), "value")
     text = type_text(value.type, usual)
     if value.name and value.node is not None:
         return shortened(value.name, 24), f"{kind} · {text}"

@@ -21,7 +21,7 @@ from ..ir import (
 from .config import configuration
 from .folding import Part
 from .regions import Item, Region, RegionKind, item_nodes
-from .wording import counted, human, shortened
+from .wording import INTO, TIMES, TO, counted, human, shortened
 
 _TITLE_WIDTH = 34  # characters; what is longer stands in the tooltip
 _DETAIL_WIDTH = 38
@@ -59,7 +59,7 @@ def operator_label(node: Node, part: Part) -> Label:
     detail = " · ".join(word for word in words if word)
     title = operator_title(node)
     if part.twins:
-        title = f"{title}  ×{part.count}"
+        title = f"{title}  {TIMES}{part.count}"
         detail = f"{detail} · {_sharing(part)}" if _sharing(part) else detail
     return Label(title, shortened(detail, _DETAIL_WIDTH), _operator_tooltip(node, part))
 
@@ -71,14 +71,14 @@ def region_label(part: Part) -> Label:
     totals = _totals(part)
     if region.kind is RegionKind.SECTION:
         common = Counter(operator_title(node) for node in region.nodes()).most_common(3)
-        mostly = ", ".join(f"{name} ×{count}" for name, count in common)
+        mostly = ", ".join(f"{name} {TIMES}{count}" for name, count in common)
         count = counted(region.node_count, "op")
         title = _made(region) or count
         detail = mostly if title == count else f"{count}: {mostly}"
         return Label(title, shortened(detail, _DETAIL_WIDTH), f"{count}, most of all {mostly}")
     title = shortened(_span(part) or "repeated", _TITLE_WIDTH)
     if part.twins:
-        title += f"  ×{part.count}"
+        title += f"  {TIMES}{part.count}"
     class_name = _class_name(region)
     detail = " · ".join(word for word in (class_name, *totals) if word)
     return Label(title, shortened(detail, _DETAIL_WIDTH), _region_tooltip(part, detail))
@@ -133,11 +133,11 @@ def _span(part: Part) -> str:
         return part.item.name if isinstance(part.item, Region) else ""
     first, last = named[0], named[-1]
     if isinstance(part.item, Region) and part.item.scopes and not part.twins:
-        return " › ".join(_name(scope) for scope in part.item.scopes)
+        return f" {INTO} ".join(_name(scope) for scope in part.item.scopes)
     names = dict.fromkeys((_name(first), _name(last)))
     if len(items) > 1:  # calls of one module are counted, not listed
         names = dict.fromkeys((_name(first, with_call=False), _name(last, with_call=False)))
-    return " – ".join(names)
+    return f" {TO} ".join(names)
 
 
 def _steps(item: Item) -> list[Scope]:

@@ -1,7 +1,7 @@
-"""Markup: any text as part of DOT, unable to break the file or to add anything to it.
+r"""Markup: any text as part of DOT, unable to break the file or to add anything to it.
 
 Note [What Graphviz does to text]
-    A quoted string knows the escapes ``\\\\``, ``\\"``, ``\\n`` and, in labels and tooltips, ``\\N`` and the
+    A quoted string knows the escapes ``\\``, ``\"``, ``\n`` and, in labels and tooltips, ``\N`` and the
     like, so backslashes are doubled. Character references such as ``&lt;`` are resolved everywhere, so
     ampersands are spelled out. HTML-like labels are XML. What XML cannot hold, such as control
     characters and lone surrogates, becomes U+FFFD. Names of boxes are never made of user text.

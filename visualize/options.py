@@ -61,7 +61,7 @@ class ViewOptions:
             raise RenderError(f"max_boxes cannot be {self.max_boxes}; a picture has boxes")
 
 
-def _member(kind: type[Direction] | type[Theme], name: str, given: object) -> Enum:
+def _member(kind: type[Direction | Theme], name: str, given: object) -> Enum:
     try:
         return kind(given)
     except ValueError:

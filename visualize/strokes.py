@@ -9,7 +9,7 @@ from .families import Family
 from .placing import Placement
 from .routing import Routed
 from .scene import BoxKind, Edge, EdgeKind
-from .wording import type_text
+from .wording import TIMES, type_text
 
 _SEARCH_LIMIT = 400  # boxes looked at to see whether an edge goes past others
 
@@ -34,7 +34,7 @@ def draw_edges(lines: list[Routed], placement: Placement, usual: DType | None) -
         texts = list(dict.fromkeys(text for line in bundle if (text := labels.get(id(line), ""))))
         label = ", ".join(texts) if len(texts) < 3 else f"{texts[0]}, … {texts[-1]}"
         if count > 1:
-            label = f"{label} ×{count}".strip()
+            label = f"{label} {TIMES}{count}".strip()
         types = dict.fromkeys(str(line.wire.value.type) for line in bundle)
         edges.append(Edge(source, target, label, ", ".join(types), kind, count))
     position = {name: number for number, name in enumerate(placement.boxes)}

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from ..ir import DType, Graph, ListType, TensorType, Type
+
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+TO: Final = "\N{EN DASH}"  # between the first and the last of several
+INTO: Final = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"  # from a scope to the one inside
 
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
@@ -33,7 +38,7 @@ def shape_text(type_: TensorType) -> str:
     """Return a shape as ``1×3×224×224``; ``scalar`` without dimensions, ``?`` where it is unknown."""
     if type_.shape is None:
         return "?"
-    return "×".join(map(str, type_.shape)) if type_.shape else "scalar"
+    return TIMES.join(map(str, type_.shape)) if type_.shape else "scalar"
 
 
 def type_text(type_: Type, usual: DType | None = None) -> str:
@@ -52,9 +57,8 @@ def usual_dtype(graph: Graph) -> DType | None:
     types.extend(value.type for value in graph.inputs)
     types.extend(value.type for node in graph.walk() for value in node.outputs)
     dtypes = Counter(
-        type_.dtype.value for type_ in types if isinstance(type_, TensorType) and type_.dtype
+        type_.dtype for type_ in types if isinstance(type_, TensorType) and type_.dtype
     )
-    for name, _ in dtypes.most_common():
-        if DType(name).is_floating_point:
-            return DType(name)
-    return None
+    # The fewest ties: equal counts keep the order in which the types were met.
+    ranked = [dtype for dtype, _ in dtypes.most_common()]
+    return next((dtype for dtype in ranked if dtype.is_floating_point), None)

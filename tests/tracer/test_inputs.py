@@ -29,7 +29,8 @@ def traced() -> opscope.TracedProgram:
             ({"image": torch.ones(4, 3)},),
             {},
             "input batch['image'] does not fit: expected f32[2, 3], got f32[4, 3]\n"
-            "  dimension 0 is 4 and was 2; sizes are fixed at trace time; trace again with inputs of this size",
+            "  dimension 0 is 4 and was 2; sizes are fixed at trace time; "
+            "trace again with inputs of this size",
         ),
         (
             ({"image": torch.ones(3)},),

@@ -105,7 +105,8 @@ def helper(x: torch.Tensor) -> torch.Tensor:
 def loops(x: torch.Tensor) -> torch.Tensor:
     for _ in range(2):
         x = helper(x)
-    return [item + 1 for item in (x,)][0]
+    (x,) = [item + 1 for item in (x,)]
+    return x
 
 
 def test_functions_between_modules_are_scopes_and_each_call_is_one() -> None:

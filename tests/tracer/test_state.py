@@ -50,14 +50,8 @@ def test_exceptions_restore_the_thread(error: type[BaseException]) -> None:
 
 def test_an_operator_that_fails_leaves_no_node_and_its_own_error() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
-        try:
+        with pytest.raises(RuntimeError, match="must be a matrix"):
             torch.mm(x, x)
-        except RuntimeError as error:
-            assert (
-                "must be a matrix" in str(error)
-                or "2D" in str(error)
-                or "matrices expected" in str(error)
-            )
         return x + 1
 
     assert [n.kind for n in opscope.trace(program, torch.zeros(1)).graph.walk()] == [
