@@ -60,7 +60,19 @@ def _compare(
         {"eager": samples.median("eager") * per_operator, **over},
         (
             Claim("opscope over eager", over["opscope"], "µs", 15),
-            Claim("jit.trace / opscope", samples.ratio("jit.trace", "opscope", over="eager"), "x", 3, True),
-            Claim("make_fx / opscope", samples.ratio("make_fx", "opscope", over="eager"), "x", 30, True),
+            Claim(
+                "jit.trace / opscope",
+                samples.ratio("jit.trace", "opscope", over="eager"),
+                "x",
+                3,
+                True,
+            ),
+            Claim(
+                "make_fx / opscope",
+                samples.ratio("make_fx", "opscope", over="eager"),
+                "x",
+                30,
+                True,
+            ),
         ),
     )

@@ -78,6 +78,8 @@ def _compare(
     claims = (
         ()
         if theirs is None
-        else (Claim("torch.fx / opscope", samples.ratio("torch.fx", "opscope"), "x", at_least, True),)
+        else (
+            Claim("torch.fx / opscope", samples.ratio("torch.fx", "opscope"), "x", at_least, True),
+        )
     )
     return Comparison(what, figures, claims)

@@ -194,4 +194,10 @@ def _claim_cells(claim: Claim) -> tuple[str, str, str, str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 10 else f"{value:.2f}"
+    return (
+        f"{value:,.0f}"
+        if abs(value) >= 100
+        else f"{value:.3g}"
+        if abs(value) >= 10
+        else f"{value:.2f}"
+    )

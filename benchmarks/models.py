@@ -87,7 +87,9 @@ def hugging_face_gpt2() -> Program:
 @cache
 def _example(name: str) -> ModuleType:
     """Import a file of ``examples/`` by its path: another package may be called ``examples`` too."""
-    spec = importlib.util.spec_from_file_location(f"opscope_example_{name}", _EXAMPLES / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(
+        f"opscope_example_{name}", _EXAMPLES / f"{name}.py"
+    )
     assert spec is not None, "a path to a Python file gives a spec"
     assert spec.loader is not None, "a path to a Python file gives a loader"
     module = importlib.util.module_from_spec(spec)

@@ -28,7 +28,7 @@ EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
 """Where the examples lie if opscope runs from a checkout; wheels come without them."""
 
 _ROUNDS = 5  # how often each network is run and traced
-_MOST_KINDS = 6
+_MOST_KINDS = 5
 _WIDTH = 100  # columns of the table where stdout is no terminal
 
 
@@ -120,6 +120,7 @@ def demonstrate(models: Sequence[DemoModel], out: Path) -> bool:
     if not outcomes:
         raise CommandError("there is no network to trace")
     _print_table(outcomes)
+    typer.echo(f"\nthe files are in {out}")
     return all(outcome.is_exact for outcome in outcomes)
 
 
@@ -127,7 +128,7 @@ def _outcome(model: DemoModel, case: Case, out: Path) -> Outcome:
     network = case.model.eval()
     with torch.no_grad():
         with waiting(f"{model.name}: tracing"):
-            traced = trace(network, (), case.kwargs)
+            traced = trace(network, (), case.kwargs, warn=False)
             eager_s, trace_s = _medians(network, case.kwargs)
             is_exact = same_bits(network(**case.kwargs), traced(**case.kwargs))
     files = tuple(out / f"{model.stem}{suffix}" for suffix in (".svg", ".png", ".txt"))
@@ -149,7 +150,7 @@ def _medians(network: torch.nn.Module, kwargs: dict[str, torch.Tensor]) -> tuple
     eager, tracing = [], []
     for _ in range(_ROUNDS):
         eager.append(_seconds(partial(network, **kwargs)))
-        tracing.append(_seconds(partial(trace, network, (), kwargs)))
+        tracing.append(_seconds(partial(trace, network, (), kwargs, warn=False)))
     return median(eager), median(tracing)
 
 
@@ -219,12 +220,11 @@ def _print_table(outcomes: Sequence[Outcome]) -> None:
         "parameters": lambda outcome: f"{outcome.traced.parameter_count:,}",
         "operators": _operators,
         "one eager run": lambda outcome: f"{outcome.eager_s * 1e3:.1f} ms",
-        "one trace": lambda outcome: (
-            f"{outcome.trace_s * 1e3:.1f} ms, {outcome.trace_s / outcome.eager_s:.2f}x eager"
-        ),
+        "one trace": lambda outcome: f"{outcome.trace_s * 1e3:.1f} ms",
+        "trace / eager": lambda outcome: f"{outcome.trace_s / outcome.eager_s:.2f}",
         "not recorded": lambda outcome: str(len(outcome.traced.diagnostics) or "nothing"),
         "replay": lambda outcome: "bit for bit" if outcome.is_exact else "DIFFERS",
-        "files": lambda outcome: "\n".join(map(str, outcome.files)),
+        "files": lambda outcome: "\n".join(path.name for path in outcome.files),
     }
     for name, cell in rows.items():
         table.add_row(name, *map(cell, outcomes))
@@ -234,8 +234,8 @@ def _print_table(outcomes: Sequence[Outcome]) -> None:
 
 def _operators(outcome: Outcome) -> str:
     kinds = operators_by_kind(outcome.traced.graph)
-    lines = [f"{count:>4} {kind}" for kind, count in kinds.most_common(_MOST_KINDS)]
+    lines = [f"{count:>3} {kind}" for kind, count in kinds.most_common(_MOST_KINDS)]
     rest = sum(count for _, count in kinds.most_common()[_MOST_KINDS:])
     if rest:
-        lines.append(f"{rest:>4} of {len(kinds) - _MOST_KINDS} other kinds")
+        lines.append(f"{rest:>3} others")
     return "\n".join(lines)

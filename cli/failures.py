@@ -39,7 +39,7 @@ def reported(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(_BROKEN_PIPE) from None
     except typer.Exit:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one block
         if debug:
             traceback.print_exception(error)
         block = explain(error)
@@ -55,7 +55,7 @@ def explain(error: Exception) -> str:
     elif isinstance(error, OpscopeError):
         lines = str(error).splitlines()
     else:
-        lines = [f"opscope itself failed: {_headline(error)}", "this is a bug in opscope"]
+        lines = [f"opscope itself failed: {type(error).__qualname__}", *str(error).splitlines()]
     return "\n  ".join(lines)
 
 
@@ -65,8 +65,8 @@ def _invitation(error: Exception) -> str:
 
 
 def _of_program(error: ProgramError, cause: BaseException) -> list[str]:
-    first, *rest = _headline(cause).splitlines()
-    lines = [f"{first} while {error.doing}", *rest]
+    message = cause.msg if isinstance(cause, SyntaxError) else str(cause)
+    lines = [f"{type(cause).__qualname__} while {error.doing}", *message.splitlines()]
     if isinstance(cause, SyntaxError) and cause.filename:
         lines.append(f"from {_readable(cause.filename)}:{cause.lineno}")
         lines.append(f"  {(cause.text or '').strip()}")
@@ -75,12 +75,6 @@ def _of_program(error: ProgramError, cause: BaseException) -> list[str]:
     if error.hint:
         lines.append(error.hint)
     return lines
-
-
-def _headline(error: BaseException) -> str:
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
-    name = type(error).__qualname__
-    return f"{name}: {message}" if message else name
 
 
 def _place(trace: TracebackType | None) -> list[str]:

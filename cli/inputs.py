@@ -17,13 +17,13 @@ from typing import Any, Final, TypeAlias, TypeVar
 from ..ir import DType
 from .errors import CommandError
 
-EXAMPLES: Final = (
-    "f32[1,3,224,224]   a tensor of random numbers; f32[] is a single one",
-    "i64[2,16]<1000     random whole numbers from 0 to 999; without <N, zeros and ones",
-    "f16[8,64]@cuda:0   a tensor on a device",
-    "batch.pt           what torch.save wrote; batch.pt:image is one entry of a dictionary",
-    "x.safetensors      all its tensors by name; x.safetensors:image is one of them",
-    "3  0.5  True  None  '\"text\"'  [1,2]   Python literals",
+_FORMS: Final = """\
+an input is one of
+  f32[1,3,224,224]  i64[2,16]<1000     a tensor of random numbers
+  x.pt  x.safetensors  x.pt:name       what a file holds, or one entry of it
+  3  0.5  True  None  [1,2]  '"text"'  a Python literal"""
+_TENSOR_FORM: Final = (
+    "a tensor is written like f32[1,3,224,224], f32[], i64[2,16]<1000 or f16[8,64]@cuda:0"
 )
 
 _T = TypeVar("_T")
@@ -67,10 +67,8 @@ InputSpec: TypeAlias = RandomTensor | StoredValue | LiteralValue
 class SpecError(CommandError):
     """A spec cannot be read; the message marks the place."""
 
-    def __init__(self, text: str, position: int, problem: str) -> None:
-        marked = f"  {text}\n  {' ' * position}^"
-        examples = "\n".join(f"  {example}" for example in EXAMPLES)
-        super().__init__(f"{problem}\n{marked}\nan input is one of\n{examples}")
+    def __init__(self, text: str, position: int, problem: str, advice: str = _FORMS) -> None:
+        super().__init__(f"{problem}\n  {text}\n  {' ' * position}^\n{advice}")
 
 
 def parse_input(text: str) -> InputSpec:
@@ -231,7 +229,7 @@ class _TensorReader:
             self._at += 1
 
     def _error(self, problem: str) -> SpecError:
-        return SpecError(self._text, self._at, problem)
+        return SpecError(self._text, self._at, problem, _TENSOR_FORM)
 
 
 def _why_not_literal(text: str) -> tuple[int, str]:

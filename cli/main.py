@@ -119,8 +119,8 @@ def trace(
       a module instance, traced as it is;
       a class, instantiated with --arg and traced;
       a method (Net.encode), traced on an instance made with --arg;
-      a factory: a function that can be called with --arg alone, its other
-      parameters having defaults; it is called, and what it returns is traced;
+      a factory: a function with --arg, or whose parameters all have defaults;
+      it is called, and what it returns is traced;
       any other function, traced itself.
 
     \b
@@ -135,7 +135,7 @@ def trace(
     Examples:
       opscope trace torchvision.models:resnet18 -i 'f32[1,3,224,224]' -o r18.svg
       opscope trace net.py:Net -a width=64 -i 'i64[2,16]<1000' | less
-    """
+    """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
         # These load nothing heavy, so a mistake on the command line is reported at once.
         from ..visualize import ViewOptions

@@ -45,23 +45,21 @@ def find_program(
     """Import, look up and, for a class or a factory, make the program that a name stands for.
 
     A class is instantiated with ``arguments``, also where the name is that of a method. A function
-    that can be called with them alone, every other parameter having a default, is a factory: it is
-    called, and what it returns is the program. Anything else is the program itself. ``factory``
-    overrides the rule for functions.
+    is a factory if there are ``arguments`` or if it needs none, every parameter having a default:
+    it is called, and what it returns is the program. Anything else is the program itself.
+    ``factory`` overrides the rule for functions.
 
     Raises:
         CommandError: there is no such program, or it does not take the arguments.
         ProgramError: the user's code failed while it was imported or made.
     """
-    found = _look_up(_import(target), target, arguments)
-    if found.is_made:
-        return _program(found.value, target)
-    value = found.value
+    value, is_made = _look_up(_import(target), target, arguments)
+    if is_made:
+        return _program(value, target)
     if isinstance(value, type):
         return _program(_make(value, arguments, target), target)
     program = _program(value, target)
-    is_function = callable(value) and program.module is None
-    if is_function and (_can_be_called(value, arguments) if factory is None else factory):
+    if program.module is None and (_is_factory(value, arguments) if factory is None else factory):
         hint = f"--no-factory traces {target.name} itself instead of what it returns"
         return _program(_make(value, arguments, target, hint), target, hint)
     if arguments:
@@ -115,13 +113,10 @@ def _search_first(folder: Path) -> None:
         sys.path.insert(0, os.fspath(folder))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    value: Any
-    is_made: bool  # whether a class was instantiated on the way, to get at its method
-
-
-def _look_up(module: ModuleType, target: TargetName, arguments: Mapping[str, Any]) -> _Found:
+def _look_up(
+    module: ModuleType, target: TargetName, arguments: Mapping[str, Any]
+) -> tuple[Any, bool]:
+    """Return what a name stands for, and whether a class was instantiated to get at its method."""
     holder: Any = module
     is_made = False
     for name in target.name.split("."):
@@ -135,7 +130,7 @@ def _look_up(module: ModuleType, target: TargetName, arguments: Mapping[str, Any
             holder = getattr(holder, name)
         except AttributeError as error:
             raise CommandError(_no_such_name(holder, name, target)) from error
-    return _Found(holder, is_made)
+    return holder, is_made
 
 
 def _no_such_name(holder: Any, name: str, target: TargetName) -> str:
@@ -154,39 +149,45 @@ def _no_such_name(holder: Any, name: str, target: TargetName) -> str:
     return f"{where} has no {name}{listing}"
 
 
-def _can_be_called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:
+def _is_factory(function: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:
+    return bool(arguments) or _misfit(function, {}) is None
+
+
+def _misfit(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str | None:
+    """Return why a function cannot be called with some arguments; None if it may be."""
     try:
-        inspect.signature(function).bind(**arguments)
-    except (TypeError, ValueError):  # it needs more, or it is built in and has no signature
-        return False
-    return True
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return "it is built in"
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        return str(error)
+    return None
 
 
 def _make(
     maker: Callable[..., Any], arguments: Mapping[str, Any], target: TargetName, hint: str = ""
 ) -> Any:
-    name = getattr(maker, "__qualname__", target.name)
-    try:
-        signature = inspect.signature(maker)
-    except (TypeError, ValueError):
-        signature = None
-    if signature is not None:
-        try:
-            signature.bind(**arguments)
-        except TypeError as error:
-            raise CommandError(
-                f"{name}{signature} cannot be called with --arg {list(arguments)}: {error}\n"
-                "give its arguments as --arg name=value"
-            ) from error
-    with user_code(f"making the program with {name}()", hint):
+    problem = _misfit(maker, arguments)
+    if problem is not None:
+        raise CommandError(
+            f"{target} cannot be called to make the program: {problem}\n"
+            + _join("give what it is called with as --arg name=value", hint)
+        )
+    with user_code(f"making the program with {target.name}()", hint):
         return maker(**arguments)
 
 
 def _program(value: Any, target: TargetName, hint: str = "") -> Program:
     if not callable(value):
-        kind = type(value).__qualname__
-        made = " returned" if hint else " is"
-        raise CommandError(
-            f"{target}{made} a {kind}, which cannot be called" + (f"\n{hint}" if hint else "")
+        verb = "returned" if hint else "is"
+        problem = (
+            f"{target} {verb} something that cannot be called, of type {type(value).__qualname__}"
         )
+        raise CommandError(_join(problem, hint))
     return Program.of(value)
+
+
+def _join(*lines: str) -> str:
+    return "\n".join(filter(None, lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ def run_trace(request: TraceRequest) -> None:
         CommandError: the request does not fit the program, or an output cannot be written.
         ProgramError: the program failed.
     """
-    with waiting(f"loading {request.target}"):
+    with waiting(f"loading {request.target}"), redirect_stdout(sys.stderr):
         torch.manual_seed(request.seed)
         program = find_program(request.target, request.arguments, factory=request.factory)
         torch.manual_seed(request.seed)  # so that inputs do not depend on how the program was made
@@ -40,12 +41,8 @@ def run_trace(request: TraceRequest) -> None:
     _set_training(program, request)
     _check_inputs(program, request, args, kwargs)
     start = perf_counter()
-    with (
-        waiting(f"tracing {request.target}"),
-        torch.set_grad_enabled(_wants_grad(program, request)),
-    ):
-        with user_code(f"running {request.target.name}"):
-            traced = trace(program.call, args, kwargs, warn=False)
+    with waiting(f"tracing {request.target}"):
+        traced = _trace(program, request, args, kwargs)
     seconds = perf_counter() - start
     if request.outputs:
         with waiting(f"writing {', '.join(output.path.name for output in request.outputs)}"):
@@ -56,6 +53,21 @@ def run_trace(request: TraceRequest) -> None:
         typer.echo(str(traced.graph), nl=False)
         sys.stdout.flush()
     typer.echo(summarize(traced, seconds, request.outputs), err=True)
+
+
+def _trace(
+    program: Program, request: TraceRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TracedProgram:
+    # What the program prints goes to stderr, so that stdout holds the graph and nothing else.
+    with redirect_stdout(sys.stderr), torch.set_grad_enabled(_wants_grad(program, request)):
+        with user_code(f"running {request.target.name}"):
+            traced = trace(program.call, args, kwargs, warn=False)
+    if isinstance(traced.outputs.constant, torch.nn.Module):
+        raise CommandError(
+            f"{request.target} returned a module, so it is a factory\n"
+            "give what it is called with as --arg name=value, or none with --factory"
+        )
+    return traced
 
 
 def _set_training(program: Program, request: TraceRequest) -> None:

@@ -24,6 +24,7 @@ from .types import (
     Type,
     row_major_strides,
 )
+from .verify import verify
 
 __all__ = [
     "CPU",
@@ -73,4 +74,5 @@ __all__ = [
     "row_major_strides",
     "unknown_operator",
     "value_names",
+    "verify",
 ]

@@ -93,22 +93,35 @@ class Describer:
             where = f"{name} is defined in a block of {owner}, which does not reach to here"
             return Fault(f"{name} is not visible here", user, operand, where)
         what = f"{name} is used before it is defined"
-        return Fault(what, user, operand, f"{name} {_later(definer, user, user_home)}")
+        return Fault(what, user, operand, f"{name} {_later(definer, user)}")
 
 
-def _later(definer: Node, user: Node | Block, user_home: Block) -> str:
-    """Say how far behind its user a value is defined."""
+def _later(definer: Node, user: Node | Block) -> str:
+    """Say how far behind its user the node that defines a value stands."""
     node = user if isinstance(user, Node) else user.owner
     while node is not None and node.block is not definer.block:
-        node = node.block.owner if node.block is not None else None
+        node = None if node.block is None else node.block.owner
     if node is definer:
         return f"is defined by the {definer.kind} that this block belongs to"
+    positions = {other: number for number, other in enumerate(definer.block or ())}
+    distance = 0 if node is None else positions[definer] - positions[node]
+    if distance <= 0:
+        return f"says that {definer.kind} defines it, which does not list it as a result"
     source = "" if definer.source is None else f", from {definer.source}"
-    distance = _distance(node, definer)
-    if distance is None:
-        return f"is a result of {definer.kind}, which no longer lists it"
     return f"is defined {distance} node{'s' * (distance != 1)} later{source}"
 
 
-def _distance(node: Node | None, later: Node) -> int | None:
-    ...
+def _origin(node: Node) -> list[str]:
+    """Return the line that says where in the user's program a node comes from, if that is known."""
+    parts = []
+    source = node.source
+    if source is not None:
+        parts.append(f"from {source} in {source.function}" if source.function else f"from {source}")
+    if node.scope.parent is not None:
+        parts.append(
+            f"scope {scope_text(node.scope)}" if parts else f"in scope {scope_text(node.scope)}"
+        )
+    if not parts:
+        return []
+    code = source.text.strip() if source is not None else ""
+    return [", ".join(parts) + (f":  {code}" if code else "")]

@@ -102,7 +102,7 @@ class Graph:
         stack: Frame | None = None,
         modes: Modes | None = None,
     ) -> Node:
-        """Make a node and insert it at the insertion point: the graph's end, if nobody moved it. O(operands).
+        """Make a node and insert it at the insertion point, the end if nobody moved it. O(arguments).
 
         Args:
             operator: what it runs.
@@ -113,7 +113,13 @@ class Graph:
             scope: where it stands; the root scope if left out.
             stack: the Python stack that caused it.
             modes: the modes it ran under; the graph's own if left out.
+
+        Raises:
+            IRError: the node before which nodes are inserted was taken away.
         """
+        block, before = self._insertion
+        if before is not None and before._block is not block:
+            raise IRError(f"{before.kind}, before which nodes are inserted, is no longer there")
         node = Node(
             operator,
             args,
@@ -124,7 +130,6 @@ class Graph:
             stack,
             self.modes if modes is None else modes,
         )
-        block, before = self._insertion
         block._link(node, before)
         return node
 
@@ -154,7 +159,7 @@ class Graph:
     def values(self) -> list[Value]:
         """Return every value that the graph defines, state aside, in the order of definition. O(size)."""
         values: list[Value] = []
-        _collect_definitions(self.block, values)
+        collect_definitions(self.block, values)
         return values
 
     def nodes(self, *, scope: str = "*", op: str = "*") -> list[Node]:
@@ -220,7 +225,8 @@ def _walk_backward(block: Block) -> Iterator[Node]:
         yield node
 
 
-def _collect_definitions(block: Block, into: list[Value]) -> None:
+def collect_definitions(block: Block, into: list[Value]) -> None:
+    """Append every value that a block and those in it define, in order."""
     into.extend(block._inputs)
     for node in block:
         if node._results.__class__ is Value:
@@ -228,7 +234,7 @@ def _collect_definitions(block: Block, into: list[Value]) -> None:
         else:
             into.extend(node.outputs)
         for inner in node._blocks:
-            _collect_definitions(inner, into)
+            collect_definitions(inner, into)
 
 
 def _copy_block(block: Block, into: Block, values: dict[Value, Value]) -> None:

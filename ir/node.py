@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from .graph import Graph  # a block knows its graph, which is made of blocks
 
 
+# Note [Few containers per node]
+# A graph may have a million nodes, and Python's garbage collector looks through every container
+# again and again. So a node keeps its only result without a tuple around it, shares one tuple
+# between arguments and operands where all arguments are values, and a value keeps its only user
+# without a dictionary around it. ``outputs``, ``inputs`` and ``users`` show none of this.
+
+
 class Use(NamedTuple):
     """One edge of the graph: ``user`` reads a value as its operand number ``operand``.
 
@@ -227,14 +234,16 @@ class Node:
         self._blocks: tuple[Block, ...] = ()
         self._previous: Node | None = None
         self._next: Node | None = None
-        self._inputs = inputs = _values_in(args)
+        self._inputs = inputs = values_in(args)
         for value in inputs:
             if value._users is None:
                 value._users = self
             else:
                 value._add_user(self)
         results = [Value(type_, None, self) for type_ in result_types]
-        self._results = results[0] if len(results) == 1 else tuple(results)
+        self._results: Value | tuple[Value, ...] = (
+            results[0] if len(results) == 1 else tuple(results)
+        )
 
     @property
     def kind(self) -> str:
@@ -356,7 +365,7 @@ class Node:
         before = self._inputs[operand]
         remaining = [operand]
         self._args = tuple(_substitute(arg, remaining, value) for arg in self._args)
-        self._inputs = _values_in(self._args)
+        self._inputs = values_in(self._args)
         if before not in self._inputs:
             before._drop_user(self)
         value._add_user(self)
@@ -410,24 +419,43 @@ class Node:
         # ``_next`` stays, so that a walk standing on this node finds its way on.
 
     def move_before(self, other: Node) -> None:
-        """Put the node, from wherever it stands, directly before ``other``. O(1)."""
+        """Put the node, from wherever it stands, directly before ``other``. O(size of its blocks).
+
+        Given:   %3 = aten::neg(%1)
+                 %4 = aten::exp(%1)
+        Do:      exp.move_before(neg)
+        Result:  %4 = aten::exp(%1)
+                 %3 = aten::neg(%1)
+
+        Raises:
+            IRError: ``other`` is detached, or stands inside this node.
+        """
         if other is self:
             return
-        block = other._block
-        if block is None:
-            raise IRError(f"cannot insert {self.kind} before {other.kind}, which is in no block")
+        block = self._target(other)
         self.detach()
         block._link(self, before=other)
 
     def move_after(self, other: Node) -> None:
-        """Put the node, from wherever it stands, directly after ``other``. O(1)."""
+        """Put the node, from wherever it stands, directly after ``other``. O(size of its blocks).
+
+        Raises:
+            IRError: ``other`` is detached, or stands inside this node.
+        """
         if other is self:
             return
-        block = other._block
-        if block is None:
-            raise IRError(f"cannot insert {self.kind} after {other.kind}, which is in no block")
+        block = self._target(other)
         self.detach()
         block._link(self, before=other._next)
+
+    def _target(self, other: Node) -> Block:
+        """Return the block that the node enters to stand beside ``other``."""
+        block = other._block
+        if block is None:
+            raise IRError(f"cannot move {self.kind} beside {other.kind}, which is in no block")
+        if any(block.is_within(own) for own in self._blocks):
+            raise IRError(f"cannot move {self.kind} into a block of its own")
+        return block
 
     def _reads(self) -> Sequence[Value]:
         return self._inputs
@@ -438,7 +466,7 @@ class Node:
     def _replace(self, old: Value, new: Value) -> None:
         """Read ``new`` wherever the node reads ``old``, without a word to their books."""
         self._args = tuple(_exchange(arg, old, new) for arg in self._args)
-        self._inputs = _values_in(self._args)
+        self._inputs = values_in(self._args)
 
     def _drop_uses(self) -> None:
         for value in self._inputs:
@@ -571,6 +599,8 @@ class Block:
         after = before
         previous = self._last if after is None else after._previous
         node._block = self
+        for inner in node._blocks:
+            inner._join(self.graph)
         node._previous = previous
         node._next = after
         if previous is None:
@@ -582,6 +612,15 @@ class Block:
         else:
             after._previous = node
         self._length += 1
+
+    def _join(self, graph: Graph) -> None:
+        """Belong to ``graph`` from now on, with all blocks inside."""
+        if self.graph is graph:
+            return
+        self.graph = graph
+        for node in self:
+            for inner in node._blocks:
+                inner._join(graph)
 
     def _drop_output_uses(self) -> None:
         for value in self._outputs:
@@ -596,7 +635,7 @@ class Block:
                 block._release()
 
 
-def _values_in(args: tuple[Argument, ...]) -> tuple[Value, ...]:
+def values_in(args: tuple[Argument, ...]) -> tuple[Value, ...]:
     """Return the values in arguments, lists taken apart: ``args`` itself where there is nothing else."""
     for arg in args:
         if arg.__class__ is not Value:

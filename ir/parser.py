@@ -139,9 +139,7 @@ class _GraphParser:
         self._type = program.types.type
         self._literals = program.literals
         self._values: dict[str, Value] = {}  # by name with its %, those visible where we read
-        self._defined: list[
-            str
-        ] = []  # their names in order, so that a block's end can drop its own
+        self._defined: list[str] = []  # those names in order, so that a block's end drops its own
         self._scopes = ScopeTable(graph.root_scope)
         self._modes = graph.modes  # those in force where we read
         self._places: dict[str, tuple[Frame | None, Scope]] = {}  # by comment
@@ -209,6 +207,7 @@ class _GraphParser:
             cursor.skip_gap()
 
     def _add_state(self, names: list[tuple[str, int]], type_: Type, kind: StateKind) -> None:
+        self._refuse_taken(*names[0])
         value = self._graph.add_state([name for name, _ in names], type_, kind)
         for name, start in names:
             self._define(value, name, start)
@@ -347,12 +346,19 @@ class _GraphParser:
         match = cursor.expect(_VALUE, "a value", 'write %name, or %"any text"')
         return match[1] or cursor.unquote(match[2], match.start(2)), match.start()
 
+    def _refuse_taken(self, name: str, start: int) -> None:
+        if f"%{name}" in self._values:
+            raise self._cursor.error(
+                f"%{name} is defined already",
+                "give one of the two another name",
+                start,
+                len(name) + 1,
+            )
+
     def _define(self, value: Value, name: str, start: int) -> None:
         key = f"%{name}"
         if key in self._values:
-            raise self._cursor.error(
-                f"{key} is defined already", "give one of the two another name", start, len(key)
-            )
+            self._refuse_taken(name, start)
         self._values[key] = value
         self._defined.append(key)
         if value.state is None and not is_number(name):

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from .dtype import DType
 from .graph import Graph
@@ -56,8 +56,17 @@ def print_graph(graph: Graph) -> str:
 def print_node(node: Node) -> str:
     """Return one node as the text of its graph shows it, without its blocks. O(graph)."""
     graph = node.graph
-    names = {} if graph is None else value_names(graph)
+    return node_text(node, {} if graph is None else value_names(graph))
+
+
+def node_text(node: Node, names: Mapping[Value, str]) -> str:
+    """Return one node as text, its values called by ``names``."""
     return _Statements(names).statement(node)
+
+
+def block_end_text(block: Block, names: Mapping[Value, str]) -> str:
+    """Return the last line of a block as text, its values called by ``names``."""
+    return _Statements(names).end(block)
 
 
 def value_text(name: str) -> str:
@@ -104,7 +113,7 @@ class _References(dict[Value, str]):
 class _Statements:
     """Renders single nodes, with what it has rendered of types, scopes and stacks kept at hand."""
 
-    def __init__(self, names: dict[Value, str]) -> None:
+    def __init__(self, names: Mapping[Value, str]) -> None:
         self.references = _References()
         for value, name in names.items():
             # All that is alphanumeric is plain, and quicker to find out.
@@ -150,6 +159,11 @@ class _Statements:
             return f"{references[result]} : {type_} = {call}"
         return f"{', '.join(map(self.declaration, result))} = {call}" if result else call
 
+    def end(self, block: Block) -> str:
+        start = "-> (" if block.owner is not None else "return ("
+        outputs = [self.references[value] for value in block.outputs]
+        return _wrap(start, outputs, indent="      ") + ")"
+
     def _mixed_arguments(self, node: Node) -> list[str]:
         rendered = list(map(self.argument, node._args))
         if node._keywords:
@@ -194,8 +208,7 @@ class _GraphPrinter:
             self._lines.append(f"  ambient {graph.modes}")
         self._mode = graph.modes
         self._print_nodes(graph.block, "  ")
-        outputs = [self._statements.references[value] for value in graph.outputs]
-        self._lines.append(_wrap("  return (", outputs, indent="    ") + ")")
+        self._lines.append("  " + self._statements.end(graph.block))
         return "\n".join(self._lines) + "\n"
 
     def _print_state(self, kind: StateKind) -> None:
@@ -236,8 +249,7 @@ class _GraphPrinter:
         inputs = ", ".join(map(self._statements.declaration, block.inputs))
         self._lines.append(f"{indent}block{number}({inputs}):")
         self._print_nodes(block, indent + "  ")
-        outputs = ", ".join([self._statements.references[value] for value in block.outputs])
-        self._lines.append(f"{indent}  -> ({outputs})")
+        self._lines.append(f"{indent}  {self._statements.end(block)}")
 
     def _announce(self, scope: Scope, indent: str) -> None:
         """Name the scopes around a new one, and its parent where the address implies another."""

@@ -40,7 +40,9 @@ _TYPE_ADVICE = (
     "write a type as f32[2, 3], f32[*], tensor, int, list[int], tuple[int, str], dict[str, int]"
     " or record Name[field: int]"
 )
-_LITERAL_ADVICE = 'write %name for a value, or a literal such as 1, 2.5, True, None, "text", f32, device.cpu or [1, 2]'
+_LITERAL_ADVICE = (
+    'write %name for a value, or a literal: 1, 2.5, True, None, f32, device.cpu, [1, 2] or "text"'
+)
 
 
 def parse_type(text: str) -> Type:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import VerifyError
-from .diagnosis import Fault, describe, named, where_defined
-from .graph import Graph
+from .diagnosis import Describer, Fault
+from .graph import Graph, collect_definitions
 from .literals import FunctionRef
 from .node import Argument, Block, Node, StateEntry, Value, values_in
 from .scope import Scope, ScopeKind
@@ -33,16 +33,20 @@ def verify(graph: Graph) -> None:
         _is_sound(function, functions) and not function.functions for function in functions.values()
     ):
         return
-    raise VerifyError(describe(_first_fault(graph)))
+    raise VerifyError(_diagnose(graph))
 
 
-def _first_fault(graph: Graph) -> Fault:
-    for part in (graph, *graph.functions.values()):
-        subject = _Subject(part, graph.functions, is_function=part is not graph)
+def _diagnose(graph: Graph) -> str:
+    """Return the message of the first fault that the rules find."""
+    for name, part in (("", graph), *graph.functions.items()):
+        subject = _Subject(part, graph.functions, Describer(part), is_function=part is not graph)
         for rule in RULES:
             for fault in rule.faults(subject):
-                return fault
-    raise AssertionError("the fast check and the rules agree on what is wrong")
+                where = f"  in function {name}\n" if name else ""
+                return f"{subject.describer.describe(fault)}\n{where}  rule: {rule.sentence}"
+            if rule.name == "blocks":
+                subject.describer.name_values()
+    raise AssertionError("the fast check and the rules agree on whether something is wrong")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,11 @@ class _Subject:
 
     graph: Graph
     functions: Mapping[str, Graph]
+    describer: Describer
     is_function: bool
+
+    def named(self, value: Value) -> str:
+        return self.describer.name(value)
 
     def blocks(self) -> Iterator[Block]:
         """Yield every block, outer ones first."""
@@ -89,11 +97,7 @@ def _link_faults(subject: _Subject) -> Iterator[Fault]:
         node = block._first
         while node is not None:
             if node._previous is not previous or node._block is not block:
-                yield Fault(
-                    f"{node.kind} stands in a block that does not link to it both ways",
-                    node,
-                    is_numbered=False,
-                )
+                yield Fault(f"{node.kind} and what stands before it are not linked both ways", node)
                 return
             pending.extend(node._blocks)
             count += 1
@@ -124,9 +128,9 @@ def _definition_faults(subject: _Subject) -> Iterator[Fault]:
         for place, values in places:
             for value in values:
                 if value._definer is not place:
-                    yield Fault(f"{named(value)} does not know what defines it", place)
+                    yield Fault(f"{subject.named(value)} does not know what defines it", place)
                 if value in seen:
-                    yield Fault(f"{named(value)} is defined twice", place)
+                    yield Fault(f"{subject.named(value)} is defined twice", place)
                 seen.add(value)
 
 
@@ -141,7 +145,7 @@ def _use_faults(subject: _Subject) -> Iterator[Fault]:
         for user in (block, *block):
             for operand, value in enumerate(user._reads()):
                 if user not in value.users:
-                    yield Fault(f"{named(value)} has no record of this use", user, operand)
+                    yield Fault(f"{subject.named(value)} has no record of this use", user, operand)
 
 
 def _user_faults(subject: _Subject) -> Iterator[Fault]:
@@ -153,32 +157,26 @@ def _user_faults(subject: _Subject) -> Iterator[Fault]:
             if user not in present or value not in user._reads():
                 what = user.kind if isinstance(user, Node) else "a block"
                 yield Fault(
-                    f"{named(value)} lists {what} as a user, which does not read it or is gone",
+                    f"{subject.named(value)} lists {what} as a user, which does not read it or is gone",
                     value.node,
                 )
 
 
 def _order_faults(subject: _Subject) -> Iterator[Fault]:
-    yield from _hidden_operands(
-        subject.graph.block, {entry.value for entry in subject.graph._state.values()}
-    )
+    state = {entry.value for entry in subject.graph._state.values()}
+    yield from _hidden_operands(subject.describer, subject.graph.block, state)
 
 
-def _hidden_operands(block: Block, outer: set[Value]) -> Iterator[Fault]:
+def _hidden_operands(describer: Describer, block: Block, outer: set[Value]) -> Iterator[Fault]:
     visible = outer.union(block._inputs)
-    for node in block:
-        yield from _hidden(node, visible)
-        for inner in node.blocks:
-            yield from _hidden_operands(inner, visible)
-        visible.update(node.outputs)
-    yield from _hidden(block, visible)
-
-
-def _hidden(user: Node | Block, visible: set[Value]) -> Iterator[Fault]:
-    for operand, value in enumerate(user._reads()):
-        if value not in visible:
-            what, hint = where_defined(value, user)
-            yield Fault(what, user, operand, hint)
+    for user in (*block, block):
+        for operand, value in enumerate(user._reads()):
+            if value not in visible:
+                yield describer.hidden(value, user, operand)
+        if isinstance(user, Node):
+            for inner in user.blocks:
+                yield from _hidden_operands(describer, inner, visible)
+            visible.update(user.outputs)
 
 
 def _state_faults(subject: _Subject) -> Iterator[Fault]:
@@ -233,7 +231,9 @@ def _call_faults(subject: _Subject) -> Iterator[Fault]:
 
 def _function_faults(subject: _Subject) -> Iterator[Fault]:
     if subject.is_function and subject.graph.functions:
-        yield Fault(f"function {subject.graph.name} has functions of its own; its caller keeps them")
+        yield Fault(
+            f"function {subject.graph.name} has functions of its own; its caller keeps them"
+        )
 
 
 RULES: Final = (
@@ -278,10 +278,6 @@ def _references(args: tuple[Argument, ...]) -> Iterator[FunctionRef]:
             yield from _references(arg)
 
 
-class _Unsound(Exception):
-    """Something is wrong; which rule is broken is yet to be found."""
-
-
 def _is_sound(graph: Graph, functions: Mapping[str, Graph]) -> bool:
     """Whether a graph keeps the rules, found out in one look at each node."""
     if graph.block.graph is not graph or graph.block.owner is not None:
@@ -309,7 +305,11 @@ class _FastCheck:
         self._scopes: dict[str, Scope] = {}
 
     def block_is_sound(self, block: Block) -> bool:
-        """Whether a block and all in it keep the rules; ``visible`` is what it sees, and is left so."""
+        """Whether a block and all in it keep the rules.
+
+        ``visible`` holds what the block sees, and then what it defines as well. This is one long
+        function because a call for each node would cost as much as the check itself.
+        """
         visible = self.visible
         known = len(visible)
         defined = len(block._inputs)
@@ -351,7 +351,7 @@ class _FastCheck:
             if node._blocks and not self._blocks_are_sound(node):
                 return False
             result = node._results
-            if result.__class__ is Value:
+            if isinstance(result, Value):
                 if result._definer is not node:
                     return False
                 visible.add(result)
@@ -376,3 +376,53 @@ class _FastCheck:
             and len(visible) == known + defined
             and self._outputs_are_sound(block)
         )
+
+    def _blocks_are_sound(self, node: Node) -> bool:
+        for block in node._blocks:
+            if block.owner is not node or block.graph is not self.graph:
+                return False
+            if not self.block_is_sound(block):
+                return False
+            inner: list[Value] = []
+            collect_definitions(block, inner)
+            self.visible.difference_update(inner)
+        return True
+
+    def _outputs_are_sound(self, block: Block) -> bool:
+        outputs = set(block._outputs)
+        self.reads += len(outputs)
+        return outputs <= self.visible and all(block in value.users for value in outputs)
+
+    def _scope_is_sound(self, scope: Scope) -> bool:
+        step: Scope | None = scope
+        while step is not None and self._scopes.get(step.address) is not step:
+            if step.parent is None:
+                return step.kind is ScopeKind.ROOT
+            if (
+                step.kind is ScopeKind.ROOT
+                or self._scopes.setdefault(step.address, step) is not step
+            ):
+                return False
+            step = step.parent
+        return True
+
+    def _details_are_sound(self, node: Node) -> bool:
+        """Whether arguments, their names, groups and callees keep the rules."""
+        args = node._args
+        inputs = node._inputs
+        if args is not inputs and values_in(args) != inputs:
+            return False
+        if args is not inputs and any(
+            reference.name not in self.functions for reference in _references(args)
+        ):
+            return False
+        if node.operator.name == _CALL and not (args and isinstance(args[0], FunctionRef)):
+            return False
+        return _keywords_fit(node) and (node._groups is None or _groups_fit(node))
+
+
+def _user_count(value: Value) -> int:
+    users = value._users
+    if users is None:
+        return 0
+    return len(users) if isinstance(users, dict) else 1

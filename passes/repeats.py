@@ -10,22 +10,19 @@ Note [What makes two stretches equal]
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 from ..ir import Argument, Block, Node, TensorType, Type, Value
 
 
-class _Mark(Enum):
-    """What kind of thing a number in a pattern refers to; never equal to a literal."""
+class _Mark:
+    """Says what a number in a pattern refers to; equal to itself alone, so never to a literal."""
 
-    INSIDE = 0
-    OUTSIDE = 1
-    STATE = 2
-    BLOCKS = 3
-    FLOAT = 4
-    BOOL = 5
+    __slots__ = ()
+
+
+_INSIDE, _OUTSIDE, _STATE, _BLOCKS, _FLOAT, _BOOL = (_Mark() for _ in range(6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,8 @@ class Pattern:
     """What a stretch of nodes computes.
 
     Attributes:
-        key: equal exactly where two stretches compute the same (see the note above).
+        key: equal exactly where two stretches compute the same (see the note above); comparable
+            with keys of the same finder only.
         inputs: values read from outside, state left out, in order of first use.
         state: state read, in order of first use.
         results: the values made inside, with their numbers.
@@ -45,75 +43,88 @@ class Pattern:
     results: dict[Value, int] = field(repr=False)
 
 
-def pattern_of(nodes: Iterable[Node]) -> Pattern:
-    """Return the pattern of a stretch of nodes, each owner of blocks before what is inside. O(size)."""
-    writer = _Writer()
-    stretch = list(nodes)
-    for node in stretch:
-        writer.number_results(node)
-    items = [writer.node(node) for node in stretch]
-    items.extend(writer.block_outputs())
-    inputs, state = tuple(writer.outside), tuple(writer.state)
-    types = tuple(writer.type(value.type) for value in (*inputs, *state))
-    return Pattern((tuple(items), types), inputs, state, writer.inside)
+class PatternFinder:
+    """Finds the patterns of stretches of one graph, and remembers what it has seen of its types."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        self._by_id: dict[
+            int, tuple[Type, Hashable]
+        ] = {}  # holds the type, so that ids stay its own
+
+    def pattern(self, nodes: Iterable[Node]) -> Pattern:
+        """Return the pattern of a stretch, each owner of blocks before what is inside. O(size)."""
+        stretch = list(nodes)
+        writer = _Writer(stretch, self.type_key)
+        # Equal nodes get equal numbers, so a pattern is short and the spelled nodes can go at once.
+        number = self._numbers.setdefault
+        items = [number(writer.node(node), len(self._numbers)) for node in stretch]
+        items.extend([number(text, len(self._numbers)) for text in writer.block_outputs(stretch)])
+        inputs, state = tuple(writer.outside), tuple(writer.state)
+        types = tuple([self.type_key(value.type) for value in (*inputs, *state)])
+        return Pattern((tuple(items), types), inputs, state, writer.inside)
+
+    def type_key(self, type_: Type) -> Hashable:
+        """Return what counts of a type: element type and shape of a tensor, all of any other."""
+        known = self._by_id.get(id(type_))
+        if known is not None:
+            return known[1]
+        key: Hashable = type_
+        if isinstance(type_, TensorType):
+            dtype = None if type_.dtype is None else type_.dtype.value
+            key = (dtype, type_.shape)
+        self._by_id[id(type_)] = (type_, key)
+        return key
 
 
 class _Writer:
-    """Spells one stretch, numbering values as they come."""
+    """Spells one stretch, numbering values: results as they stand, others as they are first read."""
 
-    def __init__(self) -> None:
+    def __init__(self, stretch: list[Node], type_key: Callable[[Type], Hashable]) -> None:
         self.inside: dict[Value, int] = {}
         self.outside: dict[Value, int] = {}
         self.state: dict[Value, int] = {}
-        self._owners: list[Node] = []
-        self._types: dict[int, Hashable] = {}  # by id: the values hold the types meanwhile
-
-    def number_results(self, node: Node) -> None:
+        self._type_key = type_key
         inside = self.inside
-        for value in node.outputs:
-            inside[value] = len(inside)
-        for block in node.blocks:
-            for value in block.inputs:
+        for node in stretch:
+            for value in node.outputs:
                 inside[value] = len(inside)
+            for block in node.blocks:
+                for value in block.inputs:
+                    inside[value] = len(inside)
 
     def node(self, node: Node) -> Hashable:
         args = tuple([self._argument(arg) for arg in node.all_args])
-        blocks: Hashable = None
-        if node.blocks:
-            self._owners.append(node)
-            blocks = tuple((len(block), len(block.inputs)) for block in node.blocks)
-        types = tuple([self.type(value.type) for value in node.outputs])
+        types = tuple([self._type_key(value.type) for value in node.outputs])
+        blocks = tuple([(len(block), len(block.inputs)) for block in node.blocks])
         return (node.operator.name, args, node.keywords, types, node.groups, blocks)
 
-    def block_outputs(self) -> Iterator[Hashable]:
-        for owner in self._owners:
-            for block in owner.blocks:
-                yield (_Mark.BLOCKS, tuple([self._argument(value) for value in block.outputs]))
-
-    def type(self, type_: Type) -> Hashable:
-        key = self._types.get(id(type_))
-        if key is None:
-            key = type_
-            if isinstance(type_, TensorType):
-                key = (type_.dtype and type_.dtype.value, type_.shape)
-            self._types[id(type_)] = key
-        return key
+    def block_outputs(self, stretch: list[Node]) -> Iterator[Hashable]:
+        for node in stretch:
+            for block in node.blocks:
+                yield (_BLOCKS, tuple([self._argument(value) for value in block.outputs]))
 
     def _argument(self, arg: Argument) -> Hashable:
-        if isinstance(arg, Value):
-            number = self.inside.get(arg)
-            if number is not None:
-                return (_Mark.INSIDE, number)
-            if arg.state is not None:
-                return (_Mark.STATE, self.state.setdefault(arg, len(self.state)))
-            return (_Mark.OUTSIDE, self.outside.setdefault(arg, len(self.outside)))
+        kind = arg.__class__  # faster than isinstance, and none of these has subclasses
+        if kind is Value:
+            return self._reference(arg)  # type: ignore[arg-type]
+        if kind is int or kind is str:
+            return arg
         if isinstance(arg, tuple):
             return tuple([self._argument(item) for item in arg])
         if isinstance(arg, bool):  # 1 == True == 1.0 in Python, but not as arguments
-            return (_Mark.BOOL, arg)
+            return (_BOOL, arg)
         if isinstance(arg, float | complex):
-            return (_Mark.FLOAT, repr(arg))
+            return (_FLOAT, repr(arg))
         return arg
+
+    def _reference(self, value: Value) -> Hashable:
+        number = self.inside.get(value)
+        if number is not None:
+            return (_INSIDE, number)
+        if value.state is not None:
+            return (_STATE, self.state.setdefault(value, len(self.state)))
+        return (_OUTSIDE, self.outside.setdefault(value, len(self.outside)))
 
 
 @dataclass(frozen=True, slots=True)

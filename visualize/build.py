@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..ir import Graph, Node, StateEntry, StateKind
+from ..ir.collector import paused_collector
 from .clutter import counter_updates, size_arithmetic, unused_results
 from .endings import add_inputs, add_outputs
 from .families import Family
@@ -41,7 +42,11 @@ def build_scene(graph: Graph, options: ViewOptions | None = None) -> Scene:
     Raises:
         RenderError: ``options.focus`` matches no scope.
     """
-    options = ViewOptions() if options is None else options
+    with paused_collector():
+        return _build(graph, ViewOptions() if options is None else options)
+
+
+def _build(graph: Graph, options: ViewOptions) -> Scene:
     clutter = _Clutter() if options.show_all else _find_clutter(graph)
     root = build_regions(graph, clutter.sizes | clutter.counters | clutter.unused)
     if options.focus is not None:

@@ -113,7 +113,7 @@ class _Nesting:
             around.add(outer)
             outer = self._parent[outer]
         inner = self._cluster[edge.target]
-        while inner not in around:
+        while inner is not None and inner not in around:
             inner = self._parent[inner]
         return inner
 

@@ -30,13 +30,13 @@ def to_pydot(scene: Scene) -> pydot.Dot:
         for name, value in subgraph.attributes.items():
             target.set(name, value)
         for name, attributes in subgraph.nodes:
-            target.add_node(pydot.Node(name, **attributes))
+            target.add_node(pydot.Node(name, None, **attributes))
         for inner in subgraph.subgraphs:
             holder = pydot.Subgraph(inner.name)
             target.add_subgraph(holder)
             pending.append((inner, holder))
     for source, end, attributes in document.edges:
-        dot.add_edge(pydot.Edge(source, end, **attributes))
+        dot.add_edge(pydot.Edge(source, end, None, **attributes))
     return dot
 
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 from ..ir import Effect, Node
-from ..passes.repeats import Run, find_runs, pattern_of
+from ..passes.repeats import Pattern, PatternFinder, Run, find_runs
 from .families import Family, family_of
 from .options import ViewOptions
 from .regions import Item, Region, RegionKind, item_nodes
@@ -89,6 +89,7 @@ class _Opener:
         self.parts: dict[Region, list[Part]] = {}
         self._options = options
         self._prepared: dict[Region, list[Part]] = {}
+        self._folder = _RepeatFolder()
         self._compact: dict[Region, list[Part]] = {}
         self._boxes = 1
 
@@ -162,7 +163,7 @@ class _Opener:
         if parts is None:
             parts = [Part(item) for item in region.items]
             if self._options.fold_repeats:
-                parts = fold_repeats(region)
+                parts = self._folder.parts(region)
             if self._options.depth is None:
                 parts = _without_glue(region, parts, _GLUE)
             self._prepared[region] = parts
@@ -233,7 +234,7 @@ def _glued(region: Region, stretch: list[Part], least: int) -> list[Part]:
 
 def _section(region: Region, parts: list[Part]) -> Part:
     items = [item for part in parts for item in (part.item, *part.twins)]
-    return Part(_gather(RegionKind.SECTION, region, "", items))
+    return Part(_gather(RegionKind.SECTION, region, items))
 
 
 def _sections(region: Region, parts: list[Part], max_boxes: int) -> list[Part]:
@@ -242,34 +243,64 @@ def _sections(region: Region, parts: list[Part], max_boxes: int) -> list[Part]:
     return [_section(region, parts[start : start + size]) for start in range(0, len(parts), size)]
 
 
-def fold_repeats(region: Region) -> list[Part]:
-    """Return a region's items with equal neighbours folded into one part. O(nodes)."""
-    parts: list[Part] = []
-    items = region.items
-    start = 0
-    for first, period, count in _periods(items):
-        parts.extend(Part(item) for item in items[start:first])
-        windows = [items[first + n * period : first + (n + 1) * period] for n in range(count)]
-        parts.extend(_fold_windows(region, windows))
-        start = first + period * count
-    parts.extend(Part(item) for item in items[start:])
-    return parts
+class _RepeatFolder:
+    """Folds equal neighbours among the items of a region."""
 
+    def __init__(self) -> None:
+        self._finder = PatternFinder()
+        self._patterns: dict[Item, Pattern] = {}
 
-def _fold_windows(region: Region, windows: list[list[Item]]) -> Iterator[Part]:
-    """Yield the parts of stretches that look alike: folded where they are wired alike."""
-    patterns = [
-        pattern_of(node for item in window for node in item_nodes(item)) for window in windows
-    ]
-    done = 0
-    for run in [run for run in find_runs(patterns) if _is_worthwhile(run, windows)]:
-        for window in windows[done : run.start]:
+    def parts(self, region: Region) -> list[Part]:
+        """Return a region's items with equal neighbours folded into one part. O(nodes)."""
+        parts: list[Part] = []
+        items = region.items
+        start = 0
+        for first, period, count in _periods(self._keys(items)):
+            parts.extend(Part(item) for item in items[start:first])
+            windows = [items[first + n * period : first + (n + 1) * period] for n in range(count)]
+            parts.extend(self._folded(region, windows))
+            start = first + period * count
+        parts.extend(Part(item) for item in items[start:])
+        self._patterns.clear()
+        return parts
+
+    def _keys(self, items: list[Item]) -> list[int]:
+        """Return a number per item, equal where the items compute the same."""
+        numbers: dict[Hashable, int] = {}
+        sketches = [_sketch(item) for item in items]
+        counts = Counter(sketches)
+        keys = []
+        for item, sketch in zip(items, sketches, strict=True):
+            # Only what has a look-alike is worth the price of its whole pattern.
+            key: Hashable = sketch if counts[sketch] == 1 else self._pattern(item).key
+            keys.append(numbers.setdefault(key, len(numbers)))
+        return keys
+
+    def _pattern(self, item: Item) -> Pattern:
+        pattern = self._patterns.get(item)
+        if pattern is None:
+            pattern = self._patterns[item] = self._finder.pattern(item_nodes(item))
+        return pattern
+
+    def _folded(self, region: Region, windows: list[list[Item]]) -> Iterator[Part]:
+        """Yield the parts of stretches that look alike: folded where they are wired alike."""
+        patterns = [
+            self._pattern(window[0])
+            if len(window) == 1
+            else self._finder.pattern(node for item in window for node in item_nodes(item))
+            for window in windows
+        ]
+        done = 0
+        for run in find_runs(patterns):
+            if not _is_worthwhile(run, windows):
+                continue
+            for window in windows[done : run.start]:
+                yield from (Part(item) for item in window)
+            done = run.start + run.count
+            first, *twins = (_as_item(region, window) for window in windows[run.start : done])
+            yield Part(first, tuple(twins), run.is_chain)
+        for window in windows[done:]:
             yield from (Part(item) for item in window)
-        done = run.start + run.count
-        first, *twins = (_as_item(region, window) for window in windows[run.start : done])
-        yield Part(first, tuple(twins), run.is_chain)
-    for window in windows[done:]:
-        yield from (Part(item) for item in window)
 
 
 def _is_worthwhile(run: Run, windows: list[list[Item]]) -> bool:
@@ -282,20 +313,19 @@ def _is_worthwhile(run: Run, windows: list[list[Item]]) -> bool:
 def _as_item(region: Region, window: list[Item]) -> Item:
     if len(window) == 1:
         return window[0]
-    return _gather(RegionKind.GROUP, region, "", window)
+    return _gather(RegionKind.GROUP, region, window)
 
 
-def _gather(kind: RegionKind, parent: Region, name: str, items: list[Item]) -> Region:
+def _gather(kind: RegionKind, parent: Region, items: list[Item]) -> Region:
     """Return a region made for drawing around items that stay where they are."""
-    group = Region(kind, parent, name=name)
+    group = Region(kind, parent)
     group.items = items
     group.node_count = sum(item.node_count if isinstance(item, Region) else 1 for item in items)
     return group
 
 
-def _periods(items: list[Item]) -> Iterator[tuple[int, int, int]]:
-    """Yield start, period and count of stretches of items that repeat, by what each item holds."""
-    keys = _keys(items)
+def _periods(keys: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield start, period and count of stretches of equal keys or of a few keys that repeat."""
     start = 0
     while start < len(keys):
         best = (0, 0)
@@ -314,21 +344,9 @@ def _periods(items: list[Item]) -> Iterator[tuple[int, int, int]]:
             start += 1
 
 
-def _keys(items: list[Item]) -> list[int]:
-    """Return a number per item, equal where the items compute the same."""
-    numbers: dict[Hashable, int] = {}
-    sketches = [_sketch(item) for item in items]
-    counts = Counter(sketches)
-    keys = []
-    for item, sketch in zip(items, sketches, strict=True):
-        # Only what has a look-alike is worth the price of its whole pattern.
-        key: Hashable = sketch if counts[sketch] == 1 else pattern_of(item_nodes(item)).key
-        keys.append(numbers.setdefault(key, len(numbers)))
-    return keys
-
-
 def _sketch(item: Item) -> Hashable:
+    """Return what tells at a glance that two items may compute the same."""
     if isinstance(item, Node):
         return item.operator.name
-    classes = tuple(scope.class_name for scope in item.scopes)
-    return (item.kind, classes, item.node_count, len(item.items))
+    classes = tuple([scope.class_name for scope in item.scopes])
+    return (item.kind.value, classes, item.node_count, len(item.items))

@@ -195,16 +195,14 @@ def focus_on(root: Region, pattern: str) -> Region:
     """
     found: list[Region] = []
     pending: list[Item] = list(reversed(root.items))
-    addresses = []
+    addresses: list[str] = []
     while pending:
         item = pending.pop()
         if not isinstance(item, Region):
             continue
         addresses.extend(scope.address for scope in item.scopes)
-        if any(
-            fnmatchcase(scope.address, pattern) or fnmatchcase(scope.path, pattern)
-            for scope in item.scopes
-        ):
+        names = [name for scope in item.scopes for name in (scope.address, scope.path)]
+        if any(fnmatchcase(name, pattern) for name in names):
             found.append(item)
         else:
             pending.extend(reversed(item.items))

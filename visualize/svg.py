@@ -59,7 +59,8 @@ def finished_svg(svg: bytes, title: str, description: str) -> bytes:
         element = ElementTree.Element(tag)
         element.text = clean(text)
         root.insert(position, element)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    markup: str = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{markup}\n'.encode()
 
 
 def _use_plain_tooltip(group: ElementTree.Element) -> None:

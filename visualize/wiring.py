@@ -106,12 +106,15 @@ class Wiring:
 
     def _connect(self, nodes: list[Node], wired: set[tuple[str, str]] | None = None) -> None:
         placement = self._placement
+        turns = placement.turns
         for node in nodes:
             target = placement.box_of[placement.shown(node)]
             for operand, read in enumerate(node.inputs):
                 if read.state is not None:
                     continue
                 maker = read.node
+                if wired is not None and maker is not None and turns.get(maker) == turns[node]:
+                    continue  # inside one turn of a repetition, of which another is drawn
                 has_blocks = maker is not None and maker.blocks
                 for value in self.sources(read) if has_blocks else (read,):
                     found = self.box_of(value)

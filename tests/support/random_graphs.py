@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -43,8 +44,6 @@ from opscope.ir import (
     Type,
     Value,
 )
-
-T = TypeVar("T")
 
 _WORDS = st.sampled_from(["x", "weight", "layer1", "sub", "_a", "é", "s0"])
 _ODD_TEXTS = st.sampled_from(
@@ -186,6 +185,12 @@ def scope_trees(draw: DrawFn, root: Scope) -> list[Scope]:
     return list(scopes.values())
 
 
+property_settings = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+"""How often properties of random graphs are tried: ``@property_settings`` above ``@given(graphs())``."""
+
+
 @st.composite
 def graphs(draw: DrawFn, max_nodes: int = 8) -> Graph:
     """Draw a graph and the functions it calls; it verifies."""
@@ -275,10 +280,5 @@ class _GraphDrawer:
         leaves: SearchStrategy[Argument] = literals
         if visible:
             leaves = st.sampled_from(visible) | leaves
-        lists = st.lists(
-            st.recursive(
-                leaves, lambda items: st.lists(items, max_size=2).map(tuple), max_leaves=3
-            ),
-            max_size=3,
-        )
-        return leaves | lists.map(tuple)
+        lists = st.lists(leaves, max_size=3).map(tuple)
+        return st.one_of(leaves, lists, st.lists(lists | leaves, max_size=2).map(tuple))
