@@ -1,4 +1,4 @@
-"""Run the benchmarks and print their tables: ``python -m benchmarks [--only NAME] [--quick]``."""
+"""Run the benchmarks and print their tables: ``python -m benchmarks ``."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ _WIDTH = 120  # characters, where no terminal says
 def main() -> None:
     """Print a table per benchmark as soon as it is done."""
     options = _parser().parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     facts = machine()
     console.print(", ".join(f"{name} {value}" for name, value in facts.items()), highlight=False)
@@ -86,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--quick", action="store_true", help="smaller programs and few rounds: under a minute"
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="how many threads torch uses; 1 on a busy machine"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     return parser

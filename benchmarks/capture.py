@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import opscope
 
 from .harness import Claim, Comparison, Effort, Report, interleave
-from .models import chain, chain_in_modules
+from .models import chain, chain_in_modules, torchscript
 
 _DEPTH = 12
 
@@ -37,7 +40,7 @@ def capture(effort: Effort) -> Report:
 
 
 def _compare(
-    what: str, function: torch.nn.Module, length: int, effort: Effort, *, grad: bool
+    what: str, function: Callable[..., Any], length: int, effort: Effort, *, grad: bool
 ) -> Comparison:
     args = (torch.randn(4, 4, requires_grad=grad), torch.randn(4, 4))
     with torch.set_grad_enabled(grad):
@@ -45,7 +48,7 @@ def _compare(
             {
                 "eager": lambda: function(*args),
                 "opscope": lambda: opscope.trace(function, args),
-                "jit.trace": lambda: torch.jit.trace(function, args, check_trace=False),
+                "jit.trace": lambda: torchscript(function, args),
                 "make_fx": lambda: make_fx(function)(*args),
             },
             effort.budget_s,

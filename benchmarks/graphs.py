@@ -31,8 +31,8 @@ def graphs(effort: Effort) -> Report:
             _compare("copy", ours.copy, lambda: _copy_fx_graph(theirs), effort, at_least=3),
         ),
         (
-            "Every node adds two values and has a type (in torch.fx: none). torch.fx builds with",
-            "call_function, verifies with lint (which checks less), copies with graph_copy; it has no parser.",
+            "Every node adds two values and has a type, in torch.fx none. torch.fx builds with",
+            "call_function, verifies with lint, which checks less, copies with graph_copy; it has no parser.",
         ),
     )
 

@@ -42,7 +42,7 @@ class Effort:
         return quick if self.is_quick else full
 
 
-QUICK: Final = Effort(is_quick=True, budget_s=1.0)
+QUICK: Final = Effort(is_quick=True, budget_s=0.7)
 
 
 class Samples:

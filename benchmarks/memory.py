@@ -52,7 +52,7 @@ def peak_bytes(run: Callable[[], Any]) -> int:
     ) as profile:
         result = run()
     del result
-    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]  # type: ignore[union-attr]  # the profiler has run
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
     events.sort(key=lambda event: event.start_ns())
     live = peak = 0
     for event in events:

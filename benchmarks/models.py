@@ -72,16 +72,31 @@ def vit_b_16() -> Program:
 
 def small_gpt() -> Program:
     """Return the examples' GPT with 12 small layers, and a sentence."""
-    model = _example("gpt").gpt(layers=12, heads=4, width=256, vocabulary=1000, context=128)
+    model = _example("gpt").gpt(layers=12, heads=4, width=128, vocabulary=1000, context=128)
     return model.eval(), (torch.randint(0, 1000, (1, 128)),)
 
 
-def hugging_face_gpt2() -> Program:
-    """Return GPT-2 as transformers builds it from its configuration, and a sentence."""
+def small_gpt2() -> Program:
+    """Return transformers' GPT-2 with 12 small layers: hundreds of operators in little time."""
+    return _gpt2(n_embd=192, n_head=4, vocab_size=1000, n_positions=128)
+
+
+def gpt2() -> Program:
+    """Return transformers' GPT-2 in its own size."""
+    return _gpt2()
+
+
+def torchscript(function: Callable[..., Any], args: tuple[torch.Tensor, ...]) -> Any:
+    """Trace with ``torch.jit.trace``, without the second run that checks the first."""
+    return torch.jit.trace(function, args, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+
+
+def _gpt2(**sizes: Any) -> Program:
     from transformers import GPT2Config, GPT2LMHeadModel  # optional, and slow to import
 
-    config = GPT2Config(use_cache=False)
-    return GPT2LMHeadModel(config).eval(), (torch.randint(0, config.vocab_size, (1, 64)),)
+    config = GPT2Config(use_cache=False, bos_token_id=0, eos_token_id=0, **sizes)
+    model: torch.nn.Module = GPT2LMHeadModel(config)
+    return model.train(False), (torch.randint(0, config.vocab_size, (1, 64)),)
 
 
 @cache

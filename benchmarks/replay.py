@@ -7,7 +7,7 @@ import torch
 import opscope
 
 from .harness import Claim, Comparison, Effort, Report, interleave
-from .models import chain
+from .models import chain, torchscript
 
 _WARM_UP = 5  # runs after which TorchScript's profiling executor has settled
 
@@ -34,7 +34,7 @@ def _compare(what: str, length: int, effort: Effort, *, grad: bool) -> Compariso
     args = (torch.randn(4, 4, requires_grad=grad), torch.randn(4, 4))
     with torch.set_grad_enabled(grad):
         replayed = opscope.trace(function, args)
-        scripted = torch.jit.trace(function, args, check_trace=False)
+        scripted = torchscript(function, args)
         for _ in range(_WARM_UP):
             scripted(*args)
         samples = interleave(

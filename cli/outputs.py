@@ -77,17 +77,16 @@ def write_together(writers: Mapping[Path, Callable[[Path], object]]) -> None:
         CommandError: a file cannot be written.
     """
     beside: dict[Path, Path] = {}
+    path = Path()
     try:
         for path, write in writers.items():
             place = path.resolve()
-            beside[place] = place.with_name(f".opscope-{secrets.token_hex(6)}{place.suffix}")
-            write(beside[place])
-        for place, temporary in beside.items():
-            os.replace(temporary, place)
+            beside[path] = place.with_name(f".opscope-{secrets.token_hex(6)}{place.suffix}")
+            write(beside[path])
+        for path, temporary in beside.items():
+            os.replace(temporary, path.resolve())
     except OSError as error:
-        raise CommandError(
-            f"cannot write {error.filename2 or error.filename}: {error.strerror}"
-        ) from error
+        raise CommandError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         for temporary in beside.values():
             temporary.unlink(missing_ok=True)

@@ -173,7 +173,10 @@ def _make(
     if problem is not None:
         raise CommandError(
             f"{target} cannot be called to make the program: {problem}\n"
-            + _join("give what it is called with as --arg name=value", hint)
+            + _join(
+                "--arg name=value gives it arguments; --input and --kwarg are for what is traced",
+                hint,
+            )
         )
     with user_code(f"making the program with {target.name}()", hint):
         return maker(**arguments)
@@ -182,9 +185,8 @@ def _make(
 def _program(value: Any, target: TargetName, hint: str = "") -> Program:
     if not callable(value):
         verb = "returned" if hint else "is"
-        problem = (
-            f"{target} {verb} something that cannot be called, of type {type(value).__qualname__}"
-        )
+        kind = type(value).__qualname__
+        problem = f"{target} {verb} a value of type {kind}, which cannot be called"
         raise CommandError(_join(problem, hint))
     return Program.of(value)
 

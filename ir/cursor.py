@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from ..errors import ParseError
@@ -68,6 +69,23 @@ class Cursor:
         """
         if not self.take(mark):
             raise self.unexpected(f'"{mark}" {where}', advice)
+
+    def items(self, close: str, advice: str) -> Iterator[None]:
+        """Stop where each item of a list stands, and move past the mark that closes it.
+
+        Items are separated by commas and may stand on lines of their own.
+
+        Raises:
+            ParseError: an item is followed by neither.
+        """
+        self.skip_gap()
+        while not self.take(close):
+            yield
+            self.skip_gap()
+            if self.take(close):
+                return
+            self.demand(",", f'or "{close}" after an item', advice)
+            self.skip_gap()
 
     def skip_gap(self) -> None:
         """Move past blanks, comments and line ends."""

@@ -7,7 +7,6 @@ Text written by hand may leave out what the printer always writes: the graph's n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from ..errors import IRError, ParseError
 from .collector import paused_collector
@@ -97,14 +96,12 @@ class _Program:
         cursor.skip_gap()
         while cursor.position < len(cursor.text):
             cursor.expect(_FUNCTION, '"function" or the end of the text', _HEADER_ADVICE)
-            start = cursor.position
             name = self._name()
             if name in graph.functions:
                 raise cursor.error(
                     f"function {name} is defined already",
                     "rename one of them",
-                    start + 1,
-                    len(name),
+                    cursor.position - 1,
                 )
             graph.functions[name] = _GraphParser(self, Graph(name)).read()
             cursor.skip_gap()
@@ -162,7 +159,7 @@ class _GraphParser:
 
     def _declare_inputs(self, block: Block) -> None:
         """Read ``%x : int, %y : str)``, the inputs of a block."""
-        for _ in self._items(")"):
+        for _ in self._cursor.items(")", _HEADER_ADVICE):
             name, start, type_ = self._declaration()
             self._define(block.add_input(type_, None), name, start)
 
@@ -171,7 +168,7 @@ class _GraphParser:
         if not cursor.take("->"):
             return None
         cursor.demand("(", "after ->", "write -> (f32[2, 3]), or nothing")
-        return [self._type() for _ in self._items(")")]
+        return [self._type() for _ in cursor.items(")", _HEADER_ADVICE)]
 
     def _check_promise(self, promised: list[Type], start: int) -> None:
         returned = [value.type for value in self._graph.outputs]
@@ -239,7 +236,7 @@ class _GraphParser:
                         count += 1
         self._check_end(block, match)
         cursor.demand("(", f"after {match['end']}", _STATEMENT_ADVICE)
-        block.set_outputs([self._operand() for _ in self._items(")")])
+        block.set_outputs([self._operand() for _ in cursor.items(")", _STATEMENT_ADVICE)])
         self._end_line()
         return match.start()
 
@@ -312,7 +309,7 @@ class _GraphParser:
         while True:
             if cursor.take("["):
                 before = len(names)
-                for _ in self._items("]"):
+                for _ in cursor.items("]", _STATEMENT_ADVICE):
                     self._result(names, types)
                 groups.append(len(names) - before)
             else:
@@ -433,7 +430,7 @@ class _GraphParser:
         if self._text.startswith("%", start):
             return self._operand()
         if cursor.take("["):
-            return tuple([self._argument() for _ in self._items("]")])
+            return tuple([self._argument() for _ in cursor.items("]", _STATEMENT_ADVICE)])
         literal = parse_literal(cursor)
         if isinstance(literal, FunctionRef):
             self._program.calls.setdefault(literal, start)
@@ -460,18 +457,6 @@ class _GraphParser:
             what = "is not visible here"
             advice = f"it is defined in line {line}, in another block or graph"
         return cursor.error(f"%{name} {what}", advice, start, cursor.position - start)
-
-    def _items(self, close: str) -> Iterator[None]:
-        """Yield where each item of a list stands, up to the mark that closes it."""
-        cursor = self._cursor
-        cursor.skip_gap()
-        while not cursor.take(close):
-            yield
-            cursor.skip_gap()
-            if cursor.take(close):
-                return
-            cursor.demand(",", f'or "{close}" after an item', "separate items with commas")
-            cursor.skip_gap()
 
     def _end_line(self) -> re.Match[str]:
         """Move past the end of the line; the match's group 1 is the comment on it."""

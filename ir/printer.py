@@ -65,8 +65,9 @@ def node_text(node: Node, names: Mapping[Value, str]) -> str:
 
 
 def block_end_text(block: Block, names: Mapping[Value, str]) -> str:
-    """Return the last line of a block as text, its values called by ``names``."""
-    return _Statements(names).end(block)
+    """Return the end of a block as text on one line, its values called by ``names``."""
+    outputs = ", ".join(_Statements(names).outputs(block))
+    return f"return ({outputs})" if block.owner is None else f"-> ({outputs})"
 
 
 def value_text(name: str) -> str:
@@ -159,10 +160,8 @@ class _Statements:
             return f"{references[result]} : {type_} = {call}"
         return f"{', '.join(map(self.declaration, result))} = {call}" if result else call
 
-    def end(self, block: Block) -> str:
-        start = "-> (" if block.owner is not None else "return ("
-        outputs = [self.references[value] for value in block.outputs]
-        return _wrap(start, outputs, indent="      ") + ")"
+    def outputs(self, block: Block) -> list[str]:
+        return [self.references[value] for value in block.outputs]
 
     def _mixed_arguments(self, node: Node) -> list[str]:
         rendered = list(map(self.argument, node._args))
@@ -208,7 +207,8 @@ class _GraphPrinter:
             self._lines.append(f"  ambient {graph.modes}")
         self._mode = graph.modes
         self._print_nodes(graph.block, "  ")
-        self._lines.append("  " + self._statements.end(graph.block))
+        outputs = self._statements.outputs(graph.block)
+        self._lines.append(_wrap("  return (", outputs, indent="    ") + ")")
         return "\n".join(self._lines) + "\n"
 
     def _print_state(self, kind: StateKind) -> None:
@@ -249,7 +249,8 @@ class _GraphPrinter:
         inputs = ", ".join(map(self._statements.declaration, block.inputs))
         self._lines.append(f"{indent}block{number}({inputs}):")
         self._print_nodes(block, indent + "  ")
-        self._lines.append(f"{indent}  {self._statements.end(block)}")
+        outputs = ", ".join(self._statements.outputs(block))
+        self._lines.append(f"{indent}  -> ({outputs})")
 
     def _announce(self, scope: Scope, indent: str) -> None:
         """Name the scopes around a new one, and its parent where the address implies another."""

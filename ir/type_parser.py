@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
-from ..errors import ParseError
 from .cursor import QUOTED, Cursor
 from .dtype import DType
-from .literals import CPU, STRIDED, Device, FunctionRef, Layout, Literal, MemoryFormat
+from .literals import Device, FunctionRef, Layout, Literal, MemoryFormat
 from .types import (
     DictType,
     Dim,
@@ -40,6 +40,7 @@ _TYPE_ADVICE = (
     "write a type as f32[2, 3], f32[*], tensor, int, list[int], tuple[int, str], dict[str, int]"
     " or record Name[field: int]"
 )
+_FACT_ADVICE = "write facts as {strides=[3, 1], device=cuda:0, layout=sparse_coo, grad}"
 _LITERAL_ADVICE = (
     'write %name for a value, or a literal: 1, 2.5, True, None, f32, device.cpu, [1, 2] or "text"'
 )
@@ -86,8 +87,8 @@ class TypeParser:
 
     def _new_type(self) -> Type:
         cursor = self._cursor
-        start = cursor.position
-        word = cursor.expect(_WORD, "a type", _TYPE_ADVICE)[0]
+        match = cursor.expect(_WORD, "a type", _TYPE_ADVICE)
+        word = match[0]
         if word in ("record", "namedtuple"):
             return self._record(is_tuple=word == "namedtuple")
         has_parts = cursor.text.startswith("[", cursor.position)
@@ -104,18 +105,13 @@ class TypeParser:
                 raise cursor.unexpected(f'"[" after {word}', f"write {word}[*] for any shape")
             shape = self._shape() if has_parts else None
             return self._tensor(_DTYPES.get(word), shape)
-        raise cursor.error(f"{word} is not a type", _TYPE_ADVICE, start, len(word))
+        raise cursor.error(f"{word} is not a type", _TYPE_ADVICE, match.start(), len(word))
 
     def _parts(self, word: str, count: int | None) -> tuple[Type, ...]:
         cursor = self._cursor
         start = cursor.position
         cursor.demand("[", f"after {word}", _TYPE_ADVICE)
-        parts: list[Type] = []
-        while not cursor.take("]"):
-            if parts:
-                cursor.demand(",", f"or ] between the parts of a {word}", _TYPE_ADVICE)
-                cursor.skip_gap()
-            parts.append(self.type())
+        parts = [self.type() for _ in cursor.items("]", _TYPE_ADVICE)]
         if count is not None and len(parts) != count:
             raise cursor.error(
                 f"{word} has {len(parts)} parts, not {count}",
@@ -130,10 +126,7 @@ class TypeParser:
         name = cursor.name("the name of a class", _TYPE_ADVICE)
         cursor.demand("[", "after the name of a class", _TYPE_ADVICE)
         fields: list[tuple[str, Type]] = []
-        while not cursor.take("]"):
-            if fields:
-                cursor.demand(",", "or ] between fields", _TYPE_ADVICE)
-                cursor.skip_gap()
+        for _ in cursor.items("]", _TYPE_ADVICE):
             field = cursor.name("the name of a field", _TYPE_ADVICE)
             cursor.demand(":", "after the name of a field", _TYPE_ADVICE)
             fields.append((field, self.type()))
@@ -145,59 +138,47 @@ class TypeParser:
         if cursor.take("*"):
             cursor.demand("]", "after *", _TYPE_ADVICE)
             return None
-        shape: list[Dim] = []
-        while not cursor.take("]"):
-            if shape:
-                cursor.demand(",", "or ] between sizes", _TYPE_ADVICE)
-            match = cursor.expect(_DIM, "a size", "write a number, a name, or * for any shape")
-            shape.append(
-                int(match[1])
-                if match[1]
-                else SymDim(match[2] or cursor.unquote(match[3], match.start()))
-            )
-        return tuple(shape)
+        return tuple([self._size() for _ in cursor.items("]", _TYPE_ADVICE)])
+
+    def _size(self) -> Dim:
+        cursor = self._cursor
+        match = cursor.expect(_DIM, "a size", "write a number, a name, or * for any shape")
+        if match[1]:
+            return int(match[1])
+        return SymDim(match[2] or cursor.unquote(match[3], match.start()))
 
     def _tensor(self, dtype: DType | None, shape: tuple[Dim, ...] | None) -> TensorType:
+        type_ = TensorType(dtype, shape)
         cursor = self._cursor
-        strides: tuple[int, ...] | None = None
-        device = CPU
-        layout = STRIDED
-        requires_grad = False
-        advice = "write facts as {strides=[3, 1], device=cuda:0, layout=sparse_coo, grad}"
-        if cursor.text.startswith("{", cursor.position):
-            cursor.take("{")
-            while True:
-                start = cursor.position
-                fact = cursor.expect(_WORD, "a fact about the tensor", advice)[0]
-                if fact == "grad":
-                    requires_grad = True
-                elif fact == "strides":
-                    cursor.demand("=", "after strides", advice)
-                    strides = self._strides(advice)
-                elif fact == "device":
-                    cursor.demand("=", "after device", advice)
-                    device = _device(cursor.expect(_DEVICE, "a device", advice))
-                elif fact == "layout":
-                    cursor.demand("=", "after layout", advice)
-                    layout = Layout(cursor.expect(_WORD, "a layout", advice)[0])
-                else:
-                    raise cursor.error(
-                        f"{fact} is no fact about a tensor", advice, start, len(fact)
-                    )
-                if not cursor.take(","):
-                    break
-            cursor.demand("}", "after the facts about a tensor", advice)
-        return TensorType(dtype, shape, strides, device, layout, requires_grad)
+        if not cursor.text.startswith("{", cursor.position):
+            return type_
+        cursor.take("{")
+        for _ in cursor.items("}", _FACT_ADVICE):
+            type_ = self._with_fact(type_)
+        return type_
 
-    def _strides(self, advice: str) -> tuple[int, ...]:
+    def _with_fact(self, type_: TensorType) -> TensorType:
+        """Read one fact about a tensor and return the type with it."""
         cursor = self._cursor
-        cursor.demand("[", "before strides", advice)
-        strides: list[int] = []
-        while not cursor.take("]"):
-            if strides:
-                cursor.demand(",", "or ] between strides", advice)
-            strides.append(int(cursor.expect(_INTEGER, "a stride", advice)[0]))
-        return tuple(strides)
+        fact = cursor.expect(_WORD, "a fact about the tensor", _FACT_ADVICE)
+        if fact[0] == "grad":
+            return replace(type_, requires_grad=True)
+        if fact[0] not in ("strides", "device", "layout"):
+            what = f"{fact[0]} is no fact about a tensor"
+            raise cursor.error(what, _FACT_ADVICE, fact.start(), len(fact[0]))
+        cursor.demand("=", f"after {fact[0]}", _FACT_ADVICE)
+        if fact[0] == "device":
+            match = cursor.expect(_DEVICE, "a device", _FACT_ADVICE)
+            return replace(type_, device=_device(match[1], match[2]))
+        if fact[0] == "layout":
+            layout = cursor.expect(_WORD, "a layout", _FACT_ADVICE)
+            return replace(type_, layout=Layout(layout[0]))
+        cursor.demand("[", "before strides", _FACT_ADVICE)
+        strides = [
+            int(cursor.expect(_INTEGER, "a stride", _FACT_ADVICE)[0])
+            for _ in cursor.items("]", _FACT_ADVICE)
+        ]
+        return replace(type_, strides=tuple(strides))
 
 
 def parse_literal(cursor: Cursor) -> Literal:
@@ -214,45 +195,35 @@ def parse_literal(cursor: Cursor) -> Literal:
         return _prefixed(cursor, prefixed)
     if cursor.accept(_FUNCTION):
         return FunctionRef(cursor.name("the name of a function after @", _LITERAL_ADVICE))
-    start = cursor.position
-    word = cursor.expect(_WORD, "an argument", _LITERAL_ADVICE)[0]
-    if word in _CONSTANTS:
-        return _CONSTANTS[word]
-    if word == "complex":
+    word = cursor.expect(_WORD, "an argument", _LITERAL_ADVICE)
+    if word[0] in _CONSTANTS:
+        return _CONSTANTS[word[0]]
+    if word[0] == "complex":
         return _complex(cursor)
-    raise cursor.error(f"{word} is not a literal", _LITERAL_ADVICE, start, len(word))
+    raise cursor.error(f"{word[0]} is not a literal", _LITERAL_ADVICE, word.start(), len(word[0]))
 
 
 def parse_dtype(cursor: Cursor) -> DType:
     """Read the element type that stands at the cursor."""
-    start = cursor.position
     advice = f"write one of {', '.join(list(_DTYPES)[:5])}, ..."
-    word = cursor.expect(_WORD, "an element type", advice)[0]
-    if word not in _DTYPES:
-        raise cursor.error(f"{word} is not an element type", advice, start, len(word))
-    return _DTYPES[word]
+    word = cursor.expect(_WORD, "an element type", advice)
+    if word[0] not in _DTYPES:
+        raise cursor.error(f"{word[0]} is not an element type", advice, word.start(), len(word[0]))
+    return _DTYPES[word[0]]
 
 
 def _prefixed(cursor: Cursor, match: re.Match[str]) -> Literal:
     prefix, name, index = match.groups()
     if prefix == "device":
-        return Device(name, None if index is None else int(index))
+        return _device(name, index)
     if index is not None:
-        raise _needless_index(cursor, match)
+        what = f"{match[0]} has an index, which only devices have"
+        raise cursor.error(what, f"write {prefix}.{name}", match.start(), len(match[0]))
     return Layout(name) if prefix == "layout" else MemoryFormat(name)
 
 
-def _needless_index(cursor: Cursor, match: re.Match[str]) -> ParseError:
-    return cursor.error(
-        f"{match[0]} has an index, which only devices have",
-        f"write {match[1]}.{match[2]}",
-        match.start(),
-        len(match[0]),
-    )
-
-
-def _device(match: re.Match[str]) -> Device:
-    return Device(match[1], None if match[2] is None else int(match[2]))
+def _device(name: str, index: str | None) -> Device:
+    return Device(name, None if index is None else int(index))
 
 
 def _complex(cursor: Cursor) -> complex:

@@ -412,7 +412,7 @@ class WrappedNumbers:
     def wrap(self, number: complex) -> torch.Tensor:
         """Return a zero-dimensional tensor that promotes as ``number`` does."""
         with _C._DisableTorchDispatch(), self._installed.excluded(), torch.no_grad():
-            wrapped = _DATA.__get__(self._prototypes[type(number)])
+            wrapped: torch.Tensor = _DATA.__get__(self._prototypes[type(number)])
             value = torch.tensor(number, dtype=wrapped.dtype)
             return wrapped.set_(value.untyped_storage(), 0, (), ())
 

@@ -3,6 +3,7 @@
 from .build import build_scene
 from .dot import to_dot
 from .dot_objects import to_graphviz, to_pydot
+from .families import Family
 from .files import save_picture
 from .networkx_export import to_networkx
 from .options import Direction, Theme, ViewOptions
@@ -16,6 +17,7 @@ __all__ = [
     "Direction",
     "Edge",
     "EdgeKind",
+    "Family",
     "Scene",
     "Theme",
     "ViewOptions",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..ir import Graph, Node, StateEntry, StateKind
 from ..ir.collector import paused_collector
-from .clutter import counter_updates, size_arithmetic, unused_results
+from .clutter import counter_updates, size_arithmetic, unused_results, without_identities
 from .endings import add_inputs, add_outputs
 from .families import Family
 from .folding import fold
@@ -28,12 +28,13 @@ class _Clutter:
     sizes: dict[Node, None] = field(default_factory=dict)
     counters: dict[Node, None] = field(default_factory=dict)
     unused: dict[Node, None] = field(default_factory=dict)
+    identities: int = 0
 
 
-def _find_clutter(graph: Graph) -> _Clutter:
+def _find_clutter(graph: Graph, identities: int) -> _Clutter:
     sizes = size_arithmetic(graph)
     unused = {node: None for node in unused_results(graph) if node not in sizes}
-    return _Clutter(sizes, counter_updates(graph), unused)
+    return _Clutter(sizes, counter_updates(graph), unused, identities)
 
 
 def build_scene(graph: Graph, options: ViewOptions | None = None) -> Scene:
@@ -47,7 +48,10 @@ def build_scene(graph: Graph, options: ViewOptions | None = None) -> Scene:
 
 
 def _build(graph: Graph, options: ViewOptions) -> Scene:
-    clutter = _Clutter() if options.show_all else _find_clutter(graph)
+    identities = 0
+    if not options.show_all:
+        graph, identities = without_identities(graph)
+    clutter = _Clutter() if options.show_all else _find_clutter(graph, identities)
     root = build_regions(graph, clutter.sizes | clutter.counters | clutter.unused)
     if options.focus is not None:
         root = focus_on(root, options.focus)
@@ -64,7 +68,7 @@ def _build(graph: Graph, options: ViewOptions) -> Scene:
     boxes = tuple(placement.boxes.values())
     return Scene(
         title=graph.name,
-        totals=_totals(graph),
+        totals=_totals(graph, identities),
         notes=_notes(options, placement, len(drawn), clutter),
         boxes=boxes,
         clusters=tuple(placement.clusters.values()),
@@ -96,12 +100,12 @@ def _legend(boxes: tuple[Box, ...]) -> tuple[Family, ...]:
     return tuple(family for family in Family if family in shown)
 
 
-def _totals(graph: Graph) -> str:
+def _totals(graph: Graph, left_out: int) -> str:
     entries: dict[StateEntry, None] = {
         entry: None for entry in graph.state.values() if entry.kind is StateKind.PARAMETER
     }
     words = [f"{human(elements(entries))} parameters"] if entries else []
-    return " · ".join([*words, counted(sum(1 for _ in graph.walk()), "operation")])
+    return " · ".join([*words, counted(sum(1 for _ in graph.walk()) + left_out, "operation")])
 
 
 def _notes(
@@ -113,15 +117,16 @@ def _notes(
         notes.append(f"only {options.focus}: {counted(drawn, 'operation')}")
     folded = sum(1 for box in placement.boxes.values() if box.kind is BoxKind.SCOPE)
     if folded:
-        notes.append(f"{counted(folded, 'block')} drawn as one box each")
+        notes.append(f"{counted(folded, 'block')} folded")
     hidden = [
-        counted(len(nodes), noun)
-        for nodes, noun in (
-            (clutter.sizes, "size computation"),
-            (clutter.counters, "counter update"),
-            (clutter.unused, "unread result"),
+        counted(number, noun)
+        for number, noun in (
+            (len(clutter.sizes), "size computation"),
+            (len(clutter.counters), "counter update"),
+            (len(clutter.unused), "unread result"),
+            (clutter.identities, "idle cast"),
         )
-        if nodes
+        if number
     ]
     if hidden:
         notes.append(f"not drawn: {', '.join(hidden)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..ir import Effect, Graph, ListType, Node, ScalarType, StateEntry, Type
+from dataclasses import replace
+
+from ..ir import Effect, Graph, ListType, Node, ScalarType, StateEntry, TensorType, Type
 from .families import bare_name
 
 _PLAIN_NUMBERS = (ScalarType.INT, ScalarType.BOOL)
@@ -59,6 +61,36 @@ def unused_results(graph: Graph) -> dict[Node, None]:
         ):
             found[node] = None
     return found
+
+
+def without_identities(graph: Graph) -> tuple[Graph, int]:
+    """Return the graph without casts and copies that gave back what they got, and their number.
+
+    A tensor that ``to`` leaves as it is goes on as the result of ``to``; drawn so, a residual
+    connection would seem to start inside the block that asked. The graph itself is not changed.
+    """
+    if not any(_is_identity(node) for node in graph.walk()):
+        return graph, 0
+    simpler = graph.copy()
+    count = 0
+    for node in simpler.walk():
+        if _is_identity(node):
+            node.output.replace_all_uses_with(node.inputs[0])
+            node.erase()
+            count += 1
+    return simpler, count
+
+
+def _is_identity(node: Node) -> bool:
+    if len(node.inputs) != 1 or len(node.outputs) != 1 or node.inputs[0].state is not None:
+        return False
+    if bare_name(node.operator) not in ("to", "contiguous") or node.kwargs.get("copy"):
+        return False
+    return _without_gradient(node.inputs[0].type) == _without_gradient(node.output.type)
+
+
+def _without_gradient(type_: Type) -> Type:
+    return replace(type_, requires_grad=False) if isinstance(type_, TensorType) else type_
 
 
 def _is_plain_number(type_: Type) -> bool:

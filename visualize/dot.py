@@ -9,18 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .markup import escaped, quoted
-from .options import Direction, Theme
-from .scene import Box, BoxKind, Cluster, Edge, EdgeKind, Scene
-from .themes import PALETTES, Palette
-
-# Wide fonts first where a name stands for several, so that a viewer's font is rarely the wider one.
-_FONTS = '"Helvetica,Arial,DejaVu Sans,sans-serif"'
-_LEGEND_COLUMNS = 4
-_HEADING = 36  # characters of a cluster's title above which it takes two lines
-_STRAIGHT = "200"  # Graphviz keeps clusters narrow with a weight of 128; straight lines matter more
-
-Attributes = dict[str, str]
+from .painting import Attributes, Painter
+from .scene import BoxKind, Edge, Scene
 
 
 @dataclass(slots=True)
@@ -66,7 +56,7 @@ def to_dot(scene: Scene) -> str:
 
 def dot_document(scene: Scene) -> Document:
     """Return a scene as a tree of DOT statements."""
-    painter = _Painter(scene)
+    painter = Painter(scene)
     root = Subgraph("opscope", painter.graph_attributes())
     homes: dict[str | None, Subgraph] = {None: root}
     for cluster in scene.clusters:
@@ -76,12 +66,10 @@ def dot_document(scene: Scene) -> Document:
         homes[box.cluster].nodes.append((box.name, painter.box_attributes(box)))
     edges: list[tuple[str, str, Attributes]] = []
     nesting = _Nesting(scene)
-    stubs = {box.name for box in scene.boxes if box.kind is BoxKind.STUB}
+    junctions = {box.name for box in scene.boxes if box.kind is BoxKind.JUNCTION}
     for number, edge in enumerate(scene.edges):
         attributes = painter.edge_attributes(edge)
-        if edge.source in stubs:
-            attributes["weight"] = "1"
-        head = {"arrowhead": "none"} if edge.target in nesting.junctions else {}
+        head = {"arrowhead": "none"} if edge.target in junctions else {}
         if not edge.label:
             edges.append((edge.source, edge.target, attributes | head))
             continue
@@ -101,7 +89,6 @@ class _Nesting:
     """
 
     def __init__(self, scene: Scene) -> None:
-        self.junctions = {box.name for box in scene.boxes if box.kind is BoxKind.JUNCTION}
         self._cluster = {box.name: box.cluster for box in scene.boxes}
         self._parent = {cluster.name: cluster.parent for cluster in scene.clusters}
 
@@ -144,190 +131,3 @@ def _body(subgraph: Subgraph) -> Iterator[str]:
 
 def _list(attributes: Attributes) -> str:
     return " ".join(f"{name}={value}" for name, value in attributes.items())
-
-
-class _Painter:
-    """Chooses the attributes of everything in one scene."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._palette: Palette = PALETTES[scene.theme]
-
-    def graph_attributes(self) -> Attributes:
-        attributes = {
-            "rankdir": self._scene.direction.value,
-            "nodesep": "0.22",
-            "ranksep": "0.2" if self._scene.direction is Direction.DOWN else "0.4",
-            "fontname": _FONTS,
-            "fontsize": "9",
-            "fontcolor": quoted(self._palette.text),
-            "bgcolor": quoted(self._palette.page),
-            "pad": "0.2",
-            "labelloc": "b",
-            "tooltip": quoted(self._scene.title),
-            "label": self._caption(),
-        }
-        return attributes | _limits(len(self._scene.boxes))
-
-    def node_defaults(self) -> Attributes:
-        return {
-            "shape": "box",
-            "style": '"rounded,filled"',
-            "fontname": _FONTS,
-            "fontsize": "10",
-            "fontcolor": quoted(self._palette.text),
-            "margin": '"0.09,0.05"',
-            "penwidth": "0.8",
-            "width": "0",
-            "height": "0",
-        }
-
-    def edge_defaults(self) -> Attributes:
-        return {
-            "color": quoted(self._palette.line),
-            "arrowsize": "0.55",
-            "penwidth": "0.9",
-        }
-
-    def cluster_attributes(self, cluster: Cluster) -> Attributes:
-        frames = self._palette.frames
-        attributes = {
-            "label": f"<{self._heading(cluster)}>",
-            "labeljust": "l",
-            "labelloc": "t",
-            "fontsize": "9",
-            "style": '"rounded,filled"',
-            "fillcolor": quoted(frames[min(cluster.depth, len(frames) - 1)]),
-            "color": quoted(self._palette.frame),
-            "margin": "10",
-            "tooltip": quoted(cluster.tooltip),
-            "class": '"scope"',
-        }
-        if cluster.repeats > 1:
-            attributes |= {
-                "style": '"rounded,filled,dashed"',
-                "color": quoted(self._palette.scope.border),
-                "peripheries": "2",
-            }
-        return attributes
-
-    def box_attributes(self, box: Box) -> Attributes:
-        if box.kind is BoxKind.JUNCTION:
-            return {
-                "shape": "point",
-                "width": "0.05",
-                "color": quoted(self._palette.line),
-                "fillcolor": quoted(self._palette.line),
-                "label": '""',
-                "tooltip": quoted(box.tooltip),
-                "id": quoted(box.name),
-                "class": '"junction"',
-            }
-        tint = self._palette.tint(box.kind, box.family)
-        attributes = {
-            "label": f"<{self._lines(box)}>",
-            "fillcolor": quoted(tint.fill),
-            "color": quoted(tint.border),
-            "tooltip": quoted(box.tooltip),
-            "id": quoted(box.name),
-            "class": quoted(box.kind.value),
-        }
-        if box.kind in (BoxKind.INPUT, BoxKind.OUTPUT):
-            attributes["penwidth"] = "1.4"
-        elif box.kind is BoxKind.STUB:
-            attributes |= {"fontsize": "8", "margin": '"0.06,0.02"', "style": '"rounded,dashed"'}
-        elif box.kind is BoxKind.SCOPE:
-            attributes |= {"margin": '"0.14,0.07"', "penwidth": "1.1"}
-        if box.repeats > 1:
-            attributes |= {"style": '"rounded,filled,dashed"', "peripheries": "2"}
-        return attributes
-
-    def edge_attributes(self, edge: Edge) -> Attributes:
-        attributes: Attributes = {}
-        if edge.tooltip:
-            attributes["tooltip"] = quoted(edge.tooltip)
-        if edge.kind is EdgeKind.SKIP:
-            attributes |= {"color": quoted(self._palette.skip), "weight": "0", "class": '"skip"'}
-        elif edge.kind is EdgeKind.WRITE:
-            attributes |= {
-                "color": quoted(self._palette.write),
-                "style": "dashed",
-                "weight": _STRAIGHT,
-                "class": '"write"',
-            }
-        else:
-            attributes["weight"] = _STRAIGHT
-        return attributes
-
-    def text_attributes(self, edge: Edge) -> Attributes:
-        return {
-            "shape": "plain",
-            "style": '""',
-            "fontsize": "8",
-            "fontcolor": quoted(self._palette.faint),
-            "label": quoted(f" {edge.label} "),
-            "tooltip": quoted(edge.tooltip),
-            "class": '"text"',
-        }
-
-    def _lines(self, box: Box) -> str:
-        title = escaped(box.title) or "&#160;"
-        if box.kind is not BoxKind.STUB:
-            title = f"<b>{title}</b>"
-        if not box.detail:
-            return title
-        faint = quoted(self._palette.faint)
-        return f'{title}<br/><font point-size="8" color={faint}>{escaped(box.detail)}</font>'
-
-    def _heading(self, cluster: Cluster) -> str:
-        title = f"<b>{escaped(cluster.title) or '&#160;'}</b>"
-        if not cluster.detail:
-            return title
-        faint = quoted(self._palette.faint)
-        gap = "&#160;&#160;"
-        if len(cluster.title) + len(cluster.detail) > _HEADING:
-            gap = '<br align="left"/>'
-        detail = f"<font color={faint}>{escaped(cluster.detail)}</font>"
-        return f'{title}{gap}{detail}<br align="left"/>'
-
-    def _caption(self) -> str:
-        scene = self._scene
-        faint = quoted(self._palette.faint)
-        title = f"<b>{escaped(scene.title) or '&#160;'}</b>&#160;&#160;"
-        rows = [f"{title}<font color={faint}>{escaped(scene.totals)}</font>"]
-        rows.extend(f"<font color={faint}>{escaped(note)}</font>" for note in scene.notes)
-        cells = "".join(f'<tr><td align="left">{row}</td></tr>' for row in rows)
-        legend = self._legend()
-        if legend:
-            cells += f'<tr><td align="left">{legend}</td></tr>'
-        return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="2">{cells}</table>>'
-
-    def _legend(self) -> str:
-        families = self._scene.legend
-        if self._scene.theme is Theme.PRINT or len(families) < 2:
-            return ""
-        rows = []
-        for start in range(0, len(families), _LEGEND_COLUMNS):
-            cells = ""
-            for family in families[start : start + _LEGEND_COLUMNS]:
-                tint = self._palette.families[family]
-                cells += (
-                    f'<td border="1" width="14" height="9" fixedsize="true" style="rounded"'
-                    f" color={quoted(tint.border)} bgcolor={quoted(tint.fill)}></td>"
-                    f'<td align="left"><font point-size="8">{escaped(family.value)}</font></td>'
-                )
-            rows.append(f"<tr>{cells}</tr>")
-        return (
-            '<table border="0" cellborder="0" cellspacing="3" cellpadding="1">'
-            + "".join(rows)
-            + "</table>"
-        )
-
-
-def _limits(boxes: int) -> Attributes:
-    """Return what keeps the layout of many boxes within seconds, at some cost in beauty."""
-    if boxes <= 400:
-        return {}
-    if boxes <= 2000:
-        return {"nslimit": "4"}
-    return {"nslimit": "1", "mclimit": "0.1", "splines": "polyline"}

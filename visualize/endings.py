@@ -44,21 +44,43 @@ def add_outputs(
     """Add a box for each value that the graph returns, or that a focused part hands on."""
     is_whole = not wiring.has_outside
     results = list(graph.outputs) if is_whole else list(_handed_on(drawn))
-    groups: dict[str | None, list[tuple[int, Value]]] = {}
+    places: dict[Value, list[int]] = {}  # one value may be returned twice, as field and as entry
     for number, result in enumerate(results):
+        places.setdefault(result, []).append(number)
+    groups: dict[str | None, list[Value]] = {}
+    for result in places:
         sources = [found for value in wiring.sources(result) if (found := wiring.box_of(value))]
-        groups.setdefault(sources[0][0] if sources else None, []).append((number, result))
+        groups.setdefault(sources[0][0] if sources else None, []).append(result)
     for members in groups.values():
-        shared = [members] if len(members) > _MANY else [[member] for member in members]
-        for part in shared:
-            title, detail = _output_label(part, len(results), usual)
-            tooltip = "\n".join(f"output {number} : {value.type}" for number, value in part[:20])
-            box = placement.add_box(BoxKind.OUTPUT, None, title, detail, tooltip)
-            for _, result in part:
+        for part in [members] if len(members) > _MANY else [[member] for member in members]:
+            box = _add_output(part, places, placement, usual)
+            for result in part:
                 for value in wiring.sources(result):
                     found = wiring.box_of(value)
                     if found is not None:
                         wiring.add(found[0], box, found[1])
+
+
+def _add_output(
+    part: list[Value], places: dict[Value, list[int]], placement: Placement, usual: DType | None
+) -> str:
+    """Add the box of one result, or of several that come from the same box."""
+    numbers = [number for value in part for number in places[value]]
+    total = sum(len(numbers) for numbers in places.values())
+    tooltip = "\n".join(f"output {places[value][0]} : {value.type}" for value in part[:20])
+    if len(part) > 1:
+        title = f"outputs {numbers[0]} {TO} {numbers[-1]}"
+        return placement.add_box(BoxKind.OUTPUT, None, title, counted(len(part), "value"), tooltip)
+    kind = "output"
+    if total > 1:
+        kind = f"output{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+    value = part[0]
+    text = type_text(value.type, usual)
+    if value.name and value.node is not None:
+        title, detail = shortened(value.name, 24), f"{kind} · {text}"
+    else:
+        title, detail = kind, text
+    return placement.add_box(BoxKind.OUTPUT, None, title, detail, tooltip)
 
 
 def _outer_values(graph: Graph, drawn: list[Node], wiring: Wiring) -> Iterator[Value]:
@@ -95,19 +117,6 @@ def _input_label(values: list[Value], usual: DType | None) -> tuple[str, str, st
     title = f"{names[0]} {TO} {names[-1]}  {TIMES}{len(values)}"
     types = list(dict.fromkeys(type_text(value.type, usual) for value in values))
     return title, shortened(f"{counted(len(values), kind)} · {', '.join(types)}", 38), tooltip
-
-
-def _output_label(
-    part: list[tuple[int, Value]], total: int, usual: DType | None
-) -> tuple[str, str]:
-    number, value = part[0]
-    kind = "output" if total == 1 else f"output {number}"
-    if len(part) > 1:
-        return f"outputs {number} {TO} {part[-1][0]}", counted(len(part), "value")
-    text = type_text(value.type, usual)
-    if value.name and value.node is not None:
-        return shortened(value.name, 24), f"{kind} · {text}"
-    return kind, text
 
 
 def _name(value: Value) -> str:

@@ -75,10 +75,15 @@ def fold(root: Region, options: ViewOptions) -> Folding:
     """Decide what to open, with the root always open. O(nodes) for each level that is opened."""
     opener = _Opener(options)
     opener.open(root)
+    level = [root]
+    if options.focus is not None:
+        level = [item for item in root.items if isinstance(item, Region) and not item.is_leaf]
+        for region in level:
+            opener.open(region)
     if options.depth is None:
         opener.open_within_budget(root)
     else:
-        opener.open_levels(root, options.depth)
+        opener.open_levels(level, options.depth)
     return Folding(opener.parts)
 
 
@@ -99,8 +104,7 @@ class _Opener:
             self.parts[region] = self._compact_parts(region)
         self._boxes += len(self.parts[region]) - 1
 
-    def open_levels(self, root: Region, depth: int) -> None:
-        level = [root]
+    def open_levels(self, level: list[Region], depth: int) -> None:
         for _ in range(depth):
             level = [inner for region in level for inner in self._closed(region)]
             for region in level:
@@ -112,9 +116,10 @@ class _Opener:
         So where not every block can be opened, one of each kind is, and its likes stay boxes.
         """
         opened_kinds: set[Hashable] = set()
-        closed = self._closed(root)
+        position = {node: number for number, node in enumerate(root.nodes())}
+        closed = [region for opened in self.parts for region in self._closed(opened)]
         while closed:
-            region = max(closed, key=lambda region: region.node_count)  # the first of the largest
+            region = max(closed, key=lambda r: (r.node_count, -position[next(r.nodes())]))
             closed.remove(region)
             kind = _sketch(region)
             if kind not in opened_kinds and self._fits([region], compactly=True):

@@ -25,6 +25,7 @@ from .wording import INTO, TIMES, TO, counted, human, shortened
 
 _TITLE_WIDTH = 34  # characters; what is longer stands in the tooltip
 _DETAIL_WIDTH = 38
+_HEADING_WIDTH = 52
 
 _SHORT_NAMES = {
     "scaled_dot_product_attention": "attention",
@@ -81,7 +82,7 @@ def region_label(part: Part) -> Label:
         title += f"  {TIMES}{part.count}"
     class_name = _class_name(region)
     detail = " · ".join(word for word in (class_name, *totals) if word)
-    return Label(title, shortened(detail, _DETAIL_WIDTH), _region_tooltip(part, detail))
+    return Label(title, shortened(detail, _HEADING_WIDTH), _region_tooltip(part, detail))
 
 
 def state_of(item: Item) -> dict[StateEntry, None]:

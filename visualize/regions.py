@@ -144,7 +144,9 @@ class _Builder:
 
     def _control(self, region: Region, node: Node) -> None:
         """Make the region of a node that owns blocks, with one region for each block."""
-        control = Region(RegionKind.CONTROL, region, name=node.operator.base_name, node=node)
+        control = Region(
+            RegionKind.CONTROL, region, name=node.operator.base_name.rpartition("::")[2], node=node
+        )
         region.items.append(control)
         for number, block in enumerate(node.blocks):
             self._bodies[block] = (

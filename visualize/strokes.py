@@ -57,7 +57,8 @@ def _labels(lines: list[Routed], placement: Placement, usual: DType | None) -> d
         crosses = source.cluster != target.cluster or BoxKind.SCOPE in (source.kind, target.kind)
         if crosses or _is_changed(value):
             text = type_text(value.type, usual)
-            if text not in source.detail:  # the box says it already
+            is_said = source.detail == text or source.detail.endswith(f"→ {text}")
+            if not is_said:
                 labels[id(line)] = f"{_index(value)}{text}"
             labelled.add(key)
     return labels

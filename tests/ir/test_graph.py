@@ -103,7 +103,9 @@ def test_insertion_before_a_node_that_is_gone_is_refused() -> None:
     c = node_named(graph, "c")
     with graph.inserting(c):
         c.erase()
-        with pytest.raises(IRError, match="aten::abs, before which nodes are inserted, is no longer"):
+        with pytest.raises(
+            IRError, match="aten::abs, before which nodes are inserted, is no longer"
+        ):
             graph.append(NEG, graph.inputs)
     with pytest.raises(IRError, match="cannot insert before aten::abs, which is in no block"):
         graph.inserting(c).__enter__()
@@ -147,7 +149,7 @@ def test_arguments_are_found_by_position_name_and_default() -> None:
     assert plain.argument("other") is y
     assert (plain.argument("alpha"), scaled.argument("alpha")) == (1, 3)
     assert (scaled.args, scaled.kwargs) == ((x, y), {"alpha": 3})
-    with pytest.raises(IRError, match="aten::add.Tensor was given no argument named 'out'"):
+    with pytest.raises(IRError, match=r"aten::add\.Tensor was given no argument named 'out'"):
         plain.argument("out")
 
 
@@ -203,7 +205,7 @@ def test_operands_that_do_not_exist_or_are_not_visible_are_refused() -> None:
     with pytest.raises(IRError, match="aten::exp has 1 operands; there is no number -1"):
         node.replace_input(-1, graph.inputs[0])
     other = parse(CHAIN)
-    with pytest.raises(IRError, match="%x : .* is not visible here"):
+    with pytest.raises(IRError, match=r"%x : .* is not visible here"):
         node.replace_input(0, other.inputs[0])
     with pytest.raises(IRError, match="is not visible here"):
         graph.set_outputs(other.outputs)
@@ -350,7 +352,9 @@ def test_a_node_does_not_move_into_itself_or_beside_a_detached_one() -> None:
     with pytest.raises(IRError, match="cannot move prim::If into a block of its own"):
         branch.move_after(neg)
     neg.detach()
-    with pytest.raises(IRError, match="cannot move prim::If beside aten::neg, which is in no block"):
+    with pytest.raises(
+        IRError, match="cannot move prim::If beside aten::neg, which is in no block"
+    ):
         branch.move_before(neg)
     with pytest.raises(IRError, match="aten::neg is detached; insert it into a graph before"):
         neg.add_block()
@@ -447,9 +451,7 @@ def test_walks_see_owners_before_their_blocks_and_the_other_way_round() -> None:
         """
     )
     assert [node.kind for node in graph.walk()] == ["f1", "f2", "f3", "f4", "f5", "f6"]
-    assert [node.kind for node in graph.walk(reverse=True)] == ["f6", "f5", "f4", "f3", "f2", "f1"][
-        :1
-    ] + ["f5", "f4", "f3", "f2", "f1"]
+    assert [node.kind for node in graph.walk(reverse=True)] == ["f6", "f5", "f4", "f3", "f2", "f1"]
     assert len(graph.block) == 3
 
 

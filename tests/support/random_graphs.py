@@ -7,8 +7,6 @@ graphs can be printed, copied and transformed, but not run.
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -46,42 +44,10 @@ from opscope.ir import (
 )
 
 _WORDS = st.sampled_from(["x", "weight", "layer1", "sub", "_a", "é", "s0"])
-_ODD_TEXTS = st.sampled_from(
-    [
-        "",
-        " ",
-        "a b",
-        "x.",
-        ".x",
-        "..",
-        "7",
-        "007",
-        "h.1",
-        "%",
-        "%2F",
-        "a/b",
-        "f()",
-        "<op>",
-        "#2",
-        "a#2",
-    ]
-    + [
-        '"',
-        "\\",
-        "a\nb",
-        "\t",
-        "\u2028",
-        "\x1f",
-        "·",
-        "x:3",
-        "?",
-        "# c",
-        "return",
-        "block0",
-        "->",
-        ",",
-    ]
-)
+_ODD_TEXTS = st.sampled_from([
+    "", " ", "a b", "x.", ".x", "..", "7", "007", "h.1", "%", "%2F", "a/b", "f()", "<op>", "#2", "a#2",
+    '"', "\\", "a\nb", "\t", "\u2028", "\x1f", "·", "x:3", "?", "# c", "return", "block0", "->", ",",
+])  # fmt: skip
 _TEXTS = _WORDS | _ODD_TEXTS | st.text(max_size=3)
 
 dtypes = st.sampled_from(DType)
