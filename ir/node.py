@@ -102,6 +102,11 @@ class Value:
         """Whether anything reads the value."""
         return self._users is not None
 
+    def is_used_by(self, user: Node | Block) -> bool:
+        """Whether ``user`` reads the value. O(1)."""
+        users = self._users
+        return users is user or (isinstance(users, dict) and user in users)
+
     def replace_all_uses_with(self, other: Value) -> None:
         """Make everything that reads this value read ``other``. O(arguments of the users).
 

@@ -128,7 +128,7 @@ def _use_faults(subject: _Subject) -> Iterator[Fault]:
     for block in subject.blocks():
         for user in (block, *block):
             for operand, value in enumerate(user._reads()):
-                if user not in value.users:
+                if not value.is_used_by(user):
                     yield Fault(f"{subject.named(value)} has no record of this use", user, operand)
 
 

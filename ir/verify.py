@@ -147,7 +147,7 @@ class _FastCheck:
     def _outputs_are_sound(self, block: Block) -> bool:
         outputs = set(block._outputs)
         self.reads += len(outputs)
-        return outputs <= self.visible and all(block in value.users for value in outputs)
+        return outputs <= self.visible and all(value.is_used_by(block) for value in outputs)
 
     def _scope_is_sound(self, scope: Scope) -> bool:
         step: Scope | None = scope

@@ -81,9 +81,14 @@ class Kernels:
         self.excluded: Callable[[], Any] = functools.partial(
             _C._ExcludeDispatchKeyGuard, self.keyset
         )
+        # The same until further notice, which is quicker.
+        self.set_excluded: Callable[[bool], None] = functools.partial(
+            _C._dispatch_tls_set_dispatch_key_excluded, self.key
+        )
         self._libraries: dict[str, Any] = {}
         self._operators: set[str] = set()
         self._higher_order: set[str] = set()
+        self._covered: tuple[int, int, int] | None = None  # what there was at the last ``cover``
         self._lock = threading.Lock()
         fallback: Any = cast(Any, torch.library).Library("_", "IMPL")
         fallback.fallback(self._fallback, key_name, with_keyset=True)
@@ -108,13 +113,15 @@ class Kernels:
         The fallback alone is not enough: under a ``TorchDispatchMode`` or with tensor subclasses,
         torch asks for the Python kernel that was registered for the very operator.
         """
+        # Listing all operators takes milliseconds. New ones come with an import or a definition.
+        sources = (len(sys.modules), len(torch.ops.loaded_libraries), len(torch.library._defs))
         with self._lock:
-            names = _C._dispatch_get_all_op_names()
-            if len(names) != len(self._operators):
-                for name in names:
+            if sources != self._covered:
+                for name in _C._dispatch_get_all_op_names():
                     if name not in self._operators:
                         self._operators.add(name)
                         self._install(name)
+                self._covered = (len(sys.modules), *sources[1:])
             for name, op in list(torch._ops._higher_order_ops.items()):
                 if name not in self._higher_order:
                     self._higher_order.add(name)

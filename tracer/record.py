@@ -81,6 +81,7 @@ class Recorder:
         self._kernels = kernels
         self._below = kernels.below
         self._excluded = kernels.excluded
+        self._set_excluded = kernels.set_excluded
         self._modes = ModeReader()
         self._fresh_constant: Value | None = None
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
@@ -107,9 +108,7 @@ class Recorder:
         arguments: list[Argument] = []
         has_plain = False
         if facts.fills_outside:
-            result = self._run(op, facts, keyset, args, kwargs, frame)
-            self._record_constant(result, state.values.get(args[0]), scope, stack, modes)
-            return result
+            return self._record_constant(op, keyset, args, frame, (scope, stack, modes))
         for arg in args:
             class_ = arg.__class__
             if class_ in _PLAIN:
@@ -125,32 +124,40 @@ class Recorder:
         if kwargs:
             keywords = self._keyword_arguments(facts, kwargs, arguments, scope, stack)
 
-        if has_plain and self.outer is None:
-            args = self._with_wrapped_numbers(facts, args)
-        result = self._run(op, facts, keyset, args, kwargs, frame)
+        if self.outer is not None:
+            result = self.outer.record(op, keyset, args, kwargs, frame)
+        else:
+            if has_plain:
+                args = self._with_wrapped_numbers(facts, args)
+            # What the operator calls inside goes unseen: the key is excluded until it returns.
+            self._set_excluded(True)
+            try:
+                result = facts.redispatch(keyset & self._below, *args, **kwargs)
+            finally:
+                self._set_excluded(False)
 
+        if facts.returns_one:
+            results = [result]
+            groups = None
+        else:
+            results, groups = _taken_apart(facts, result)
         if self._fresh_constant is not None:
             is_copied = arguments[:1] == [self._fresh_constant]
             self._fresh_constant = None
             if is_copied and facts.name == "aten::detach_":
                 return result  # the last step of ``torch.tensor``: its copy is detached already
-        if facts.returns_one:
-            types: list[Type] = [state.types.value(result)]
-            groups = None
-        else:
-            results, groups = _taken_apart(facts, result)
-            types = [state.types.value(part) for part in results]
+        type_of = state.types.value
         node = state.graph.append(
             facts.operator,
             tuple(arguments),
-            types,
+            [type_of(part) for part in results],
             keywords=keywords,
             groups=groups,
             scope=scope,
             stack=stack,
             modes=modes,
         )
-        self._remember([result] if facts.returns_one else results, node.outputs)
+        self._remember(results, node.outputs)
         if facts.reads_data:
             state.report(
                 DiagnosticKind.DATA_READ,
@@ -160,21 +167,6 @@ class Recorder:
                 stack,
             )
         return result
-
-    def _run(
-        self,
-        op: torch._ops.OpOverload,
-        facts: _Facts,
-        keyset: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        frame: FrameType,
-    ) -> Any:
-        """Run the operator itself, below our key; what it calls inside goes unseen."""
-        if self.outer is not None:
-            return self.outer.record(op, keyset, args, kwargs, frame)
-        with self._excluded():
-            return facts.redispatch(keyset & self._below, *args, **kwargs)
 
     def _with_wrapped_numbers(self, facts: _Facts, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments with tensors for the numbers that stand where the schema says Tensor."""
@@ -226,14 +218,24 @@ class Recorder:
             return self.state.kept.constant(arg, type(arg).__name__)
 
     def _record_constant(
-        self, tensor: torch.Tensor, filled: Value | None, scope: Scope, stack: Frame, modes: Modes
-    ) -> None:
+        self,
+        op: torch._ops.OpOverload,
+        keyset: Any,
+        args: tuple[Any, ...],
+        frame: FrameType,
+        place: tuple[Scope, Frame, Modes],
+    ) -> torch.Tensor:
         """Record a tensor made from Python data: a constant, and a fresh copy of it at each run."""
+        scope, stack, modes = place
+        known = self.state.values.get(args[0])
         with self._excluded():
+            tensor: torch.Tensor = op.redispatch(keyset & self._below, *args)
             data = tensor.detach().clone()
+        if self.outer is not None:
+            self.outer.record(op, keyset, args, {}, frame)
         constant = self.state.kept.constant(data, "constant")
-        if filled is not None:
-            _erase_dead_producers(filled)
+        if known is not None:
+            _erase_dead_producers(known)
         node = self.state.graph.append(
             operator_of(torch.ops.aten.clone.default),
             (constant,),
@@ -244,6 +246,7 @@ class Recorder:
         )
         self._remember([tensor], node.outputs)
         self._fresh_constant = node.output
+        return tensor
 
     def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
         """Record that ``data`` is ``source.data``: a view of its memory that autograd does not follow."""

@@ -1,25 +1,32 @@
-"""The verifier: one graph that breaks each rule, and what is said of it."""
+"""The verifier: graphs that break each rule, and what is said of them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from support.ir_text import node_named, value_named
 from support.random_graphs import graphs, property_settings
 
 from opscope.errors import VerifyError
 from opscope.ir import (
-    Block,
     Frame,
+    FunctionRef,
     Graph,
     Node,
+    ScalarType,
     Scope,
     ScopeKind,
     SourceRange,
-    StateKind,
+    Value,
     parse,
+    unknown_operator,
     verify,
 )
+from opscope.ir.rules import RULES, first_fault
+
+INT = ScalarType.INT
 
 TEXT = """
     graph(%x : f32[2]):
@@ -34,27 +41,36 @@ TEXT = """
       return (%c)
 
     function f(%x : f32[2]):
-      return (%x, %x)
+      %y : f32[2] = aten::neg(%x)
+      return (%y, %y)
 """
 
 
-def message(graph: Graph) -> str:
+def complaint(graph: Graph) -> str:
     """Return what the verifier says of a graph that is wrong."""
     with pytest.raises(VerifyError) as raised:
         verify(graph)
     return str(raised.value)
 
 
+def rule_and_fault(graph: Graph) -> tuple[str, str]:
+    """Return the name of the rule that a graph breaks, and the first line of what is said of it."""
+    lines = complaint(graph).splitlines()
+    name = next(rule.name for rule in RULES if lines[-1] == f"  rule: {rule.sentence}")
+    return name, lines[0]
+
+
 @property_settings
 @given(graphs())
 def test_every_graph_made_through_the_methods_verifies(graph: Graph) -> None:
     verify(graph)
+    assert first_fault(graph) is None
 
 
 def test_an_operand_is_shown_with_its_source_and_the_later_definition() -> None:
     graph = parse(TEXT)
     node_named(graph, "a").move_after(node_named(graph, "r"))
-    assert message(graph) == (
+    assert complaint(graph) == (
         "%a is used before it is defined\n"
         "  in   %b : f32[2] = aten::add(%a, [%w, 1], out=%x)\n"
         "                               ^^\n"
@@ -64,21 +80,311 @@ def test_an_operand_is_shown_with_its_source_and_the_later_definition() -> None:
     )
 
 
-def test_the_users_code_is_quoted_where_it_can_be_read() -> None:
-    graph = Graph()
-    with open(__file__, encoding="utf-8") as file:
-        line = next(number for number, text in enumerate(file, 1) if "the quoted line" in text)
-    place = SourceRange("test_verify.py", line, function="test", path=__file__)
-    x = graph.add_input(parse(TEXT).inputs[0].type, "x")
-    node = graph.append(parse_operator(), (x,), stack=Frame.resolved(place))
-    node._args = ()
-    assert message(graph).splitlines()[1:3] == [
-        "  in   f()",
-        f'  from test_verify.py:{line} in test:  assert "the quoted line"',
+def test_the_operand_is_underlined_among_lists_strings_and_odd_names() -> None:
+    graph = parse('graph(%"a b" : int):\n %"%c" : int = f(%"a b", "%x", [1, [%"a b"]])\n return ()')
+    other = parse("graph(%x : int):\n return ()")
+    (node,) = graph.block
+    node._args = ("%x", (1, (other.inputs[0],)))
+    node._inputs = other.inputs
+    other.inputs[0]._add_user(node)
+    graph.inputs[0]._drop_user(node)
+    assert complaint(graph).splitlines()[:4] == [
+        "%x is a value of another graph",
+        '  in   %"%c" : int = f("%x", [1, [%x]])',
+        "                                  ^^",
+        "  it belongs to graph graph",
     ]
-    assert "the quoted line"
 
 
-def parse_operator() -> object:
-    (node,) = parse("graph():\n f()\n return ()").block
-    return node.operator
+def test_the_users_line_is_quoted_where_its_file_can_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text("def forward(x):\n    return x + skip\n")
+    place = SourceRange("net.py", 2, 12, function="forward", path=str(file))
+    graph = parse("graph(%x : int):\n return ()")
+    node = graph.append(unknown_operator("f"), graph.inputs, stack=Frame.resolved(place))
+    node._keywords = ("a", "b")
+    assert complaint(graph) == (
+        "f has 1 arguments and these names for the last of them: a, b\n"
+        "  in   f(%x)\n"
+        "  from net.py:2:12 in forward:  return x + skip\n"
+        "  rule: Arguments passed by name come last, each name once."
+    )
+
+
+def test_the_place_may_be_a_return_and_the_graph_a_function() -> None:
+    graph = parse(TEXT)
+    function = graph.functions["f"]
+    (node,) = function.block
+    node.detach()
+    assert complaint(graph) == (
+        "%y is read though its node was taken out of the graph\n"
+        "  in   return (%y, %y)\n"
+        "               ^^\n"
+        "  %y was a result of aten::neg\n"
+        "  in function f\n"
+        "  rule: A value is defined before it is used, in the same block or one around it."
+    ), "the first of several breaches is told"
+
+
+def _unlink(graph: Graph) -> None:
+    node_named(graph, "b")._previous = None
+
+
+def _miscount(graph: Graph) -> None:
+    graph.block._length += 1
+
+
+def _lose_the_last(graph: Graph) -> None:
+    graph.block._last = node_named(graph, "r")
+
+
+def _lose_an_owner(graph: Graph) -> None:
+    node_named(graph, "r").blocks[0].owner = None
+
+
+def _take_a_block(graph: Graph) -> None:
+    node_named(graph, "a")._blocks = node_named(graph, "r").blocks
+
+
+def _swap_the_top_block(graph: Graph) -> None:
+    graph.block = graph.functions["f"].block
+
+
+def _lie_about_a_definition(graph: Graph) -> None:
+    value_named(graph, "d")._definer = node_named(graph, "a")
+
+
+def _lie_about_an_input(graph: Graph) -> None:
+    graph.inputs[0]._definer = node_named(graph, "a")
+
+
+def _lie_about_state(graph: Graph) -> None:
+    graph.state["w"].value._definer = graph.state["u"]
+
+
+def _define_twice(graph: Graph) -> None:
+    node = node_named(graph, "c")
+    node._results = (node.outputs[0], node.outputs[0])
+    node._groups = None
+
+
+def _forget_an_argument(graph: Graph) -> None:
+    node_named(graph, "b")._args = (1,)
+
+
+def _forget_a_use(graph: Graph) -> None:
+    graph.inputs[0]._drop_user(node_named(graph, "b"))
+
+
+def _forget_a_return(graph: Graph) -> None:
+    graph.outputs[0]._drop_user(graph.block)
+
+
+def _remember_too_much(graph: Graph) -> None:
+    value_named(graph, "t")._add_user(node_named(graph, "b"))
+
+
+def _erase_without_a_word(graph: Graph) -> None:
+    graph.set_outputs([])
+    node_named(graph, "c").detach()
+
+
+def _use_too_early(graph: Graph) -> None:
+    node_named(graph, "a").move_after(node_named(graph, "b"))
+
+
+def _use_a_hidden_value(graph: Graph) -> None:
+    node, value = node_named(graph, "c"), value_named(graph, "t")
+    node.inputs[0]._drop_user(node)
+    value._add_user(node)
+    node._args = (node._args[0], value)
+    node._inputs = (value,)
+
+
+def _use_an_own_result_inside(graph: Graph) -> None:
+    block = node_named(graph, "r").blocks[0]
+    block.replace_input(0, value_named(graph, "r"))
+
+
+def _use_unknown_state(graph: Graph) -> None:
+    del graph._state["w"]
+
+
+def _rename_state(graph: Graph) -> None:
+    graph.state["w"].names = ("v",)
+
+
+def _share_a_name(graph: Graph) -> None:
+    graph.state["w"].names = ("w", "u")
+
+
+def _repeat_a_keyword(graph: Graph) -> None:
+    node_named(graph, "b")._keywords = ("out", "out")
+
+
+def _group_too_many(graph: Graph) -> None:
+    node_named(graph, "c")._groups = (3,)
+
+
+def _group_below_zero(graph: Graph) -> None:
+    node_named(graph, "c")._groups = (-1, 3)
+
+
+def _leave_the_tree(graph: Graph) -> None:
+    node_named(graph, "a").scope = Scope(None, ScopeKind.MODULE, "fc")
+
+
+def _double_a_scope(graph: Graph) -> None:
+    node_named(graph, "a").scope = Scope(graph.root_scope, ScopeKind.MODULE, "fc", "Linear")
+
+
+def _call_nobody(graph: Graph) -> None:
+    del graph.functions["f"]
+
+
+def _call_a_value(graph: Graph) -> None:
+    node = node_named(graph, "c")
+    node._args = node._inputs
+
+
+def _nest_functions(graph: Graph) -> None:
+    graph.functions["f"].functions["g"] = Graph("g")
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "rule", "fault"),
+    [
+        (_unlink, "links", "aten::add and what stands before it are not linked both ways"),
+        (_miscount, "links", "a block's last node or length is not that of its nodes"),
+        (_lose_the_last, "links", "a block's last node or length is not that of its nodes"),
+        (_lose_an_owner, "blocks", "a block of prim::If belongs to another node or graph"),
+        (_take_a_block, "blocks", "a block of aten::neg belongs to another node or graph"),
+        (_swap_the_top_block, "blocks", "the graph's own block belongs to another graph or to a node"),
+        (_lie_about_a_definition, "definitions", "%d does not know what defines it"),
+        (_lie_about_an_input, "definitions", "%x does not know what defines it"),
+        (_lie_about_state, "definitions", "state w is not what its value says it comes from"),
+        (_define_twice, "definitions", "%c is defined twice"),
+        (_forget_an_argument, "arguments", "the operands of aten::add are not the values in its arguments"),
+        (_forget_a_use, "uses", "%x has no record of this use"),
+        (_forget_a_return, "uses", "%c has no record of this use"),
+        (_remember_too_much, "users", "%t lists aten::add as a user, which does not read it or is gone"),
+        (_erase_without_a_word, "users", "%r lists prim::call as a user, which does not read it or is gone"),
+        (_use_too_early, "order", "%a is used before it is defined"),
+        (_use_a_hidden_value, "order", "%t is not visible here"),
+        (_use_an_own_result_inside, "order", "%r is used before it is defined"),
+        (_use_unknown_state, "order", "%w is state that this graph does not have"),
+        (_rename_state, "state", "state is filed as w but named v"),
+        (_share_a_name, "state", "two pieces of state are named u"),
+        (_repeat_a_keyword, "keywords",
+         "aten::add has 3 arguments and these names for the last of them: out, out"),
+        (_group_too_many, "groups", "prim::call has 2 results, which (3,) does not group"),
+        (_group_below_zero, "groups", "prim::call has 2 results, which (-1, 3) does not group"),
+        (_leave_the_tree, "scopes", "scope root of aten::neg does not lead to a root"),
+        (_double_a_scope, "scopes", "two scopes have the address fc"),
+        (_call_nobody, "calls", "@f names a function that the graph does not have"),
+        (_call_a_value, "calls", "the first argument of prim::call is not the name of a function"),
+        (_nest_functions, "functions", "function f has functions of its own; its caller keeps them"),
+    ],
+)  # fmt: skip
+def test_a_breach_is_found_and_told(
+    corrupt: Callable[[Graph], None], rule: str, fault: str
+) -> None:
+    graph = parse(TEXT)
+    verify(graph)
+    corrupt(graph)
+    assert rule_and_fault(graph) == (rule, fault)
+
+
+def test_every_rule_is_broken_by_a_test() -> None:
+    marks = test_a_breach_is_found_and_told.pytestmark  # type: ignore[attr-defined]
+    broken = {rule for _, rule, _ in marks[0].args[1]}
+    assert broken == {rule.name for rule in RULES}
+
+
+def test_an_own_result_inside_is_told_as_such() -> None:
+    graph = parse(TEXT)
+    _use_an_own_result_inside(graph)
+    assert "  %r is defined by the prim::If that this block belongs to\n" in complaint(graph)
+
+
+def test_a_function_named_in_a_list_must_exist() -> None:
+    graph = parse("graph():\n f([1, @g])\n return ()\nfunction g():\n return ()")
+    verify(graph)
+    graph.functions["h"] = graph.functions.pop("g")
+    assert rule_and_fault(graph) == ("calls", "@g names a function that the graph does not have")
+
+
+def test_functions_may_call_each_other() -> None:
+    graph = parse("graph():\n return ()\nfunction f():\n prim::call(@g)\n return ()\nfunction g():\n return ()")
+    verify(graph)
+    del graph.functions["g"]
+    assert rule_and_fault(graph)[0] == "calls"
+
+
+@property_settings
+@given(graphs(), st.data())
+def test_the_fast_check_and_the_rules_agree(graph: Graph, data: st.DataObject) -> None:
+    nodes = list(graph.walk())
+    values = graph.values()
+    if not nodes or not values:
+        return
+    node, value = data.draw(st.sampled_from(nodes)), data.draw(st.sampled_from(values))
+    data.draw(st.sampled_from(_DAMAGES))(graph, node, value)
+    # Some damage does no harm; the verifier then finds none, by either way.
+    fault = first_fault(graph)
+    if fault is None:
+        verify(graph)
+    else:
+        assert complaint(graph) == fault
+
+
+def _damage_args(graph: Graph, node: Node, value: Value) -> None:
+    node._args = (*node._args, value)
+
+
+def _damage_inputs(graph: Graph, node: Node, value: Value) -> None:
+    node._inputs = (*node._inputs, value)
+
+
+def _damage_users(graph: Graph, node: Node, value: Value) -> None:
+    value._add_user(node)
+
+
+def _damage_uses(graph: Graph, node: Node, value: Value) -> None:
+    value._drop_user(node)
+
+
+def _damage_definer(graph: Graph, node: Node, value: Value) -> None:
+    value._definer = node
+
+
+def _damage_results(graph: Graph, node: Node, value: Value) -> None:
+    node._results = value
+
+
+def _damage_place(graph: Graph, node: Node, value: Value) -> None:
+    node.detach()
+
+
+def _damage_order(graph: Graph, node: Node, value: Value) -> None:
+    other = value.node
+    if other is not None and other.blocks == ():
+        other.move_after(node)
+
+
+def _damage_groups(graph: Graph, node: Node, value: Value) -> None:
+    node._groups = (1,)
+
+
+def _damage_calls(graph: Graph, node: Node, value: Value) -> None:
+    node._args = (*node._args, FunctionRef("nobody"))
+
+
+def _damage_scope(graph: Graph, node: Node, value: Value) -> None:
+    node.scope = Scope(node.scope.parent, node.scope.kind, node.scope.name, "", node.scope.call)
+
+
+_DAMAGES = [
+    _damage_args, _damage_inputs, _damage_users, _damage_uses, _damage_definer, _damage_results,
+    _damage_place, _damage_order, _damage_groups, _damage_calls, _damage_scope,
+]  # fmt: skip
