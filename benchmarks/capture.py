@@ -18,7 +18,7 @@ _DEPTH = 12
 
 def capture(effort: Effort) -> Report:
     """Trace 2000 small operators, with and without gradients, and below nested modules."""
-    length = effort.size(2000, 1000)
+    length = effort.size(2000, 500)
     function = chain(length)
     nested = chain_in_modules(length, _DEPTH)
     return Report(

@@ -194,10 +194,5 @@ def _claim_cells(claim: Claim) -> tuple[str, str, str, str]:
 
 
 def _number(value: float) -> str:
-    return (
-        f"{value:,.0f}"
-        if abs(value) >= 100
-        else f"{value:.3g}"
-        if abs(value) >= 10
-        else f"{value:.2f}"
-    )
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"

@@ -9,6 +9,7 @@ Note [Counting tensor memory]
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,9 @@ def memory(effort: Effort) -> Report:
 
 def peak_bytes(run: Callable[[], Any]) -> int:
     """Return the peak of live tensor bytes during ``run`` above those alive before it."""
+    os.environ.setdefault(
+        "KINETO_LOG_LEVEL", "6"
+    )  # else the profiler notes on stderr that it starts
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profile:

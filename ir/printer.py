@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from .dtype import DType
 from .graph import Graph
@@ -165,19 +166,19 @@ class _Statements:
 
     def _mixed_arguments(self, node: Node) -> list[str]:
         rendered = list(map(self.argument, node._args))
-        if node._keywords:
-            first = len(rendered) - len(node._keywords)
-            for position, keyword in enumerate(node._keywords, first):
-                rendered[position] = f"{_quote(keyword, _PLAIN_KEYWORD)}={rendered[position]}"
+        named = range(len(rendered) - 1, -1, -1)
+        for position, keyword in zip(named, reversed(node._keywords), strict=False):
+            rendered[position] = f"{_quote(keyword, _PLAIN_KEYWORD)}={rendered[position]}"
         return rendered
 
     def _grouped(self, node: Node) -> Iterable[str]:
-        results = iter(node.outputs)
+        results = iter(map(self.declaration, node.outputs))
         for group in node.groups:
             if group is None:
-                yield self.declaration(next(results))
+                yield from islice(results, 1)
             else:
-                yield "[" + ", ".join(self.declaration(next(results)) for _ in range(group)) + "]"
+                yield "[" + ", ".join(islice(results, max(group, 0))) + "]"
+        yield from results  # none, in a graph that verifies
 
 
 class _GraphPrinter:

@@ -198,7 +198,7 @@ def _scope_faults(subject: _Subject) -> Iterator[Fault]:
     for node in subject.nodes():
         for scope in node.scope.chain():
             if (scope.parent is None) != (scope.kind is ScopeKind.ROOT):
-                yield Fault(f"scope {scope} of {node.kind} does not lead to a root", node)
+                yield Fault(f"the scope of {node.kind} does not lead to a root", node)
             if scope.parent is not None and scopes.setdefault(scope.address, scope) is not scope:
                 yield Fault(f"two scopes have the address {scope.address}", node)
 

@@ -42,6 +42,7 @@ class Structure:
         constant: the object itself, for a constant.
         items: for an object that is also a dictionary or list, how many of the children are its
             items; they come before its attributes.
+        mirrored: attributes that hold the item of the same name, as those of a model output do.
     """
 
     kind: StructureKind
@@ -50,6 +51,7 @@ class Structure:
     class_: Any = None
     constant: Any = None
     items: int = 0
+    mirrored: tuple[str, ...] = ()
 
     @property
     def leaf_count(self) -> int:
@@ -104,6 +106,8 @@ class Structure:
         made = class_.__new__(class_)
         for key, part in zip(self.keys[: self.items], parts[: self.items], strict=True):
             _builtin_base(class_).__setitem__(made, key, part)
+        for name in self.mirrored:
+            object.__setattr__(made, name, parts[self.keys.index(name)])
         for name, part in zip(self.keys[self.items :], parts[self.items :], strict=True):
             object.__setattr__(made, name, part)
         return made
@@ -128,62 +132,93 @@ def take_apart(
     Raises:
         CaptureError: a leaf stands in a set, or an object that holds leaves contains itself.
     """
-    leaves: list[Any] = []
-    structure = _take_apart(whole, is_leaf, is_opaque, leaves, ())
-    return leaves, structure
+    search = _Search(is_leaf, is_opaque)
+    structure = search.visit(whole, ())
+    return search.leaves, structure
 
 
-def _take_apart(
-    whole: Any,
-    is_leaf: Callable[[Any], bool],
-    is_opaque: Callable[[Any], bool],
-    leaves: list[Any],
-    around: tuple[int, ...],
-) -> Structure:
-    if is_leaf(whole):
-        leaves.append(whole)
-        return Structure(StructureKind.LEAF)
-    if isinstance(whole, _ATOMS) or is_opaque(whole):
-        return Structure(StructureKind.CONSTANT, constant=whole)
-    if id(whole) in around:
-        return Structure(StructureKind.CONSTANT, constant=whole)
-    kind, keys, parts, items = parts_of(whole)
-    mark = len(leaves)
-    below = (*around, id(whole))
-    children = tuple(_take_apart(part, is_leaf, is_opaque, leaves, below) for part in parts)
-    found_leaves = len(leaves) > mark
-    if isinstance(whole, set | frozenset) and found_leaves:
-        raise CaptureError(
-            "a set of tensors has no order to replay them in; use a list or a dictionary"
+class _Search:
+    """Walks a nested object once; an object found to hold no leaf is not walked again."""
+
+    def __init__(self, is_leaf: Callable[[Any], bool], is_opaque: Callable[[Any], bool]) -> None:
+        self.leaves: list[Any] = []
+        self._is_leaf = is_leaf
+        self._is_opaque = is_opaque
+        self._barren: dict[int, Any] = {}  # holds the objects, so that their addresses stay theirs
+        self._entered_again: set[int] = set()
+
+    def visit(self, whole: Any, around: tuple[int, ...]) -> Structure:
+        if self._is_leaf(whole):
+            self.leaves.append(whole)
+            return Structure(StructureKind.LEAF)
+        constant = Structure(StructureKind.CONSTANT, constant=whole)
+        if isinstance(whole, _ATOMS) or id(whole) in self._barren or self._is_opaque(whole):
+            return constant
+        if id(whole) in around:
+            self._entered_again.add(id(whole))
+            return constant
+        own = parts_of(whole)
+        mark = len(self.leaves)
+        below = (*around, id(whole))
+        children = tuple([self.visit(part, below) for part in own.parts])
+        found_leaves = len(self.leaves) > mark
+        if found_leaves:
+            self._require_order(whole)
+        elif type(whole) not in (tuple, list, dict):
+            self._barren[id(whole)] = whole
+            return constant
+        return Structure(
+            own.kind, children, own.keys, type(whole), items=own.items, mirrored=own.mirrored
         )
-    is_plain = kind is not StructureKind.OBJECT and type(whole) in (tuple, list, dict)
-    if not found_leaves and not is_plain:
-        return Structure(StructureKind.CONSTANT, constant=whole)
-    return Structure(kind, children, tuple(keys), type(whole), items=items)
+
+    def _require_order(self, whole: Any) -> None:
+        if isinstance(whole, set | frozenset):
+            raise CaptureError(
+                "a set of tensors has no order to replay them in; use a list or a dictionary"
+            )
+        if id(whole) in self._entered_again:
+            raise CaptureError(
+                f"an object of class {type(whole).__qualname__} holds tensors and itself, which cannot be "
+                "rebuilt at a replay; return its tensors in plain containers"
+            )
 
 
-def parts_of(whole: Any) -> tuple[StructureKind, list[Any], list[Any], int]:
-    """Return kind, keys and parts of a container, and how many of the parts are its items."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A container's own parts: what :class:`Structure` keeps of it, with the objects in place."""
+
+    kind: StructureKind
+    keys: tuple[Any, ...]
+    parts: tuple[Any, ...]
+    items: int = 0
+    mirrored: tuple[str, ...] = ()
+
+
+def parts_of(whole: Any) -> Parts:
+    """Return the parts of a container or other object, not looking further down."""
     class_ = type(whole)
     if isinstance(whole, set | frozenset):
-        return StructureKind.OBJECT, list(range(len(whole))), list(whole), len(whole)
+        return Parts(StructureKind.OBJECT, tuple(range(len(whole))), tuple(whole), len(whole))
     if isinstance(whole, tuple):
         if hasattr(class_, "_fields"):
-            return StructureKind.NAMED_TUPLE, list(class_._fields), list(whole), 0
-        return StructureKind.TUPLE, list(range(len(whole))), list(whole), 0
+            return Parts(StructureKind.NAMED_TUPLE, tuple(class_._fields), tuple(whole))
+        return Parts(StructureKind.TUPLE, tuple(range(len(whole))), tuple(whole))
     if class_ is list:
-        return StructureKind.LIST, list(range(len(whole))), whole, 0
+        return Parts(StructureKind.LIST, tuple(range(len(whole))), tuple(whole))
     if class_ is dict:
-        return StructureKind.DICT, list(whole), list(whole.values()), 0
-    keys: list[Any] = []
-    parts: list[Any] = []
-    if isinstance(whole, dict):
-        keys, parts = list(whole), [dict.__getitem__(whole, key) for key in whole]
-    items = len(keys)
-    for name, value in _attributes(whole):
-        keys.append(name)
-        parts.append(value)
-    return StructureKind.OBJECT, keys, parts, items
+        return Parts(StructureKind.DICT, tuple(whole), tuple(whole.values()))
+    items = {key: dict.__getitem__(whole, key) for key in whole} if isinstance(whole, dict) else {}
+    attributes = dict(_attributes(whole))
+    mirrored = tuple(name for name, value in attributes.items() if items.get(name, items) is value)
+    for name in mirrored:
+        del attributes[name]
+    return Parts(
+        StructureKind.OBJECT,
+        (*items, *attributes),
+        (*items.values(), *attributes.values()),
+        len(items),
+        mirrored,
+    )
 
 
 def _attributes(whole: Any) -> Iterator[tuple[str, Any]]:

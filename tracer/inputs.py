@@ -192,14 +192,14 @@ def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tens
     if type(actual) is not structure.class_:
         expected = getattr(structure.class_, "__qualname__", structure.class_)
         raise InputError(f"input {path} must be a {expected}, got {type(actual).__qualname__}")
-    _, keys, parts, _ = parts_of(actual)
-    missing = [key for key in structure.keys if key not in keys]
-    unknown = [key for key in keys if key not in structure.keys]
+    own = parts_of(actual)
+    missing = [key for key in structure.keys if key not in own.keys]
+    unknown = [key for key in own.keys if key not in structure.keys]
     if missing or unknown:
         problems = [f"{key!r} is missing" for key in missing]
         problems += [f"{key!r} was not there when the program was traced" for key in unknown]
         raise InputError(f"input {path or 'arguments'}: {', '.join(problems)}")
-    by_key = dict(zip(keys, parts, strict=True))
+    by_key = dict(zip(own.keys, own.parts, strict=True))
     for position, key in enumerate(structure.keys):
         step = structure.step_text(position) if path else str(key)
         _match(structure.children[position], by_key[key], path + step, leaves)

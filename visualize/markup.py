@@ -2,9 +2,10 @@ r"""Markup: any text as part of DOT, unable to break the file or to add anything
 
 Note [What Graphviz does to text]
     A quoted string knows the escapes ``\\``, ``\"``, ``\n`` and, in labels and tooltips, ``\N`` and the
-    like, so backslashes are doubled. Character references such as ``&lt;`` are resolved everywhere, so
-    ampersands are spelled out. HTML-like labels are XML. What XML cannot hold, such as control
-    characters and lone surrogates, becomes U+FFFD. Names of boxes are never made of user text.
+    like, which are resolved in HTML-like labels too; so backslashes are doubled. Character references
+    such as ``&lt;`` are resolved everywhere, so ampersands are spelled out. HTML-like labels are XML.
+    What XML cannot hold, such as control characters and lone surrogates, becomes U+FFFD. Names of
+    boxes are never made of user text.
 """
 
 from __future__ import annotations
@@ -29,4 +30,5 @@ def quoted(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Return text for the inside of an HTML-like label, on one line, with its spaces kept."""
-    return html.escape(clean(text)).replace("\n", " ").replace("  ", " \u00a0")
+    spelled = html.escape(clean(text)).replace("\\", "\\\\")
+    return spelled.replace("\n", " ").replace("  ", " \u00a0")

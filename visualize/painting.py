@@ -88,7 +88,6 @@ class Painter:
             attributes |= {
                 "style": '"rounded,filled,dashed"',
                 "color": quoted(self._palette.scope.border),
-                "peripheries": "2",
             }
         return attributes
 

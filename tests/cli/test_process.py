@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,13 +55,20 @@ def test_an_interrupt_ends_with_one_line(project: Path) -> None:
     (project / "slow.py").write_text(
         "import time\ndef f(x):\n    open('started', 'w').close()\n    time.sleep(60)\n    return x\n"
     )
+    listening = (  # a shell that runs things in the background makes them deaf to SIGINT
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from opscope.cli.main import main\n"
+        "main()\n"
+    )
     process = subprocess.Popen(
-        [*COMMAND, "trace", "slow.py:f", "-i", "f32[1]", "-o", "out.txt"],
+        [sys.executable, "-c", listening, "trace", "slow.py:f", "-i", "f32[1]", "-o", "out.txt"],
         stderr=subprocess.PIPE,
         text=True,
     )
     while not (project / "started").exists():
         assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130

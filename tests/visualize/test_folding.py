@@ -144,7 +144,9 @@ def test_scopes_that_hold_only_another_are_one(draw: Draw) -> None:
 def test_a_budget_opens_one_block_of_each_kind_first(draw: Draw) -> None:
     lines = ["graph(%x0_8 : f32[8]):"]
     for stage, size in enumerate((8, 4, 2)):  # the same block at three sizes, so no repetition
-        lines.append(f"  %x{stage}_0 : f32[{size}] = aten::narrow(%x{max(stage - 1, 0)}_8, 0, 0, 1)")
+        lines.append(
+            f"  %x{stage}_0 : f32[{size}] = aten::narrow(%x{max(stage - 1, 0)}_8, 0, 0, 1)"
+        )
         lines += [
             f"  %x{stage}_{n + 1} : f32[{size}] = aten::{op}(%x{stage}_{n}) # n.py:1 s.{stage} (Stage)"
             for n, op in enumerate("neg exp tanh sin cos log sqrt abs".split())
@@ -183,7 +185,7 @@ def test_too_many_operators_without_blocks_become_sections(draw: Draw) -> None:
 
 
 def test_nesting_of_any_depth_needs_no_recursion(draw: Draw) -> None:
-    depth = 3000
+    depth = 1200
     lines = ["graph(%x0 : f32[4]):"]
     path = ""
     for n in range(depth):

@@ -89,7 +89,9 @@ def test_focus_draws_a_part_with_what_comes_in_and_goes_out(draw: Draw) -> None:
 
 
 def test_a_focus_that_matches_nothing_names_what_is_near(draw: Draw) -> None:
-    text = "graph Net(%x : f32[4]):\n  %a : f32[4] = aten::sin(%x) # n.py:1 stem (Stem)\n  return (%a)"
+    text = (
+        "graph Net(%x : f32[4]):\n  %a : f32[4] = aten::sin(%x) # n.py:1 stem (Stem)\n  return (%a)"
+    )
     with pytest.raises(RenderError, match=r"no scope of 'Net' matches focus='stam'.* stem"):
         draw(text, focus="stam")
 

@@ -38,10 +38,24 @@ def main(wheel: Path) -> None:
     wanted = [f"opscope/{name}" for name in (*FILES, *(f"{room}/__init__.py" for room in ROOMS))]
     missing = [name for name in wanted if name not in names]
     assert not missing, f"the wheel lacks {missing}"
-    unwanted = [n for n in names if n.startswith(("opscope/tests", "opscope/benchmarks", "opscope/examples"))]
+    unwanted = [
+        n
+        for n in names
+        if n.startswith(("opscope/tests", "opscope/benchmarks", "opscope/examples"))
+    ]
     assert not unwanted, f"the wheel holds {unwanted}"
     with tempfile.TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, str(wheel)]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            folder,
+            str(wheel),
+        ]
         subprocess.run(pip, check=True)
         environment = {**os.environ, "PYTHONPATH": folder}
         program = PROGRAM.format(folder=folder)
