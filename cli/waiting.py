@@ -20,7 +20,7 @@ def waiting(what: str, patience_s: float = PATIENCE_S) -> Iterator[None]:
         yield
         return
     shown = ExitStack()
-    timer = threading.Timer(patience_s, _show, (shown, what))
+    timer = threading.Timer(patience_s, _show, (shown, what, patience_s))
     timer.daemon = True
     timer.start()
     try:
@@ -31,7 +31,7 @@ def waiting(what: str, patience_s: float = PATIENCE_S) -> Iterator[None]:
         shown.close()
 
 
-def _show(shown: ExitStack, what: str) -> None:
+def _show(shown: ExitStack, what: str, waited_s: float) -> None:
     from rich.console import Console  # takes a while to load, and most commands end before
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -44,5 +44,6 @@ def _show(shown: ExitStack, what: str) -> None:
         redirect_stdout=False,  # what the program prints stays where it prints it
         redirect_stderr=False,
     )
-    shown.enter_context(progress)
     progress.add_task(what, total=None)
+    progress.tasks[0].start_time = progress.get_time() - waited_s
+    shown.enter_context(progress)

@@ -22,6 +22,7 @@ class _Mark:
     __slots__ = ()
 
 
+_STEPPING = frozenset(("aten::select.int", "aten::slice.Tensor", "aten::narrow"))
 _INSIDE, _OUTSIDE, _STATE, _BLOCKS, _FLOAT, _BOOL = (_Mark() for _ in range(6))
 
 
@@ -44,9 +45,15 @@ class Pattern:
 
 
 class PatternFinder:
-    """Finds the patterns of stretches of one graph, and remembers what it has seen of its types."""
+    """Finds the patterns of stretches of one graph, and remembers what it has seen of its types.
 
-    def __init__(self) -> None:
+    Args:
+        ignores_steps: whether it does not count which part ``select``, ``slice`` and ``narrow`` take,
+            so that the turns of a loop that goes through a tensor are equal.
+    """
+
+    def __init__(self, *, ignores_steps: bool = False) -> None:
+        self._ignores_steps = ignores_steps
         self._numbers: dict[Hashable, int] = {}
         self._by_id: dict[
             int, tuple[Type, Hashable]
@@ -55,7 +62,7 @@ class PatternFinder:
     def pattern(self, nodes: Iterable[Node]) -> Pattern:
         """Return the pattern of a stretch, each owner of blocks before what is inside. O(size)."""
         stretch = list(nodes)
-        writer = _Writer(stretch, self.type_key)
+        writer = _Writer(stretch, self.type_key, self._ignores_steps)
         # Equal nodes get equal numbers, so a pattern is short and the spelled nodes can go at once.
         number = self._numbers.setdefault
         items = [number(writer.node(node), len(self._numbers)) for node in stretch]
@@ -80,11 +87,14 @@ class PatternFinder:
 class _Writer:
     """Spells one stretch, numbering values: results as they stand, others as they are first read."""
 
-    def __init__(self, stretch: list[Node], type_key: Callable[[Type], Hashable]) -> None:
+    def __init__(
+        self, stretch: list[Node], type_key: Callable[[Type], Hashable], ignores_steps: bool
+    ) -> None:
         self.inside: dict[Value, int] = {}
         self.outside: dict[Value, int] = {}
         self.state: dict[Value, int] = {}
         self._type_key = type_key
+        self._stepping = _STEPPING if ignores_steps else frozenset()
         inside = self.inside
         for node in stretch:
             for value in node.outputs:
@@ -94,7 +104,10 @@ class _Writer:
                     inside[value] = len(inside)
 
     def node(self, node: Node) -> Hashable:
-        args = tuple([self._argument(arg) for arg in node.all_args])
+        given = node.all_args
+        if node.operator.name in self._stepping:
+            given = given[:2]  # the tensor and the dimension
+        args = tuple([self._argument(arg) for arg in given])
         types = tuple([self._type_key(value.type) for value in node.outputs])
         blocks = tuple([(len(block), len(block.inputs)) for block in node.blocks])
         return (node.operator.name, args, node.keywords, types, node.groups, blocks)
@@ -160,7 +173,8 @@ def find_runs(patterns: Sequence[Pattern]) -> list[Run]:
         if limit - start > 1:
             end = _wired_alike(patterns, start, limit)
             if end - start > 1:
-                chain = any(_links(patterns[start], patterns[start + 1]))
+                links = _links(patterns[start], patterns[start + 1])
+                chain = any(link is not None for link in links)
                 runs.append(Run(start, end - start, chain))
         start = end
     return runs

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..ir import Graph, Node, StateEntry, StateKind
 from ..ir.collector import paused_collector
-from .clutter import counter_updates, size_arithmetic, unused_results, without_identities
+from .clutter import bookkeeping, size_arithmetic, unused_results, without_identities
 from .endings import add_inputs, add_outputs
 from .families import Family
 from .folding import fold
@@ -26,7 +26,7 @@ class _Clutter:
     """What a picture leaves out, each node under one heading."""
 
     sizes: dict[Node, None] = field(default_factory=dict)
-    counters: dict[Node, None] = field(default_factory=dict)
+    bookkeeping: dict[Node, None] = field(default_factory=dict)
     unused: dict[Node, None] = field(default_factory=dict)
     identities: int = 0
 
@@ -34,7 +34,7 @@ class _Clutter:
 def _find_clutter(graph: Graph, identities: int) -> _Clutter:
     sizes = size_arithmetic(graph)
     unused = {node: None for node in unused_results(graph) if node not in sizes}
-    return _Clutter(sizes, counter_updates(graph), unused, identities)
+    return _Clutter(sizes, bookkeeping(graph), unused, identities)
 
 
 def build_scene(graph: Graph, options: ViewOptions | None = None) -> Scene:
@@ -52,7 +52,7 @@ def _build(graph: Graph, options: ViewOptions) -> Scene:
     if not options.show_all:
         graph, identities = without_identities(graph)
     clutter = _Clutter() if options.show_all else _find_clutter(graph, identities)
-    root = build_regions(graph, clutter.sizes | clutter.counters | clutter.unused)
+    root = build_regions(graph, clutter.sizes | clutter.bookkeeping | clutter.unused)
     if options.focus is not None:
         root = focus_on(root, options.focus)
     drawn = list(root.nodes())
@@ -122,7 +122,7 @@ def _notes(
         counted(number, noun)
         for number, noun in (
             (len(clutter.sizes), "size computation"),
-            (len(clutter.counters), "counter update"),
+            (len(clutter.bookkeeping), "bookkeeping step"),
             (len(clutter.unused), "unread result"),
             (clutter.identities, "idle cast"),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir import Effect, Graph, ListType, Node, ScalarType, StateEntry, TensorType, Type
+from ..ir import Effect, Graph, ListType, Node, ScalarType, TensorType, Type
 from .families import bare_name
 
 _PLAIN_NUMBERS = (ScalarType.INT, ScalarType.BOOL)
@@ -31,17 +31,23 @@ def size_arithmetic(graph: Graph) -> dict[Node, None]:
     return found
 
 
-def counter_updates(graph: Graph) -> dict[Node, None]:
-    """Return the nodes that touch nothing but state in place, such as a count of batches. O(operands)."""
+def bookkeeping(graph: Graph) -> dict[Node, None]:
+    """Return the nodes that only count batches in state, or only mark time for a profiler. O(operands)."""
     return {
         node: None
         for node in graph.walk()
-        if node.inputs
-        and Effect.WRITES in node.operator.effects
-        and not node.blocks
-        and all(isinstance(value.definer, StateEntry) for value in node.inputs)
-        and not any(value.is_used for value in node.outputs)
+        if node.operator.name.startswith("profiler::") or _is_counter_update(node)
     }
+
+
+def _is_counter_update(node: Node) -> bool:
+    return (
+        Effect.WRITES in node.operator.effects
+        and len(node.inputs) == 1
+        and node.inputs[0].state is not None
+        and not node.blocks
+        and not any(value.is_used for value in node.outputs)
+    )
 
 
 def unused_results(graph: Graph) -> dict[Node, None]:

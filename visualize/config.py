@@ -271,6 +271,11 @@ def _recurrent(given: _Given) -> str:
     return f"{into}→{hidden}"
 
 
+def _recurrent_cell(given: _Given) -> str:
+    _, into = _sizes(given.node.args[2])
+    return f"{into}→{_sizes(given.node.output)[-1]}"
+
+
 def _operand(given: _Given) -> str:
     """Describe ``x + 1`` by its plain operand; two tensors say nothing more."""
     literals = [arg for arg in given.node.args if isinstance(arg, int | float | complex)]
@@ -334,6 +339,7 @@ _NAMES: Final[dict[_Describe, str]] = {
     _attention: "scaled_dot_product_attention _scaled_dot_product_flash_attention_for_cpu",
     _einsum: "einsum",
     _recurrent: "lstm gru rnn_tanh rnn_relu",
+    _recurrent_cell: "gru_cell rnn_tanh_cell rnn_relu_cell",
     _operand: "add sub rsub mul div pow floor_divide remainder eq ne lt le gt ge masked_fill",
     _clamp: "clamp clip hardtanh",
 }

@@ -252,7 +252,7 @@ class _RepeatFolder:
     """Folds equal neighbours among the items of a region."""
 
     def __init__(self) -> None:
-        self._finder = PatternFinder()
+        self._finder = PatternFinder(ignores_steps=True)
         self._patterns: dict[Item, Pattern] = {}
 
     def parts(self, region: Region) -> list[Part]:

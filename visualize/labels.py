@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ..ir import (
     Argument,
+    Effect,
     FunctionRef,
     Node,
     Scope,
@@ -26,6 +29,7 @@ from .wording import INTO, TIMES, TO, counted, human, shortened
 _TITLE_WIDTH = 34  # characters; what is longer stands in the tooltip
 _DETAIL_WIDTH = 38
 _HEADING_WIDTH = 52
+_NUMBER_OR_SIGN = re.compile(r"\d+|\D")
 
 _SHORT_NAMES = {
     "scaled_dot_product_attention": "attention",
@@ -50,13 +54,22 @@ def operator_title(node: Node) -> str:
     return shortened(_SHORT_NAMES.get(name, name), _TITLE_WIDTH)
 
 
-def operator_label(node: Node, part: Part) -> Label:
-    """Return the label of one operator, with the module it is all there is of, if there is one."""
+def operator_label(node: Node, part: Part, last: Node | None = None) -> Label:
+    """Return the label of one operator, with the module it is all there is of, if there is one.
+
+    Args:
+        node: the operator.
+        part: what it is drawn for.
+        last: the operator in its place in the last turn, where it stands in a repetition.
+    """
     item = part.item
     names = [_span(part)] if isinstance(item, Region) else []
     callee = next((str(arg) for arg in node.args if isinstance(arg, FunctionRef)), "")
     constants = [text for value in node.inputs if (text := _constant(value))]
-    words = [*names, callee, configuration(node), *constants[:1]]
+    configured = configuration(node)
+    if last is not None:
+        configured = _range(configured, configuration(last))
+    words = [*names, callee, configured, _written(node), *constants[:1]]
     detail = " · ".join(word for word in words if word)
     title = operator_title(node)
     if part.twins:
@@ -178,6 +191,35 @@ def _made(region: Region) -> str:
 
 def _class_name(region: Region) -> str:
     return region.scopes[-1].class_name if region.scopes else ""
+
+
+def _range(first: str, last: str) -> str:
+    """Return two texts as one that tells where they differ: ``dim 0 [0…9]``."""
+    if first == last:
+        return first
+    words = _NUMBER_OR_SIGN.findall(first)
+    others = _NUMBER_OR_SIGN.findall(last)
+    start = _count_shared(words, others)
+    end = _count_shared(words[start:][::-1], others[start:][::-1])
+    return f"{''.join(words[: len(words) - end])}…{''.join(others[start:])}"
+
+
+def _count_shared(words: list[str], others: list[str]) -> int:
+    """Return with how many equal words two lists begin."""
+    pairs = zip(words, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _written(node: Node) -> str:
+    """Return which state a node changes in place, in words."""
+    if Effect.WRITES not in node.operator.effects:
+        return ""
+    named = dict(zip((p.name for p in node.operator.parameters), node.args, strict=False))
+    for parameter in node.operator.parameters:
+        arg = named.get(parameter.name)
+        if parameter.is_written and isinstance(arg, Value) and arg.state is not None:
+            return f"updates {arg.state.name}"
+    return ""
 
 
 def _constant(value: Value) -> str:

@@ -1,11 +1,11 @@
 r"""Markup: any text as part of DOT, unable to break the file or to add anything to it.
 
 Note [What Graphviz does to text]
-    A quoted string knows the escapes ``\\``, ``\"``, ``\n`` and, in labels and tooltips, ``\N`` and the
-    like, which are resolved in HTML-like labels too; so backslashes are doubled. Character references
-    such as ``&lt;`` are resolved everywhere, so ampersands are spelled out. HTML-like labels are XML.
-    What XML cannot hold, such as control characters and lone surrogates, becomes U+FFFD. Names of
-    boxes are never made of user text.
+    Character references such as ``&lt;`` are resolved in every text, so ampersands are spelled out.
+    Escapes such as ``\\``, ``\n`` and ``\N`` (the name of a box) are resolved once in labels, the
+    HTML-like ones too, and twice in tooltips, so backslashes are doubled as often. HTML-like labels
+    are XML. What XML cannot hold, such as control characters and lone surrogates, becomes U+FFFD.
+    Names of boxes are never made of user text.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def clean(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text as a quoted string of DOT; line feeds break the line."""
-    safe = clean(text).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + safe.replace("&", "&amp;").replace("\n", "\\n") + '"'
+    """Return text as a quoted string of DOT, for a tooltip; line feeds break the line."""
+    safe = clean(text).replace("&", "&amp;").replace("\\", "\\" * 4).replace('"', '\\"')
+    return '"' + safe.replace("\n", "\\n") + '"'
 
 
 def escaped(text: str) -> str:

@@ -116,7 +116,7 @@ class Painter:
         if box.kind in (BoxKind.INPUT, BoxKind.OUTPUT):
             attributes["penwidth"] = "1.4"
         elif box.kind is BoxKind.STUB:
-            attributes |= {"fontsize": "8", "margin": '"0.06,0.02"', "style": '"rounded,dashed"'}
+            attributes |= {"fontsize": "8", "margin": '"0.06,0.02"', "penwidth": "0.5"}
         elif box.kind is BoxKind.SCOPE:
             attributes |= {"margin": '"0.14,0.07"', "penwidth": "1.1"}
         if box.repeats > 1:
@@ -159,7 +159,7 @@ class Painter:
             "style": '""',
             "fontsize": "8",
             "fontcolor": quoted(self._palette.faint),
-            "label": quoted(f" {edge.label} "),
+            "label": f"<&#160;{escaped(edge.label)}&#160;>",
             "tooltip": quoted(edge.tooltip),
             "class": '"text"',
         }

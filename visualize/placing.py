@@ -22,6 +22,7 @@ class Placement:
         box_of: the box of each drawn node that is not a twin of another.
         twin_of: for a node of a folded repetition, the node that is drawn in its place.
         turns: for a node in repetitions, which turn of each it belongs to.
+        last_turn: for a drawn node in a repetition, the node in its place in the last turn.
     """
 
     boxes: dict[str, Box] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Placement:
     box_of: dict[Node, str] = field(default_factory=dict)
     twin_of: dict[Node, Node] = field(default_factory=dict)
     turns: dict[Node, dict[Part, int]] = field(default_factory=dict)
+    last_turn: dict[Node, Node] = field(default_factory=dict)
 
     def add_box(
         self,
@@ -92,6 +94,7 @@ def _pair_twins(part: Part, placement: Placement) -> None:
         for node, shown in zip(item_nodes(twin), first, strict=True):
             placement.turns.setdefault(node, {})[part] = turn
             placement.twin_of[node] = shown
+            placement.last_turn[shown] = node
 
 
 def _add_cluster(part: Part, around: str | None, placement: Placement) -> str:
@@ -113,7 +116,7 @@ def _add_box(part: Part, around: str | None, placement: Placement) -> str:
         if isinstance(part.item, Region) and part.item.kind is RegionKind.CONTROL:
             family = Family.CONTROL
     else:
-        label = operator_label(node, part)
+        label = operator_label(node, part, placement.last_turn.get(node))
         family = family_of(node.operator)
         kind = BoxKind.OPERATOR
     return placement.add_box(

@@ -50,7 +50,7 @@ class Palette:
 
     def tint(self, kind: BoxKind, family: Family | None) -> Tint:
         """Return the colours of a box."""
-        if kind in (BoxKind.INPUT, BoxKind.OUTPUT):
+        if kind in (BoxKind.INPUT, BoxKind.OUTPUT, BoxKind.STUB):
             return self.ends
         if family is not None:
             return self.families[family]

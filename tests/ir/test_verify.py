@@ -317,7 +317,17 @@ def test_a_function_named_in_a_list_must_exist() -> None:
 
 def test_functions_may_call_each_other() -> None:
     graph = parse(
-        "graph():\n return ()\nfunction f():\n prim::call(@g)\n return ()\nfunction g():\n return ()"
+        """
+        graph():
+          return ()
+
+        function f():
+          prim::call(@g)
+          return ()
+
+        function g():
+          return ()
+        """
     )
     verify(graph)
     del graph.functions["g"]

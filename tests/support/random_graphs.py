@@ -94,8 +94,6 @@ def _compound_types(parts: SearchStrategy[Type]) -> SearchStrategy[Type]:
 types: SearchStrategy[Type] = st.recursive(
     tensor_types | st.sampled_from(ScalarType), _compound_types, max_leaves=3
 )
-# Most types are of the plain kind, so that examples stay small.
-_value_types = st.sampled_from([TensorType(DType.F32, (2, 3)), ScalarType.INT]) | types
 
 operators: SearchStrategy[Operator] = st.builds(
     Operator,
@@ -152,7 +150,7 @@ def scope_trees(draw: DrawFn, root: Scope) -> list[Scope]:
 
 
 property_settings = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 """How often properties of random graphs are tried: ``@property_settings`` above ``@given(graphs())``."""
 
@@ -176,6 +174,10 @@ class _GraphDrawer:
         self._functions = functions
         self._nodes_left = draw(st.integers(0, max_nodes))
         self._modes = draw(st.just(Modes()) | modes)
+        # Drawing a type or an operator is slow, so a graph has few of them.
+        drawn = draw(st.lists(types, max_size=3))
+        self._types = st.sampled_from([TensorType(DType.F32, (2, 3)), ScalarType.INT, *drawn])
+        self._operators = st.sampled_from(draw(st.lists(operators, min_size=1, max_size=3)))
 
     def graph(self, name: str | None = None) -> Graph:
         graph = Graph(self._draw(_TEXTS) if name is None else name, self._modes)
@@ -187,18 +189,18 @@ class _GraphDrawer:
         return graph
 
     def _add_state(self) -> list[Value]:
-        names = self._draw(st.lists(_TEXTS, max_size=4, unique=True))
+        names: list[str | list[str]] = [*self._draw(st.lists(_TEXTS, max_size=4, unique=True))]
+        if len(names) > 2:
+            names[:2] = [[str(name) for name in names[:2]]]  # one entry with two names
         kinds = st.sampled_from(StateKind)
-        if len(names) < 3:
-            return [self._graph.add_state(n, self._draw(types), self._draw(kinds)) for n in names]
-        tied, *others = names[1:], names[0]
         return [
-            self._graph.add_state(n, self._draw(types), self._draw(kinds)) for n in (tied, *others)
+            self._graph.add_state(name, self._draw(self._types), self._draw(kinds))
+            for name in names
         ]
 
     def _add_inputs(self, block: Block) -> list[Value]:
         hints = self._draw(st.lists(st.none() | _TEXTS, max_size=3))
-        return [block.add_input(self._draw(_value_types), hint) for hint in hints]
+        return [block.add_input(self._draw(self._types), hint) for hint in hints]
 
     def _fill(self, block: Block, visible: list[Value], depth: int) -> None:
         """Append nodes to a block, with ``visible`` and what they define as their operands."""
@@ -215,7 +217,7 @@ class _GraphDrawer:
         if draw(st.integers(0, 9)) == 0:
             self._modes = draw(modes)
         args = draw(st.lists(self._arguments(visible), max_size=4))
-        operator = draw(operators)
+        operator = draw(self._operators)
         if self._functions and draw(st.integers(0, 4)) == 0:
             operator = Operator("prim::call")
             args.insert(0, draw(st.sampled_from(self._functions)))
@@ -227,7 +229,7 @@ class _GraphDrawer:
         node = self._graph.append(
             operator,
             tuple(args),
-            [draw(_value_types) for _ in range(count)],
+            [draw(self._types) for _ in range(count)],
             keywords=tuple(keywords[: max(len(args) - 1, 0)]),
             groups=groups if any(group is not None for group in groups) else None,
             scope=draw(st.sampled_from(self._scopes)),

@@ -6,6 +6,9 @@ from opscope.ir import MISSING, Operator, Parameter, parse
 from opscope.visualize.config import configuration
 
 _CONV = "%x : f32[1, 8, 9, 9]", "%w : f32[16, 4, 3, 3]"
+_CONV_1D = "%x : f32[1, 8, 9]", "%w : f32[8, 1, 3]"
+_LSTM = "%x : f32[3, 2, 8]", "%h : f32[1, 2, 16]", "%w : f32[64, 8]"
+_Q = ("%q : f32[2, 12, 16, 64]",)
 _X = ("%x : f32[2, 3, 8, 8]",)
 
 
@@ -15,7 +18,7 @@ _X = ("%x : f32[2, 3, 8, 8]",)
         (_CONV, "aten::conv2d(%x, %w, None, [2, 2], [1, 1], [1, 1], 2)", "8→16 3×3 s2 g2"),
         (_CONV, "aten::conv2d(%x, %w, None, [2, 1], [1, 1], [2, 2], 1)", "4→16 3×3 s2×1 d2"),
         (_CONV, "aten::conv2d(%x, %w)", "4→16 3×3"),
-        (("%x : f32[1, 8, 9]", "%w : f32[8, 1, 3]"), "aten::conv1d(%x, %w, None, [1], [1], [1], 8)", "8→8 3 depthwise"),
+        (_CONV_1D, "aten::conv1d(%x, %w, None, [1], [1], [1], 8)", "8→8 3 depthwise"),
         (_CONV, "aten::conv_transpose2d(%x, %w, None, [2, 2])", "16→4 3×3 s2"),
         (("%x : f32[2, 5]", "%w : f32[7, 5]"), "aten::linear(%x, %w)", "5→7"),
         (("%b : f32[7]", "%x : f32[2, 5]", "%w : f32[5, 7]"), "aten::addmm(%b, %x, %w)", "5→7"),
@@ -45,9 +48,9 @@ _X = ("%x : f32[2, 3, 8, 8]",)
         (_X, "aten::clamp(%x, 0, 6)", "0…6"),
         (_X, "aten::clamp(%x, None, 6)", "…6"),
         (_X, 'aten::einsum("a,a->a", [%x, %x])', "a,a->a"),
-        (("%q : f32[2, 12, 16, 64]",), "aten::scaled_dot_product_attention(%q, %q, %q, None, 0.0, True)", "12 heads × 64 · causal"),
+        (_Q, "aten::scaled_dot_product_attention(%q, %q, %q, None, 0.0, True)", "12 heads × 64 · causal"),
         (("%q : f32[s0, h, 16, 64]",), "aten::scaled_dot_product_attention(%q, %q, %q)", "h heads × 64"),
-        (("%x : f32[3, 2, 8]", "%h : f32[1, 2, 16]", "%w : f32[64, 8]"), "aten::lstm.input(%x, [%h, %h], [%w])", "8→16"),
+        (_LSTM, "aten::lstm.input(%x, [%h, %h], [%w])", "8→16"),
         (_X, "mine::op(%x, 3, 0.25)", "3, 0.25"),
         (_X, 'mine::op(%x, mode="fast", n=2)', "mode fast, n 2"),
     ],

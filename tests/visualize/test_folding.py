@@ -176,8 +176,9 @@ def test_preparation_between_blocks_is_put_together(draw: Draw) -> None:
 def test_too_many_operators_without_blocks_become_sections(draw: Draw) -> None:
     names = ("sin", "cos", "exp", "neg", "tanh")
     lines = ["graph(%x0 : f32[4]):"]
-    for n in range(1000):
-        lines.append(f"  %x{n + 1} : f32[4] = aten::{names[n * n % 7 % 5]}(%x{n}, {n})")
+    lines += [
+        f"  %x{n + 1} : f32[4] = aten::{names[n * n % 7 % 5]}(%x{n}, {n})" for n in range(1000)
+    ]
     lines.append("  return (%x1000)")
     scene = draw("\n".join(lines), max_boxes=10)
     titles = [box.title for box in scene.boxes if box.kind.value == "scope"]

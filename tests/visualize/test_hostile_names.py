@@ -70,7 +70,10 @@ NAMES = [
     "مرحبا",
     "a" * 30,
 ]
-_CONTROL = ["a\nb", "a\tb", "a\rb", "nul\0l", "esc\x1b[31m", "bell\x07", "\u2028", "\ud800", "\ufffe", "\u202eabc", ""]  # fmt: skip
+_CONTROL = [
+    *("a\nb", "a\tb", "a\rb", "nul\0l", "esc\x1b[31m", "bell\x07"),
+    *("\u2028", "\ud800", "\ufffe", "\u202eabc", ""),
+]
 
 
 def _graph(name: str) -> Graph:

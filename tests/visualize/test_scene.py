@@ -16,7 +16,7 @@ _TRAINING = """
     graph Net(%x : f32[2, 8, 4, 4]):
       state %bn.weight : f32[8], %conv.weight : f32[8, 8, 3, 3]
       buffer %bn.mean : f32[8], %bn.count : i64[]
-      %c : f32[2, 8, 4, 4] = aten::conv2d(%x, %conv.weight, None, [1, 1], [1, 1], [1, 1], 1) # n.py:1 conv (Conv2d)
+      %c : f32[2, 8, 4, 4] = aten::conv2d(%x, %conv.weight, None, [1, 1]) # n.py:1 conv (Conv2d)
       %n : int = aten::sym_size.int(%c, 0)
       %m : int = prim::mul(%n, 8)
       %u : i64[] = aten::add_.Tensor(%bn.count, 1) # n.py:2 bn (BatchNorm2d)
