@@ -33,10 +33,9 @@ class Scope:
         name: the step from the parent: ``0`` or ``layers.0`` for a module, ``attend`` for a function.
         class_name: the module's class without its package; empty where there is none.
         call: which call this is among those with the same address up to here, counted from 1.
-        address: the way from the root, unique in a graph: ``layer1.0.conv1``, ``attn/rotate()#2``.
     """
 
-    __slots__ = ("address", "call", "class_name", "kind", "name", "parent")
+    __slots__ = ("_address", "call", "class_name", "kind", "name", "parent")
 
     def __init__(
         self, parent: Scope | None, kind: ScopeKind, name: str, class_name: str = "", call: int = 1
@@ -46,12 +45,19 @@ class Scope:
         self.name = name
         self.class_name = class_name
         self.call = call
-        self.address = _address(parent, kind, name, call)
+        self._address: str | None = None  # worked out when somebody asks: a trace has no need of it
 
     @classmethod
     def root(cls) -> Scope:
         """Return a new root; what it stands for, the traced class or function, is the graph's name."""
         return cls(None, ScopeKind.ROOT, "")
+
+    @property
+    def address(self) -> str:
+        """The way from the root, unique in a graph: ``layer1.0.conv1``, ``attn/rotate()#2``."""
+        if self._address is None:
+            self._address = _address(self.parent, self.kind, self.name, self.call)
+        return self._address
 
     @property
     def depth(self) -> int:

@@ -20,6 +20,7 @@ from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, 
 from .modes import ModeReader
 from .program_state import root_module
 from .state import TracingState
+from .tensors import type_of_tensor
 from .variables import VariableNames
 
 
@@ -79,7 +80,7 @@ def capture(
         arguments=arguments,
         structure=structure,
         names=tuple(names),
-        types=tuple(map(state.types.tensor, leaves)),
+        types=tuple(map(type_of_tensor, leaves)),
         same_as=same_as,
         state=tuple((name, leaf) if (name := state.kept.named(leaf)) else None for leaf in leaves),
     )
@@ -110,7 +111,7 @@ def _add_inputs(
     first: dict[int, int] = {}
     same_as: list[int | None] = []
     for position, (leaf, name) in enumerate(zip(leaves, names, strict=True)):
-        value = state.graph.add_input(state.types.tensor(leaf), _identifier(name))
+        value = state.graph.add_input(type_of_tensor(leaf), _identifier(name))
         twin = first.setdefault(id(leaf), position)
         same_as.append(None if twin == position else twin)
         if twin == position:
@@ -136,7 +137,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
             state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
         values.append(value)
     state.graph.set_outputs(values)
-    _name_values(state.graph)
+    _name_values(state.graph, VariableNames(state.walker.above))
     for name, stack in state.walker.functions_seen.items():
         message = (
             f"the forward of {name} was recorded operator by operator; a replay has their gradients, "
@@ -146,9 +147,8 @@ def _finish(state: TracingState, result: Any) -> Structure:
     return structure
 
 
-def _name_values(graph: Graph) -> None:
+def _name_values(graph: Graph, variables: VariableNames) -> None:
     """Name results after the variables that the user's code assigns them to."""
-    variables = VariableNames()
     for node in graph.walk():
         outputs = node.outputs
         if node.stack is None or not outputs:

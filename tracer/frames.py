@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from ..ir import Frame, Scope, ScopeKind
-from .modules import ModulePaths, is_part_of_forward
+from .modules import ForwardCodes, ModulePaths
 
 _MODULE_CALL = torch.nn.Module._wrapped_call_impl.__code__
 _FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
@@ -47,6 +47,7 @@ _OWN_ROOMS = (
     os.path.join(_PACKAGE, "program.py"),
     os.path.join(_PACKAGE, "__init__.py"),
 )
+_COMMAND_LINE = os.path.join(_PACKAGE, "cli", "")
 _SITE_PACKAGES = tuple(
     os.path.join(sysconfig.get_paths()[kind], "") for kind in ("purelib", "platlib")
 )
@@ -70,7 +71,7 @@ class _CodeKind(Enum):
 class _Code:
     """What is known of a code object; holds it, so that its address stays its own."""
 
-    __slots__ = ("code", "is_forward", "is_library", "kind")
+    __slots__ = ("code", "is_forward", "is_library", "kind", "may_mark")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
@@ -86,6 +87,7 @@ class _Code:
             self.kind = _CodeKind.INLINE
         else:
             self.kind = _CodeKind.USER
+        self.may_mark = self.kind is not _CodeKind.LIBRARY or self.is_forward
 
 
 class Mark:
@@ -123,13 +125,16 @@ class FrameWalker:
         regions: the scopes opened by hand that are open now, outermost first.
         functions_seen: names of custom autograd functions whose operators were recorded, with the
             stack of their first operator.
+        above: the user's stack above the traced program.
     """
 
     def __init__(self, root: Scope, paths: ModulePaths) -> None:
         self.root = root
+        self.above: Frame | None = None
         self.regions: list[Scope] = []
         self.functions_seen: dict[str, Frame] = {}
         self._paths = paths
+        self._forwards = ForwardCodes()
         self._codes: dict[int, _Code] = {}
         self._frames: dict[tuple[Frame | None, int, int], Frame] = {}
         self._calls: dict[tuple[Scope, ScopeKind, str], int] = {}
@@ -138,11 +143,15 @@ class FrameWalker:
 
     def enter(self, frame: FrameType, module: torch.nn.Module | None) -> None:
         """Make ``frame`` the one below which scopes are counted; ``module`` is the root, if one is."""
-        mark = Mark(self, self._plain_stack(frame.f_back), self.root, module, None, is_entry=True)
+        self.above = self._plain_stack(frame.f_back)
+        mark = Mark(self, self.above, self.root, module, None, is_entry=True)
         frame.f_trace = mark
 
-    def locate(self, frame: FrameType | None) -> tuple[Scope, Frame]:
-        """Return the scope and the stack of an operator called in ``frame``. O(frames not seen yet)."""
+    def locate(self, frame: FrameType | None) -> tuple[Scope, Frame | None]:
+        """Return the scope and the stack of an operator called in ``frame``. O(frames not seen yet).
+
+        There is no stack where no user's code runs, as in a tool that traces for somebody.
+        """
         fresh: list[FrameType] = []
         mark = self._outside
         while frame is not None:
@@ -156,13 +165,16 @@ class FrameWalker:
             fresh.append(frame)
             frame = frame.f_back
         caller = mark.caller
-        if frame is not None:
+        if frame is not None and not mark.is_entry:
             caller = self._intern(caller, frame.f_code, frame.f_lasti)
+        codes = self._codes
         for frame in reversed(fresh):
-            mark = self._enter_frame(frame, caller, mark)
-            caller = self._intern(caller, frame.f_code, frame.f_lasti)
-        assert caller is not None, "an operator is called from some frame"
-        if mark.function is not None:
+            code_object = frame.f_code
+            code = codes.get(id(code_object)) or self._learn(code_object)
+            if code.may_mark:
+                mark = self._enter_frame(frame, code, caller, mark)
+            caller = self._intern(caller, code_object, frame.f_lasti)
+        if mark.function is not None and caller is not None:
             self.functions_seen.setdefault(mark.function, caller)
         if len(self.regions) > mark.regions:
             return self.regions[-1], caller
@@ -175,9 +187,10 @@ class FrameWalker:
         self.regions.append(region)
         return region
 
-    def _enter_frame(self, frame: FrameType, caller: Frame | None, above: Mark) -> Mark:
+    def _enter_frame(
+        self, frame: FrameType, code: _Code, caller: Frame | None, above: Mark
+    ) -> Mark:
         """Return the mark in force inside ``frame``, newly made where the frame may open a scope."""
-        code = self._code(frame.f_code)
         kind = code.kind
         if kind is _CodeKind.INLINE and above.is_entry:
             kind = _CodeKind.USER  # the traced function is a lambda
@@ -194,7 +207,7 @@ class FrameWalker:
                 function = getattr(_first_local(frame), "__qualname__", "autograd.Function")
                 mark = Mark(self, caller, scope, above.module, function)
             case _CodeKind.USER:
-                mark = self._user_mark(frame, caller, above)
+                mark = self._user_mark(frame, code, caller, above)
         if frame.f_trace is None:
             frame.f_trace = mark
         else:
@@ -211,13 +224,14 @@ class FrameWalker:
             self._paths.meet(module, scope)
         return Mark(self, caller, scope, module, above.function)
 
-    def _user_mark(self, frame: FrameType, caller: Frame | None, above: Mark) -> Mark:
-        code = self._code(frame.f_code)
+    def _user_mark(self, frame: FrameType, code: _Code, caller: Frame | None, above: Mark) -> Mark:
         module = self._called_directly(frame, code, above)
         if module is not None:
             return self._module_mark(module, caller, above)
         scope = self.regions[-1] if len(self.regions) > above.regions else above.scope
-        is_part = above.is_entry or code.is_forward or is_part_of_forward(code.code, above.module)
+        is_part = (
+            above.is_entry or code.is_forward or self._forwards.include(code.code, above.module)
+        )
         if not is_part:
             scope = self._child(scope, ScopeKind.FUNCTION, code.code.co_name, "")
         return Mark(self, caller, scope, above.module, above.function)
@@ -226,7 +240,7 @@ class FrameWalker:
         self, frame: FrameType, code: _Code, above: Mark
     ) -> torch.nn.Module | None:
         """Return the module whose ``forward`` the frame is, if nobody went through its ``__call__``."""
-        if not code.is_forward or is_part_of_forward(code.code, above.module):
+        if not code.is_forward or self._forwards.include(code.code, above.module):
             return None
         first = _first_local(frame)
         if first is above.module or not isinstance(first, torch.nn.Module):
@@ -238,29 +252,30 @@ class FrameWalker:
         call = self._calls[key] = self._calls.get(key, 0) + 1
         return Scope(parent, kind, name, class_name, call)
 
-    def _code(self, code: CodeType) -> _Code:
+    def _learn(self, code: CodeType) -> _Code:
         # Hashing a code object hashes all it contains; its address does as long as we hold it.
-        known = self._codes.get(id(code))
-        if known is None:
-            known = self._codes[id(code)] = _Code(code)
+        known = self._codes[id(code)] = _Code(code)
         return known
 
     def _intern(self, caller: Frame | None, code: CodeType, instruction: int) -> Frame:
         key = (caller, id(code), instruction)
         frame = self._frames.get(key)
         if frame is None:
-            frame = Frame(code, instruction, caller, self._code(code).is_library)
-            self._frames[key] = frame
+            facts = self._codes.get(id(code)) or self._learn(code)
+            frame = self._frames[key] = Frame(code, instruction, caller, facts.is_library)
         return frame
 
     def _plain_stack(self, frame: FrameType | None) -> Frame | None:
+        """Return the stack above a trace: the user's code, if it is not our command line that traces."""
         chain = []
-        while frame is not None:
-            chain.append(frame)
+        while frame is not None and not frame.f_code.co_filename.startswith(_COMMAND_LINE):
+            if not frame.f_code.co_filename.startswith(_OWN_ROOMS):
+                chain.append(frame)
             frame = frame.f_back
         stack: Frame | None = None
-        for outer in reversed(chain):
-            stack = self._intern(stack, outer.f_code, outer.f_lasti)
+        if frame is None:
+            for outer in reversed(chain):
+                stack = self._intern(stack, outer.f_code, outer.f_lasti)
         return stack
 
     def _held_mark(self, frame: FrameType) -> Mark | None:

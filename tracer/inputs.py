@@ -12,9 +12,7 @@ import torch
 from ..errors import InputError
 from ..ir import TensorType, row_major_strides
 from ..ir.structure import Structure, StructureKind, parts_of, take_apart
-from .tensors import TypeCache
-
-_TYPES = TypeCache()
+from .tensors import type_of_tensor
 
 
 def is_tensor(value: Any) -> bool:
@@ -109,7 +107,7 @@ class InputSpec:
                 f"input {name} was {kept[0]} of the program itself when it was traced, so the graph cannot "
                 "tell them apart\n  pass that tensor, or trace again with a clone"
             )
-        actual = _TYPES.tensor(leaf)
+        actual = type_of_tensor(leaf)
         if actual == expected:
             return
         problem = _difference(expected, actual)
@@ -223,6 +221,6 @@ def _match_constant(expected: Any, actual: Any, path: str) -> None:
 def _shown(value: Any) -> str:
     """Return a value for a message: tensors by their type, the rest as Python writes it, cut short."""
     if is_tensor(value):
-        return f"a tensor {_TYPES.tensor(value)}"
+        return f"a tensor {type_of_tensor(value)}"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

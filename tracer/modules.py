@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -74,22 +73,26 @@ def held_objects(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield f"{name}.{key}", item
 
 
-_FORWARD_CODES: WeakKeyDictionary[type, tuple[CodeType, ...]] = WeakKeyDictionary()
+class ForwardCodes:
+    """Knows the code that the ``forward`` of a class consists of: its own and that of its decorators."""
 
+    def __init__(self) -> None:
+        # By address of the class, which is held; hashing a code object would hash all it contains.
+        self._known: dict[int, tuple[type, tuple[CodeType, ...]]] = {}
 
-def is_part_of_forward(code: CodeType, module: torch.nn.Module | None) -> bool:
-    """Whether ``code`` is that of the module's ``forward`` or of a decorator around it."""
-    if module is None:
-        return False
-    own = vars(module).get("forward")
-    if own is not None:
-        return any(code is part for part in _unwrapped(own))
-    class_ = type(module)
-    parts = _FORWARD_CODES.get(class_)
-    if parts is None:
-        parts = _FORWARD_CODES[class_] = tuple(_unwrapped(class_.forward))
-    # Comparing identities is much cheaper than hashing code, which hashes all it contains.
-    return any(code is part for part in parts)
+    def include(self, code: CodeType, module: torch.nn.Module | None) -> bool:
+        """Whether ``code`` is part of the module's ``forward``."""
+        if module is None:
+            return False
+        class_ = type(module)
+        known = self._known.get(id(class_))
+        if known is None:
+            known = self._known[id(class_)] = (class_, tuple(_unwrapped(class_.forward)))
+        for part in known[1]:
+            if part is code:
+                return True
+        own = module.__dict__.get("forward")
+        return own is not None and any(part is code for part in _unwrapped(own))
 
 
 def _unwrapped(function: Any) -> Iterator[CodeType]:

@@ -12,7 +12,7 @@ import torch
 
 from ..ir import Graph, ScalarType, StateKind, Value
 from .modules import held_objects
-from .tensors import TypeCache
+from .tensors import type_of_value
 
 
 class _Candidate:
@@ -35,11 +35,10 @@ class ProgramState:
         outer_names: names of the modules that a traced function refers to, by their id.
     """
 
-    def __init__(self, graph: Graph, types: TypeCache, function: Callable[..., Any]) -> None:
+    def __init__(self, graph: Graph, function: Callable[..., Any]) -> None:
         self.objects: dict[str, Any] = {}
         self.outer_names: dict[int, str] = {}
         self._graph = graph
-        self._types = types
         self._candidates: dict[int, _Candidate] = {}
         self._attributes: dict[int, tuple[torch.Tensor, str]] | None = None
         self._roots: list[tuple[str, torch.nn.Module]] = []
@@ -51,12 +50,15 @@ class ProgramState:
         """Take note of a named tensor, or of a module with all it holds."""
         if isinstance(kept, torch.nn.Module):
             self._roots.append((name, kept))
-            for path, module in kept.named_modules(prefix=name):
+            for path, module in kept.named_modules(prefix=name, remove_duplicate=False):
                 self.outer_names.setdefault(id(module), path)
-            for path, parameter in kept.named_parameters(prefix=name, remove_duplicate=False):
-                self._add_candidate(path, parameter, StateKind.PARAMETER)
-            for path, buffer in kept.named_buffers(prefix=name, remove_duplicate=False):
-                self._add_candidate(path, buffer, StateKind.BUFFER)
+                start = f"{path}." if path else ""
+                for step, parameter in module._parameters.items():
+                    if parameter is not None:
+                        self._add_candidate(start + step, parameter, StateKind.PARAMETER)
+                for step, buffer in module._buffers.items():
+                    if buffer is not None:
+                        self._add_candidate(start + step, buffer, StateKind.BUFFER)
         elif isinstance(kept, torch.Tensor):
             is_parameter = isinstance(kept, torch.nn.Parameter)
             self._add_candidate(
@@ -112,7 +114,7 @@ class ProgramState:
     def _add(self, names: tuple[str, ...], kept: Any, kind: StateKind) -> Value:
         if names[0] in self._graph.state:
             names = (self._free(names[0]), *names[1:])
-        type_ = self._types.value(kept) if isinstance(kept, torch.Tensor) else ScalarType.OBJECT
+        type_ = type_of_value(kept) if isinstance(kept, torch.Tensor) else ScalarType.OBJECT
         value = self._graph.add_state(names, type_, kind)
         self.objects[names[0]] = kept
         return value

@@ -10,19 +10,21 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from functools import cache
 from types import FrameType
 from typing import Any, cast
 
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Effect, Frame, Modes, Operator, Scope, Type, Value, unknown_operator
+from ..ir import Argument, Effect, Frame, Modes, Operator, Scope, Value, unknown_operator
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels
 from .literals import PLAIN, equal_literals, to_literal
 from .modes import ModeReader
 from .schemas import operator_of
 from .state import TracingState
+from .tensors import type_of_tensor, type_of_value
 
 _PLAIN = frozenset(PLAIN)
 _NUMBERS = frozenset((int, float, bool, complex))
@@ -65,6 +67,11 @@ class _Facts:
         self.fills_outside = self.operator.base_name == "aten::lift_fresh"
 
 
+@cache
+def _facts_of(op: torch._ops.OpOverload) -> _Facts:
+    return _Facts(op)
+
+
 class Recorder:
     """Records the operators of one trace; torch's dispatcher calls it through ``dispatcher.Kernels``.
 
@@ -97,7 +104,7 @@ class Recorder:
         """Run one operator, record it, and return what it returned."""
         facts = self._facts.get(id(op))
         if facts is None:
-            facts = self._facts[id(op)] = _Facts(op)
+            facts = self._facts[id(op)] = _facts_of(op)
         state = self.state
         if frame is None:
             frame = sys._getframe(2)
@@ -146,11 +153,10 @@ class Recorder:
             self._fresh_constant = None
             if is_copied and facts.name == "aten::detach_":
                 return result  # the last step of ``torch.tensor``: its copy is detached already
-        type_of = state.types.value
         node = state.graph.append(
             facts.operator,
             tuple(arguments),
-            [type_of(part) for part in results],
+            [type_of_value(part) for part in results],
             keywords=keywords,
             groups=groups,
             scope=scope,
@@ -192,7 +198,7 @@ class Recorder:
         kwargs: dict[str, Any],
         arguments: list[Argument],
         scope: Scope,
-        stack: Frame,
+        stack: Frame | None,
     ) -> tuple[str, ...]:
         """Append the arguments passed by name, those that only repeat a default left out."""
         names = []
@@ -206,7 +212,7 @@ class Recorder:
             arguments.append(argument)
         return tuple(names)
 
-    def _argument(self, arg: Any, scope: Scope, stack: Frame) -> Argument:
+    def _argument(self, arg: Any, scope: Scope, stack: Frame | None) -> Argument:
         """Return anything an operator may be called with as an argument of a node."""
         if isinstance(arg, torch.Tensor):
             return self.state.values.get(arg) or self.state.adopt(arg, scope, stack)
@@ -223,7 +229,7 @@ class Recorder:
         keyset: Any,
         args: tuple[Any, ...],
         frame: FrameType,
-        place: tuple[Scope, Frame, Modes],
+        place: tuple[Scope, Frame | None, Modes],
     ) -> torch.Tensor:
         """Record a tensor made from Python data: a constant, and a fresh copy of it at each run."""
         scope, stack, modes = place
@@ -239,7 +245,7 @@ class Recorder:
         node = self.state.graph.append(
             operator_of(torch.ops.aten.clone.default),
             (constant,),
-            (self.state.types.tensor(tensor),),
+            (type_of_tensor(tensor),),
             scope=scope,
             stack=stack,
             modes=modes,
@@ -261,7 +267,7 @@ class Recorder:
         node = state.graph.append(
             operator_of(torch.ops.aten.detach.default),
             (value,),
-            (state.types.tensor(data),),
+            (type_of_tensor(data),),
             scope=scope,
             stack=stack,
             modes=self._modes.read(),
@@ -276,7 +282,7 @@ class Recorder:
             return  # it is the same at every run
         scope, stack = self.state.walker.locate(sys._getframe(2))
         message = (
-            f"Tensor.{how}() hands the data of a tensor {self.state.types.tensor(source)} to Python; "
+            f"Tensor.{how}() hands the data of a tensor {type_of_tensor(source)} to Python; "
             "whatever the program computes from it there is fixed in the trace"
         )
         self.state.report(DiagnosticKind.DATA_READ, message, scope, stack)
@@ -300,7 +306,7 @@ class Recorder:
         node = self.state.graph.append(
             _MAKE_SUBCLASS if is_detached else _AS_SUBCLASS,
             arguments,
-            (self.state.types.tensor(result),),
+            (type_of_tensor(result),),
             scope=scope,
             stack=stack,
             modes=self._modes.read(),
@@ -334,7 +340,7 @@ class Recorder:
         node = self.state.graph.append(
             unknown_operator(f"higher_order::{op.name()}"),
             tuple(arguments),
-            [self.state.types.value(r) for r in results],
+            [type_of_value(r) for r in results],
             keywords=tuple(kwargs),
             groups=groups,
             scope=scope,
@@ -344,14 +350,16 @@ class Recorder:
         self._remember(results, node.outputs)
         return result
 
-    def _require_closed(self, op: Any, function: Any, stack: Frame) -> None:
+    def _require_closed(self, op: Any, function: Any, stack: Frame | None) -> None:
         """Refuse a function whose closure holds a tensor of this run: a replay could not give it one."""
+        source = None if stack is None else stack.user.range
+        where = "" if source is None else f"\n  from {source} in {source.function}"
         for name, tensor in _closed_over(function):
             value = self.state.values.get(tensor)
             if value is not None and value.state is None:
                 raise CaptureError(
                     f"a function passed to {op.name()} closes over the tensor {name!r}, which this run "
-                    f"computed\n  from {stack.user.range} in {stack.user.range.function}\n"
+                    f"computed{where}\n"
                     "  pass the tensor as an operand instead"
                 )
 

@@ -16,7 +16,7 @@ from .frames import FrameWalker
 from .modules import ModulePaths
 from .program_state import ProgramState
 from .schemas import operator_of
-from .tensors import TypeCache
+from .tensors import type_of_tensor
 from .values import ValueMap
 
 
@@ -47,10 +47,9 @@ class TracingState:
         self.warn = warn
         self.strict = strict
         self.lookup_var_name_fn: Callable[[torch.Tensor], str] | None = None
-        self.types = TypeCache()
         self.values = ValueMap()
         self.diagnostics = Diagnostics()
-        self.kept = ProgramState(graph, self.types, function)
+        self.kept = ProgramState(graph, function)
         self.walker = FrameWalker(
             graph.root_scope, ModulePaths(self.kept.outer_names, self.kept.register)
         )
@@ -94,7 +93,7 @@ class TracingState:
         """Return the scope that an operator would stand in if it were called here."""
         return self.walker.locate(sys._getframe(1))[0]
 
-    def adopt(self, tensor: torch.Tensor, scope: Scope, stack: Frame) -> Value:
+    def adopt(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value:
         """Return a value for a tensor that no recorded operator has made.
 
         It is a parameter, buffer or named constant; or it shares the memory of a value, as
@@ -108,7 +107,7 @@ class TracingState:
             value = self.kept.constant(tensor, "constant")
             self.report(
                 DiagnosticKind.UNTRACKED_TENSOR,
-                f"a tensor {self.types.tensor(tensor)} that no recorded operator made is read here; "
+                f"a tensor {type_of_tensor(tensor)} that no recorded operator made is read here; "
                 f"its present data became the constant %{value.name}",
                 scope,
                 stack,
@@ -116,7 +115,7 @@ class TracingState:
         self.values.set(tensor, value)
         return value
 
-    def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame) -> Value | None:
+    def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         base = self._sharing_storage(tensor)
         if base is None:
             return None
@@ -130,12 +129,17 @@ class TracingState:
         return self._add_view(as_strided, (view, *geometry), tensor, scope, stack)
 
     def _add_view(
-        self, operator: Any, args: tuple[Any, ...], tensor: torch.Tensor, scope: Scope, stack: Frame
+        self,
+        operator: Any,
+        args: tuple[Any, ...],
+        tensor: torch.Tensor,
+        scope: Scope,
+        stack: Frame | None,
     ) -> Value:
         node = self.graph.append(
             operator,
             args,
-            (self.types.tensor(tensor),),
+            (type_of_tensor(tensor),),
             scope=scope,
             stack=stack,
             modes=self.graph.modes,

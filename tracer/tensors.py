@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
 
-from ..ir import Device, ScalarType, SymDim, TensorType, Type, row_major_strides
+from ..ir import Device, Layout, ScalarType, SymDim, TensorType, Type, row_major_strides
 from ..ir.types import Dim
-from .literals import dtype_of, to_literal
+from .literals import dtype_of
 
 _SCALARS: dict[type, ScalarType] = {
     int: ScalarType.INT,
@@ -25,49 +26,64 @@ _SCALARS: dict[type, ScalarType] = {
 }
 
 
-class TypeCache:
-    """Makes the type of a tensor, each distinct one once."""
-
-    def __init__(self) -> None:
-        self._known: dict[Any, TensorType] = {}
-
-    def tensor(self, tensor: torch.Tensor) -> TensorType:
-        """Return the type of a tensor."""
-        try:
-            key = (
-                tensor.dtype,
-                tensor.shape,
-                tensor.stride(),
-                tensor.device,
-                tensor.layout,
-                tensor.requires_grad,
-            )
-            type_ = self._known.get(key)
-        except (RuntimeError, TypeError, NotImplementedError):
-            # Sparse and nested tensors have no strides; symbolic sizes have no hash.
-            return _make_type(tensor)
-        if type_ is None:
-            type_ = self._known[key] = _make_type(tensor)
-        return type_
-
-    def value(self, value: Any) -> Type:
-        """Return the type of anything an operator may give back."""
-        if isinstance(value, torch.Tensor):
-            return self.tensor(value)
-        return _SCALARS.get(value.__class__, ScalarType.OBJECT)
+def type_of_tensor(tensor: torch.Tensor) -> TensorType:
+    """Return the type of a tensor; equal facts give one object, as far as they were met lately."""
+    try:
+        return _type_of_facts(
+            tensor.dtype,
+            tensor.shape,
+            tensor.stride(),
+            tensor.device,
+            tensor.layout,
+            tensor.requires_grad,
+        )
+    except (RuntimeError, TypeError, NotImplementedError):
+        # Sparse and nested tensors have no strides; symbolic sizes have no hash.
+        return TensorType(
+            dtype=dtype_of(tensor.dtype),
+            shape=_shape(tensor),
+            strides=_strides(tensor),
+            device=_device_of(tensor.device),
+            layout=_layout_of(tensor.layout),
+            requires_grad=tensor.requires_grad,
+        )
 
 
-def _make_type(tensor: torch.Tensor) -> TensorType:
-    shape = _shape(tensor)
-    device = tensor.device
+def type_of_value(value: Any) -> Type:
+    """Return the type of anything an operator may give back."""
+    if isinstance(value, torch.Tensor):
+        return type_of_tensor(value)
+    return _SCALARS.get(value.__class__, ScalarType.OBJECT)
+
+
+@lru_cache(maxsize=1 << 16)
+def _type_of_facts(
+    dtype: torch.dtype,
+    shape: torch.Size,
+    strides: tuple[int, ...],
+    device: torch.device,
+    layout: torch.layout,
+    requires_grad: bool,
+) -> TensorType:
+    sizes = tuple(shape)
     return TensorType(
-        dtype=dtype_of(tensor.dtype),
-        shape=shape,
-        strides=_strides(tensor, shape),
-        device=Device(device.type, device.index),
-        layout=to_literal(tensor.layout),  # type: ignore[arg-type]  # layouts give layouts
-        requires_grad=tensor.requires_grad,
+        dtype=dtype_of(dtype),
+        shape=sizes,
+        strides=None if strides == row_major_strides(sizes) else strides,
+        device=_device_of(device),
+        layout=_layout_of(layout),
+        requires_grad=requires_grad,
     )
+
+
+@cache
+def _device_of(device: torch.device) -> Device:
+    return Device(device.type, device.index)
+
+
+@cache
+def _layout_of(layout: torch.layout) -> Layout:
+    return Layout(str(layout).removeprefix("torch."))
 
 
 def _shape(tensor: torch.Tensor) -> tuple[Dim, ...] | None:
@@ -78,15 +94,14 @@ def _shape(tensor: torch.Tensor) -> tuple[Dim, ...] | None:
     return tuple(size if size.__class__ is int else SymDim(str(size)) for size in sizes)
 
 
-def _strides(tensor: torch.Tensor, shape: tuple[Dim, ...] | None) -> tuple[int, ...] | None:
-    """Return the strides where they are known and differ from the row-major ones."""
-    if shape is None or tensor.layout is not torch.strided:
+def _strides(tensor: torch.Tensor) -> tuple[int, ...] | None:
+    """Return the strides where they are known numbers and differ from the row-major ones."""
+    if tensor.layout is not torch.strided:
         return None
     try:
-        strides = tensor.stride()
+        sizes, strides = tuple(tensor.shape), tensor.stride()
     except (RuntimeError, NotImplementedError):
         return None
-    if any(step.__class__ is not int for step in strides):
+    if any(number.__class__ is not int for number in (*sizes, *strides)):
         return None
-    sizes = tuple(size for size in shape if isinstance(size, int))
-    return None if strides == row_major_strides(sizes) else tuple(strides)
+    return None if strides == row_major_strides(sizes) else strides

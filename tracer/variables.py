@@ -33,7 +33,10 @@ _RETURNED = ("return",)  # not a name: no variable can be called so
 class VariableNames:
     """Finds the variables that results are assigned to, each place in the code once."""
 
-    def __init__(self) -> None:
+    def __init__(self, above: Frame | None = None) -> None:
+        self._above = (
+            above  # the stack above the program: what it returns there is not a value's name
+        )
         self._by_frame: dict[Frame, tuple[str, ...]] = {}
         self._bytecode: dict[int, tuple[CodeType, bytes]] = {}
 
@@ -49,13 +52,13 @@ class VariableNames:
         passed = []
         names: tuple[str, ...] = ()
         frame: Frame | None = stack
-        while frame is not None:
+        while frame is not None and frame is not self._above:
             passed.append(frame)
             names = self._after_call(frame)
             if names is not _RETURNED:
                 break
             frame = frame.caller
-        if frame is None or frame.is_library:
+        if frame is None or frame is self._above or frame.is_library:
             names = ()
         for inner in passed:
             self._by_frame[inner] = names

@@ -278,8 +278,9 @@ def _recurrent_cell(given: _Given) -> str:
 
 def _operand(given: _Given) -> str:
     """Describe ``x + 1`` by its plain operand; two tensors say nothing more."""
-    literals = [arg for arg in given.node.args if isinstance(arg, int | float | complex)]
-    return _scalar(literals[0]) if literals else ""
+    words = [_scalar(arg) for arg in given.node.args if isinstance(arg, int | float | complex)][:1]
+    alpha = given.node.kwargs.get("alpha", 1)
+    return ", ".join([*words, *([] if alpha == 1 else [f"alpha {_scalar(alpha)}"])])
 
 
 def _clamp(given: _Given) -> str:

@@ -11,7 +11,7 @@ from .scene import BoxKind
 from .wiring import Wiring
 from .wording import TIMES, TO, counted, shortened, type_text
 
-_MANY = 4  # endings with the same neighbours above which they share one box
+_MANY = 8  # endings with the same neighbours above which they share one box
 
 
 def add_inputs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from ..ir import Effect, Node
 from ..passes.repeats import Pattern, PatternFinder, Run, find_runs
@@ -117,30 +118,37 @@ class _Opener:
         """
         opened_kinds: set[Hashable] = set()
         position = {node: number for number, node in enumerate(root.nodes())}
-        closed = [region for opened in self.parts for region in self._closed(opened)]
-        while closed:
-            region = max(closed, key=lambda r: (r.node_count, -position[next(r.nodes())]))
-            closed.remove(region)
+        heap: list[tuple[int, int, Region]] = []
+
+        def consider(opened: Region) -> None:
+            for region in self._closed(opened):
+                heappush(heap, (-region.node_count, position[next(region.nodes())], region))
+
+        for opened in self.parts:
+            consider(opened)
+        while heap:
+            _, _, region = heappop(heap)
             kind = _sketch(region)
             if kind not in opened_kinds and self._fits([region], compactly=True):
                 opened_kinds.add(kind)
                 self.open(region)
-                closed.extend(self._closed(region))
-        while self._open_a_kind():
+                consider(region)
+        while self._open_whole_kinds():
             pass
 
-    def _open_a_kind(self) -> bool:
-        """Open all closed regions of the largest kind that fits as a whole; say whether one did."""
+    def _open_whole_kinds(self) -> bool:
+        """Open all closed regions of each kind that fits as a whole; say whether one did."""
         kinds: dict[Hashable, list[Region]] = {}
         for opened in self.parts:
             for region in self._closed(opened):
                 kinds.setdefault(_sketch(region), []).append(region)
+        has_opened = False
         for regions in sorted(kinds.values(), key=lambda regions: -regions[0].node_count):
             if self._fits(regions):
+                has_opened = True
                 for region in regions:
                     self.open(region)
-                return True
-        return False
+        return has_opened
 
     def _fits(self, regions: list[Region], *, compactly: bool = False) -> bool:
         boxes = self._boxes

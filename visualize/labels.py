@@ -119,7 +119,8 @@ def _totals(part: Part) -> list[str]:
     assert isinstance(region, Region)
     ops = counted(region.node_count, "op")
     if part.twins:
-        return [word for word in (_sharing(part), ops) if word]
+        order = "" if part.is_chain else "in parallel"
+        return [word for word in (order, _sharing(part), ops) if word]
     size = elements(state_of(region))
     return [human(size), ops] if size else [ops]
 
@@ -261,6 +262,6 @@ def _region_tooltip(part: Part, detail: str) -> str:
     assert isinstance(region, Region)
     lines = [str(scope) for scope in region.scopes[-1:]] or [region.name or "neighbours"]
     if part.twins:
-        wiring = "each reads the one before" if part.is_chain else "side by side"
+        wiring = "each reads the one before" if part.is_chain else "in parallel"
         lines.append(f"stands for {part.count}, {wiring}: {_span(part)}")
     return "\n".join([*lines, detail])

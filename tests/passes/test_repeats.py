@@ -67,6 +67,19 @@ def test_what_stands_in_inner_blocks_counts() -> None:
     assert not _are_equal(text.format("exp", "%t"), text.format("exp", "%y"))
 
 
+def test_the_part_that_a_loop_takes_counts_unless_asked_not_to() -> None:
+    graph = parse("""
+        graph(%x : f32[8, 2]):
+          %a : f32[2] = aten::select.int(%x, 0, 0)
+          %b : f32[2] = aten::select.int(%x, 0, 1)
+          return (%a, %b)
+    """)
+    for ignores_steps in (False, True):
+        finder = PatternFinder(ignores_steps=ignores_steps)
+        first, second = (finder.pattern(part).key for part in _stretches(graph, 1))
+        assert (first == second) is ignores_steps
+
+
 def _runs(text: str, size: int) -> list[Run]:
     finder = PatternFinder()
     return find_runs([finder.pattern(part) for part in _stretches(parse(text), size)])

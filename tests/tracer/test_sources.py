@@ -51,6 +51,7 @@ def test_the_stack_is_whole_and_shared() -> None:
     assert functions[0] == "batch_norm"  # torch.nn.functional
     assert "Residual.forward" in functions
     assert functions.index("Residual.forward") < functions.index("traced_nodes")
+    assert not any("opscope/tracer" in frame.range.path for frame in norm.stack)
     assert norm.stack.is_library
     assert not norm.stack.user.is_library
     add = nodes[-1]

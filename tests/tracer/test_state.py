@@ -121,7 +121,9 @@ def test_a_graph_can_be_recorded_into_by_hand() -> None:
     graph = opscope.Graph("by_hand")
     state = opscope.TracingState(graph)
     x = torch.ones(2)
-    state.set_value_trace(x, graph.add_input(state.types.tensor(x), "x"))
+    state.set_value_trace(
+        x, graph.add_input(opscope.ir.TensorType(opscope.ir.DType.F32, (2,)), "x")
+    )
     with opscope.tracing(state):
         y = x + 1
     graph.set_outputs([state.get_value_trace(y)])

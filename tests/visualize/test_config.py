@@ -8,6 +8,7 @@ from opscope.visualize.config import configuration
 _CONV = "%x : f32[1, 8, 9, 9]", "%w : f32[16, 4, 3, 3]"
 _CONV_1D = "%x : f32[1, 8, 9]", "%w : f32[8, 1, 3]"
 _LSTM = "%x : f32[3, 2, 8]", "%h : f32[1, 2, 16]", "%w : f32[64, 8]"
+_GRU = "%x : f32[2, 8]", "%h : f32[2, 4]", "%w : f32[12, 8]"
 _Q = ("%q : f32[2, 12, 16, 64]",)
 _X = ("%x : f32[2, 3, 8, 8]",)
 
@@ -45,6 +46,8 @@ _X = ("%x : f32[2, 3, 8, 8]",)
         (_X, "aten::to.dtype(%x, bf16)", ""),
         (_X, "aten::add.Tensor(%x, 1.0)", "1"),
         (_X, "aten::add.Tensor(%x, %x)", ""),
+        (_X, "aten::add.Tensor(%x, %x, alpha=2)", "alpha 2"),
+        (_GRU, "aten::gru_cell(%x, %h, %w)", "8→4"),
         (_X, "aten::clamp(%x, 0, 6)", "0…6"),
         (_X, "aten::clamp(%x, None, 6)", "…6"),
         (_X, 'aten::einsum("a,a->a", [%x, %x])', "a,a->a"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from opscope.visualize import Scene, to_dot
+from opscope.visualize import Box, BoxKind, Direction, Scene, Theme, to_dot
 
 Draw = Callable[..., Scene]
 
@@ -58,6 +58,23 @@ def test_text_does_not_depend_on_the_process() -> None:
         for seed in ("0", "1", "2")
     }
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    ("boxes", "limits"),
+    [
+        (400, []),
+        (401, ["nslimit=4"]),
+        (2000, ["nslimit=4"]),
+        (2001, ["nslimit=1", "mclimit=0.1", "splines=polyline"]),
+    ],
+)
+def test_layout_gets_less_effort_the_more_there_is(boxes: int, limits: list[str]) -> None:
+    made = tuple(Box(f"n{n}", BoxKind.OPERATOR, None, "op") for n in range(boxes))
+    scene = Scene("Net", "", (), made, (), (), (), Direction.DOWN, Theme.LIGHT)
+    known = ("nslimit", "mclimit", "splines")
+    lines = [line.strip() for line in to_dot(scene).splitlines()]
+    assert [line for line in lines if line.startswith(known)] == limits
 
 
 def test_names_in_the_file_are_opaque(draw: Draw) -> None:

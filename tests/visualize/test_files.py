@@ -7,7 +7,6 @@ import pytest
 from opscope.errors import RenderError
 from opscope.ir import Graph, parse
 from opscope.visualize import ViewOptions, build_scene, save_picture, to_dot
-from opscope.visualize import files as files_module
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     def fail(self: Path, target: Path) -> Path:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(files_module.Path, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="the disk is full"):
         save_picture(graph, path)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("net.dot", "old")]

@@ -107,6 +107,46 @@ def test_a_loop_without_blocks_is_folded_by_its_period(draw: Draw, outline: Outl
     )
 
 
+def test_a_loop_through_a_tensor_is_a_repetition(draw: Draw, outline: Outline) -> None:
+    lines = ["graph(%x : f32[12, 4], %h0 : f32[4]):", "  state %w : f32[4]"]
+    for n in range(12):
+        lines += [
+            f"  %x{n} : f32[4] = aten::select.int(%x, 0, {n})",
+            f"  %s{n} : f32[4] = aten::add.Tensor(%x{n}, %h{n})",
+            f"  %h{n + 1} : f32[4] = aten::mul.Tensor(%s{n}, %w)",
+        ]
+    lines.append("  return (%h12)")
+    assert outline(draw("\n".join(lines))) == (
+        "cluster_0: repeated  ×12 | 12 calls, shared 4 · 3 ops\n"
+        "n3 input: x | input · 12×4\n"
+        "n4 input: h0 | input · 4\n"
+        "n0 operator in cluster_0: select | dim 0 [0…11]\n"
+        "n1 operator in cluster_0: add\n"
+        "n2 operator in cluster_0: mul\n"
+        "n5 output: h12 | output · 4\n"
+        "n3 -> n0\n"
+        "n4 -> n1\n"
+        "n0 -> n1 (4)\n"
+        "n1 -> n2\n"
+        "n2 -> n5 (4)"
+    )
+
+
+def test_blocks_side_by_side_are_told_from_a_chain(draw: Draw) -> None:
+    lines = ["graph(%x : f32[4]):"]
+    for n in range(3):
+        lines += [
+            f"  %a{n} : f32[4] = aten::sin(%x) # n.py:1 experts.{n} (Expert)",
+            f"  %b{n} : f32[4] = aten::cos(%a{n}) # n.py:1 experts.{n} (Expert)",
+        ]
+    lines += ["  %y : f32[12] = aten::cat([%b0, %b1, %b2])", "  return (%y)"]
+    scene = draw("\n".join(lines))
+    assert [(c.title, c.detail) for c in scene.clusters] == [
+        ("experts.0 – experts.2  ×3", "Expert · in parallel · 2 ops")
+    ]
+    assert [edge.label for edge in scene.edges] == ["", "", "4 ×3", "12"]
+
+
 def test_depth_counts_opened_levels(draw: Draw) -> None:
     text = """
         graph(%x : f32[4]):

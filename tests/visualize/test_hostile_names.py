@@ -126,7 +126,9 @@ def test_tooltips_tell_the_whole_name(name: str) -> None:
     scene = build_scene(_graph(name))
     root = ElementTree.fromstring(render(scene))
     titles = {title.text for title in root.iter(f"{_SVG}title")}
-    tooltips = {thing.tooltip for thing in (*scene.boxes, *scene.clusters, *scene.edges)}
+    tooltips = {box.tooltip for box in scene.boxes}
+    tooltips |= {cluster.tooltip for cluster in scene.clusters}
+    tooltips |= {edge.tooltip for edge in scene.edges}
     assert {clean(tooltip) for tooltip in tooltips if tooltip} <= titles
 
 

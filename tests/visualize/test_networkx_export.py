@@ -1,7 +1,7 @@
 """Whole graphs as networkx multigraphs."""
 
 import networkx
-from hypothesis import given
+from hypothesis import given, settings
 from support.random_graphs import graphs
 
 from opscope.ir import Graph, parse
@@ -81,6 +81,7 @@ def test_nodes_of_inner_blocks_name_their_owner() -> None:
     ]
 
 
+@settings(max_examples=40)
 @given(graphs())
 def test_uses_are_edges_one_for_one(graph: Graph) -> None:
     exported = to_networkx(graph)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from support.random_graphs import graphs
 
 from opscope.errors import RenderError
@@ -39,8 +39,33 @@ def test_what_only_serves_others_is_left_out_and_counted(draw: Draw) -> None:
     ]
     assert scene.totals == "584 parameters · 8 operations"
     assert scene.notes == (
-        "not drawn: 2 size computations, 1 counter update, 1 unread result, 1 idle cast",
+        "not drawn: 2 size computations, 1 bookkeeping step, 1 unread result, 1 idle cast",
     )
+
+
+def test_marks_for_a_profiler_are_bookkeeping(draw: Draw) -> None:
+    scene = draw("""
+        graph(%x : f32[2]):
+          %mark : object = profiler::_record_function_enter_new("step")
+          %y : f32[2] = aten::neg(%x)
+          profiler::_record_function_exit._RecordFunction(%mark)
+          return (%y)
+    """)
+    assert [box.title for box in scene.boxes] == ["x", "neg", "y"]
+    assert scene.notes == ("not drawn: 2 bookkeeping steps",)
+
+
+def test_an_update_names_what_it_changes(draw: Draw) -> None:
+    scene = draw("""
+        graph(%gradient : f32[2]):
+          state %fc.bias : f32[2]
+          %y : f32[2] = aten::add_.Tensor(%fc.bias, %gradient, alpha=-0.1)
+          return ()
+    """)
+    assert [(box.title, box.detail) for box in scene.boxes] == [
+        ("gradient", "input · 2"),
+        ("add_", "alpha -0.1 · updates fc.bias"),
+    ]
 
 
 def test_everything_is_drawn_on_request(draw: Draw) -> None:
@@ -114,6 +139,7 @@ def test_the_legend_holds_the_families_that_appear(draw: Draw) -> None:
     assert draw(_TRAINING).legend == (Family.WEIGHTS, Family.NORM, Family.SHAPE)
 
 
+@settings(max_examples=40)
 @given(graphs())
 def test_any_graph_makes_a_whole_scene(graph: Graph) -> None:
     for options in (ViewOptions(), ViewOptions(depth=9, show_all=True), ViewOptions(depth=0)):

@@ -146,19 +146,19 @@ def test_results_of_blocks_come_from_what_is_inside(draw: Draw, outline: Outline
 
 
 def test_many_inputs_of_one_kind_share_a_box(draw: Draw) -> None:
-    names = [f"cache_{n}" for n in range(8)]
+    names = [f"cache_{n}" for n in range(12)]
     text = f"""
         graph({", ".join(f"%{name} : f32[2, 4]" for name in names)}):
-          %a : f32[2, 32] = aten::cat([{", ".join(f"%{name}" for name in names)}], 1)
+          %a : f32[2, 48] = aten::cat([{", ".join(f"%{name}" for name in names)}], 1)
           return (%a)
     """
     scene = draw(text)
     assert [(box.title, box.detail) for box in scene.boxes] == [
-        ("cache_0 – cache_7  ×8", "8 inputs · 2×4"),
-        ("cat", "8 on dim 1"),
-        ("a", "output · 2×32"),
+        ("cache_0 – cache_11  ×12", "12 inputs · 2×4"),
+        ("cat", "12 on dim 1"),
+        ("a", "output · 2×48"),
     ]
-    assert _edges(scene) == ["cache_0 – cache_7  ×8 -> cat (×8)", "cat -> a (2×32)"]
+    assert _edges(scene) == ["cache_0 – cache_11  ×12 -> cat (×12)", "cat -> a (2×48)"]
 
 
 def test_a_value_returned_twice_is_one_output(draw: Draw) -> None:
