@@ -135,9 +135,10 @@ def _finish(state: TracingState, result: Any) -> Structure:
             value = state.kept.constant(leaf, "constant")
             message = f"the program returns, as {path}, a tensor that no recorded operator made: a constant"
             state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
+        value = state.with_grad_flag(leaf, value, root, None)
         values.append(value)
     state.graph.set_outputs(values)
-    _name_values(state.graph, VariableNames(state.walker.above))
+    _name_values(state)
     for name, stack in state.walker.functions_seen.items():
         message = (
             f"the forward of {name} was recorded operator by operator; a replay has their gradients, "
@@ -147,15 +148,17 @@ def _finish(state: TracingState, result: Any) -> Structure:
     return structure
 
 
-def _name_values(graph: Graph, variables: VariableNames) -> None:
+def _name_values(state: TracingState) -> None:
     """Name results after the variables that the user's code assigns them to."""
-    for node in graph.walk():
+    variables = VariableNames(state.walker.above)
+    for node in state.graph.walk():
         outputs = node.outputs
-        if node.stack is None or not outputs:
-            continue
-        for value, name in zip(outputs, variables.of(node.stack, len(outputs)), strict=False):
-            if value.name is None and name != "_":
-                value.name = name
+        if node in state.implied:
+            node.output.name = node.inputs[0].name
+        elif node.stack is not None and outputs:
+            for value, name in zip(outputs, variables.of(node.stack, len(outputs)), strict=False):
+                if value.name is None and name != "_":
+                    value.name = name
 
 
 def _program_name(function: Callable[..., Any]) -> str:

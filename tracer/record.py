@@ -117,14 +117,16 @@ class Recorder:
         if facts.fills_outside:
             return self._record_constant(op, keyset, args, frame, (scope, stack, modes))
         for arg in args:
-            class_ = arg.__class__
-            if class_ in _PLAIN:
+            if arg.__class__ in _PLAIN:
                 arguments.append(arg)
                 has_plain = True
                 continue
-            entry = entries.get(id(arg))
+            entry: Any = entries.get(id(arg))
             if entry is not None and entry[0]() is arg:
-                arguments.append(entry[1])
+                value = entry[1]
+                if value.type.requires_grad is not arg.requires_grad:
+                    value = state.with_grad_flag(arg, value, scope, stack)
+                arguments.append(value)
             else:
                 arguments.append(self._argument(arg, scope, stack))
         keywords: tuple[str, ...] = ()
@@ -215,7 +217,10 @@ class Recorder:
     def _argument(self, arg: Any, scope: Scope, stack: Frame | None) -> Argument:
         """Return anything an operator may be called with as an argument of a node."""
         if isinstance(arg, torch.Tensor):
-            return self.state.values.get(arg) or self.state.adopt(arg, scope, stack)
+            value = self.state.values.get(arg)
+            if value is None:
+                return self.state.adopt(arg, scope, stack)
+            return self.state.with_grad_flag(arg, value, scope, stack)
         if isinstance(arg, list | tuple):
             return tuple([self._argument(item, scope, stack) for item in arg])
         try:

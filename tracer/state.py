@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import CaptureError
-from ..ir import Frame, Graph, Scope, Value
+from ..ir import Argument, Frame, Graph, Node, Operator, Scope, TensorType, Value
 from .diagnostics import DiagnosticKind, Diagnostics
 from .dispatcher import storage_key
 from .frames import FrameWalker
@@ -29,6 +29,7 @@ class TracingState:
         strict: whether a diagnostic ends the trace with an error.
         lookup_var_name_fn: names the results of operators; if it is None, or returns an empty
             string, they are named after the variables that the user's code assigns them to.
+        implied: nodes that no call of the user's stands behind: what a tensor was found to have become.
         values: which value a live tensor is.
         kept: the parameters, buffers and constants of the program.
         walker: finds scopes and stacks.
@@ -48,6 +49,7 @@ class TracingState:
         self.strict = strict
         self.lookup_var_name_fn: Callable[[torch.Tensor], str] | None = None
         self.values = ValueMap()
+        self.implied: set[Node] = set()
         self.diagnostics = Diagnostics()
         self.kept = ProgramState(graph, function)
         self.walker = FrameWalker(
@@ -115,35 +117,49 @@ class TracingState:
         self.values.set(tensor, value)
         return value
 
+    def with_grad_flag(
+        self, tensor: torch.Tensor, value: Value, scope: Scope, stack: Frame | None
+    ) -> Value:
+        """Return the value of a known tensor after recording a change of its ``requires_grad``.
+
+        ``torch.ones(3, requires_grad=True)`` and ``x.requires_grad_()`` set the flag of a leaf and
+        call no operator. Other tensors get theirs from the operators that made or changed them.
+        """
+        flag = tensor.requires_grad
+        known = value.type
+        if not isinstance(known, TensorType) or known.requires_grad is flag or not tensor.is_leaf:
+            return value
+        requires_grad_ = operator_of(torch.ops.aten.requires_grad_.default)
+        flagged = self._add_implied(requires_grad_, (value, flag), tensor, scope, stack)
+        self.values.set(tensor, flagged)
+        return flagged
+
     def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         base = self._sharing_storage(tensor)
         if base is None:
             return None
         detach = operator_of(torch.ops.aten.detach.default)
-        view = self._add_view(detach, (self.get_known(base),), tensor, scope, stack)
+        view = self._add_implied(detach, (self.get_known(base),), tensor, scope, stack)
         same_place = base.storage_offset() == tensor.storage_offset()
         if same_place and base.shape == tensor.shape and base.stride() == tensor.stride():
             return view
-        geometry = (tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
+        geometry = (tuple(tensor.shape), tuple(tensor.stride()), int(tensor.storage_offset()))
         as_strided = operator_of(torch.ops.aten.as_strided.default)
-        return self._add_view(as_strided, (view, *geometry), tensor, scope, stack)
+        return self._add_implied(as_strided, (view, *geometry), tensor, scope, stack)
 
-    def _add_view(
+    def _add_implied(
         self,
-        operator: Any,
-        args: tuple[Any, ...],
+        operator: Operator,
+        args: tuple[Argument, ...],
         tensor: torch.Tensor,
         scope: Scope,
         stack: Frame | None,
     ) -> Value:
-        node = self.graph.append(
-            operator,
-            args,
-            (type_of_tensor(tensor),),
-            scope=scope,
-            stack=stack,
-            modes=self.graph.modes,
-        )
+        """Add a node for what happened to a tensor without an operator being called."""
+        types = (type_of_tensor(tensor),)
+        modes = self.graph.modes
+        node = self.graph.append(operator, args, types, scope=scope, stack=stack, modes=modes)
+        self.implied.add(node)
         return node.output
 
     def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:

@@ -369,6 +369,31 @@ def test_backward_inside_a_trace_is_recorded() -> None:
     assert torch.equal(traced(x, w), program(x, w))
 
 
+def test_leaves_that_come_to_require_grad_do_so_at_replay() -> None:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        made = torch.ones(2, requires_grad=True)
+        told = torch.zeros(2).requires_grad_()
+        flipped = (x.detach() * 1).requires_grad_()
+        product = made * told * flipped
+        flipped.requires_grad_(False)
+        return product, made, flipped * 2, torch.ones(1, requires_grad=True)
+
+    traced = check_replay(program, torch.randn(2))
+    assert "%made.1 : f32[2]{grad} = aten::requires_grad_(%made, True)" in str(traced.graph)
+
+
+def test_gradients_flow_through_leaves_made_inside() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        w = torch.ones(4, requires_grad=True)
+        ((x * w) ** 2).sum().backward()
+        assert w.grad is not None
+        return w.grad
+
+    x = torch.randn(4)
+    traced = opscope.trace(program, x)
+    assert torch.equal(traced(x), program(x))
+
+
 def test_tracing_leaves_identity_and_lifetimes_alone() -> None:
     import gc
     import weakref
