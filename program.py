@@ -11,8 +11,8 @@ from . import visualize
 from .ir import Graph, Operator, StateKind, TensorType, unknown_operator
 from .ir import parse as parse_graph
 from .ir.structure import Structure
-from .runtime import CompiledGraph, compile_graph, find_overload
-from .tracer import Capture, Diagnostic, InputSpec, capture, operator_of
+from .runtime import CompiledGraph, compile_graph, find_overload, torch_literal
+from .tracer import Capture, Diagnostic, ExactBindings, InputSpec, capture, operator_of
 from .visualize import ViewOptions, save_picture
 
 if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
@@ -61,7 +61,7 @@ class TracedProgram:
 
     @cached_property
     def _compiled(self) -> CompiledGraph:
-        return compile_graph(self.graph, self.state)
+        return compile_graph(self.graph, self.state, ExactBindings(torch_literal))
 
     @property
     def code(self) -> str:

@@ -152,7 +152,7 @@ class Graph:
         """Yield every node, those in inner blocks too, each owner before its blocks.
 
         With ``reverse``, the order is exactly the opposite, so that users come before definitions.
-        Erasing the current node is safe; nodes inserted after it are visited.
+        Erasing any node is safe; nodes inserted ahead of the current one are visited.
         """
         return _walk_backward(self.block) if reverse else _walk_forward(self.block)
 

@@ -484,8 +484,9 @@ class Node:
 class Block:
     """An ordered list of nodes with inputs and outputs; inner blocks see the values of outer ones.
 
-    Insert and erase are O(1). Walks tolerate change: erasing the current node is safe, and nodes
-    inserted after it are visited. There is no indexing, which would be O(n).
+    Insert and erase are O(1). Walks tolerate change, in both directions: erasing any node is safe,
+    nodes inserted ahead of the current one are visited, and a node that moves to another block does
+    not take the walk along. There is no indexing, which would be O(n).
     """
 
     __slots__ = ("_first", "_inputs", "_last", "_length", "_outputs", "graph", "owner")

@@ -81,7 +81,8 @@ def _link_faults(subject: _Subject) -> Iterator[Fault]:
         node = block._first
         while node is not None:
             if node._previous is not previous or node._block is not block:
-                yield Fault(f"{node.kind} and what stands before it are not linked both ways", node)
+                what = "its block" if node._previous is previous else "its neighbour"
+                yield Fault(f"{node.kind} and {what} are not linked both ways", node)
                 return
             pending.extend(node._blocks)
             count += 1

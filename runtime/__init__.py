@@ -1,6 +1,7 @@
 """Replay: a graph compiled to a Python function, and what it calls."""
 
 from .codegen import CompiledGraph, compile_graph
+from .literals import torch_literal
 from .operators import find_overload
 
-__all__ = ["CompiledGraph", "compile_graph", "find_overload"]
+__all__ = ["CompiledGraph", "compile_graph", "find_overload", "torch_literal"]

@@ -50,17 +50,22 @@ class CompiledGraph:
     nodes: Mapping[int, Node] = field(repr=False)
 
 
-def compile_graph(graph: Graph, state: Mapping[str, Any]) -> CompiledGraph:
+def compile_graph(
+    graph: Graph,
+    state: Mapping[str, Any],
+    binding_of: Callable[[Node], Callable[..., Any] | None] = lambda node: None,
+) -> CompiledGraph:
     """Compile a graph to a Python function that frees every intermediate after its last use.
 
     Args:
         graph: what to compile.
         state: the tensors and objects behind the graph's state, by name; bound once, here.
+        binding_of: gives a quicker function that makes exactly a node's call, where it knows one.
 
     Raises:
         ReplayError: an operator is not registered in this process, or state is missing.
     """
-    writer = _Writer(graph, state)
+    writer = _Writer(graph, state, binding_of)
     source = writer.write()
     filename = f"<opscope {graph.name} {next(_program_numbers)}>"
     code = compile(source, filename, "exec")
@@ -73,7 +78,13 @@ def compile_graph(graph: Graph, state: Mapping[str, Any]) -> CompiledGraph:
 class _Writer:
     """Writes the function line by line and collects what its names stand for."""
 
-    def __init__(self, graph: Graph, state: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        state: Mapping[str, Any],
+        binding_of: Callable[[Node], Callable[..., Any] | None],
+    ) -> None:
+        self._binding_of = binding_of
         self.namespace: dict[str, Any] = {}
         self.nodes: dict[int, Node] = {}
         self._graph = graph
@@ -122,7 +133,7 @@ class _Writer:
         return "        "
 
     def _write_node(self, node: Node, indent: str, dying: tuple[Value, ...]) -> None:
-        function = self._bind(_readable(node.kind), callable_of(node.kind), key=node.kind)
+        function = self._function(node)
         args = [self._argument(arg) for arg in node.args]
         args += [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
         line = f"{indent}{self._targets(node)}{function}({', '.join(args)})"
@@ -133,6 +144,12 @@ class _Writer:
             line = f"{line:<{_COMMENT_COLUMN}}  # {_one_line(comment)}"
         self._lines.append(line)
         self.nodes[len(self._lines)] = node
+
+    def _function(self, node: Node) -> str:
+        binding = self._binding_of(node)
+        if binding is None:
+            return self._bind(_readable(node.kind), callable_of(node.kind), key=node.kind)
+        return self._bind(_readable(node.kind), binding, key=(node.kind, binding))
 
     def _targets(self, node: Node) -> str:
         if not node.groups:

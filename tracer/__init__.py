@@ -1,6 +1,7 @@
 """Capture: the dispatcher hook, and what turns a running program into a graph."""
 
 from .active import get_tracing_state, is_tracing, set_tracing_state, tracing
+from .bindings import ExactBindings
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind
 from .inputs import InputSpec
@@ -11,6 +12,7 @@ __all__ = [
     "Capture",
     "Diagnostic",
     "DiagnosticKind",
+    "ExactBindings",
     "InputSpec",
     "TracingState",
     "capture",

@@ -5,8 +5,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.ir_text import check_text, node_named, value_named
-from support.random_graphs import graphs, property_settings
 
 from opscope.errors import IRError
 from opscope.ir import (
@@ -27,6 +25,8 @@ from opscope.ir import (
     unknown_operator,
     verify,
 )
+from support.ir_text import check_text, node_named, value_named
+from support.random_graphs import graphs, property_settings
 
 F32 = TensorType(DType.F32, (2,))
 NEG = unknown_operator("aten::neg")

@@ -1,9 +1,9 @@
 """Names: how text and generated code call the values of a graph."""
 
 from hypothesis import given
-from support.random_graphs import graphs, property_settings
 
 from opscope.ir import Graph, ScalarType, parse, unknown_operator, value_names
+from support.random_graphs import graphs, property_settings
 
 INT = ScalarType.INT
 

@@ -5,8 +5,6 @@ from textwrap import dedent
 
 import pytest
 from hypothesis import example, given
-from support.ir_text import node_named
-from support.random_graphs import graphs, literals, property_settings, types
 
 from opscope.errors import ParseError
 from opscope.ir import (
@@ -26,6 +24,8 @@ from opscope.ir import (
     unknown_operator,
     verify,
 )
+from support.ir_text import node_named
+from support.random_graphs import graphs, literals, property_settings, types
 
 
 @property_settings
@@ -147,6 +147,17 @@ def test_equal_types_and_stacks_are_one_object() -> None:
     assert (first == second, third is fourth) == (True, True)
     f, g = graph.block
     assert f.stack is g.stack
+
+
+def test_a_type_is_not_taken_for_another_that_starts_like_it() -> None:
+    text = 'graph(%a : bool, %b : bool["n m"], %c : tensor, %d : tensor["n m"]{grad}):\n return ()'
+    graph = parse(text)
+    assert [str(value.type) for value in graph.inputs] == [
+        "bool",
+        'bool["n m"]',
+        "tensor",
+        'tensor["n m"]{grad}',
+    ]
 
 
 def test_state_is_read_with_kinds_and_tied_names() -> None:

@@ -4,7 +4,6 @@ import re
 from textwrap import dedent
 
 import pytest
-from support.ir_text import node_named
 
 from opscope.ir import (
     CPU,
@@ -28,6 +27,7 @@ from opscope.ir import (
     provenance,
     unknown_operator,
 )
+from support.ir_text import node_named
 
 F = unknown_operator("f")
 INT = ScalarType.INT
@@ -260,6 +260,24 @@ def test_provenance_is_the_users_innermost_line_and_the_scope() -> None:
         "? fc (Linear)",
         '"my net.py":3:5 fc (Linear)',
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pkg/net.py", "pkg/net.py"),
+        ("C:/net.py", "C:/net.py"),
+        ("<stdin>", "<stdin>"),
+        ("cell:3", '"cell:3"'),
+        ("cell:3a", "cell:3a"),
+        ("my net.py", '"my net.py"'),
+        ("?", '"?"'),
+        ("", '""'),
+    ],
+)
+def test_files_that_would_be_misread_are_quoted(file: str, text: str) -> None:
+    node = Graph().append(F, stack=Frame.resolved(SourceRange(file, 7)))
+    assert provenance(node) == f"{text}:7"
 
 
 def test_equal_graphs_read_equal() -> None:

@@ -5,11 +5,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.random_graphs import property_settings, scope_trees
 
 from opscope.errors import IRError
 from opscope.ir import Scope, ScopeKind
 from opscope.ir.scope import ADDRESS, ScopeTable, escape_step, unescape_step
+from support.random_graphs import property_settings, scope_trees
 
 MODULE, FUNCTION, OPERATOR = ScopeKind.MODULE, ScopeKind.FUNCTION, ScopeKind.OPERATOR
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.ir_text import node_named, value_named
-from support.random_graphs import graphs, property_settings
 
 from opscope.errors import VerifyError
 from opscope.ir import (
@@ -25,6 +23,8 @@ from opscope.ir import (
     verify,
 )
 from opscope.ir.rules import RULES, first_fault
+from support.ir_text import node_named, value_named
+from support.random_graphs import graphs, property_settings
 
 INT = ScalarType.INT
 
@@ -131,6 +131,10 @@ def _unlink(graph: Graph) -> None:
     node_named(graph, "b")._previous = None
 
 
+def _forget_the_block(graph: Graph) -> None:
+    node_named(graph, "a")._block = graph.functions["f"].block
+
+
 def _miscount(graph: Graph) -> None:
     graph.block._length += 1
 
@@ -167,6 +171,12 @@ def _define_twice(graph: Graph) -> None:
     node = node_named(graph, "c")
     node._results = (node.outputs[0], node.outputs[0])
     node._groups = None
+
+
+def _define_an_unused_value_twice(graph: Graph) -> None:
+    graph.set_outputs([])
+    node = node_named(graph, "c")
+    node._results = (node.outputs[1], node.outputs[1])
 
 
 def _forget_an_argument(graph: Graph) -> None:
@@ -255,7 +265,8 @@ def _nest_functions(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("corrupt", "rule", "fault"),
     [
-        (_unlink, "links", "aten::add and what stands before it are not linked both ways"),
+        (_unlink, "links", "aten::add and its neighbour are not linked both ways"),
+        (_forget_the_block, "links", "aten::neg and its block are not linked both ways"),
         (_miscount, "links", "a block's last node or length is not that of its nodes"),
         (_lose_the_last, "links", "a block's last node or length is not that of its nodes"),
         (_lose_an_owner, "blocks", "a block of prim::If belongs to another node or graph"),
@@ -265,6 +276,7 @@ def _nest_functions(graph: Graph) -> None:
         (_lie_about_an_input, "definitions", "%x does not know what defines it"),
         (_lie_about_state, "definitions", "state w is not what its value says it comes from"),
         (_define_twice, "definitions", "%c.1 is defined twice"),
+        (_define_an_unused_value_twice, "definitions", "%d.1 is defined twice"),
         (_forget_an_argument, "arguments", "the operands of aten::add are not the values in its arguments"),
         (_forget_a_use, "uses", "%x has no record of this use"),
         (_forget_a_return, "uses", "%c has no record of this use"),

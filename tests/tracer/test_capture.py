@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from support.replays import check_replay, plain_text
 from torch import nn
 
 import opscope
+from support.replays import check_replay, plain_text
 
 
 class Mlp(nn.Module):

@@ -1,10 +1,10 @@
 """Gradient, inference and autocast modes are recorded on nodes and restored at replay."""
 
 import torch
-from support.replays import check_replay
 from torch import nn
 
 import opscope
+from support.replays import check_replay
 
 
 def test_regions_of_no_grad_and_enable_grad() -> None:

@@ -4,10 +4,10 @@ import sys
 from typing import Any
 
 import torch
-from support.replays import check_replay
 from torch import nn
 
 import opscope
+from support.replays import check_replay
 
 
 def places(traced: opscope.TracedProgram) -> list[tuple[str, str]]:

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 import torch
-from support.replays import plain_text
 
 import opscope
+from support.replays import plain_text
 
 
 def test_nothing_traces_outside_a_trace() -> None:

@@ -2,10 +2,10 @@
 
 import networkx
 from hypothesis import given, settings
-from support.random_graphs import graphs
 
 from opscope.ir import Graph, parse
 from opscope.visualize import to_networkx
+from support.random_graphs import graphs
 
 
 def test_every_input_state_operator_output_and_use_is_there() -> None:

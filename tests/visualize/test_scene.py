@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
-from support.random_graphs import graphs
 
 from opscope.errors import RenderError
 from opscope.ir import Graph
 from opscope.visualize import Family, Scene, ViewOptions, build_scene, to_dot
+from support.random_graphs import graphs
 
 Draw = Callable[..., Scene]
 
