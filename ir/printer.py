@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from typing import Any, Final
 
+from ..errors import IRError
 from .dtype import DType
 from .graph import Graph
 from .literals import Device, FunctionRef, Layout, Literal, MemoryFormat
@@ -133,6 +135,9 @@ class _Statements:
         return f"{self.references[value]} : {self.type(value.type)}"
 
     def argument(self, arg: Argument) -> str:
+        render = _LITERAL_TEXTS.get(arg.__class__)
+        if render is not None:
+            return render(arg)
         if isinstance(arg, Value):
             return self.references[arg]
         if isinstance(arg, tuple):
@@ -287,22 +292,31 @@ def _quote(name: str, plain: re.Pattern[str]) -> str:
 
 
 def _literal_text(literal: Literal) -> str:
-    match literal:
-        case bool() | None | int():
-            return repr(literal)
-        case str():
-            return json.dumps(literal)
-        case float():
-            return repr(float(literal))
-        case complex():
-            return f"complex({literal.real!r}, {literal.imag!r})"
-        case DType():
-            return str(literal)
-        case Device():
-            return f"device.{literal}"
-        case Layout():
-            return f"layout.{literal}"
-        case MemoryFormat():
-            return f"memory.{literal}"
-        case FunctionRef():
-            return f"@{quote_name(literal.name)}"
+    """Return the text of a literal whose class is derived from a literal's."""
+    for class_ in type(literal).__mro__:
+        if class_ in _LITERAL_TEXTS:
+            return _LITERAL_TEXTS[class_](literal)
+    raise IRError(f"{literal!r} of class {type(literal).__name__} cannot stand in a graph")
+
+
+def _complex_text(number: complex) -> str:
+    return f"complex({number.real!r}, {number.imag!r})"
+
+
+def _function_text(function: FunctionRef) -> str:
+    return f"@{quote_name(function.name)}"
+
+
+_LITERAL_TEXTS: Final[dict[type, Callable[[Any], str]]] = {
+    type(None): repr,
+    bool: repr,
+    int: int.__repr__,
+    float: float.__repr__,
+    complex: _complex_text,
+    str: json.dumps,
+    DType: str,
+    Device: "device.{}".format,
+    Layout: "layout.{}".format,
+    MemoryFormat: "memory.{}".format,
+    FunctionRef: _function_text,
+}

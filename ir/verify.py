@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from ..errors import VerifyError
 from .graph import Graph, collect_definitions
 from .literals import FunctionRef
-from .node import Block, Node, Value, values_in
-from .rules import CALL, first_fault, groups_fit, keywords_fit, references_in
+from .node import Argument, Block, Node, Value
+from .rules import CALL, first_fault, groups_fit, keywords_fit
 from .scope import Scope, ScopeKind
 
 
@@ -165,16 +165,25 @@ class _FastCheck:
     def _details_are_sound(self, node: Node) -> bool:
         """Whether arguments, their names, groups and callees keep the rules."""
         args = node._args
-        inputs = node._inputs
-        if args is not inputs and values_in(args) != inputs:
-            return False
-        if args is not inputs and any(
-            reference.name not in self.functions for reference in references_in(args)
-        ):
-            return False
+        if args is not node._inputs:
+            values: list[Value] = []
+            if not self._arguments_are_sound(args, values) or tuple(values) != node._inputs:
+                return False
         if node.operator.name == CALL and not (args and isinstance(args[0], FunctionRef)):
             return False
         return keywords_fit(node) and (node._groups is None or groups_fit(node))
+
+    def _arguments_are_sound(self, args: tuple[Argument, ...], values: list[Value]) -> bool:
+        """Whether all callees exist; on the way, the values among the arguments go into a list."""
+        for arg in args:
+            if isinstance(arg, Value):
+                values.append(arg)
+            elif isinstance(arg, tuple):
+                if not self._arguments_are_sound(arg, values):
+                    return False
+            elif isinstance(arg, FunctionRef) and arg.name not in self.functions:
+                return False
+        return True
 
 
 def _user_count(value: Value) -> int:

@@ -44,7 +44,8 @@ def test_nothing_runs_while_bindings_are_sought() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    assert binding("graph():\n  %z : f32[1000] = aten::rand([1000], device=device.cpu)\n  return (%z)") is not None
+    text = "graph():\n  %z : f32[1000] = aten::rand([1000], device=device.cpu)\n  return (%z)"
+    assert binding(text) is not None
     assert torch.equal(torch.rand(1), expected)
     assert not opscope.is_tracing()
 
