@@ -7,7 +7,7 @@ constants that have no Python counterpart, kept as plain data so that a graph ne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from .dtype import DType
 
@@ -52,6 +52,9 @@ class FunctionRef:
     def __str__(self) -> str:
         return f"@{self.name}"
 
+
+PYTHON_LITERALS: Final = frozenset({type(None), bool, int, float, complex, str})
+"""The classes of literals that are Python's own, in which there is nothing more to look for."""
 
 CPU = Device("cpu")
 STRIDED = Layout("strided")

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..errors import IRError
-from .literals import Literal
+from .literals import PYTHON_LITERALS, Literal
 from .modes import Modes
 from .operator import Effect, Missing, Operator
 from .scope import Scope
@@ -653,6 +653,8 @@ def values_in(args: tuple[Argument, ...]) -> tuple[Value, ...]:
 
 def _collect_values(args: tuple[Argument, ...], into: list[Value]) -> None:
     for arg in args:
+        if arg.__class__ in PYTHON_LITERALS:
+            continue
         if isinstance(arg, Value):
             into.append(arg)
         elif isinstance(arg, tuple):

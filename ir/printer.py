@@ -40,6 +40,7 @@ from .source import Frame
 from .types import Type, quote_name
 
 _WIDTH = 100  # characters after which state and graph inputs go on on a new line
+_ONLY_INT = frozenset({int})
 _COMMENT_COLUMN = 72  # where provenance starts, unless the statement is longer
 _PLAIN_OPERATOR = re.compile(r"(?!(?:block[0-9]+|return)\Z)[\w.]+(::[\w.]+)*\Z")
 _PLAIN_KEYWORD = re.compile(r"\w+\Z")
@@ -141,6 +142,8 @@ class _Statements:
         if isinstance(arg, Value):
             return self.references[arg]
         if isinstance(arg, tuple):
+            if _ONLY_INT.issuperset(map(type, arg)):
+                return repr(list(arg))  # sizes and strides, the most usual lists by far
             return "[" + ", ".join([self.argument(item) for item in arg]) + "]"
         return _literal_text(arg)
 
@@ -193,7 +196,7 @@ class _GraphPrinter:
         self._graph = graph
         self._statements = _Statements(value_names(graph))
         self._lines: list[str] = []
-        self._comments: dict[tuple[Frame | None, Scope], str] = {}
+        self._comments: dict[Scope, dict[Frame | None, str]] = {}
         self._scopes = ScopeTable(graph.root_scope)  # those that the text so far has named
         self._mode: Modes = DEFAULT_MODES
 
@@ -235,7 +238,8 @@ class _GraphPrinter:
             if node.modes is not self._mode and node.modes != self._mode:
                 lines.append(f"{indent}mode {node.modes}")
                 self._mode = node.modes
-            comment = comments.get((node.stack, node.scope))
+            known = comments.get(node.scope)
+            comment = None if known is None else known.get(node.stack)
             if comment is None:
                 comment = self._new_comment(node, indent)
             line = indent + statement(node)
@@ -246,9 +250,11 @@ class _GraphPrinter:
 
     def _new_comment(self, node: Node, indent: str) -> str:
         """Return where a node comes from, after naming its scope if nothing stood there before."""
-        if node.scope not in self._scopes:
+        known = self._comments.get(node.scope)
+        if known is None:
+            known = self._comments[node.scope] = {}
             self._announce(node.scope, indent)
-        comment = self._comments[node.stack, node.scope] = provenance(node)
+        comment = known[node.stack] = provenance(node)
         return comment
 
     def _print_block(self, block: Block, number: int, indent: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from ..errors import VerifyError
 from .graph import Graph, collect_definitions
-from .literals import FunctionRef
+from .literals import PYTHON_LITERALS, FunctionRef
 from .node import Argument, Block, Node, Value
 from .rules import CALL, first_fault, groups_fit, keywords_fit
 from .scope import Scope, ScopeKind
@@ -176,6 +176,8 @@ class _FastCheck:
     def _arguments_are_sound(self, args: tuple[Argument, ...], values: list[Value]) -> bool:
         """Whether all callees exist; on the way, the values among the arguments go into a list."""
         for arg in args:
+            if arg.__class__ in PYTHON_LITERALS:
+                continue
             if isinstance(arg, Value):
                 values.append(arg)
             elif isinstance(arg, tuple):
