@@ -208,8 +208,8 @@ class _GraphPrinter:
             [declare(value) for value in graph.inputs],
             indent="    ",
         )
-        results = ", ".join(self._statements.type(value.type) for value in graph.outputs)
-        self._lines.append(f"{inputs}) -> ({results}):")
+        results = [self._statements.type(value.type) for value in graph.outputs]
+        self._lines.append(_wrap(f"{inputs}) -> (", results, indent="    ") + "):")
         for kind in StateKind:
             self._print_state(kind)
         if graph.modes != DEFAULT_MODES:
@@ -281,8 +281,7 @@ class _GraphPrinter:
 
 def _wrap(start: str, items: list[str], indent: str) -> str:
     """Join items with commas after ``start``, going on on indented lines where one would get too long."""
-    lines = []
-    line = start
+    *lines, line = start.split("\n")
     for position, item in enumerate(items):
         piece = item if position == len(items) - 1 else item + ","
         if position and len(line) + len(piece) + 1 > _WIDTH:
