@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .dispatcher import current_recorder, kernels, process_patches, recording, set_recorder
+from .dispatcher import current_recorder, kernels, recording, set_recorder
+from .patches import process_patches
 from .record import Recorder
 from .state import TracingState
 

@@ -15,6 +15,7 @@ class DiagnosticKind(Enum):
 
     DATA_READ = "data read"  # an operator handed a tensor's data to Python
     UNTRACKED_TENSOR = "untracked tensor"  # a tensor that no recorded operator made
+    UNTRACKED_EFFECT = "untracked effect"  # the program changed something that no operator tells of
     CUSTOM_BACKWARD = "custom backward"  # an autograd function's own backward is not replayed
 
 

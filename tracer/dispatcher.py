@@ -18,7 +18,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -36,7 +36,8 @@ _INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy 
 
 
 _INSTALLING = threading.Lock()
-_DATA: Any = cast(Any, _C.TensorBase).data
+plain_data: Any = cast(Any, _C.TensorBase).data
+"""The getter and setter of ``tensor.data`` itself, whatever stands before it while a trace runs."""
 
 
 class Recorder(Protocol):
@@ -52,6 +53,10 @@ class Recorder(Protocol):
 
     def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
         """Record that ``data`` is ``source.data``."""
+        ...
+
+    def record_effect(self, message: str) -> None:
+        """Note that the program did something that no node stands for."""
         ...
 
     def record_read(self, source: torch.Tensor, how: str) -> None:
@@ -85,6 +90,7 @@ class Kernels:
         self.set_excluded: Callable[[bool], None] = functools.partial(
             _C._dispatch_tls_set_dispatch_key_excluded, self.key
         )
+        self.shared: dict[str, Any] = {}  # what else there must be one of in a process
         self._libraries: dict[str, Any] = {}
         self._operators: set[str] = set()
         self._higher_order: set[str] = set()
@@ -238,7 +244,7 @@ def current_recorder() -> Any:
     return _C._get_obj_in_tls(_SLOT) if _C._is_key_in_tls(_SLOT) else None
 
 
-def _recorder_here(installed: Kernels) -> Any:
+def recorder_here(installed: Kernels) -> Any:
     """Return what records the code that runs now; None inside an operator that is being recorded."""
     if _C._dispatch_tls_is_dispatch_key_excluded(installed.key):
         return None
@@ -256,141 +262,23 @@ def set_recorder(recorder: Any) -> None:
 
 @contextmanager
 def recording(installed: Kernels, recorder: Any) -> Iterator[None]:
-    """Send this thread's operators to ``recorder`` until the ``with`` ends, then restore what was."""
+    """Send this thread's operators to ``recorder`` until the ``with`` ends, then restore what was.
+
+    Inside an operator that another trace records, and after an interrupt at the worst moment, our
+    key may be excluded; it is not while the ``with`` lasts.
+    """
     previous = current_recorder()
     was_included = _C._dispatch_tls_is_dispatch_key_included(installed.key)
-    set_recorder(recorder)
-    installed.set_included(recorder is not None)
+    was_excluded = _C._dispatch_tls_is_dispatch_key_excluded(installed.key)
     try:
+        installed.set_excluded(False)
+        set_recorder(recorder)
+        installed.set_included(recorder is not None)
         yield
     finally:
         set_recorder(previous)
         installed.set_included(was_included)
-
-
-class _ProcessPatches:
-    """What must hold for the whole process while any thread traces; counted, so that traces overlap."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._traces = 0
-        self._undo = ExitStack()
-
-    @contextmanager
-    def held(self, installed: Kernels) -> Iterator[None]:
-        with self._lock:
-            self._traces += 1
-            if self._traces == 1:
-                _wrap_subclassing(installed, self._undo)
-                _wrap_data(installed, self._undo)
-                _wrap_exports(installed, self._undo)
-                _run_compiled_code_eagerly(self._undo)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._traces -= 1
-                if self._traces == 0:
-                    self._undo.close()
-
-
-_PATCHES = _ProcessPatches()
-
-
-def process_patches(installed: Kernels) -> Any:
-    """Return a context that keeps torch traceable for as long as a trace runs."""
-    return _PATCHES.held(installed)
-
-
-def _wrap_subclassing(installed: Kernels, undo: ExitStack) -> None:
-    """Keep our kernels away from the two functions that give an existing tensor another class.
-
-    Both call an operator from C++ and then attach their own Python object to its result, which
-    fails if a Python kernel has seen that result before.
-    """
-    make_subclass = torch.Tensor._make_subclass
-    as_subclass = torch.Tensor.as_subclass
-
-    @functools.wraps(make_subclass)
-    def wrapped_make_subclass(
-        cls: type[torch.Tensor], data: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> Any:
-        def make() -> torch.Tensor:
-            with installed.excluded():
-                return make_subclass(cls, data, *args, **kwargs)
-
-        recorder = _recorder_here(installed)
-        return make() if recorder is None else recorder.record_subclass(cls, data, make)
-
-    @functools.wraps(as_subclass)
-    def wrapped_as_subclass(self: torch.Tensor, cls: type[torch.Tensor]) -> Any:
-        def make() -> torch.Tensor:
-            with installed.excluded():
-                return as_subclass(self, cls)
-
-        recorder = _recorder_here(installed)
-        return make() if recorder is None else recorder.record_subclass(cls, self, make)
-
-    tensor_class = cast(Any, torch.Tensor)
-    tensor_class._make_subclass = staticmethod(wrapped_make_subclass)
-    undo.callback(delattr, torch.Tensor, "_make_subclass")
-    tensor_class.as_subclass = wrapped_as_subclass
-    undo.callback(delattr, torch.Tensor, "as_subclass")
-
-
-def _wrap_data(installed: Kernels, undo: ExitStack) -> None:
-    """Tell of ``tensor.data``, which makes a new tensor on the same memory and calls no operator."""
-
-    def get(self: torch.Tensor) -> torch.Tensor:
-        data: torch.Tensor = _DATA.__get__(self)
-        recorder = _recorder_here(installed)
-        if recorder is not None:
-            recorder.record_data(self, data)
-        return data
-
-    cast(Any, torch.Tensor).data = property(get, _DATA.__set__, doc=_DATA.__doc__)
-    undo.callback(delattr, torch.Tensor, "data")
-
-
-def _wrap_exports(installed: Kernels, undo: ExitStack) -> None:
-    """Tell of the methods that hand a tensor's data to Python or NumPy without an operator for it."""
-    for name in ("numpy", "tolist"):
-        method = getattr(torch.Tensor, name)
-
-        def wrapped(self: torch.Tensor, *args: Any, _method: Any = method, **kwargs: Any) -> Any:
-            recorder = _recorder_here(installed)
-            if recorder is not None:
-                recorder.record_read(self, _method.__name__)
-            return _method(self, *args, **kwargs)
-
-        setattr(torch.Tensor, name, functools.wraps(method)(wrapped))
-        undo.callback(delattr, torch.Tensor, name)
-
-
-def _run_compiled_code_eagerly(undo: ExitStack) -> None:
-    """Make ``torch.compile`` run the Python it was given, which is what we want to record.
-
-    Importing Dynamo takes seconds, so where nobody has done it yet we wait for the first call of
-    ``torch.compile``.
-    """
-    if "torch._dynamo" in sys.modules:
-        undo.enter_context(torch.compiler.set_stance("force_eager"))
-        return
-    compile_ = torch.compile
-
-    @functools.wraps(compile_)
-    def wrapped_compile(*args: Any, **kwargs: Any) -> Any:
-        if torch.compile is wrapped_compile:
-            torch.compile = compile_
-            undo.enter_context(torch.compiler.set_stance("force_eager"))
-        return compile_(*args, **kwargs)
-
-    def restore() -> None:
-        if torch.compile is wrapped_compile:
-            torch.compile = compile_
-
-    undo.callback(restore)
-    torch.compile = cast(Any, wrapped_compile)
+        installed.set_excluded(was_excluded and previous is not None)
 
 
 class WrappedNumbers:
@@ -419,7 +307,7 @@ class WrappedNumbers:
     def wrap(self, number: complex) -> torch.Tensor:
         """Return a zero-dimensional tensor that promotes as ``number`` does."""
         with _C._DisableTorchDispatch(), self._installed.excluded(), torch.no_grad():
-            wrapped: torch.Tensor = _DATA.__get__(self._prototypes[type(number)])
+            wrapped: torch.Tensor = plain_data.__get__(self._prototypes[type(number)])
             value = torch.tensor(number, dtype=wrapped.dtype)
             return wrapped.set_(value.untyped_storage(), 0, (), ())
 

@@ -139,8 +139,8 @@ class Recorder:
             if has_plain:
                 args = self._with_wrapped_numbers(facts, args)
             # What the operator calls inside goes unseen: the key is excluded until it returns.
-            self._set_excluded(True)
             try:
+                self._set_excluded(True)
                 result = facts.redispatch(keyset & self._below, *args, **kwargs)
             finally:
                 self._set_excluded(False)
@@ -280,6 +280,11 @@ class Recorder:
         self._remember([data], node.outputs)
         if self.outer is not None:
             self.outer.record_data(source, data)
+
+    def record_effect(self, message: str) -> None:
+        """Note that the program did something that no node stands for."""
+        scope, stack = self.state.walker.locate(sys._getframe(2))
+        self.state.report(DiagnosticKind.UNTRACKED_EFFECT, message, scope, stack)
 
     def record_read(self, source: torch.Tensor, how: str) -> None:
         """Note that the data of ``source`` went to Python or NumPy."""

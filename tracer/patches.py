@@ -1,0 +1,170 @@
+"""What must stand in torch's classes while any thread traces, because no operator tells of it.
+
+Each patch wraps what it finds and passes everything through; it only tells the recorder of the
+thread, if one records there. All are taken out again when the last trace of the process ends.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast
+
+import torch
+
+from .dispatcher import Kernels, plain_data, recorder_here
+
+_ABSENT: Any = object()
+
+
+class ProcessPatches:
+    """The patches of this process: counted, so that traces of several threads may overlap."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._traces = 0
+        self._undo = ExitStack()
+
+    @contextmanager
+    def held(self, installed: Kernels) -> Iterator[None]:
+        """Keep the patches in place until the ``with`` ends."""
+        with self._lock:
+            if self._traces == 0:
+                with ExitStack() as undo:
+                    _patch_all(installed, undo)
+                    self._undo = undo.pop_all()
+            self._traces += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._traces -= 1
+                if self._traces == 0:
+                    self._undo.close()
+
+
+def process_patches(installed: Kernels) -> Any:
+    """Return a context that keeps torch traceable for as long as a trace runs."""
+    patches = installed.shared.setdefault("patches", ProcessPatches())
+    return patches.held(installed)
+
+
+def _patch_all(installed: Kernels, undo: ExitStack) -> None:
+    _patch(undo, "_make_subclass", functools.partial(_make_subclass, installed))
+    _patch(undo, "as_subclass", functools.partial(_as_subclass, installed))
+    _patch(undo, "data", functools.partial(_data, installed))
+    for name in ("numpy", "tolist"):
+        _patch(undo, name, functools.partial(_export, installed))
+    _run_compiled_code_eagerly(undo)
+
+
+def _patch(undo: ExitStack, name: str, wrap: Callable[[Any], Any]) -> None:
+    """Put a wrapper before an attribute of ``torch.Tensor``; leave alone what others put there since."""
+    tensor_class = cast(Any, torch.Tensor)
+    before = vars(torch.Tensor).get(name, _ABSENT)
+    wrapper = wrap(getattr(torch.Tensor, name))
+
+    def restore() -> None:
+        if vars(torch.Tensor).get(name) is not wrapper:
+            return
+        if before is _ABSENT:
+            delattr(torch.Tensor, name)
+        else:
+            setattr(torch.Tensor, name, before)
+
+    setattr(tensor_class, name, wrapper)
+    undo.callback(restore)
+
+
+def _make_subclass(installed: Kernels, make_subclass: Any) -> Any:
+    """Keep our kernels away from giving an existing tensor another class.
+
+    This, and ``as_subclass``, call an operator from C++ and then attach their own Python object to
+    its result, which fails if a Python kernel has seen that result before.
+    """
+
+    @functools.wraps(make_subclass)
+    def wrapped(cls: type[torch.Tensor], data: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        def make() -> torch.Tensor:
+            with installed.excluded():
+                return cast(torch.Tensor, make_subclass(cls, data, *args, **kwargs))
+
+        recorder = recorder_here(installed)
+        return make() if recorder is None else recorder.record_subclass(cls, data, make)
+
+    return staticmethod(wrapped)
+
+
+def _as_subclass(installed: Kernels, as_subclass: Any) -> Any:
+    @functools.wraps(as_subclass)
+    def wrapped(self: torch.Tensor, cls: type[torch.Tensor]) -> Any:
+        def make() -> torch.Tensor:
+            with installed.excluded():
+                return cast(torch.Tensor, as_subclass(self, cls))
+
+        recorder = recorder_here(installed)
+        return make() if recorder is None else recorder.record_subclass(cls, self, make)
+
+    return wrapped
+
+
+def _data(installed: Kernels, descriptor: Any) -> Any:
+    """Tell of ``tensor.data``: a new tensor on the same memory; and of writes to it."""
+
+    def get(self: torch.Tensor) -> torch.Tensor:
+        data: torch.Tensor = plain_data.__get__(self)
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_data(self, data)
+        return data
+
+    def set_(self: torch.Tensor, data: torch.Tensor) -> None:
+        plain_data.__set__(self, data)
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_effect("an assignment to tensor.data is not part of the graph")
+
+    return property(get, set_, doc=plain_data.__doc__)
+
+
+def _export(installed: Kernels, method: Any) -> Any:
+    """Tell of a method that hands a tensor's data to Python or NumPy without an operator for it."""
+
+    @functools.wraps(method)
+    def wrapped(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_read(self, method.__name__)
+        return method(self, *args, **kwargs)
+
+    return wrapped
+
+
+def _run_compiled_code_eagerly(undo: ExitStack) -> None:
+    """Make ``torch.compile`` run the Python it was given, which is what we want to record.
+
+    Importing Dynamo takes seconds, so where nobody has done it yet we wait for the first call of
+    ``torch.compile``.
+    """
+    if "torch._dynamo" in sys.modules:
+        undo.enter_context(torch.compiler.set_stance("force_eager"))
+        return
+    compile_ = torch.compile
+
+    @functools.wraps(compile_)
+    def wrapped_compile(*args: Any, **kwargs: Any) -> Any:
+        if torch.compile is wrapped_compile:
+            torch.compile = compile_
+            stance.enter_context(torch.compiler.set_stance("force_eager"))
+        return compile_(*args, **kwargs)
+
+    def restore() -> None:
+        if torch.compile is wrapped_compile:
+            torch.compile = compile_
+
+    stance = undo.enter_context(ExitStack())
+    undo.callback(restore)
+    torch.compile = cast(Any, wrapped_compile)
