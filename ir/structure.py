@@ -94,10 +94,16 @@ class Structure:
         parts = [child._build(leaves) for child in self.children]
         class_ = self.class_
         assert class_ is not None, "only leaves and constants have no class"
-        if self.kind is StructureKind.NAMED_TUPLE:
-            return class_(*parts)
-        if self.kind in (StructureKind.TUPLE, StructureKind.LIST):
-            return class_(parts)
+        if self.kind in (StructureKind.NAMED_TUPLE, StructureKind.TUPLE):
+            if hasattr(
+                class_, "n_sequence_fields"
+            ):  # named tuples made in C, such as those of torch.max
+                return class_(parts)
+            return tuple.__new__(
+                class_, parts
+            )  # a class may ask for other arguments than its parts
+        if self.kind is StructureKind.LIST:
+            return parts
         if self.kind is StructureKind.DICT:
             return dict(zip(self.keys, parts, strict=True))
         return self._build_object(class_, parts)
@@ -144,15 +150,19 @@ class _Search:
         self.leaves: list[Any] = []
         self._is_leaf = is_leaf
         self._is_opaque = is_opaque
-        self._barren: dict[int, Any] = {}  # holds the objects, so that their addresses stay theirs
+        # Objects without leaves; held, so that their addresses stay theirs.
+        self._barren: dict[int, tuple[Any, Structure]] = {}
         self._entered_again: set[int] = set()
 
     def visit(self, whole: Any, around: tuple[int, ...]) -> Structure:
         if self._is_leaf(whole):
             self.leaves.append(whole)
             return Structure(StructureKind.LEAF)
+        known = self._barren.get(id(whole))
+        if known is not None:
+            return known[1]
         constant = Structure(StructureKind.CONSTANT, constant=whole)
-        if isinstance(whole, _ATOMS) or id(whole) in self._barren or self._is_opaque(whole):
+        if isinstance(whole, _ATOMS) or self._is_opaque(whole):
             return constant
         if id(whole) in around:
             self._entered_again.add(id(whole))
@@ -161,15 +171,16 @@ class _Search:
         mark = len(self.leaves)
         below = (*around, id(whole))
         children = tuple([self.visit(part, below) for part in own.parts])
-        found_leaves = len(self.leaves) > mark
-        if found_leaves:
-            self._require_order(whole)
-        elif type(whole) not in (tuple, list, dict):
-            self._barren[id(whole)] = whole
-            return constant
-        return Structure(
+        structure = Structure(
             own.kind, children, own.keys, type(whole), items=own.items, mirrored=own.mirrored
         )
+        if len(self.leaves) > mark:
+            self._require_order(whole)
+            return structure
+        if type(whole) not in (tuple, list, dict):
+            structure = constant
+        self._barren[id(whole)] = (whole, structure)
+        return structure
 
     def _require_order(self, whole: Any) -> None:
         if isinstance(whole, set | frozenset):

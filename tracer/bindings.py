@@ -10,7 +10,7 @@ arrives at the dispatcher: it is used only if the very operator arrives with the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -103,8 +103,10 @@ class _StandIns:
         type_ = value.type
         if not isinstance(type_, TensorType) or type_.dtype is None or type_.shape is None:
             raise _NoStandIn
-        dtype = self._literal(type_.dtype)
-        made = torch.empty(cast(tuple[int, ...], type_.shape), dtype=dtype, device="meta")
+        sizes = [size for size in type_.shape if isinstance(size, int)]
+        if len(sizes) < len(type_.shape):
+            raise _NoStandIn
+        made = torch.empty(sizes, dtype=self._literal(type_.dtype), device="meta")
         self._tensors[value] = made
         return made
 

@@ -69,7 +69,7 @@ def capture(
             f"a module or function is needed to trace, not {type(function).__qualname__}"
         )
     kwargs = {} if kwargs is None else kwargs
-    arguments = Arguments(function)
+    arguments = Arguments(function, args, kwargs)
     bound = arguments.bind(args, kwargs)
     leaves, structure = input_leaves(bound)
     names = input_names(structure)
@@ -100,8 +100,11 @@ def _run(
     kwargs: Mapping[str, Any],
 ) -> Any:
     state.walker.enter(sys._getframe(0), root_module(function))
-    with tracing(state):
-        return function(*args, **kwargs)
+    try:
+        with tracing(state):
+            return function(*args, **kwargs)
+    finally:
+        state.walker.leave()
 
 
 def _add_inputs(

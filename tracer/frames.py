@@ -9,8 +9,8 @@ Note [Marks on frames]
     The mark is kept in the frame's ``f_trace`` slot, which Python reads only while a debugger or a
     coverage tool traces the frame. It lives exactly as long as the call, needs no reference to the
     frame (which would keep the user's tensors alive), and cannot be mistaken for that of another
-    call whose frame reuses the address. It is callable and does nothing, so a debugger that meets
-    it goes on; frames that a debugger holds already are remembered by address instead.
+    call whose frame reuses the address. Where a debugger has a hook in the slot, the mark passes
+    every event on to it.
 """
 
 from __future__ import annotations
@@ -93,29 +93,32 @@ class _Code:
 class Mark:
     """What the walks keep on a frame: see Note [Marks on frames]."""
 
-    __slots__ = ("caller", "function", "is_entry", "module", "owner", "regions", "scope")
+    __slots__ = ("caller", "function", "hook", "is_entry", "module", "owner", "regions", "scope")
 
     def __init__(
         self,
-        owner: FrameWalker,
+        owner: object,
+        regions: int,
         caller: Frame | None,
         scope: Scope,
         module: torch.nn.Module | None,
         function: str | None,
         is_entry: bool = False,
     ) -> None:
-        self.owner = owner
+        self.owner = owner  # a token of the walk that made the mark
+        self.regions = regions  # how many regions were open when the frame was first seen
         self.caller = caller  # the stack above the frame
         self.scope = scope
         self.module = module  # the module whose call the frame is part of
         self.function = function  # name of the custom autograd function it is part of
         self.is_entry = is_entry
-        self.regions = len(
-            owner.regions
-        )  # how many regions were open when the frame was first seen
+        self.hook: Any = None  # what a debugger had put in the slot
 
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        """Answer a debugger that takes the mark for its own hook."""
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """Pass a debugger's event on to its own hook, and stay in the slot."""
+        if self.hook is not None:
+            self.hook = self.hook(frame, event, arg) or self.hook
+        return self
 
 
 class FrameWalker:
@@ -138,14 +141,19 @@ class FrameWalker:
         self._codes: dict[int, _Code] = {}
         self._frames: dict[tuple[Frame | None, int, int], Frame] = {}
         self._calls: dict[tuple[Scope, ScopeKind, str], int] = {}
-        self._held: dict[int, tuple[CodeType, Mark]] = {}
-        self._outside = Mark(self, None, root, None, None, is_entry=True)
+        self._token = object()
+        self._entry: tuple[FrameType | None, Mark]
+        self._entry = (None, Mark(self._token, 0, None, root, None, None, is_entry=True))
 
     def enter(self, frame: FrameType, module: torch.nn.Module | None) -> None:
         """Make ``frame`` the one below which scopes are counted; ``module`` is the root, if one is."""
         self.above = self._plain_stack(frame.f_back)
-        mark = Mark(self, self.above, self.root, module, None, is_entry=True)
-        frame.f_trace = mark
+        mark = Mark(self._token, 0, self.above, self.root, module, None, is_entry=True)
+        self._entry = (frame, mark)
+
+    def leave(self) -> None:
+        """Let go of the frame that was entered."""
+        self._entry = (None, self._entry[1])
 
     def locate(self, frame: FrameType | None) -> tuple[Scope, Frame | None]:
         """Return the scope and the stack of an operator called in ``frame``. O(frames not seen yet).
@@ -153,14 +161,12 @@ class FrameWalker:
         There is no stack where no user's code runs, as in a tool that traces for somebody.
         """
         fresh: list[FrameType] = []
-        mark = self._outside
-        while frame is not None:
+        entry, mark = self._entry
+        token = self._token
+        while frame is not None and frame is not entry:
             found: Any = frame.f_trace
-            if found.__class__ is Mark and found.owner is self:
+            if found.__class__ is Mark and found.owner is token:
                 mark = found
-                break
-            if found is not None and (held := self._held_mark(frame)) is not None:
-                mark = held
                 break
             fresh.append(frame)
             frame = frame.f_back
@@ -205,13 +211,12 @@ class FrameWalker:
             case _CodeKind.FUNCTION_APPLY:
                 scope = self.regions[-1] if len(self.regions) > above.regions else above.scope
                 function = getattr(_first_local(frame), "__qualname__", "autograd.Function")
-                mark = Mark(self, caller, scope, above.module, function)
+                mark = Mark(self._token, len(self.regions), caller, scope, above.module, function)
             case _CodeKind.USER:
                 mark = self._user_mark(frame, code, caller, above)
-        if frame.f_trace is None:
-            frame.f_trace = mark
-        else:
-            self._held[id(frame)] = (frame.f_code, mark)
+        if not isinstance(frame.f_trace, Mark):
+            mark.hook = frame.f_trace
+        frame.f_trace = mark
         return mark
 
     def _module_mark(self, module: torch.nn.Module, caller: Frame | None, above: Mark) -> Mark:
@@ -222,7 +227,7 @@ class FrameWalker:
             step = self._paths.step(above.module, module)
             scope = self._child(parent, ScopeKind.MODULE, step, type(module).__name__)
             self._paths.meet(module, scope)
-        return Mark(self, caller, scope, module, above.function)
+        return Mark(self._token, len(self.regions), caller, scope, module, above.function)
 
     def _user_mark(self, frame: FrameType, code: _Code, caller: Frame | None, above: Mark) -> Mark:
         module = self._called_directly(frame, code, above)
@@ -234,7 +239,7 @@ class FrameWalker:
         )
         if not is_part:
             scope = self._child(scope, ScopeKind.FUNCTION, code.code.co_name, "")
-        return Mark(self, caller, scope, above.module, above.function)
+        return Mark(self._token, len(self.regions), caller, scope, above.module, above.function)
 
     def _called_directly(
         self, frame: FrameType, code: _Code, above: Mark
@@ -277,10 +282,6 @@ class FrameWalker:
             for outer in reversed(chain):
                 stack = self._intern(stack, outer.f_code, outer.f_lasti)
         return stack
-
-    def _held_mark(self, frame: FrameType) -> Mark | None:
-        code, mark = self._held.get(id(frame), (None, None))
-        return mark if code is frame.f_code else None
 
 
 def _first_local(frame: FrameType) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from ..errors import InputError
 from ..ir import TensorType, row_major_strides
 from ..ir.structure import Structure, StructureKind, parts_of, take_apart
+from .literals import equal_literals
 from .tensors import type_of_tensor
 
 
@@ -28,14 +29,18 @@ def is_opaque(value: Any) -> bool:
 
 
 class Arguments:
-    """Turns positional and keyword arguments into one mapping by parameter name, defaults included."""
+    """Turns positional and keyword arguments into one mapping by parameter name, defaults included.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        target = function.forward if isinstance(function, torch.nn.Module) else function
-        try:
-            self._signature: inspect.Signature | None = inspect.signature(target)
-        except (TypeError, ValueError):  # built-in functions have none
-            self._signature = None
+    A callable may take other arguments than the function it wraps says, so the signature is the
+    first of several that the arguments of the trace fit; if none does, arguments keep their order.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self._signature = next(
+            (found for found in _signatures(function) if _fits(found, args, kwargs)), None
+        )
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name; ``*args`` and ``**kwargs`` come as one tuple and one dictionary.
@@ -48,6 +53,25 @@ class Arguments:
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return dict(bound.arguments)
+
+
+def _signatures(function: Callable[..., Any]) -> Iterator[inspect.Signature]:
+    target = function.forward if isinstance(function, torch.nn.Module) else function
+    for follow_wrapped in (True, False):
+        try:
+            yield inspect.signature(target, follow_wrapped=follow_wrapped)
+        except (TypeError, ValueError):  # built-in functions have none
+            continue
+    if isinstance(function, torch.nn.Module):
+        yield inspect.signature(type(function).__call__.__get__(function))
+
+
+def _fits(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +106,15 @@ class InputSpec:
             raise InputError(f"the arguments do not fit the traced program: {error}") from error
         leaves: list[torch.Tensor] = []
         _match(self.structure, bound, "", leaves)
+        first: dict[int, int] = {}
         for position, leaf in enumerate(leaves):
             self._check(position, leaf, leaves)
+            earlier = first.setdefault(id(leaf), position)
+            if earlier != position and self.same_as[position] != earlier:
+                raise InputError(
+                    f"inputs {self.names[earlier]} and {self.names[position]} are one tensor now and were "
+                    "two when the program was traced\n  pass a clone, or trace again with one tensor for both"
+                )
         return leaves
 
     def _check(self, position: int, leaf: torch.Tensor, leaves: list[torch.Tensor]) -> None:
@@ -95,12 +126,6 @@ class InputSpec:
                 f"inputs {self.names[twin]} and {name} were one tensor when the program was traced and are "
                 "two now\n  trace again with different tensors to get a program that tells them apart"
             )
-        for earlier in range(position):
-            if leaves[earlier] is leaf and twin != earlier and self.same_as[earlier] is None:
-                raise InputError(
-                    f"inputs {self.names[earlier]} and {name} are one tensor now and were two when the "
-                    "program was traced\n  pass a clone, or trace again with one tensor for both"
-                )
         kept = self.state[position]
         if kept is not None and leaf is not kept[1]:
             raise InputError(
@@ -191,11 +216,15 @@ def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tens
         expected = getattr(structure.class_, "__qualname__", structure.class_)
         raise InputError(f"input {path} must be a {expected}, got {type(actual).__qualname__}")
     own = parts_of(actual)
-    missing = [key for key in structure.keys if key not in own.keys]
-    unknown = [key for key in own.keys if key not in structure.keys]
-    if missing or unknown:
-        problems = [f"{key!r} is missing" for key in missing]
-        problems += [f"{key!r} was not there when the program was traced" for key in unknown]
+    if set(structure.keys) != set(own.keys):
+        there = set(own.keys)
+        expected_keys = set(structure.keys)
+        problems = [f"{key!r} is missing" for key in structure.keys if key not in there]
+        problems += [
+            f"{key!r} was not there when the program was traced"
+            for key in own.keys
+            if key not in expected_keys
+        ]
         raise InputError(f"input {path or 'arguments'}: {', '.join(problems)}")
     by_key = dict(zip(own.keys, own.parts, strict=True))
     for position, key in enumerate(structure.keys):
@@ -206,16 +235,23 @@ def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tens
 def _match_constant(expected: Any, actual: Any, path: str) -> None:
     if actual is expected:
         return
-    if type(actual) is type(expected) and not is_tensor(actual):
-        try:
-            if bool(actual == expected):
-                return
-        except (TypeError, ValueError, RuntimeError):  # objects that refuse to be compared differ
-            pass
+    if type(actual) is type(expected) and not is_tensor(actual) and _equal(expected, actual):
+        return
     raise InputError(
         f"input {path} was {expected!r} when the program was traced, which fixed it; got {_shown(actual)}\n"
         "  trace again with this value"
     )
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two constants of one class are equal; arrays are where all their elements are."""
+    if isinstance(one, float):
+        return equal_literals(one, other)
+    try:
+        equal = one == other
+        return bool(equal.all() if hasattr(equal, "all") else equal)
+    except (TypeError, ValueError, RuntimeError):  # objects that refuse to be compared differ
+        return False
 
 
 def _shown(value: Any) -> str:

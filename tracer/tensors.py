@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Any
 
@@ -38,7 +39,7 @@ def type_of_tensor(tensor: torch.Tensor) -> TensorType:
             tensor.requires_grad,
         )
     except (RuntimeError, TypeError, NotImplementedError):
-        # Sparse and nested tensors have no strides; symbolic sizes have no hash.
+        # Sparse and strided nested tensors have no strides; most symbolic sizes have no hash.
         return TensorType(
             dtype=dtype_of(tensor.dtype),
             shape=_shape(tensor),
@@ -65,11 +66,11 @@ def _type_of_facts(
     layout: torch.layout,
     requires_grad: bool,
 ) -> TensorType:
-    sizes = tuple(shape)
+    is_known = all(number.__class__ is int for number in (*shape, *strides))
     return TensorType(
         dtype=dtype_of(dtype),
-        shape=sizes,
-        strides=None if strides == row_major_strides(sizes) else strides,
+        shape=_dims(shape),
+        strides=None if not is_known or strides == row_major_strides(shape) else strides,
         device=_device_of(device),
         layout=_layout_of(layout),
         requires_grad=requires_grad,
@@ -91,6 +92,10 @@ def _shape(tensor: torch.Tensor) -> tuple[Dim, ...] | None:
         sizes = tensor.shape
     except (RuntimeError, NotImplementedError):  # nested tensors of unequal sizes
         return None
+    return _dims(sizes)
+
+
+def _dims(sizes: Iterable[Any]) -> tuple[Dim, ...]:
     return tuple(size if size.__class__ is int else SymDim(str(size)) for size in sizes)
 
 
