@@ -11,7 +11,7 @@ from . import visualize
 from .ir import Graph, Operator, StateKind, TensorType, unknown_operator
 from .ir import parse as parse_graph
 from .ir.structure import Structure
-from .runtime import CompiledGraph, compile_graph, find_overload, torch_literal
+from .runtime import CompiledGraph, compile_graph, find_overload, plain_calls, torch_literal
 from .tracer import Capture, Diagnostic, ExactBindings, InputSpec, capture, operator_of
 from .visualize import ViewOptions, save_picture
 
@@ -75,7 +75,9 @@ class TracedProgram:
             InputError: the arguments do not fit those that the program was traced with.
         """
         leaves = self.inputs.leaves(args, kwargs)
-        return self.outputs.build(self._compiled.function(*leaves))
+        with plain_calls():
+            results = self._compiled.function(*leaves)
+        return self.outputs.build(results)
 
     @property
     def parameter_count(self) -> int:

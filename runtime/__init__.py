@@ -2,6 +2,6 @@
 
 from .codegen import CompiledGraph, compile_graph
 from .literals import torch_literal
-from .operators import find_overload
+from .operators import find_overload, plain_calls
 
-__all__ = ["CompiledGraph", "compile_graph", "find_overload", "torch_literal"]
+__all__ = ["CompiledGraph", "compile_graph", "find_overload", "plain_calls", "torch_literal"]

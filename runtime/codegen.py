@@ -7,6 +7,7 @@ import keyword
 import linecache
 import math
 import re
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,9 +71,11 @@ def compile_graph(
     filename = f"<opscope {graph.name} {next(_program_numbers)}>"
     code = compile(source, filename, "exec")
     exec(code, writer.namespace)  # the source is our own, made from the graph
-    # Tracebacks show the line that failed; the entry lives as long as the process, as for modules.
+    # Tracebacks show the line that failed, as long as the function lives.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    return CompiledGraph(source, writer.namespace[writer.function_name], filename, writer.nodes)
+    compiled = CompiledGraph(source, writer.namespace[writer.function_name], filename, writer.nodes)
+    weakref.finalize(compiled.function, linecache.cache.pop, filename, None)
+    return compiled
 
 
 class _Writer:

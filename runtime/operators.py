@@ -45,6 +45,10 @@ def find_overload(name: str) -> torch._ops.OpOverload | None:
     return found if isinstance(found, torch._ops.OpOverload) else None
 
 
+plain_calls: Callable[[], Any] = torch._C.DisableTorchFunctionSubclass
+"""Gives a context in which subclasses' ``__torch_function__`` is not called: what it did is in the graph."""
+
+
 def _make_subclass(class_: Any, source: torch.Tensor, requires_grad: bool) -> torch.Tensor:
     return cast(torch.Tensor, torch.Tensor._make_subclass(class_, source, requires_grad))
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .dispatcher import current_recorder, kernels, recording, set_recorder
+from .dispatcher import (
+    current_recorder,
+    kernels,
+    plain_script_execution,
+    recorder_here,
+    recording,
+    set_recorder,
+)
 from .patches import process_patches
 from .record import Recorder
 from .state import TracingState
@@ -24,7 +31,7 @@ def set_tracing_state(state: TracingState | None) -> None:
     reported if a recorded operator uses it.
     """
     installed = kernels()
-    set_recorder(None if state is None else Recorder(state, installed))
+    set_recorder(None if state is None else state.recorder or Recorder(state, installed))
     installed.set_included(state is not None)
 
 
@@ -41,7 +48,15 @@ def tracing(state: TracingState) -> Iterator[TracingState]:
     """
     installed = kernels()
     installed.cover()
-    outer = current_recorder()
+    outer = recorder_here(installed)
     recorder = Recorder(state, installed, outer if isinstance(outer, Recorder) else None)
-    with process_patches(installed), recording(installed, recorder):
-        yield state
+    state.recorder = recorder
+    with (
+        process_patches(installed),
+        plain_script_execution(),
+        recording(installed, recorder),
+    ):
+        try:
+            yield state
+        finally:
+            state.recorder = None

@@ -16,6 +16,7 @@ from ..ir import Graph, Value
 from ..ir.structure import Structure, take_apart
 from .active import tracing
 from .diagnostics import Diagnostic, DiagnosticKind, warn_of
+from .effects import Before
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .modes import ModeReader
 from .program_state import root_module
@@ -84,8 +85,11 @@ def capture(
         same_as=same_as,
         state=tuple((name, leaf) if (name := state.kept.named(leaf)) else None for leaf in leaves),
     )
+    before = Before(state.kept, bound, leaves)
     result = _run(state, function, args, kwargs)
     outputs = _finish(state, result)
+    for change in before.changes():
+        state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
     diagnostics = state.diagnostics.all()
     if state.warn:
         for diagnostic in diagnostics:
@@ -140,12 +144,15 @@ def _finish(state: TracingState, result: Any) -> Structure:
             state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
         value = state.with_grad_flag(leaf, value, root, None)
         values.append(value)
-    state.graph.set_outputs(values)
+    state.flush_grad_flags()
+    state.graph.set_outputs(
+        [state.values.get(leaf) or value for leaf, value in zip(leaves, values, strict=True)]
+    )
     _name_values(state)
     for name, stack in state.walker.functions_seen.items():
         message = (
-            f"the forward of {name} was recorded operator by operator; a replay has their gradients, "
-            "not those of its own backward"
+            f"the forward of {name} was recorded operator by operator, without its backward; no gradient "
+            "flows through it at a replay"
         )
         state.report(DiagnosticKind.CUSTOM_BACKWARD, message, None, stack)
     return structure

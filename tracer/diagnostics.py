@@ -48,16 +48,17 @@ class Diagnostics:
     """Collects diagnostics, one per kind and site."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[DiagnosticKind, Frame | None], Diagnostic] = {}
+        self._found: dict[tuple[DiagnosticKind, Frame | str], Diagnostic] = {}
 
     def report(
         self, kind: DiagnosticKind, message: str, stack: Frame | None, scope: str = ""
     ) -> Diagnostic | None:
         """Add a diagnostic and return it, unless this site has one of its kind already."""
-        site = None if stack is None else stack.user
+        user = None if stack is None else stack.user
+        site = message if user is None else user
         if (kind, site) in self._found:
             return None
-        source = None if site is None else site.range
+        source = None if user is None else user.range
         found = self._found[kind, site] = Diagnostic(kind, message, source, scope)
         return found
 

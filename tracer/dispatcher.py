@@ -329,3 +329,19 @@ is_any_autocast_enabled: Callable[[], bool] = _C._is_any_autocast_enabled
 def storage_key(tensor: torch.Tensor) -> int:
     """Return a number that two live tensors share exactly if they share their storage."""
     return int(tensor.untyped_storage()._cdata)
+
+
+def shares_storage(tensor: torch.Tensor) -> bool:
+    """Whether anything but this tensor and its Python handle holds its storage."""
+    return bool(_C._storage_Use_Count(tensor.untyped_storage()._cdata) > 2)
+
+
+@contextmanager
+def plain_script_execution() -> Iterator[None]:
+    """Make scripted functions of this thread run operator by operator, not in fused or autograd groups."""
+    optimizes = _C._get_graph_executor_optimize()
+    _C._set_graph_executor_optimize(False)
+    try:
+        yield
+    finally:
+        _C._set_graph_executor_optimize(optimizes)

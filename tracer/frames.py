@@ -129,11 +129,13 @@ class FrameWalker:
         functions_seen: names of custom autograd functions whose operators were recorded, with the
             stack of their first operator.
         above: the user's stack above the traced program.
+        behind_apply: whether the operator located last was called by ``autograd.Function.apply`` itself.
     """
 
     def __init__(self, root: Scope, paths: ModulePaths) -> None:
         self.root = root
         self.above: Frame | None = None
+        self.behind_apply = False
         self.regions: list[Scope] = []
         self.functions_seen: dict[str, Frame] = {}
         self._paths = paths
@@ -173,6 +175,8 @@ class FrameWalker:
         caller = mark.caller
         if frame is not None and not mark.is_entry:
             caller = self._intern(caller, frame.f_code, frame.f_lasti)
+        # In C++ behind ``Function.apply`` gradients are off, but not for what comes out of it.
+        self.behind_apply = bool(fresh) and fresh[0].f_code is _FUNCTION_APPLY
         codes = self._codes
         for frame in reversed(fresh):
             code_object = frame.f_code
@@ -180,7 +184,7 @@ class FrameWalker:
             if code.may_mark:
                 mark = self._enter_frame(frame, code, caller, mark)
             caller = self._intern(caller, code_object, frame.f_lasti)
-        if mark.function is not None and caller is not None:
+        if mark.function is not None and caller is not None and not self.behind_apply:
             self.functions_seen.setdefault(mark.function, caller)
         if len(self.regions) > mark.regions:
             return self.regions[-1], caller

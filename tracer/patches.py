@@ -122,8 +122,9 @@ def _data(installed: Kernels, descriptor: Any) -> Any:
         return data
 
     def set_(self: torch.Tensor, data: torch.Tensor) -> None:
-        plain_data.__set__(self, data)
         recorder = recorder_here(installed)
+        with installed.excluded():
+            plain_data.__set__(self, data)
         if recorder is not None:
             recorder.record_effect("an assignment to tensor.data is not part of the graph")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 import torch
 
-from ..ir import Graph, ScalarType, StateKind, Value
+from ..ir import Graph, ScalarType, StateKind, TensorType, Value
 from .modules import held_objects
 from .tensors import type_of_value
 
@@ -18,10 +19,11 @@ from .tensors import type_of_value
 class _Candidate:
     """A tensor that becomes state once the program reads it."""
 
-    __slots__ = ("kind", "names", "tensor")
+    __slots__ = ("kind", "names", "required_grad", "tensor")
 
     def __init__(self, tensor: torch.Tensor, kind: StateKind) -> None:
         self.tensor = tensor
+        self.required_grad = tensor.requires_grad  # when the trace began
         self.kind = kind
         self.names: list[str] = []
 
@@ -43,6 +45,7 @@ class ProgramState:
         self._attributes: dict[int, tuple[torch.Tensor, str]] | None = None
         self._roots: list[tuple[str, torch.nn.Module]] = []
         self._opaque: dict[int, Value] = {}
+        self._suffixes: dict[str, int] = {}
         for name, kept in named_objects(function):
             self.register(name, kept)
 
@@ -79,7 +82,10 @@ class ProgramState:
         """
         candidate = self._candidates.get(id(tensor))
         if candidate is not None:
-            return self._add(tuple(candidate.names), tensor, candidate.kind)
+            value = self._add(tuple(candidate.names), tensor, candidate.kind)
+            if isinstance(value.type, TensorType):
+                value.type = replace(value.type, requires_grad=candidate.required_grad)
+            return value
         attribute = self._attribute_names().get(id(tensor))
         if attribute is not None and attribute[0] is tensor:
             return self._add((attribute[1],), tensor, StateKind.CONSTANT)
@@ -106,6 +112,20 @@ class ProgramState:
         candidate = self._candidates.get(id(tensor))
         return candidate is not None and candidate.kind is StateKind.CONSTANT
 
+    def flag_changed(self) -> Iterator[torch.Tensor]:
+        """Yield the named tensors whose ``requires_grad`` is not what it was when the trace began."""
+        for candidate in self._candidates.values():
+            if candidate.tensor.requires_grad is not candidate.required_grad:
+                yield candidate.tensor
+
+    def rebound(self) -> Iterator[str]:
+        """Yield the names under which modules hold another parameter or buffer than at the start."""
+        for root, module in self._roots:
+            for path, part in module.named_modules(prefix=root):
+                for name, tensor in (*part._parameters.items(), *part._buffers.items()):
+                    if tensor is not None and id(tensor) not in self._candidates:
+                        yield f"{path}.{name}" if path else name
+
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
         for candidate in self._candidates.values():
@@ -120,10 +140,11 @@ class ProgramState:
         return value
 
     def _free(self, name: str) -> str:
-        free, suffix = name, 0
+        free, suffix = name, self._suffixes.get(name, 0)
         while free in self._graph.state:
             suffix += 1
             free = f"{name}.{suffix}"
+        self._suffixes[name] = suffix
         return free
 
     def _attribute_names(self) -> dict[int, tuple[torch.Tensor, str]]:

@@ -90,6 +90,7 @@ class Recorder:
         self._excluded = kernels.excluded
         self._set_excluded = kernels.set_excluded
         self._modes = ModeReader()
+        self._modes_before: Modes = state.graph.modes
         self._fresh_constant: Value | None = None
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
 
@@ -110,6 +111,10 @@ class Recorder:
             frame = sys._getframe(2)
         scope, stack = state.walker.locate(frame)
         modes = self._modes.read()
+        if state.walker.behind_apply:
+            modes = self._modes_before
+        else:
+            self._modes_before = modes
         entries = state.values.entries
         # Arguments are looked up before the operator runs: it may change what a tensor is.
         arguments: list[Argument] = []
@@ -223,6 +228,12 @@ class Recorder:
             return self.state.with_grad_flag(arg, value, scope, stack)
         if isinstance(arg, list | tuple):
             return tuple([self._argument(item, scope, stack) for item in arg])
+        if isinstance(arg, torch.UntypedStorage | torch.TypedStorage):
+            message = (
+                "an operator is given the storage of a tensor; its present data became a constant of the "
+                "graph, as after copy.copy or copy.deepcopy of a tensor"
+            )
+            self.state.report(DiagnosticKind.UNTRACKED_TENSOR, message, scope, stack)
         try:
             return to_literal(arg)
         except TypeError:  # a generator, a process group, a storage: passed on as the object it is
@@ -304,7 +315,7 @@ class Recorder:
     ) -> torch.Tensor:
         """Make a tensor of another class on the memory of ``source`` and record that."""
         known = self.state.values.get(source)
-        result = make()
+        result = make() if self.outer is None else self.outer.record_subclass(cls, source, make)
         if known is None:  # made below our sight, by the machinery of a subclass or a mode
             return result
         scope, stack = self.state.walker.locate(sys._getframe(2))
@@ -336,8 +347,11 @@ class Recorder:
         for value in values:
             self._require_closed(op, value, stack)
         arguments: list[Argument] = [self._argument(value, scope, stack) for value in values]
-        with self._excluded():
-            result = op(*args, **kwargs)
+        if self.outer is not None:
+            result = self.outer.record_higher_order(op, args, kwargs)
+        else:
+            with self._excluded():
+                result = op(*args, **kwargs)
         groups: tuple[int | None, ...] | None = None
         results = [result]
         if isinstance(result, list | tuple):

@@ -11,7 +11,7 @@ import torch
 from ..errors import CaptureError
 from ..ir import Argument, Frame, Graph, Node, Operator, Scope, TensorType, Value
 from .diagnostics import DiagnosticKind, Diagnostics
-from .dispatcher import storage_key
+from .dispatcher import shares_storage, storage_key
 from .frames import FrameWalker
 from .modules import ModulePaths
 from .program_state import ProgramState
@@ -30,6 +30,7 @@ class TracingState:
         lookup_var_name_fn: names the results of operators; if it is None, or returns an empty
             string, they are named after the variables that the user's code assigns them to.
         implied: nodes that no call of the user's stands behind: what a tensor was found to have become.
+        recorder: what records into this trace while ``tracing`` lasts.
         values: which value a live tensor is.
         kept: the parameters, buffers and constants of the program.
         walker: finds scopes and stacks.
@@ -50,6 +51,7 @@ class TracingState:
         self.lookup_var_name_fn: Callable[[torch.Tensor], str] | None = None
         self.values = ValueMap()
         self.implied: set[Node] = set()
+        self.recorder: object | None = None
         self.diagnostics = Diagnostics()
         self.kept = ProgramState(graph, function)
         self.walker = FrameWalker(
@@ -115,7 +117,17 @@ class TracingState:
                 stack,
             )
         self.values.set(tensor, value)
-        return value
+        return self.with_grad_flag(tensor, value, scope, stack)
+
+    def flush_grad_flags(self) -> None:
+        """Record what became of the ``requires_grad`` of state and inputs after they were last read."""
+        root = self.graph.root_scope
+        for tensor in self.kept.flag_changed():
+            self.get_known(tensor)
+        for tensor, value in list(self.values.live()):
+            node = value.node
+            if node is None or node in self.implied:
+                self.with_grad_flag(tensor, value, root, None)
 
     def with_grad_flag(
         self, tensor: torch.Tensor, value: Value, scope: Scope, stack: Frame | None
@@ -127,7 +139,15 @@ class TracingState:
         """
         flag = tensor.requires_grad
         known = value.type
-        if not isinstance(known, TensorType) or known.requires_grad is flag or not tensor.is_leaf:
+        if not isinstance(known, TensorType) or known.requires_grad is flag:
+            return value
+        if not tensor.is_leaf:
+            if flag and tensor._version == 0:  # else it may come from a write through a view
+                message = (
+                    "a tensor requires grad through something that is not a recorded operator, such as an "
+                    "optimized scripted function; no gradient flows there at a replay"
+                )
+                self.report(DiagnosticKind.CUSTOM_BACKWARD, message, scope, stack)
             return value
         requires_grad_ = operator_of(torch.ops.aten.requires_grad_.default)
         flagged = self._add_implied(requires_grad_, (value, flag), tensor, scope, stack)
@@ -165,7 +185,7 @@ class TracingState:
     def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """Return the newest known tensor of the same memory and dtype."""
         key = _storage_or_none(tensor)
-        if key is None:
+        if key is None or not shares_storage(tensor):
             return None
         found = None
         for known, _ in self.values.live():

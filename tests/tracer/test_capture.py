@@ -3,8 +3,9 @@
 import collections
 import dataclasses
 import functools
+import warnings
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pytest
 import torch
@@ -380,6 +381,92 @@ def test_leaves_that_come_to_require_grad_do_so_at_replay() -> None:
 
     traced = check_replay(program, torch.randn(2))
     assert "%made.1 : f32[2]{grad} = aten::requires_grad_(%made, True)" in str(traced.graph)
+
+
+def test_parameters_frozen_for_a_while_are_thawed_at_replay() -> None:
+    linear = nn.Linear(4, 4)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        for parameter in linear.parameters():
+            parameter.requires_grad_(False)
+        y = linear(x)
+        for parameter in linear.parameters():
+            parameter.requires_grad_(True)
+        return y
+
+    traced = check_replay(program, torch.randn(3, 4))
+    assert all(parameter.requires_grad for parameter in linear.parameters())
+    assert not traced(torch.randn(3, 4)).requires_grad
+
+
+def test_gradients_flow_through_modules_with_backward_hooks() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[1].register_full_backward_hook(lambda module, before, after: None)
+    x = torch.ones(1, 2)
+    opscope.trace(net, x, warn=False)(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def scripted_mlp() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+
+
+def test_scripted_modules_are_recorded_operator_by_operator() -> None:
+    traced = check_replay(scripted_mlp(), torch.randn(3, 4))
+    assert [node.kind for node in traced.graph.walk()] == ["aten::linear", "aten::relu"]
+
+
+def test_gradients_lost_in_a_scripted_module_that_is_optimized_already_are_reported() -> None:
+    x, scripted = torch.randn(3, 4), scripted_mlp()
+    for _ in range(3):
+        scripted(x)
+    with pytest.warns(
+        opscope.TracerWarning, match="through something that is not a recorded operator"
+    ):
+        opscope.trace(scripted, x)
+
+
+def test_signatures_that_lie_are_not_trusted() -> None:
+    def decorate(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(x: torch.Tensor, *, twice: bool = False) -> torch.Tensor:
+            result: torch.Tensor = function(x, 3)
+            return result * 2 if twice else result
+
+        return wrapper
+
+    @decorate
+    def program(x: torch.Tensor, y: int) -> torch.Tensor:
+        return x + y
+
+    x = torch.ones(2)
+    traced = opscope.trace(program, x, {"twice": True})
+    assert torch.equal(traced(x, twice=True), program(x, twice=True))
+
+
+class Pair(tuple[torch.Tensor, torch.Tensor]):
+    __slots__ = ()
+
+    def __new__(cls, one: torch.Tensor, other: torch.Tensor) -> Self:
+        return super().__new__(cls, (one, other))
+
+
+def test_a_tuple_with_a_constructor_of_its_own_comes_back() -> None:
+    x = torch.ones(1)
+    result = opscope.trace(lambda x: Pair(x, x + 1), x)(x)
+    assert type(result) is Pair
+    assert result[1].item() == 2.0
+
+
+def test_nested_tensors_with_jagged_layout_have_types() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return torch.nested.as_nested_tensor([x, x[:1]], layout=torch.jagged).to_padded_tensor(0.0)
+
+    traced = opscope.trace(program, torch.ones(2, 3), warn=False)
+    assert "layout=jagged" in str(traced.graph)
+    assert str(opscope.parse(str(traced.graph))) == str(traced.graph)
 
 
 def test_gradients_flow_through_leaves_made_inside() -> None:

@@ -1,5 +1,6 @@
 """What a trace cannot record exactly is listed once per site, with the line, and warned about."""
 
+import copy
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -71,7 +72,7 @@ def test_a_custom_backward_is_reported() -> None:
         def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
             return gradient * 3
 
-    with pytest.warns(opscope.TracerWarning, match="Square was recorded operator by operator"):
+    with pytest.warns(opscope.TracerWarning, match="no gradient flows through it"):
         opscope.trace(lambda x: Square.apply(x), torch.ones(2))
 
 
@@ -81,3 +82,53 @@ def test_strict_makes_it_an_error_and_warn_false_makes_it_silent() -> None:
     assert not opscope.is_tracing()
     traced = opscope.trace(reads_data, torch.ones(2), warn=False)
     assert len(traced.diagnostics) == 1
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copied_tensor_is_reported(duplicate: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    with pytest.warns(opscope.TracerWarning, match="the storage of a tensor"):
+        opscope.trace(lambda x: duplicate(x) + 1, torch.ones(2))
+
+
+def test_gradients_written_by_backward_are_reported() -> None:
+    linear = torch.nn.Linear(2, 2)
+
+    def step(x: torch.Tensor) -> torch.Tensor:
+        loss = linear(x).pow(2).sum()
+        loss.backward()
+        return loss.detach()
+
+    with pytest.warns(opscope.TracerWarning, match=r"wrote the \.grad of 2 tensors"):
+        opscope.trace(step, torch.ones(1, 2))
+
+
+def test_a_replaced_buffer_is_reported() -> None:
+    class Counter(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("count", torch.zeros(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.count = self.count + 1
+            return x * self.count
+
+    with pytest.warns(opscope.TracerWarning, match="replaced count by another tensor"):
+        opscope.trace(Counter(), torch.ones(2))
+
+
+def test_a_changed_container_among_the_arguments_is_reported() -> None:
+    def program(cache: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        cache["x"] = x + 1
+        return x * 2
+
+    with pytest.warns(opscope.TracerWarning, match="changed a container"):
+        opscope.trace(program, ({}, torch.ones(2)))
+
+
+def test_an_assignment_to_data_is_reported() -> None:
+    def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        x.data = y
+        return x + 1
+
+    with pytest.warns(opscope.TracerWarning, match=r"an assignment to tensor\.data"):
+        opscope.trace(program, (torch.ones(2), torch.zeros(2)))

@@ -1,6 +1,9 @@
 """TracingState: one per running trace and thread, and always restored."""
 
+import gc
+import importlib
 import threading
+import weakref
 
 import pytest
 import torch
@@ -138,8 +141,6 @@ def test_pop_scope_without_push_scope_is_refused() -> None:
 
 
 def test_twenty_traces_leave_no_tensors_behind() -> None:
-    import gc
-
     model = torch.nn.Linear(64, 64)
     x = torch.randn(8, 64)
 
@@ -152,3 +153,50 @@ def test_twenty_traces_leave_no_tensors_behind() -> None:
     for _ in range(20):
         opscope.trace(model, x)(x)
     assert count() <= before
+
+
+def test_an_interrupt_at_the_worst_moment_leaves_the_thread_able_to_trace() -> None:
+    dispatcher = importlib.import_module("opscope.tracer.dispatcher")
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        dispatcher.kernels().set_excluded(True)  # as if interrupted just before an operator ran
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        opscope.trace(program, torch.zeros(1))
+    assert len(opscope.trace(lambda x: x + 1, torch.zeros(1)).graph.block) == 1
+
+
+def test_a_trace_inside_an_operator_of_another_trace_sees_its_own_program() -> None:
+    inner: list[opscope.TracedProgram] = []
+
+    @torch.library.custom_op("opscope_tests::tracing", mutates_args=())
+    def tracing(x: torch.Tensor) -> torch.Tensor:
+        inner.append(opscope.trace(lambda t: t * 2 + 1, x.clone()))
+        return x + 1
+
+    outer = opscope.trace(lambda x: tracing(x) - 1, torch.ones(1))
+    assert [n.kind for n in inner[0].graph.walk()] == ["aten::mul.Tensor", "aten::add.Tensor"]
+    assert [n.kind for n in outer.graph.walk()] == ["opscope_tests::tracing", "aten::sub.Tensor"]
+
+
+def test_what_others_put_into_torchs_classes_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mine(self: torch.Tensor) -> str:
+        return "mine"
+
+    monkeypatch.setattr(torch.Tensor, "numpy", mine)
+    opscope.trace(lambda x: x + 1, torch.ones(1))
+    assert vars(torch.Tensor)["numpy"] is mine
+
+
+def test_a_trace_lets_go_of_the_model_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        model = torch.nn.Linear(2, 2)
+        gone = weakref.ref(model)
+        opscope.trace(model, torch.ones(1, 2))
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
