@@ -43,7 +43,7 @@ class ProgramState:
         self._graph = graph
         self._candidates: dict[int, _Candidate] = {}
         self._attributes: dict[int, tuple[torch.Tensor, str]] | None = None
-        self._roots: list[tuple[str, torch.nn.Module]] = []
+        self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
         for name, kept in named_objects(function):
@@ -52,9 +52,9 @@ class ProgramState:
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module with all it holds."""
         if isinstance(kept, torch.nn.Module):
-            self._roots.append((name, kept))
             for path, module in kept.named_modules(prefix=name, remove_duplicate=False):
                 self.outer_names.setdefault(id(module), path)
+                self._modules.append((path, module))
                 start = f"{path}." if path else ""
                 for step, parameter in module._parameters.items():
                     if parameter is not None:
@@ -83,8 +83,9 @@ class ProgramState:
         candidate = self._candidates.get(id(tensor))
         if candidate is not None:
             value = self._add(tuple(candidate.names), tensor, candidate.kind)
-            if isinstance(value.type, TensorType):
-                value.type = replace(value.type, requires_grad=candidate.required_grad)
+            type_ = value.type
+            if isinstance(type_, TensorType) and type_.requires_grad is not candidate.required_grad:
+                value.type = replace(type_, requires_grad=candidate.required_grad)
             return value
         attribute = self._attribute_names().get(id(tensor))
         if attribute is not None and attribute[0] is tensor:
@@ -120,10 +121,11 @@ class ProgramState:
 
     def rebound(self) -> Iterator[str]:
         """Yield the names under which modules hold another parameter or buffer than at the start."""
-        for root, module in self._roots:
-            for path, part in module.named_modules(prefix=root):
-                for name, tensor in (*part._parameters.items(), *part._buffers.items()):
-                    if tensor is not None and id(tensor) not in self._candidates:
+        candidates = self._candidates
+        for path, module in self._modules:
+            for held in (module._parameters, module._buffers):
+                for name, tensor in held.items():
+                    if tensor is not None and id(tensor) not in candidates:
                         yield f"{path}.{name}" if path else name
 
     def candidates(self) -> Iterator[torch.Tensor]:
@@ -151,12 +153,11 @@ class ProgramState:
         """Return the tensors that modules hold as plain attributes, looked for once."""
         if self._attributes is None:
             self._attributes = {}
-            for root, module in self._roots:
-                for path, part in module.named_modules(prefix=root):
-                    for name, kept in held_objects(vars(part)):
-                        if isinstance(kept, torch.Tensor):
-                            full = f"{path}.{name}" if path else name
-                            self._attributes.setdefault(id(kept), (kept, full))
+            for path, module in self._modules:
+                for name, kept in held_objects(vars(module)):
+                    if isinstance(kept, torch.Tensor):
+                        full = f"{path}.{name}" if path else name
+                        self._attributes.setdefault(id(kept), (kept, full))
         return self._attributes
 
 

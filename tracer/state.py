@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Frame, Graph, Node, Operator, Scope, TensorType, Value
+from ..ir import Argument, Frame, Graph, Node, Operator, Scope, Value
 from .diagnostics import DiagnosticKind, Diagnostics
 from .dispatcher import shares_storage, storage_key
 from .frames import FrameWalker
@@ -138,8 +138,8 @@ class TracingState:
         call no operator. Other tensors get theirs from the operators that made or changed them.
         """
         flag = tensor.requires_grad
-        known = value.type
-        if not isinstance(known, TensorType) or known.requires_grad is flag:
+        known: Any = value.type
+        if known.requires_grad is flag:
             return value
         if not tensor.is_leaf:
             if flag and tensor._version == 0:  # else it may come from a write through a view
