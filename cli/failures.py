@@ -42,26 +42,30 @@ def reported(*, debug: bool) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one block
         if debug:
             traceback.print_exception(error)
-        block = explain(error)
-        typer.secho("error: ", err=True, fg="red", bold=True, nl=False)
-        typer.echo(block if debug else f"{block}{_invitation(error)}", err=True)
+        report(explain(error) + ("" if debug else _invitation(error)))
         raise typer.Exit(FAILED) from None
 
 
+def report(message: str) -> None:
+    """Print an error on stderr: its first line, and the others indented."""
+    typer.secho("error: ", err=True, fg="red", bold=True, nl=False)
+    typer.echo("\n  ".join(message.splitlines()), err=True)
+
+
 def explain(error: Exception) -> str:
-    """Return what went wrong: one line, then indented details."""
+    """Return what went wrong: one line, then details."""
     if isinstance(error, ProgramError) and error.__cause__ is not None:
         lines = _of_program(error, error.__cause__)
     elif isinstance(error, OpscopeError):
         lines = str(error).splitlines()
     else:
         lines = [f"opscope itself failed: {type(error).__qualname__}", *str(error).splitlines()]
-    return "\n  ".join(lines)
+    return "\n".join(lines)
 
 
 def _invitation(error: Exception) -> str:
     is_expected = isinstance(error, OpscopeError) and not isinstance(error, ProgramError)
-    return "" if is_expected else "\n  --debug shows the traceback"
+    return "" if is_expected else "\n--debug shows the traceback"
 
 
 def _of_program(error: ProgramError, cause: BaseException) -> list[str]:

@@ -142,6 +142,16 @@ _FILLABLE: Final = {
     or (dtype.is_floating_point and "_x2" not in dtype.value)
     or dtype.long_name in {f"{sign}{bits}" for sign in _WHOLE for bits in (8, 16, 32, 64)}
     for name in (dtype.value, dtype.long_name)
+} | {
+    "double": DType.F64,
+    "float": DType.F32,
+    "half": DType.F16,
+    "cdouble": DType.C128,
+    "cfloat": DType.C64,
+    "chalf": DType.C32,
+    "long": DType.I64,
+    "int": DType.I32,
+    "short": DType.I16,
 }
 
 

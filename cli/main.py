@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from .. import __version__
 from .failures import reported
+from .usage import PlainGroup, read_choice, read_whole
+
+_DIRECTIONS: Final = ("TB", "LR")
+_THEMES: Final = ("light", "dark", "print")
+_MOST_SEED: Final = 2**64 - 1  # torch takes no larger one
 
 app = typer.Typer(
+    cls=PlainGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help comes in half the time
     pretty_exceptions_enable=False,
 )
-
-
-class ThemeName(StrEnum):
-    """The themes of pictures, as options spell them."""
-
-    LIGHT = "light"
-    DARK = "dark"
-    PRINT = "print"
 
 
 def main() -> None:
@@ -86,11 +83,19 @@ def trace(
         ),
     ] = None,
     depth: Annotated[
-        int | None,
-        typer.Option(help="Levels of modules that pictures open. Default: as many as fit.", min=0),
+        str | None,
+        typer.Option(
+            metavar="N", help="Levels of modules that pictures open. Default: as many as fit."
+        ),
     ] = None,
-    theme: Annotated[ThemeName, typer.Option(help="Colours of pictures.")] = ThemeName.LIGHT,
-    seed: Annotated[int, typer.Option(help="Seed of weights and inputs.")] = 0,
+    direction: Annotated[
+        str,
+        typer.Option(metavar="TB|LR", help="Which way data flows in pictures: down or right."),
+    ] = "TB",
+    theme: Annotated[
+        str, typer.Option(metavar="light|dark|print", help="Colours of pictures.")
+    ] = "light",
+    seed: Annotated[str, typer.Option(metavar="N", help="Seed of weights and inputs.")] = "0",
     grad: Annotated[
         bool | None,
         typer.Option(
@@ -133,7 +138,8 @@ def trace(
 
     \b
     Examples:
-      opscope trace torchvision.models:resnet18 -i 'f32[1,3,224,224]' -o r18.svg
+      opscope trace torch.nn:Linear -a in_features=4 -a out_features=2 -i 'f32[1,4]'
+      opscope trace examples/resnet.py:resnet18 -i 'f32[1,3,224,224]' -o r18.svg
       opscope trace net.py:Net -a width=64 -i 'i64[2,16]<1000' | less
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
@@ -149,8 +155,12 @@ def trace(
             kwargs=parse_pairs("--kwarg", kwargs or [], parse_input),
             arguments=parse_pairs("--arg", arguments or [], parse_argument),
             outputs=parse_outputs(outputs or ()),
-            view=ViewOptions(depth=depth, theme=theme.value),
-            seed=seed,
+            view=ViewOptions(
+                depth=None if depth is None else read_whole("--depth", depth),
+                direction=read_choice("--direction", direction, _DIRECTIONS),
+                theme=read_choice("--theme", theme, _THEMES),
+            ),
+            seed=read_whole("--seed", seed, _MOST_SEED),
             grad=grad,
             train=train,
             factory=factory,

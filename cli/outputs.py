@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -44,7 +46,8 @@ def parse_outputs(paths: Iterable[Path]) -> tuple[Output, ...]:
     """Return what is to be written where.
 
     Raises:
-        CommandError: a suffix is not known, a file is named twice, or a folder does not exist.
+        CommandError: a suffix is not known, a file is named twice, or a folder does not exist or
+            cannot be written to.
     """
     outputs: dict[Path, Output] = {}
     for path in paths:
@@ -61,8 +64,22 @@ def parse_outputs(paths: Iterable[Path]) -> tuple[Output, ...]:
             raise CommandError(f"{path} is a folder")
         if not place.parent.is_dir():
             raise CommandError(f"there is no folder {path.parent} to write {path.name} into")
+        _check_folder(path, place.parent)
         outputs[place] = Output(path, kind)
     return tuple(outputs.values())
+
+
+def _check_folder(path: Path, folder: Path) -> None:
+    """Make sure that a file can be made in a folder; permissions alone do not tell."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        # /proc says that there is no such file, which would be no help here.
+        reason = "" if error.errno == errno.ENOENT else f": {error.strerror}"
+        raise CommandError(
+            f"cannot write {path}: the folder {path.parent} cannot be written to{reason}"
+        ) from error
 
 
 def write_together(writers: Mapping[Path, Callable[[Path], object]]) -> None:

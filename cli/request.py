@@ -31,13 +31,13 @@ class TargetName:
             CommandError: the text is no such thing.
         """
         module, _, name = text.rpartition(":")
-        if not module or not _is_dotted(name):
+        if not module or not is_dotted(name):
             raise CommandError(
                 f"{text!r} does not say what to trace; write MODULE:CALLABLE, such as\n"
-                "  package.models:Net  torchvision.models:resnet18  path/to/net.py:make_net"
+                "  torch.nn:ReLU  package.models:Net  path/to/net.py:make_net"
             )
         target = cls(module, name)
-        if not target.is_script and not _is_dotted(module):
+        if not target.is_script and not is_dotted(module):
             raise CommandError(
                 f"{module!r} is neither the name of a module nor the path of a .py file"
             )
@@ -81,5 +81,6 @@ class TraceRequest:
     factory: bool | None
 
 
-def _is_dotted(name: str) -> bool:
+def is_dotted(name: str) -> bool:
+    """Whether text is names with dots between them."""
     return all(part.isidentifier() for part in name.split("."))

@@ -23,6 +23,8 @@ def summarize(traced: TracedProgram, seconds: float, outputs: Sequence[Output]) 
     shown = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common(_MOST_KINDS))
     rest = len(kinds) - _MOST_KINDS
     lines.append(f"operators: {shown or 'none'}" + (f" and {rest} more" if rest > 0 else ""))
+    if not graph.outputs:
+        lines.append(f"{graph.name} returned no tensors, so the graph has no outputs")
     for diagnostic in traced.diagnostics:
         lines.extend(f"! {diagnostic}".splitlines())
     if outputs:

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from .errors import CommandError, user_code
-from .request import TargetName
+from .errors import CommandError, ProgramError, user_code
+from .request import TargetName, is_dotted
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +73,56 @@ def find_program(
 def load_script(path: Path) -> ModuleType:
     """Run a Python file as a module and return it, its folder first on the import path.
 
+    A file beside an ``__init__.py`` is imported as a module of that package.
+
     Raises:
-        CommandError: there is no such file.
+        CommandError: there is no such file, or another module bears the name that its package gives it.
         ProgramError: it failed.
     """
     if not path.is_file():
         raise CommandError(f"there is no file {path}")
     path = path.resolve()
     _search_first(path.parent)
+    root, dotted = _package_place(path)
+    if root != path.parent and is_dotted(dotted):
+        return _import_from(root, dotted, path)
     name = path.stem if path.stem not in sys.modules else f"{path.stem}@{path.parent}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "the loader of .py files always has a spec"
     assert spec.loader is not None, "a spec of a file has its loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up the module of their class while it runs
+    doing = f"importing {path.name}"
+    with user_code(doing):
+        try:
+            spec.loader.exec_module(module)
+        except ImportError as error:
+            if "no known parent package" not in str(error):
+                raise
+            folder = path.parent
+            hint = f"as a module it has one: {folder.name}.{path.stem}:NAME, in {folder.parent}"
+            raise ProgramError(doing, hint) from error
+    return module
+
+
+def _package_place(path: Path) -> tuple[Path, str]:
+    """Return the folder that the packages around a file lie in, and the file's dotted name there."""
+    names = [] if path.stem == "__init__" else [path.stem]
+    folder = path.parent
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return folder, ".".join(names)
+
+
+def _import_from(root: Path, dotted: str, path: Path) -> ModuleType:
+    _search_first(root)
     with user_code(f"importing {path.name}"):
-        spec.loader.exec_module(module)
+        module = importlib.import_module(dotted)
+    if Path(module.__file__ or "").resolve() != path:
+        raise CommandError(
+            f"{path} is {dotted} in its package, and another module bears that name: {module.__file__}"
+        )
     return module
 
 
@@ -183,6 +217,10 @@ def _make(
 
 
 def _program(value: Any, target: TargetName, hint: str = "") -> Program:
+    if isinstance(value, ModuleType):
+        raise CommandError(
+            f"{target} is a Python module; to trace something in it, write {value.__name__}:NAME"
+        )
     if not callable(value):
         verb = "returned" if hint else "is"
         kind = type(value).__qualname__

@@ -92,6 +92,7 @@ def _check_inputs(
         signature = inspect.signature(call.forward if isinstance(call, torch.nn.Module) else call)
     except (TypeError, ValueError):  # built-in functions have none
         return
+    _check_names(signature, request)
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -99,6 +100,23 @@ def _check_inputs(
             f"the inputs do not fit {request.target}: {error}\n"
             f"it takes {signature}; give positional inputs with --input, others with --kwarg name=SPEC"
         ) from error
+
+
+def _check_names(signature: inspect.Signature, request: TraceRequest) -> None:
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        return
+    known = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_POSITIONAL
+    ]
+    for name in request.kwargs:
+        if name not in known:
+            raise CommandError(
+                f"{name} is not a parameter of {request.target}; "
+                + (f"its parameters are {', '.join(known)}" if known else "it has none")
+            )
 
 
 def _writer(

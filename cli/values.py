@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from ..ir import DType
 from .errors import CommandError
 from .inputs import InputSpec, LiteralValue, RandomTensor, StoredValue
+
+_LEGACY_START: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # of torch.save before 1.6
 
 
 def make_value(spec: InputSpec) -> Any:
@@ -35,10 +40,19 @@ def _random(spec: RandomTensor) -> torch.Tensor:
         return _fill(spec).to(device=spec.device, dtype=dtype)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises all three
         sizes = ",".join(map(str, spec.shape))
+        kinds = _device_kinds()
         reason = str(error).partition("\n")[0]
+        if spec.device.partition(":")[0] not in kinds:
+            reason = f"the devices here are {', '.join(kinds)}"
         raise CommandError(
             f"{spec.dtype}[{sizes}] cannot be made on {spec.device}: {reason}"
         ) from error
+
+
+def _device_kinds() -> list[str]:
+    """Return the kinds of devices that tensors can be made on here."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return ["cpu", *([] if found is None else [found.type]), "meta"]
 
 
 def _fill(spec: RandomTensor) -> torch.Tensor:
@@ -58,14 +72,7 @@ def _stored(spec: StoredValue) -> Any:
         raise CommandError(f"there is no file {path}")
     if path.suffix == ".safetensors":
         return _safetensors(path, spec.entry)
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CommandError(
-            f"{path} cannot be read as tensors: {reason}\n"
-            "only tensors, numbers, text, and lists and dictionaries of these are loaded"
-        ) from error
+    value = _load(path)
     if spec.entry is None:
         return value
     if not isinstance(value, dict):
@@ -77,6 +84,36 @@ def _stored(spec: StoredValue) -> Any:
     return value[spec.entry]
 
 
+def _load(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # what matters comes as an error too
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # torch's reader meets foreign bytes with whatever they lead to
+        raise CommandError(_why_not_loaded(path, error)) from error
+
+
+def _why_not_loaded(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(len(_LEGACY_START))
+    if start != _LEGACY_START and not zipfile.is_zipfile(path):
+        return f"{path} is not a file that torch.save wrote, or only a part of one"
+    text = str(error)
+    if "TorchScript" in text:
+        found = "a TorchScript program"
+    elif isinstance(error, pickle.UnpicklingError):
+        named = re.search(r"GLOBAL ([\w.]+)", text)
+        found = f"an object that needs {named[1]}" if named else "objects of other classes"
+    else:
+        reason = text.partition("\n")[0]
+        return f"{path} cannot be read as a file that torch.save wrote: {reason}"
+    return (
+        f"{path} holds {found}, and is not loaded\n"
+        "only tensors and plain containers are read: numbers, text, and lists and dictionaries of these"
+    )
+
+
 def _safetensors(path: Path, entry: str | None) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
@@ -85,8 +122,15 @@ def _safetensors(path: Path, entry: str | None) -> Any:
                 return {name: file.get_tensor(name) for name in names}
             if entry in names:
                 return file.get_tensor(entry)
-    except (OSError, SafetensorError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise CommandError(
+            f"{path} is not a file that safetensors wrote, or only a part of one\n{error}"
+        ) from error
+    except Exception as error:  # a dtype that torch has not, say
+        reason = str(error).partition("\n")[0]
+        raise CommandError(f"{path} cannot be read: {reason}") from error
     raise _no_entry(path, entry, names)
 
 

@@ -29,6 +29,17 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, names: list[str], pro
         parse_outputs(tmp_path / name for name in names)
 
 
+def test_a_folder_that_cannot_be_written_to_is_named_and_nothing_is_left_elsewhere(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse_outputs([tmp_path / "b.svg", Path("/proc/a.svg")])
+    assert str(caught.value).startswith(
+        "cannot write /proc/a.svg: the folder /proc cannot be written to"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_if_one_file_fails_none_is_changed(tmp_path: Path) -> None:
     first, second, third = (tmp_path / name for name in ("1.txt", "2.txt", "3.txt"))
     first.write_text("old")

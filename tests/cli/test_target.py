@@ -86,6 +86,11 @@ def test_a_script_may_import_its_neighbours_and_bear_a_known_name(project: Path)
         ("net:Nett", "did you mean Net?"),
         ("net:zzz", "net has no zzz; it defines Net,"),
         ("net:Net.zzz", "Net has no zzz"),
+        (
+            "torch.nn:functional",
+            "is a Python module; to trace something in it, write torch.nn.functional:NAME",
+        ),
+        ("net.py:nn", "write torch.nn:NAME"),
         ("net:three", "is a value of type int, which cannot be called"),
     ],
 )
@@ -109,3 +114,34 @@ def test_a_module_that_its_script_misses_is_the_scripts_failure(project: Path) -
         with pytest.raises(ProgramError) as caught:
             find(target)
         assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+def write_package(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "b.py").write_text("def relu(x):\n    return x.relu()\n")
+    (folder / "a.py").write_text("from .b import relu\nfrom . import b\n")
+
+
+def test_a_script_in_a_package_is_loaded_as_its_module(project: Path) -> None:
+    write_package(project / "outer_pkg" / "inner")
+    for folder in ("outer_pkg", "outer_pkg/inner"):
+        (project / folder / "__init__.py").touch()
+    call = find("outer_pkg/inner/a.py:relu").call
+    assert call.__module__ == "outer_pkg.inner.b"
+    assert find("outer_pkg.inner.a:relu").call is call
+
+
+def test_a_package_whose_name_is_taken_is_an_error(project: Path) -> None:
+    write_package(project / "json")
+    (project / "json" / "__init__.py").touch()
+    (project / "json" / "decoder.py").write_text("def f(x): return x\n")
+    with pytest.raises(CommandError, match=r"is json\.decoder in its package, and another module"):
+        find("json/decoder.py:f")
+
+
+def test_a_script_without_its_package_says_how_to_name_it(project: Path) -> None:
+    write_package(project / "loose_pkg")
+    with pytest.raises(ProgramError) as caught:
+        find("loose_pkg/a.py:relu")
+    assert "loose_pkg.a:NAME" in caught.value.hint
+    assert find("loose_pkg.a:relu").call.__module__ == "loose_pkg.b"

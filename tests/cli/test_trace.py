@@ -52,13 +52,15 @@ def test_every_output_is_written(opscope: Command, project: Path) -> None:
 
 def test_view_options_reach_the_picture(opscope: Command, project: Path) -> None:
     texts = []
-    for options in ([], ["--depth", "0"], ["--theme", "dark"]):
+    for options in ([], ["--depth", "0"], ["--theme", "dark"], ["--direction", "LR"]):
         opscope("trace", "net.py:Pair", "-i", "f32[2,4]", "-o", "out.dot", *options)
         texts.append((project / "out.dot").read_text())
-    plain, folded, dark = texts
+    plain, folded, dark, right = texts
     assert plain != folded
     assert plain != dark
     assert '"#0d1117"' in dark
+    assert "rankdir=LR" in right
+    assert "rankdir=LR" not in plain
 
 
 def test_existing_outputs_stay_if_a_later_one_fails(
@@ -188,7 +190,10 @@ def test_a_script_that_is_not_python_is_one_block(opscope: Command, project: Pat
     ("args", "problem"),
     [
         (["net.py:Net"], "the inputs do not fit net.py:Net: missing a required argument: 'x'"),
-        (["net.py:Net", "-i", "f32[2,4]", "-k", "m=3"], "unexpected keyword argument 'm'"),
+        (
+            ["net.py:Net", "-i", "f32[2,4]", "-k", "m=3"],
+            "m is not a parameter of net.py:Net; its parameters are x, mask",
+        ),
         (["net.py:double", "-i", "f32[2]", "--train"], "--train is for modules"),
         (["net.py:double", "-i", "f32[2]", "--eval"], "--eval is for modules"),
         (["net.py:need", "-i", "4"], "net.py:need returned a module, so it is a factory"),
@@ -205,6 +210,19 @@ def test_a_request_that_does_not_fit_is_an_error(
     assert result.stderr.startswith("error: ")
     assert problem in result.stderr.splitlines()[0]
     assert "Traceback" not in result.stderr
+
+
+def test_a_program_that_returns_no_tensors_is_told(opscope: Command, project: Path) -> None:
+    (project / "none.py").write_text("def f(x):\n    print(x + 1)\n")
+    result = opscope("trace", "none.py:f", "-i", "f32[1]")
+    assert result.exit_code == 0
+    assert "f returned no tensors, so the graph has no outputs\n" in result.stderr
+    assert "no tensors" not in opscope("trace", "net.py:Net", "-i", "f32[2,4]").stderr
+
+
+def test_a_function_that_takes_any_keyword_takes_any(opscope: Command, project: Path) -> None:
+    (project / "any.py").write_text("def f(**values):\n    return values['y'] + 1\n")
+    assert opscope("trace", "any.py:f", "--no-factory", "-k", "y=f32[1]").exit_code == 0
 
 
 def test_a_failure_of_opscope_itself_says_so(

@@ -1,3 +1,5 @@
+import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,16 @@ def test_a_device_that_is_not_there_is_an_error() -> None:
         make_value(parse_input("f32[2]@nowhere"))
 
 
+def test_the_devices_of_this_machine_are_listed_in_one_line() -> None:
+    with pytest.raises(CommandError) as caught:
+        make_value(parse_input("f32[2,8]@gpu"))
+    kinds = ["cpu", "cuda", "meta"] if torch.cuda.is_available() else ["cpu", "meta"]
+    assert str(caught.value) == (
+        f"f32[2,8] cannot be made on gpu: the devices here are {', '.join(kinds)}"
+    )
+    assert make_value(parse_input("f32[2,8]@meta")).is_meta
+
+
 def test_a_file_of_torch_is_loaded_whole_or_by_entry(tmp_path: Path) -> None:
     torch.save({"image": torch.ones(2), "size": 3}, tmp_path / "batch.pt")
     whole = make_value(parse_input(f"{tmp_path}/batch.pt"))
@@ -79,8 +91,11 @@ class Evil:
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     torch.save(Evil(tmp_path / "trace"), tmp_path / "evil.pt")
-    with pytest.raises(CommandError, match="cannot be read as tensors"):
+    with pytest.raises(CommandError) as caught:
         make_value(parse_input(f"{tmp_path}/evil.pt"))
+    first, second = str(caught.value).splitlines()
+    assert first.endswith("evil.pt holds an object that needs getattr, and is not loaded")
+    assert second.startswith("only tensors and plain containers are read")
     assert not (tmp_path / "trace").exists()
 
 
@@ -92,11 +107,48 @@ def test_files_that_are_missing_damaged_or_lack_the_entry_are_errors(tmp_path: P
     (tmp_path / "bad.safetensors").write_bytes(b"nonsense")
     for spec, problem in {
         "none.pt": "there is no file",
-        "bad.pt": "cannot be read as tensors",
-        "bad.safetensors": "cannot be read",
+        "bad.pt": "bad.pt is not a file that torch.save wrote",
+        "bad.safetensors": "bad.safetensors is not a file that safetensors wrote",
         "a.pt:z": "has no entry 'z'; it has a",
         "b.safetensors:z": "has no entry 'z'; it has b",
         "list.pt:z": "holds a list",
     }.items():
         with pytest.raises(CommandError, match=problem):
             make_value(parse_input(f"{tmp_path}/{spec}"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"hello", b"", b"text\n" * 100, b"PK\x03\x04zzz", pickle.dumps([1]), pickle.dumps(Evil)],
+)
+def test_bytes_that_torch_did_not_write_are_told_in_one_line(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "bad.pt"
+    path.write_bytes(content)
+    with pytest.raises(CommandError) as caught:
+        make_value(parse_input(str(path)))
+    expected = f"{path} is not a file that torch.save wrote, or only a part of one"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_of_torch_that_holds_objects_names_their_class(tmp_path: Path, is_zip: bool) -> None:
+    path = tmp_path / "net.pt"
+    torch.save(torch.nn.ReLU(), path, _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(CommandError) as caught:
+        make_value(parse_input(str(path)))
+    text = str(caught.value)
+    assert "holds an object that needs torch.nn.modules.activation.ReLU" in text
+    assert "only tensors and plain containers are read" in text
+    assert "weights_only" not in text
+
+
+def test_an_archive_of_something_else_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "zip.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", "b")
+    with pytest.raises(
+        CommandError, match=r"zip\.pt cannot be read as a file that torch\.save wrote: "
+    ):
+        make_value(parse_input(str(path)))
