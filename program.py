@@ -156,7 +156,12 @@ def save(program: TracedProgram | Graph, path: str | Path, **options: Any) -> Pa
     Raises:
         RenderError: the suffix is not known, or the picture cannot be made.
     """
-    return save_picture(_graph_of(program), Path(path), ViewOptions(**options))
+    return save_picture(
+        _graph_of(program),
+        Path(path),
+        ViewOptions(**options),
+        output_names=_output_names(program),
+    )
 
 
 def to_dot(program: TracedProgram | Graph, **options: Any) -> str:
@@ -184,4 +189,8 @@ def _graph_of(program: TracedProgram | Graph) -> Graph:
 
 
 def _scene_of(program: TracedProgram | Graph, options: dict[str, Any]) -> visualize.Scene:
-    return visualize.build_scene(_graph_of(program), ViewOptions(**options))
+    return visualize.build_scene(_graph_of(program), ViewOptions(**options), _output_names(program))
+
+
+def _output_names(program: TracedProgram | Graph) -> list[str]:
+    return program.outputs.leaf_paths() if isinstance(program, TracedProgram) else []

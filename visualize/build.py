@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from ..ir import Graph, Node, StateEntry, StateKind
 from ..ir.collector import paused_collector
@@ -19,6 +20,9 @@ from .scene import Box, BoxKind, Scene
 from .strokes import draw_edges
 from .wiring import Wiring
 from .wording import counted, human, usual_dtype
+
+_TALL = 24  # boxes in a column, for each column there is about, above which fewer are opened
+_WORTHWHILE = 0.85  # of the height that is left, for opening fewer to be worth it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +41,50 @@ def _find_clutter(graph: Graph, identities: int) -> _Clutter:
     return _Clutter(sizes, bookkeeping(graph), unused, identities)
 
 
-def build_scene(graph: Graph, options: ViewOptions | None = None) -> Scene:
+def build_scene(
+    graph: Graph, options: ViewOptions | None = None, output_names: Sequence[str] = ()
+) -> Scene:
     """Decide everything a picture of a graph shows. O(size).
+
+    Args:
+        graph: what to draw.
+        options: how much of it, and how.
+        output_names: where each output stands in what was returned, as Python writes the way there:
+            ``['logits']``, ``.hidden``.
 
     Raises:
         RenderError: ``options.focus`` matches no scope.
     """
     with paused_collector():
-        return _build(graph, ViewOptions() if options is None else options)
+        options = ViewOptions() if options is None else options
+        scene = _build(graph, options, output_names)
+        height = _longest_chain(scene)
+        if options.depth is not None or height**2 <= _TALL * len(scene.boxes):
+            return scene
+        fewer = replace(options, max_boxes=max(options.max_boxes // 2, 1))
+        shorter = _build(graph, fewer, output_names)
+        return shorter if _longest_chain(shorter) <= _WORTHWHILE * height else scene
 
 
-def _build(graph: Graph, options: ViewOptions) -> Scene:
+def _longest_chain(scene: Scene) -> int:
+    """Return how many boxes follow each other at most. O(boxes + edges)."""
+    targets: dict[str, list[str]] = {box.name: [] for box in scene.boxes}
+    missing = dict.fromkeys(targets, 0)
+    for edge in scene.edges:
+        targets[edge.source].append(edge.target)
+        missing[edge.target] += 1
+    height = dict.fromkeys(targets, 1)
+    ready = [name for name, count in missing.items() if not count]
+    for name in ready:
+        for target in targets[name]:
+            height[target] = max(height[target], height[name] + 1)
+            missing[target] -= 1
+            if not missing[target]:
+                ready.append(target)
+    return max(height.values(), default=0)
+
+
+def _build(graph: Graph, options: ViewOptions, output_names: Sequence[str]) -> Scene:
     identities = 0
     if not options.show_all:
         graph, identities = without_identities(graph)
@@ -62,7 +99,7 @@ def _build(graph: Graph, options: ViewOptions) -> Scene:
     usual = usual_dtype(graph)
     add_inputs(graph, drawn, placement, wiring, usual)
     wiring.connect()
-    add_outputs(graph, drawn, placement, wiring, usual)
+    add_outputs(graph, drawn, placement, wiring, usual, output_names)
     lines = route(list(wiring.wires.values()), placement)
     placement.boxes = _arranged(placement, lines)
     boxes = tuple(placement.boxes.values())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from ..ir import DType, Graph, Node, TensorType, Value
 from .labels import operator_title
@@ -12,6 +13,8 @@ from .wiring import Wiring
 from .wording import TIMES, TO, counted, shortened, type_text
 
 _MANY = 8  # endings with the same neighbours above which they share one box
+_MANY_INSIDE = 4  # outputs in one container from which on they share one box
+_STEP = re.compile(r"""\[(?:['"](.*?)['"]|(-?\w+))\]|\.([^.\[]+)""")
 
 
 def add_inputs(
@@ -39,48 +42,109 @@ def add_inputs(
 
 
 def add_outputs(
-    graph: Graph, drawn: list[Node], placement: Placement, wiring: Wiring, usual: DType | None
+    graph: Graph,
+    drawn: list[Node],
+    placement: Placement,
+    wiring: Wiring,
+    usual: DType | None,
+    names: Sequence[str] = (),
 ) -> None:
-    """Add a box for each value that the graph returns, or that a focused part hands on."""
+    """Add a box for each value that the graph returns, or that a focused part hands on.
+
+    Many from one container, such as a cache, share one box, and so do very many from one box.
+    """
     is_whole = not wiring.has_outside
     results = list(graph.outputs) if is_whole else list(_handed_on(drawn))
+    named = is_whole and len(names) == len(results)
+    writer = _OutputWriter(list(map(readable, names)) if named else [], len(results), usual)
     places: dict[Value, list[int]] = {}  # one value may be returned twice, as field and as entry
     for number, result in enumerate(results):
         places.setdefault(result, []).append(number)
+    containers: dict[str, list[Value]] = {}
+    for result, numbers in places.items():
+        containers.setdefault(writer.container(numbers[0]), []).append(result)
     groups: dict[str | None, list[Value]] = {}
-    for result in places:
-        sources = [found for value in wiring.sources(result) if (found := wiring.box_of(value))]
-        groups.setdefault(sources[0][0] if sources else None, []).append(result)
+    boxes: list[tuple[str, list[Value]]] = []
+    for container, members in containers.items():
+        if container and len(members) >= _MANY_INSIDE:
+            boxes.append((container, members))
+            continue
+        for result in members:
+            sources = [found for value in wiring.sources(result) if (found := wiring.box_of(value))]
+            groups.setdefault(sources[0][0] if sources else None, []).append(result)
     for members in groups.values():
-        for part in [members] if len(members) > _MANY else [[member] for member in members]:
-            box = _add_output(part, places, placement, usual)
-            for result in part:
-                for value in wiring.sources(result):
-                    found = wiring.box_of(value)
-                    if found is not None:
-                        wiring.add(found[0], box, found[1])
+        boxes.extend(
+            ("", part)
+            for part in ([members] if len(members) > _MANY else [[member] for member in members])
+        )
+    boxes.sort(key=lambda entry: places[entry[1][0]][0])
+    for container, part in boxes:
+        title, detail, tooltip = writer.label(part, places, container)
+        box = placement.add_box(BoxKind.OUTPUT, None, title, detail, tooltip)
+        for result in part:
+            for value in wiring.sources(result):
+                found = wiring.box_of(value)
+                if found is not None:
+                    wiring.add(found[0], box, found[1])
 
 
-def _add_output(
-    part: list[Value], places: dict[Value, list[int]], placement: Placement, usual: DType | None
-) -> str:
-    """Add the box of one result, or of several that come from the same box."""
-    numbers = [number for value in part for number in places[value]]
-    total = sum(len(numbers) for numbers in places.values())
-    tooltip = "\n".join(f"output {places[value][0]} : {value.type}" for value in part[:20])
-    if len(part) > 1:
-        title = f"outputs {numbers[0]} {TO} {numbers[-1]}"
-        return placement.add_box(BoxKind.OUTPUT, None, title, counted(len(part), "value"), tooltip)
-    kind = "output"
-    if total > 1:
-        kind = f"output{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
-    value = part[0]
-    text = type_text(value.type, usual)
-    if value.name and value.node is not None:
-        title, detail = shortened(value.name, 24), f"{kind} · {text}"
-    else:
-        title, detail = kind, text
-    return placement.add_box(BoxKind.OUTPUT, None, title, detail, tooltip)
+def readable(path: str) -> str:
+    """Return the way to an output as people say it: ``feats.h`` for ``['feats']['h']``.
+
+    What starts with a number is ``output 0``; an output that is all there is has no name.
+    """
+    steps = [quoted or number or field for quoted, number, field in _STEP.findall(path)]
+    name = ".".join(steps) if steps else path
+    return f"output {name}" if path.startswith("[") and name[:1].isdecimal() else name
+
+
+class _OutputWriter:
+    """Labels outputs, with the names of their places where these are known."""
+
+    def __init__(self, names: list[str], count: int, usual: DType | None) -> None:
+        self._names = names
+        self._count = count
+        self._usual = usual
+
+    def container(self, number: int) -> str:
+        """Return the name of what holds an output; empty where nothing does."""
+        first, _, rest = self._names[number].partition(".") if self._names else ("", "", "")
+        return first if rest else ""
+
+    def label(
+        self, part: list[Value], places: dict[Value, list[int]], container: str
+    ) -> tuple[str, str, str]:
+        """Return title, detail and tooltip of the box of one result, or of several."""
+        numbers = [number for value in part for number in places[value]]
+        tooltip = "\n".join(f"{self._name(places[value][0])} : {value.type}" for value in part[:20])
+        if len(part) > 1:
+            if container:
+                types = dict.fromkeys(type_text(value.type, self._usual) for value in part)
+                noun = "tensor" if isinstance(part[0].type, TensorType) else "value"
+                detail = f"{counted(len(part), noun)} · {', '.join(types)}"
+                return shortened(container, 24), shortened(detail, 38), tooltip
+            title = f"outputs {numbers[0]} {TO} {numbers[-1]}"
+            return title, counted(len(part), "value"), tooltip
+        value = part[0]
+        text = type_text(value.type, self._usual)
+        given = list(dict.fromkeys(name for name in map(self._given, numbers) if name))
+        if given:
+            return shortened(", ".join(given), 34), text, tooltip
+        kind = "output"
+        if self._count > 1:
+            named = list(dict.fromkeys(self._name(number)[7:] for number in numbers))
+            kind = f"output{'' if len(named) == 1 else 's'} {', '.join(named)}"
+        if value.name and value.node is not None:
+            return shortened(value.name, 24), f"{kind} · {text}", tooltip
+        return kind, text, tooltip
+
+    def _given(self, number: int) -> str:
+        """Return the name that somebody chose for the place of an output, if there is one."""
+        name = self._names[number] if self._names else ""
+        return "" if name.startswith("output ") else name
+
+    def _name(self, number: int) -> str:
+        return (self._names[number] if self._names else "") or f"output {number}"
 
 
 def _outer_values(graph: Graph, drawn: list[Node], wiring: Wiring) -> Iterator[Value]:

@@ -60,7 +60,7 @@ _NAMES: Final[dict[Family, str]] = {
         maximum fmax fmin lerp addcmul addcdiv eq ne lt le gt ge equal isclose allclose logical_and
         logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not bitwise_xor where
         masked_fill isnan isinf isfinite nan_to_num logaddexp logaddexp2 sigmoid_focal xlogy copy
-        to _to_copy type_as float half double bfloat16 int long bool clone detach alias contiguous
+        to _to_copy type_as float half double bfloat16 int long bool detach
         lift_fresh lift_fresh_copy zero fill fill_diagonal complex real imag conj angle polar
         view_as_real view_as_complex hypot sgn
     """,
@@ -84,7 +84,7 @@ _NAMES: Final[dict[Family, str]] = {
         reflection_pad2d replication_pad1d replication_pad2d numpy_T mT view_as adjoint ravel
         broadcast_tensors meshgrid tril triu diag diagonal diag_embed atleast_1d atleast_2d
         atleast_3d resize resize_ ListConstruct ListUnpack TupleConstruct TupleUnpack TupleIndex
-        DictConstruct size sym_size numel sym_numel dim stride sym_stride
+        DictConstruct alias contiguous clone size sym_size numel sym_numel dim stride sym_stride
     """,
     Family.INDEX: """
         index select slice index_select gather scatter scatter_add scatter_reduce index_add index_copy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import RenderError
@@ -21,6 +22,7 @@ def save_picture(
     path: str | os.PathLike[str],
     options: ViewOptions | None = None,
     *,
+    output_names: Sequence[str] = (),
     timeout_s: float = 60.0,
 ) -> Path:
     """Draw a graph into a file (.svg, .png, .pdf, .dot or .gv) and return the file's path.
@@ -33,7 +35,7 @@ def save_picture(
     if kind not in (*FORMATS, *_TEXT):
         known = ", ".join(f".{suffix}" for suffix in (*FORMATS, *_TEXT))
         raise RenderError(f"no kind of picture is named {target.suffix!r}; choose from {known}")
-    scene = build_scene(graph, options)
+    scene = build_scene(graph, options, output_names)
     if kind in _TEXT:
         content = to_dot(scene).encode()
     else:

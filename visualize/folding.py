@@ -7,11 +7,11 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ..ir import Effect, Node
+from ..ir import Effect, Node, Value
 from ..passes.repeats import Pattern, PatternFinder, Run, find_runs
-from .families import Family, family_of
+from .families import Family, bare_name, family_of
 from .options import ViewOptions
-from .regions import Item, Region, RegionKind, item_nodes
+from .regions import Item, Region, RegionKind, all_regions, item_nodes
 
 _LONGEST_PERIOD = 8  # items that may form one period of a repetition
 _GLUE = 8  # connected auxiliary operators between blocks from which on they are put together
@@ -26,6 +26,7 @@ _GLUE_FAMILIES = frozenset(
         Family.OTHER,
     )
 )
+_TELLING = frozenset("topk sort argsort kthvalue argmax argmin unique unique2 multinomial".split())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +113,7 @@ class _Opener:
                 self.open(region)
 
     def open_within_budget(self, root: Region) -> None:
-        """Open the first region of each kind, the largest first; then whole kinds as long as they fit.
+        """Open the first region of each kind, the largest first; then whole kinds while there is room.
 
         So where not every block can be opened, one of each kind is, and its likes stay boxes.
         """
@@ -137,25 +138,32 @@ class _Opener:
             pass
 
     def _open_whole_kinds(self) -> bool:
-        """Open all closed regions of each kind that fits as a whole; say whether one did."""
+        """Open all closed regions of each kind that fits as a whole; say whether one did.
+
+        A kind of which some are out of sight, inside a closed region, waits: likes are treated alike.
+        """
         kinds: dict[Hashable, list[Region]] = {}
-        for opened in self.parts:
-            for region in self._closed(opened):
-                kinds.setdefault(_sketch(region), []).append(region)
+        closed = [region for opened in self.parts for region in self._closed(opened)]
+        for region in closed:
+            kinds.setdefault(_sketch(region), []).append(region)
+        unseen = {_sketch(inner) for region in closed for inner in all_regions(region)[1:]}
         has_opened = False
-        for regions in sorted(kinds.values(), key=lambda regions: -regions[0].node_count):
-            if self._fits(regions):
+        for kind, regions in sorted(kinds.items(), key=lambda entry: -entry[1][0].node_count):
+            if kind not in unseen and self._fits(regions, self._options.max_boxes * 2 // 3):
                 has_opened = True
                 for region in regions:
                     self.open(region)
         return has_opened
 
-    def _fits(self, regions: list[Region], *, compactly: bool = False) -> bool:
+    def _fits(
+        self, regions: list[Region], limit: int | None = None, *, compactly: bool = False
+    ) -> bool:
         boxes = self._boxes
+        limit = self._options.max_boxes if limit is None else limit
         for region in regions:
             parts = self._compact_parts(region) if compactly else self._parts(region)
             boxes += len(parts) - 1
-            if boxes > self._options.max_boxes:
+            if boxes > limit:
                 return False
         return True
 
@@ -217,8 +225,14 @@ def _is_glue(item: Item) -> bool:
     return (
         isinstance(item, Node)
         and family_of(item.operator) in _GLUE_FAMILIES
+        and bare_name(item.operator) not in _TELLING
         and not item.effects & (Effect.WRITES | Effect.RANDOM)
+        and not any(_is_written(value) for value in item.outputs)
     )
+
+
+def _is_written(value: Value) -> bool:
+    return any(isinstance(user, Node) and Effect.WRITES in user.effects for user in value.users)
 
 
 def _glued(region: Region, stretch: list[Part], least: int) -> list[Part]:

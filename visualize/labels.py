@@ -84,12 +84,11 @@ def region_label(part: Part) -> Label:
     assert isinstance(region, Region), "an operator has its own label"
     totals = _totals(part)
     if region.kind is RegionKind.SECTION:
-        common = Counter(operator_title(node) for node in region.nodes()).most_common(3)
-        mostly = ", ".join(f"{name} {TIMES}{count}" for name, count in common)
-        count = counted(region.node_count, "op")
-        title = _made(region) or count
-        detail = mostly if title == count else f"{count}: {mostly}"
-        return Label(title, shortened(detail, _DETAIL_WIDTH), f"{count}, most of all {mostly}")
+        counts = Counter(operator_title(node) for node in region.nodes()).most_common()
+        words = [name if count == 1 else f"{name} {TIMES}{count}" for name, count in counts]
+        title = counted(region.node_count, "operator")
+        tooltip = f"{title} put together: {', '.join(words)}"
+        return Label(title, shortened(", ".join(words), _DETAIL_WIDTH), tooltip)
     title = shortened(_span(part) or "repeated", _TITLE_WIDTH)
     if part.twins:
         title += f"  {TIMES}{part.count}"
@@ -176,18 +175,6 @@ def _name(scope: Scope, *, with_call: bool = True) -> str:
         name = f"{outer.name}.{name}"
         outer = outer.parent
     return f"{name} (call {scope.call})" if with_call and scope.call > 1 else name
-
-
-def _made(region: Region) -> str:
-    """Return the name of the last value that a region makes for others, if it has one."""
-    inside = dict.fromkeys(region.nodes())
-    results = [
-        value
-        for node in inside
-        for value in node.outputs
-        if value.name and any(user not in inside for user in value.users)
-    ]
-    return shortened(results[-1].name or "", _TITLE_WIDTH) if results else ""
 
 
 def _class_name(region: Region) -> str:

@@ -91,6 +91,25 @@ class Painter:
             }
         return attributes
 
+    def title_attributes(self, cluster: Cluster) -> Attributes:
+        """Return the attributes of a box that holds a cluster's title, above what crosses it."""
+        frames = self._palette.frames
+        fill = quoted(frames[min(cluster.depth, len(frames) - 1)])
+        return {
+            "shape": "box",
+            "style": '"filled"',
+            "fixedsize": "true",
+            "margin": "0",
+            "penwidth": "0",
+            "fontsize": "9",
+            "fillcolor": fill,
+            "color": fill,
+            "label": f"<{self._heading(cluster)}>",
+            "tooltip": quoted(cluster.tooltip),
+            "id": quoted(f"title_{cluster.name}"),
+            "class": '"heading"',
+        }
+
     def box_attributes(self, box: Box) -> Attributes:
         """Return the attributes of a box."""
         if box.kind is BoxKind.JUNCTION:
@@ -119,6 +138,12 @@ class Painter:
             attributes |= {"fontsize": "8", "margin": '"0.06,0.02"', "penwidth": "0.5"}
         elif box.kind is BoxKind.SCOPE:
             attributes |= {"margin": '"0.14,0.07"', "penwidth": "1.1"}
+        elif box.kind is BoxKind.SECTION:
+            attributes |= {
+                "style": '"rounded,filled,dotted"',
+                "color": quoted(self._palette.line),
+                "fontcolor": quoted(self._palette.faint),
+            }
         if box.repeats > 1:
             attributes |= {"style": '"rounded,filled,dashed"', "peripheries": "2"}
         return attributes
@@ -200,22 +225,44 @@ class Painter:
         families = self._scene.legend
         if self._scene.theme is Theme.PRINT or len(families) < 2:
             return ""
-        rows = []
-        for start in range(0, len(families), _LEGEND_COLUMNS):
-            cells = ""
-            for family in families[start : start + _LEGEND_COLUMNS]:
-                tint = self._palette.families[family]
-                cells += (
-                    f'<td border="1" width="14" height="9" fixedsize="true" style="rounded"'
-                    f" color={quoted(tint.border)} bgcolor={quoted(tint.fill)}></td>"
-                    f'<td align="left"><font point-size="8">{escaped(family.value)}</font></td>'
-                )
-            rows.append(f"<tr>{cells}</tr>")
+        cells = [
+            f'<td border="1" width="14" height="9" fixedsize="true" style="rounded"'
+            f" color={quoted(tint.border)} bgcolor={quoted(tint.fill)}></td>"
+            f'<td align="left"><font point-size="8">{escaped(family.value)}&#160;&#160;</font></td>'
+            for family in families
+            for tint in (self._palette.families[family],)
+        ]
+        cells.extend(self._line_samples())
+        rows = [
+            f"<tr>{''.join(cells[start : start + _LEGEND_COLUMNS])}</tr>"
+            for start in range(0, len(cells), _LEGEND_COLUMNS)
+        ]
         return (
             '<table border="0" cellborder="0" cellspacing="3" cellpadding="1">'
             + "".join(rows)
             + "</table>"
         )
+
+    def _line_samples(self) -> list[str]:
+        """Return the cells of the legend that explain lines, each with a sample."""
+        scene, palette = self._scene, self._palette
+        kinds = {edge.kind for edge in scene.edges}
+        samples = [
+            f'<td><font point-size="8" color={quoted(colour)}>{sign}</font></td>'
+            f'<td align="left"><font point-size="8">{words}&#160;&#160;</font></td>'
+            for kind, colour, sign, words in (
+                (EdgeKind.SKIP, palette.skip, "&#8212;&#8212;", "skip connection"),
+                (EdgeKind.WRITE, palette.write, "- -", "in-place write"),
+            )
+            if kind in kinds
+        ]
+        repeats = [box.repeats for box in scene.boxes] + [c.repeats for c in scene.clusters]
+        if max(repeats, default=1) > 1:
+            samples.append(
+                f'<td><font point-size="8" color={quoted(palette.scope.border)}><b>&#215;N</b></font></td>'
+                '<td align="left"><font point-size="8">repeated block, dashed&#160;&#160;</font></td>'
+            )
+        return samples
 
 
 def _limits(boxes: int) -> Attributes:

@@ -115,6 +115,8 @@ def _add_box(part: Part, around: str | None, placement: Placement) -> str:
         kind = BoxKind.SCOPE
         if isinstance(part.item, Region) and part.item.kind is RegionKind.CONTROL:
             family = Family.CONTROL
+        elif isinstance(part.item, Region) and part.item.kind is RegionKind.SECTION:
+            kind = BoxKind.SECTION
     else:
         label = operator_label(node, part, placement.last_turn.get(node))
         family = family_of(node.operator)

@@ -18,6 +18,7 @@ from typing import Final
 
 from ..errors import RenderError
 from .dot import to_dot
+from .raising import raised_titles
 from .scene import Scene
 from .svg import describe, finished_svg, svg_size
 
@@ -36,6 +37,7 @@ class _Job:
     text: str
     deadline_s: float
     workplace: Path
+    engine: str = "dot"  # "nop2" draws what is laid out already
 
 
 def render(picture: Scene | str, format: str = "svg", *, timeout_s: float = 60.0) -> bytes:
@@ -60,6 +62,11 @@ def render(picture: Scene | str, format: str = "svg", *, timeout_s: float = 60.0
     text = to_dot(picture) if isinstance(picture, Scene) else picture
     with tempfile.TemporaryDirectory(prefix="opscope-") as folder:
         job = _Job(text, timeout_s, Path(folder))
+        if isinstance(picture, Scene) and picture.clusters:
+            # Clusters are drawn first, so their titles are raised above the edges in a second pass.
+            laid_out = raised_titles(_run(job, "dot").decode(errors="replace"), picture)
+            if laid_out is not None:
+                job = _Job(laid_out, timeout_s, Path(folder), "nop2")
         if format == "svg":
             description = describe(picture) if isinstance(picture, Scene) else ("Graph", "")
             return finished_svg(_run(job, "svg"), *description)
@@ -87,7 +94,7 @@ def _run(job: _Job, format: str, dpi: int | None = None) -> bytes:
     result = job.workplace / f"graph.{format}"
     # Tools that read text turn "\r" into line ends; the file holds none, and is UTF-8 everywhere.
     source.write_bytes(job.text.encode(errors="replace"))
-    command = _command(source, result, format, dpi)
+    command = _command(source, result, format, job.engine, dpi)
     try:
         done = subprocess.run(
             command,
@@ -109,7 +116,7 @@ def _run(job: _Job, format: str, dpi: int | None = None) -> bytes:
     return result.read_bytes()
 
 
-def _command(source: Path, result: Path, format: str, dpi: int | None) -> list[str]:
+def _command(source: Path, result: Path, format: str, engine: str, dpi: int | None) -> list[str]:
     """Return the command that makes ``result`` out of ``source``.
 
     Raises:
@@ -118,7 +125,7 @@ def _command(source: Path, result: Path, format: str, dpi: int | None) -> list[s
     program = shutil.which("dot")
     if program is not None:
         resolution = [f"-Gdpi={dpi}"] if dpi else []
-        return [program, f"-T{format}", *resolution, f"-o{result}", str(source)]
+        return [program, f"-K{engine}", f"-T{format}", *resolution, f"-o{result}", str(source)]
     package = find_spec("pygraphviz")
     if package is None or package.origin is None:
         raise RenderError(
@@ -129,7 +136,7 @@ def _command(source: Path, result: Path, format: str, dpi: int | None) -> list[s
     script = Path(__file__).with_name("embedded_graphviz.py")
     places = [str(home), str(source), str(result)]
     # Isolated, so that neither this folder nor the user's environment can change what is imported.
-    return [sys.executable, "-I", str(script), *places, format, str(dpi or "")]
+    return [sys.executable, "-I", str(script), *places, format, engine, str(dpi or "")]
 
 
 def _reason(status: int, stderr: str) -> str:

@@ -113,7 +113,9 @@ def _branches(source: str, group: list[Wire], placement: Placement) -> list[Rout
             )
             lines.extend(Routed(junction, end, wire, is_first=False) for end, wire in flowing)
             own = [end for end in own if end[1].writes]
-            own.append((junction, Wire(source, junction, value)))
+            roles = {wire.role for _, wire in flowing}
+            role = roles.pop() if len(roles) == 1 else ""
+            own.append((junction, Wire(source, junction, value, role=role)))
         ends[id(entry)] = own
     lines.extend(Routed(source, end, wire) for end, wire in ends[id(top)])
     return lines

@@ -20,6 +20,7 @@ class BoxKind(Enum):
     INPUT = "input"
     OUTPUT = "output"
     SCOPE = "scope"  # a scope folded into one box
+    SECTION = "section"  # neighbouring operators put together to save room
     STUB = "stub"  # one end of an edge that is not drawn, named after its value
     JUNCTION = "junction"  # where a value that several boxes of a cluster read comes in
 

@@ -35,10 +35,25 @@ def draw_edges(lines: list[Routed], placement: Placement, usual: DType | None) -
         label = ", ".join(texts) if len(texts) < 3 else f"{texts[0]}, … {texts[-1]}"
         if count > 1:
             label = f"{label} {TIMES}{count}".strip()
+        roles = {line.wire.role for line in bundle}
+        if len(roles) == 1 and "" not in roles and _enters_rounds(source, target, placement):
+            label = " · ".join(word for word in (label, roles.pop()) if word)
         types = dict.fromkeys(str(line.wire.value.type) for line in bundle)
         edges.append(Edge(source, target, label, ", ".join(types), kind, count))
     position = {name: number for number, name in enumerate(placement.boxes)}
     return tuple(sorted(edges, key=lambda edge: (position[edge.target], position[edge.source])))
+
+
+def _enters_rounds(source: str, target: str, placement: Placement) -> bool:
+    """Return whether an edge goes into something that is drawn once for many."""
+    if placement.boxes[target].repeats > 1:
+        return True
+    outside = placement.around(placement.boxes[source].cluster)
+    return any(
+        placement.clusters[cluster].repeats > 1
+        for cluster in placement.around(placement.boxes[target].cluster)
+        if cluster not in outside
+    )
 
 
 def _labels(lines: list[Routed], placement: Placement, usual: DType | None) -> dict[int, str]:
@@ -54,7 +69,9 @@ def _labels(lines: list[Routed], placement: Placement, usual: DType | None) -> d
         if source.kind is BoxKind.INPUT or target.kind is BoxKind.STUB:
             continue
         value = line.wire.value
-        crosses = source.cluster != target.cluster or BoxKind.SCOPE in (source.kind, target.kind)
+        crosses = source.cluster != target.cluster or any(
+            box.kind in (BoxKind.SCOPE, BoxKind.SECTION) for box in (source, target)
+        )
         if crosses or _is_changed(value):
             text = type_text(value.type, usual)
             is_said = source.detail == text or source.detail.endswith(f"→ {text}")

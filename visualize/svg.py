@@ -1,8 +1,7 @@
 """SVG as Graphviz writes it, made fit for pages: a text alternative, plain tooltips, centred text.
 
 Graphviz measures text with a font of this machine, and the reader's may be narrower: boxes then have
-room to spare, so text is anchored in their middle. Titles of clusters move above the edges that cross
-them, on a halo.
+room to spare, so text is anchored in their middle. Titles of clusters become a layer of their own.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def describe(scene: Scene) -> tuple[str, str]:
     for kind, verb in ((BoxKind.INPUT, "Reads"), (BoxKind.OUTPUT, "Returns")):
         if ends[kind]:
             sentences.append(f"{verb} {', '.join(ends[kind][:8])}")
-    drawn = len(ends[BoxKind.OPERATOR]) + len(ends[BoxKind.SCOPE])
+    drawn = sum(len(ends[kind]) for kind in (BoxKind.OPERATOR, BoxKind.SCOPE, BoxKind.SECTION))
     sentences.append(f"Drawn as {counted(drawn, 'box').replace('boxs', 'boxes')}")
     sentences.extend(scene.notes)
     return f"Graph of {scene.title}", ". ".join(sentences)
@@ -47,9 +46,10 @@ def finished_svg(svg: bytes, title: str, description: str) -> bytes:
     root = ElementTree.fromstring(svg)
     for group in list(root.iter(f"{_SVG}g")):
         _use_plain_tooltip(group)
-        if "node" in group.get("class", "").split():
+        kinds = group.get("class", "").split()
+        if "node" in kinds and "heading" not in kinds:
             _centre_text(group)
-    _raise_cluster_titles(root)
+    _gather_titles(root)
     for element in root.iter():
         element.tag = element.tag.removeprefix(_SVG)
         for name in [name for name in element.attrib if "xlink" in name]:
@@ -94,21 +94,15 @@ def _centre_text(node: ElementTree.Element) -> None:
         text.set("x", middle)
 
 
-def _raise_cluster_titles(root: ElementTree.Element) -> None:
+def _gather_titles(root: ElementTree.Element) -> None:
+    """Put the titles of clusters into the last layer of the page."""
     page = root.find(f"{_SVG}g")
     if page is None:
         return
     titles = ElementTree.Element(f"{_SVG}g", {"class": "titles"})
-    for cluster in page.findall(f"{_SVG}g[@class]"):
-        if "cluster" not in cluster.get("class", "").split():
-            continue
-        frame = next((part for part in cluster if part.get("fill")), None)
-        halo = "#ffffff" if frame is None else frame.get("fill", "#ffffff")
-        for text in cluster.findall(f"{_SVG}text"):
-            cluster.remove(text)
-            text.set("stroke", halo)
-            text.set("stroke-width", "3")
-            text.set("paint-order", "stroke")
-            titles.append(text)
+    for group in page.findall(f"{_SVG}g[@class]"):
+        if "heading" in group.get("class", "").split():
+            page.remove(group)
+            titles.append(group)
     if len(titles):
         page.append(titles)

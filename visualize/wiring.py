@@ -25,6 +25,8 @@ class Wire:
         value: what flows, as the drawn node makes it.
         count: how many operands read it.
         writes: whether the target changes it in place.
+        role: for what goes into a chain of rounds: ``first`` where each later round reads what the one
+            before it made instead, ``each`` where all read the same.
     """
 
     source: str
@@ -32,6 +34,7 @@ class Wire:
     value: Value
     count: int = 1
     writes: bool = False
+    role: str = ""
 
 
 class Wiring:
@@ -55,14 +58,17 @@ class Wiring:
         wired = {(wire.source, wire.target) for wire in self.wires.values()}
         self._connect([node for node in self._drawn if node in twins], wired)
 
-    def add(self, source: str, target: str, value: Value, *, writes: bool = False) -> None:
+    def add(
+        self, source: str, target: str, value: Value, *, writes: bool = False, role: str = ""
+    ) -> None:
         """Add one use to the wire between two boxes."""
         wire = self.wires.get((source, target, value))
         if wire is None:
-            self.wires[source, target, value] = Wire(source, target, value, 1, writes)
+            self.wires[source, target, value] = Wire(source, target, value, 1, writes, role)
         else:
             wire.count += 1
             wire.writes |= writes
+            wire.role = role if wire.role == role else ""
 
     def sources(self, value: Value) -> Iterator[Value]:
         """Yield the values a value really is: inputs of the graph, or results of drawn nodes.
@@ -126,7 +132,24 @@ class Wiring:
                         if (found[0], target) in wired:
                             continue
                         wired.add((found[0], target))
-                    self.add(found[0], target, found[1], writes=_writes(node, operand))
+                    role = self._role(node, operand)
+                    self.add(found[0], target, found[1], writes=_writes(node, operand), role=role)
+
+    def _role(self, node: Node, operand: int) -> str:
+        """Return what an operand from outside is to the rounds of the chain that the node is in."""
+        last = self._placement.last_turn.get(node)
+        if last is None:
+            return ""
+        read, other = node.inputs[operand], last.inputs[operand]
+        turns = self._placement.turns
+        inside = turns.get(read.node, {}) if read.node is not None else {}
+        chains = [part for part in turns[node] if part.is_chain and part not in inside]
+        if not chains:
+            return ""
+        if other is read:
+            return "each"
+        made = turns.get(other.node, {}) if other.node is not None else {}
+        return "first" if any(part in made for part in chains) else ""
 
     def _is_carried(self, maker: Node | None, reader: Node) -> bool:
         """Return whether a use goes from one turn of a repetition to another."""

@@ -35,9 +35,11 @@ def shortened(text: str, limit: int) -> str:
 
 
 def shape_text(type_: TensorType) -> str:
-    """Return a shape as ``1×3×224×224``; ``scalar`` without dimensions, ``?`` where it is unknown."""
+    """Return a shape as ``1×3×224×224``; ``scalar`` without dimensions, ``?`` where unknown."""
     if type_.shape is None:
         return "?"
+    if type_.shape == (0,):
+        return "empty"
     return TIMES.join(map(str, type_.shape)) if type_.shape else "scalar"
 
 

@@ -26,7 +26,8 @@ def draw() -> Callable[..., Scene]:
     """Build the scene of a graph's text; options are those of ``ViewOptions``."""
 
     def build(text: str, **options: object) -> Scene:
-        return build_scene(parse(text, operator), ViewOptions(**options))  # type: ignore[arg-type]
+        names = options.pop("output_names", ())
+        return build_scene(parse(text, operator), ViewOptions(**options), names)  # type: ignore[arg-type]
 
     return build
 

@@ -38,7 +38,7 @@ def test_equal_blocks_are_drawn_once_and_read_in_block_out(draw: Draw, outline: 
         "n1 operator in cluster_0: relu\n"
         "n2 operator in cluster_0: add\n"
         "n4 output: s11 | output · 8×16\n"
-        "n3 -> n5\n"
+        "n3 -> n5 (first)\n"
         "n5 -> n0\n"
         "n0 -> n1\n"
         "n5 -> n2 skip\n"
@@ -61,8 +61,8 @@ def test_a_block_whose_result_is_tapped_ends_its_run(draw: Draw, outline: Outlin
         "n1 scope: b.3 – b.5  ×3 | Block · 256 each · 3 ops\n"
         "n3 output: s5 | output 0 · 8×16\n"
         "n4 output: s2 | output 1 · 8×16\n"
-        "n2 -> n0\n"
-        "n0 -> n1 (8×16)\n"
+        "n2 -> n0 (first)\n"
+        "n0 -> n1 (8×16 · first)\n"
         "n1 -> n3 (8×16)\n"
         "n0 -> n4"
     )
@@ -101,7 +101,7 @@ def test_a_loop_without_blocks_is_folded_by_its_period(draw: Draw, outline: Outl
         "n0 operator in cluster_0: matmul | 4×4 · 4×4\n"
         "n1 operator in cluster_0: tanh\n"
         "n3 output: x5 | output · 4×4\n"
-        "n2 -> n0 (×2)\n"
+        "n2 -> n0 (×2 · first)\n"
         "n0 -> n1\n"
         "n1 -> n3 (4×4)"
     )
@@ -124,8 +124,8 @@ def test_a_loop_through_a_tensor_is_a_repetition(draw: Draw, outline: Outline) -
         "n1 operator in cluster_0: add\n"
         "n2 operator in cluster_0: mul\n"
         "n5 output: h12 | output · 4\n"
-        "n3 -> n0\n"
-        "n4 -> n1\n"
+        "n3 -> n0 (each)\n"
+        "n4 -> n1 (first)\n"
         "n0 -> n1 (4)\n"
         "n1 -> n2\n"
         "n2 -> n5 (4)"
@@ -208,8 +208,8 @@ def test_preparation_between_blocks_is_put_together(draw: Draw) -> None:
         "  return (%mask)",
     ]
     scene = draw("\n".join(lines))
-    assert [(box.title, box.detail) for box in scene.boxes if box.kind.value == "scope"] == [
-        ("m9", "9 ops: mul ×9")
+    assert [(box.title, box.detail) for box in scene.boxes if box.kind.value == "section"] == [
+        ("9 operators", "mul ×9")
     ]
 
 
@@ -221,8 +221,8 @@ def test_too_many_operators_without_blocks_become_sections(draw: Draw) -> None:
     ]
     lines.append("  return (%x1000)")
     scene = draw("\n".join(lines), max_boxes=10)
-    titles = [box.title for box in scene.boxes if box.kind.value == "scope"]
-    assert titles == ["x200", "x400", "x600", "x800", "x1000"]
+    titles = [box.title for box in scene.boxes if box.kind.value == "section"]
+    assert titles == ["200 operators"] * 5
 
 
 def test_nesting_of_any_depth_needs_no_recursion(draw: Draw) -> None:
@@ -236,3 +236,38 @@ def test_nesting_of_any_depth_needs_no_recursion(draw: Draw) -> None:
     text = "\n".join(lines)
     assert len(draw(text, depth=depth).clusters) == depth - 1
     assert len(draw(text, depth=3).clusters) == 3
+
+
+def test_operators_that_decide_something_are_never_put_together(draw: Draw) -> None:
+    lines = ["graph(%x : f32[4], %m0 : f32[4]):"]
+    lines += [
+        f"  %m{n + 1} : f32[4] = aten::{'sort' if n == 4 else 'mul'}(%m{n}, {n})" for n in range(9)
+    ]
+    lines += [
+        "  %a : f32[4] = aten::relu(%x) # n.py:1 block (Block)",
+        "  %mask : f32[4] = aten::add(%a, %m9) # n.py:1 block (Block)",
+        "  return (%mask)",
+    ]
+    boxes = draw("\n".join(lines)).boxes
+    assert "sort" in [box.title for box in boxes]
+    assert not [box for box in boxes if box.kind.value == "section"]
+
+
+def test_likes_are_opened_all_or_but_one(draw: Draw) -> None:
+    lines = ["graph(%x0 : f32[9]):"]
+    for stage in range(4):  # equal but for their shapes, two levels deep
+        size = 9 - stage
+        lines.append(f"  %y{stage}_0 : f32[{size}] = aten::narrow(%x{stage}, 0, 0, {size})")
+        names = "neg exp tanh sin cos log sqrt abs".split()
+        lines += [
+            f"  %y{stage}_{n + 1} : f32[{size}] = aten::{op}(%y{stage}_{n}) # n.py:1 s.{stage}.body (Body)"
+            for n, op in enumerate(names)
+        ]
+        lines.append(
+            f"  %x{stage + 1} : f32[{size}] = aten::relu(%y{stage}_8) # n.py:1 s.{stage} (Stage)"
+        )
+    lines.append("  return (%x4)")
+    for max_boxes in range(8, 90, 4):
+        scene = draw("\n".join(lines), max_boxes=max_boxes)
+        opened = [cluster.title for cluster in scene.clusters]
+        assert opened.count("body") in (0, 1, 4), max_boxes

@@ -137,3 +137,22 @@ def test_a_picture_too_long_for_png_is_scaled_and_warned_about() -> None:
         png = render(text, "png")
     _, height = struct.unpack(">II", png[16:24])
     assert height <= 32_767
+
+
+def test_titles_of_clusters_are_painted_above_the_edges(draw: Draw) -> None:
+    text = _TEXT.replace(
+        "return (%b)", "%c : f32[8, 16] = aten::exp(%b) # net.py:2 body (Body)\n      return (%c)"
+    )
+    scene = draw(text)
+    assert [cluster.title for cluster in scene.clusters] == ["body"]
+    root = ElementTree.fromstring(render(scene))
+    page = root.find(f"{_SVG}g")
+    assert page is not None
+    last = page[-1]
+    assert last.get("class") == "titles"
+    assert "".join(last.itertext()).count("body") >= 1
+    background = last.find(f".//{_SVG}polygon")
+    assert background is not None
+    frame = page.find(f"{_SVG}g[@id='clust1']/{_SVG}path")
+    assert frame is not None
+    assert background.get("fill") == frame.get("fill")
