@@ -21,6 +21,7 @@ from .strokes import draw_edges
 from .wiring import Wiring
 from .wording import counted, human, usual_dtype
 
+_LONG = 30  # boxes in a column up to which a picture is never too tall
 _TALL = 24  # boxes in a column, for each column there is about, above which fewer are opened
 _WORTHWHILE = 0.85  # of the height that is left, for opening fewer to be worth it
 
@@ -59,7 +60,8 @@ def build_scene(
         options = ViewOptions() if options is None else options
         scene = _build(graph, options, output_names)
         height = _longest_chain(scene)
-        if options.depth is not None or height**2 <= _TALL * len(scene.boxes):
+        is_tall = height > _LONG and height**2 > _TALL * len(scene.boxes)
+        if options.depth is not None or not is_tall:
             return scene
         fewer = replace(options, max_boxes=max(options.max_boxes // 2, 1))
         shorter = _build(graph, fewer, output_names)
