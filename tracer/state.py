@@ -63,6 +63,13 @@ class TracingState:
         """Whether in-place operators are recorded as functional ones; they never are."""
         return False
 
+    @force_outplace.setter
+    def force_outplace(self, wanted: bool) -> None:
+        if wanted:
+            raise CaptureError(
+                "in-place operators are recorded as the program calls them; force_outplace is not available"
+            )
+
     def set_graph(self, graph: Graph) -> None:
         """Record into another graph from now on."""
         self.graph = graph
