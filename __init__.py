@@ -13,8 +13,8 @@ __version__: Final = "0.1.0"
 
 _HOMES: Final = {
     "errors": (
-        "CaptureError", "FormatError", "IRError", "InputError", "OpscopeError", "ParseError", "PassError",
-        "RenderError", "ReplayError", "TracerWarning", "UnsupportedTorchError", "VerifyError",
+        "CaptureError", "FormatError", "GuardError", "IRError", "InputError", "OpscopeError", "ParseError",
+        "PassError", "RenderError", "ReplayError", "TracerWarning", "UnsupportedTorchError", "VerifyError",
     ),
     "ir": ("Graph", "Node", "Value", "verify"),
     "program": (

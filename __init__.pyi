@@ -2,6 +2,7 @@ from typing import Final
 
 from .errors import CaptureError as CaptureError
 from .errors import FormatError as FormatError
+from .errors import GuardError as GuardError
 from .errors import InputError as InputError
 from .errors import IRError as IRError
 from .errors import OpscopeError as OpscopeError

@@ -39,6 +39,10 @@ class InputError(ReplayError):
     """The inputs of a replay do not fit the program: structure, dtype, device or shape."""
 
 
+class GuardError(ReplayError):
+    """A replay came to a point where the traced program would go another way than it did."""
+
+
 class PassError(OpscopeError):
     """A pass cannot be found, configured or applied."""
 

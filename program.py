@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import visualize
-from .ir import Graph, Operator, StateKind, TensorType, unknown_operator
+from .ir import Graph, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
+from .ir.conditions import Guard, guards_of
+from .ir.scalars import scalar_named
 from .ir.structure import Structure
 from .runtime import CompiledGraph, compile_graph, find_overload, plain_calls, torch_literal
-from .tracer import Capture, Diagnostic, ExactBindings, InputSpec, capture, operator_of
+from .tracer import Capture, Diagnostic, Dynamic, ExactBindings, InputSpec, capture, operator_of
 from .visualize import ViewOptions, save_picture
 
 if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
@@ -79,6 +81,19 @@ class TracedProgram:
             results = self._compiled.function(*leaves)
         return self.outputs.build(results)
 
+    @cached_property
+    def guards(self) -> tuple[Guard, ...]:
+        """The conditions that a replay checks, with the lines that made them."""
+        return guards_of(self.graph, self._dimension_names())
+
+    def _dimension_names(self) -> dict[tuple[Value, int], str]:
+        return {
+            (value, dimension): name
+            for value, dimensions in zip(self.graph.inputs, self.inputs.dimensions, strict=True)
+            for dimension, name in dimensions.items()
+            if name
+        }
+
     @property
     def parameter_count(self) -> int:
         """The number of elements in all parameters that the graph reads."""
@@ -104,6 +119,7 @@ def trace(
     inputs: Any = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
+    dynamic: Dynamic = None,
     strict: bool = False,
     warn: bool = True,
 ) -> TracedProgram:
@@ -115,6 +131,10 @@ def trace(
         function: a module, a method of one, a function, or any other callable.
         inputs: a tuple of positional arguments; anything else, a tensor say, is the only one.
         kwargs: keyword arguments.
+        dynamic: which sizes of the inputs may differ at a replay. None: all that the program does not
+            use in a way that fixes them; ``guards`` lists what it fixed. False: none. Else a mapping
+            from input names to dimensions: ``{"x": {0: "batch"}}`` or ``{"x": ("batch", None)}``;
+            dimensions of one name have one size.
         strict: whether something that cannot be recorded exactly is an error instead of a warning.
         warn: whether it is a warning otherwise; ``diagnostics`` lists it either way.
 
@@ -123,7 +143,9 @@ def trace(
         UnsupportedTorchError: the installed torch cannot be captured on.
     """
     args = inputs if type(inputs) is tuple else (inputs,)
-    return TracedProgram._of(capture(function, args, kwargs, strict=strict, warn=warn))
+    return TracedProgram._of(
+        capture(function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn)
+    )
 
 
 @cache
@@ -132,6 +154,9 @@ def operator_named(name: str) -> Operator:
 
     A name that torch does not know gives an operator of unknown effect.
     """
+    scalar = scalar_named(name)
+    if scalar is not None:
+        return scalar
     overload = find_overload(name)
     return unknown_operator(name) if overload is None else operator_of(overload)
 

@@ -133,6 +133,30 @@ class Graph:
         block._link(node, before)
         return node
 
+    @property
+    def insertion_block(self) -> Block:
+        """The block that new nodes go into."""
+        return self._insertion[0]
+
+    @contextmanager
+    def inserting_after(self, where: Block | Node) -> Iterator[None]:
+        """Insert new nodes at the start of a block, or directly after a node, until the ``with`` ends.
+
+        Several come out in the order they are made.
+        """
+        if isinstance(where, Node):
+            block, following = where._block, where._next
+        else:
+            block, following = where, where._first
+        if block is None:
+            raise IRError("cannot insert after a node that is in no block")
+        saved = self._insertion
+        self._insertion = (block, following)
+        try:
+            yield
+        finally:
+            self._insertion = saved
+
     @contextmanager
     def inserting(self, where: Block | Node) -> Iterator[None]:
         """Insert new nodes at the end of a block, or directly before a node, until the ``with`` ends."""

@@ -543,6 +543,11 @@ class Block:
             before._drop_user(self)
         value._add_user(self)
 
+    @property
+    def last(self) -> Node | None:
+        """The last node; None in an empty block."""
+        return self._last
+
     def __len__(self) -> int:
         return self._length
 

@@ -16,6 +16,8 @@ class Effect(Flag):
     NONE = 0
     WRITES = auto()  # changes an argument in place
     RANDOM = auto()  # draws from a random number generator
+    DATA_SIZED = auto()  # gives results whose sizes depend on the data of its arguments
+    CHECKS = auto()  # ends the run with an error where a condition of the trace does not hold
     UNKNOWN = auto()  # has no schema, so anything may happen
 
 

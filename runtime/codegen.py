@@ -25,12 +25,19 @@ from ..ir import (
     provenance,
     value_names,
 )
+from ..ir.scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from ..passes.liveness import dying_after
+from .guards import GuardFailures
 from .literals import torch_literal
 from .modes import mode_contexts
 from .operators import callable_of
 
 _COMMENT_COLUMN = 60
+_PYTHON_NAMES = frozenset(
+    ("None", "abs", "bool", "del", "float", "int", "math", "max", "min", "round")
+)
+"""What generated code calls by these names, so that no value may take them."""
+
 _program_numbers = itertools.count(1)
 
 
@@ -91,9 +98,11 @@ class _Writer:
         self.namespace: dict[str, Any] = {}
         self.nodes: dict[int, Node] = {}
         self._graph = graph
-        self._taken: set[str] = set(keyword.kwlist) | {"del", "None"}
+        self._taken: set[str] = set(keyword.kwlist) | _PYTHON_NAMES
+        self.namespace["math"] = math
         self._objects: dict[Any, str] = {}
         self._lines: list[str] = []
+        self._guards: list[Node] = []
         self.function_name = self._name(graph.name)
         self._locals: dict[Value, str] = {}
         for value, name in value_names(graph).items():
@@ -136,17 +145,44 @@ class _Writer:
         return "        "
 
     def _write_node(self, node: Node, indent: str, dying: tuple[Value, ...]) -> None:
-        function = self._function(node)
-        args = [self._argument(arg) for arg in node.args]
-        args += [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
-        line = f"{indent}{self._targets(node)}{function}({', '.join(args)})"
+        line = indent + self._statement(node)
         if dying:
-            line += f"; del {', '.join(self._locals[value] for value in dying)}"
+            start = f"\n{indent}" if node.kind == GUARD else "; "
+            line += f"{start}del {', '.join(self._locals[value] for value in dying)}"
         comment = provenance(node)
         if comment:
             line = f"{line:<{_COMMENT_COLUMN}}  # {_one_line(comment)}"
         self._lines.append(line)
         self.nodes[len(self._lines)] = node
+
+    def _statement(self, node: Node) -> str:
+        if node.kind == GUARD:
+            return self._guard(node)
+        form = scalar_form(node.kind)
+        if form is not None:
+            operands = [self._operand(arg) for arg in node.all_args]
+            return self._targets(node) + write_expression(form, operands).text
+        function = self._function(node)
+        args = [self._argument(arg) for arg in node.args]
+        args += [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
+        return f"{self._targets(node)}{function}({', '.join(args)})"
+
+    def _guard(self, node: Node) -> str:
+        """Return the check of a condition; the node is found again by its number when it fails."""
+        actual, expected = node.all_args
+        self._guards.append(node)
+        fail = self._bind("fail", GuardFailures(self._graph, self._guards), key=GuardFailures)
+        text = self._argument(actual)
+        if isinstance(expected, bool):
+            condition = f"not {text}" if expected else text
+        else:
+            condition = f"{text} != {expected!r}"
+        return f"if {condition}: {fail}({len(self._guards) - 1}, {text})"
+
+    def _operand(self, arg: Argument) -> Expression:
+        if isinstance(arg, bool | int | float):
+            return write_number(arg)
+        return Expression(self._argument(arg))
 
     def _function(self, node: Node) -> str:
         binding = self._binding_of(node)

@@ -6,12 +6,14 @@ from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind
 from .inputs import InputSpec
 from .schemas import operator_of
+from .sizes import Dynamic
 from .state import TracingState
 
 __all__ = [
     "Capture",
     "Diagnostic",
     "DiagnosticKind",
+    "Dynamic",
     "ExactBindings",
     "InputSpec",
     "TracingState",

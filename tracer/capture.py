@@ -12,16 +12,19 @@ from typing import Any
 import torch
 
 from ..errors import CaptureError
-from ..ir import Graph, Value
+from ..ir import Frame, Graph, Node, TensorType, Value
 from ..ir.structure import Structure, take_apart
 from .active import tracing
 from .diagnostics import Diagnostic, DiagnosticKind, warn_of
 from .effects import Before
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .modes import ModeReader
+from .number import Number
 from .program_state import root_module
+from .sizes import Dynamic, varying_dimensions
 from .state import TracingState
 from .tensors import type_of_tensor
+from .traced_numbers import is_traced, number_of
 from .variables import VariableNames
 
 
@@ -49,6 +52,7 @@ def capture(
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
+    dynamic: Dynamic = None,
     strict: bool = False,
     warn: bool = True,
 ) -> Capture:
@@ -58,6 +62,8 @@ def capture(
         function: a module, a method of one, a function, or any other callable.
         args: positional arguments.
         kwargs: keyword arguments.
+        dynamic: which sizes of the inputs may vary at a replay: all that the program does not pin
+            (None), none (False), or those named by input and dimension.
         strict: whether something that cannot be recorded exactly is an error.
         warn: whether it is a warning otherwise.
 
@@ -76,12 +82,15 @@ def capture(
     names = input_names(structure)
     graph = Graph(_program_name(function), ModeReader().read())
     state = TracingState(graph, function, strict=strict, warn=warn)
-    same_as = _add_inputs(state, leaves, names)
+    dimensions = varying_dimensions(dynamic, names, [_rank(leaf) for leaf in leaves])
+    state.sizes.may_be_data = any(dimensions)
+    same_as = _add_inputs(state, leaves, names, dimensions)
     spec = InputSpec(
         arguments=arguments,
         structure=structure,
         names=tuple(names),
         types=tuple(map(type_of_tensor, leaves)),
+        dimensions=tuple(dimensions),
         same_as=same_as,
         state=tuple((name, leaf) if (name := state.kept.named(leaf)) else None for leaf in leaves),
     )
@@ -90,6 +99,7 @@ def capture(
     outputs = _finish(state, result)
     for change in before.changes():
         state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
+    state.numbers.forget()
     diagnostics = state.diagnostics.all()
     if state.warn:
         for diagnostic in diagnostics:
@@ -112,7 +122,10 @@ def _run(
 
 
 def _add_inputs(
-    state: TracingState, leaves: list[torch.Tensor], names: list[str]
+    state: TracingState,
+    leaves: list[torch.Tensor],
+    names: list[str],
+    dimensions: list[dict[int, str]],
 ) -> tuple[int | None, ...]:
     """Add the graph's inputs; return for each the earlier input that is the same tensor."""
     first: dict[int, int] = {}
@@ -123,12 +136,18 @@ def _add_inputs(
         same_as.append(None if twin == position else twin)
         if twin == position:
             state.values.set(leaf, value)
+            state.sizes.add_input(value, frozenset(dimensions[position]))
     return tuple(same_as)
+
+
+def _rank(leaf: torch.Tensor) -> int:
+    """Return the number of dimensions that may vary: none for tensors of other than dense layouts."""
+    return leaf.dim() if leaf.layout is torch.strided and not leaf.is_nested else 0
 
 
 def _finish(state: TracingState, result: Any) -> Structure:
     """Give the graph its outputs, names and diagnostics; return the structure of the outputs."""
-    leaves, structure = take_apart(result, is_tensor, is_opaque)
+    leaves, structure = take_apart(result, is_tensor_or_number, is_opaque)
     if any(isinstance(part.constant, Iterator) for part in structure.walk()):
         raise CaptureError(
             "the program returns a generator or another iterator, which runs after the trace has ended\n"
@@ -137,6 +156,10 @@ def _finish(state: TracingState, result: Any) -> Structure:
     root = state.graph.root_scope
     values: list[Value] = []
     for leaf, path in zip(leaves, structure.leaf_paths("result"), strict=True):
+        number = number_of(leaf)
+        if number is not None:
+            values.append(_returned_number(state, number))
+            continue
         value = state.values.get(leaf) or state.kept.value_of(leaf)
         if value is None:
             value = state.kept.constant(leaf, "constant")
@@ -146,7 +169,10 @@ def _finish(state: TracingState, result: Any) -> Structure:
         values.append(value)
     state.flush_grad_flags()
     state.graph.set_outputs(
-        [state.values.get(leaf) or value for leaf, value in zip(leaves, values, strict=True)]
+        [
+            (state.values.get(leaf) if is_tensor(leaf) else None) or value
+            for leaf, value in zip(leaves, values, strict=True)
+        ]
     )
     _name_values(state)
     for name, stack in state.walker.functions_seen.items():
@@ -158,6 +184,19 @@ def _finish(state: TracingState, result: Any) -> Structure:
     return structure
 
 
+def is_tensor_or_number(value: Any) -> bool:
+    """Whether a value is a leaf of what a program returns."""
+    return is_tensor(value) or is_traced(value)
+
+
+def _returned_number(state: TracingState, number: Number) -> Value:
+    """Return the value of a number that the program returns."""
+    value = state.numbers.argument(number)
+    if not isinstance(value, Value):  # a number of an earlier trace, which is plain by now
+        return state.kept.constant(value, "constant")
+    return value
+
+
 def _name_values(state: TracingState) -> None:
     """Name results after the variables that the user's code assigns them to."""
     variables = VariableNames(state.walker.above)
@@ -165,10 +204,24 @@ def _name_values(state: TracingState) -> None:
         outputs = node.outputs
         if node in state.implied:
             node.output.name = node.inputs[0].name
+        elif node.kind == "aten::sym_size.int" and node.stack is not None:
+            node.output.name = _size_name(variables, node, node.stack)
         elif node.stack is not None and outputs:
             for value, name in zip(outputs, variables.of(node.stack, len(outputs)), strict=False):
                 if value.name is None and name != "_":
                     value.name = name
+
+
+def _size_name(variables: VariableNames, node: Node, stack: Frame) -> str | None:
+    """Return the variable that one size of a tensor goes to, alone or unpacked with the others."""
+    tensor, dimension = node.all_args
+    type_ = tensor.type if isinstance(tensor, Value) else None
+    if isinstance(type_, TensorType) and type_.rank and isinstance(dimension, int):
+        names = variables.of(stack, type_.rank) if type_.rank > 1 else ()
+        if names:
+            return None if names[dimension] == "_" else names[dimension]
+    alone = variables.of(stack, 1)
+    return alone[0] if alone else None
 
 
 def _program_name(function: Callable[..., Any]) -> str:

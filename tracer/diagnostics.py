@@ -48,14 +48,15 @@ class Diagnostics:
     """Collects diagnostics, one per kind and site."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[DiagnosticKind, Frame | str], Diagnostic] = {}
+        self._found: dict[tuple[DiagnosticKind, SourceRange | str], Diagnostic] = {}
 
     def report(
         self, kind: DiagnosticKind, message: str, stack: Frame | None, scope: str = ""
     ) -> Diagnostic | None:
         """Add a diagnostic and return it, unless this site has one of its kind already."""
         user = None if stack is None else stack.user
-        site = message if user is None else user
+        # Not the frame: Python stands at one of two instructions of a call, as it pleases.
+        site = message if user is None else user.range
         if (kind, site) in self._found:
             return None
         source = None if user is None else user.range

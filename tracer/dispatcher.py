@@ -39,6 +39,13 @@ _INSTALLING = threading.Lock()
 plain_data: Any = cast(Any, _C.TensorBase).data
 """The getter and setter of ``tensor.data`` itself, whatever stands before it while a trace runs."""
 
+# The facts of a tensor as they are, where a trace would give numbers of its graph for them.
+plain_shape: Callable[[torch.Tensor], torch.Size] = cast(Any, _C.TensorBase).shape.__get__
+plain_nbytes: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).nbytes.__get__
+plain_strides: Callable[[torch.Tensor], tuple[int, ...]] = cast(Any, _C.TensorBase).stride
+plain_numel: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).numel
+plain_offset: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).storage_offset
+
 
 class Recorder(Protocol):
     """What receives the operators of a thread while it traces."""

@@ -83,6 +83,8 @@ class InputSpec:
         structure: of the mapping from parameter names to arguments.
         names: a readable name per leaf: ``x``, ``batch['image']``.
         types: the tensor type per leaf that the program was traced with.
+        dimensions: per leaf, the dimensions whose size may differ from the traced one, with the names
+            they were given, empty where they have none.
         same_as: for a leaf that was the very tensor of an earlier leaf, the number of that leaf.
         state: for a leaf that was a parameter, buffer or constant of the program, its name and itself.
     """
@@ -91,6 +93,7 @@ class InputSpec:
     structure: Structure
     names: tuple[str, ...]
     types: tuple[TensorType, ...]
+    dimensions: tuple[dict[int, str], ...]
     same_as: tuple[int | None, ...]
     state: tuple[tuple[str, torch.Tensor] | None, ...]
 
@@ -106,6 +109,7 @@ class InputSpec:
             raise InputError(f"the arguments do not fit the traced program: {error}") from error
         leaves: list[torch.Tensor] = []
         _match(self.structure, bound, "", leaves)
+        self._check_names(leaves)
         first: dict[int, int] = {}
         for position, leaf in enumerate(leaves):
             self._check(position, leaf, leaves)
@@ -116,6 +120,21 @@ class InputSpec:
                     "two when the program was traced\n  pass a clone, or trace again with one tensor for both"
                 )
         return leaves
+
+    def _check_names(self, leaves: list[torch.Tensor]) -> None:
+        """Require that dimensions of one name have one size."""
+        known: dict[str, tuple[str, int]] = {}
+        for leaf, dimensions, input_name in zip(leaves, self.dimensions, self.names, strict=True):
+            for dimension, name in dimensions.items():
+                if not name or dimension >= leaf.dim():
+                    continue
+                size = leaf.size(dimension)
+                place = f"{input_name}.size({dimension})"
+                first_place, first = known.setdefault(name, (place, size))
+                if size != first:
+                    raise InputError(
+                        f"the dimension {name!r} is {first} in {first_place} and {size} in {place}"
+                    )
 
     def _check(self, position: int, leaf: torch.Tensor, leaves: list[torch.Tensor]) -> None:
         name = self.names[position]
@@ -135,7 +154,7 @@ class InputSpec:
         actual = type_of_tensor(leaf)
         if actual == expected:
             return
-        problem = _difference(expected, actual)
+        problem = _difference(expected, actual, self.dimensions[position])
         if problem is not None:
             raise InputError(
                 f"input {name} does not fit: expected {expected}, got {actual}\n  {problem}"
@@ -157,7 +176,7 @@ def input_names(structure: Structure) -> list[str]:
     return names
 
 
-def _difference(expected: TensorType, actual: TensorType) -> str | None:
+def _difference(expected: TensorType, actual: TensorType, varying: Mapping[int, str]) -> str | None:
     """Return in words why a tensor cannot stand for the one traced; None if it can."""
     if actual.dtype != expected.dtype:
         return f"its dtype is {actual.dtype} and was {expected.dtype}; convert it with .to()"
@@ -166,14 +185,14 @@ def _difference(expected: TensorType, actual: TensorType) -> str | None:
     if actual.layout != expected.layout:
         return f"its layout is {actual.layout} and was {expected.layout}"
     if actual.shape == expected.shape:
-        return _stride_difference(expected, actual)
-    again = "sizes are fixed at trace time; trace again with inputs of this size"
+        return None if varying else _stride_difference(expected, actual)
+    again = "trace again with inputs of this size"
     if actual.shape is None or expected.shape is None or len(actual.shape) != len(expected.shape):
         return f"it has {actual.rank} dimensions and had {expected.rank}; {again}"
-    dim = next(
-        d for d, (a, e) in enumerate(zip(actual.shape, expected.shape, strict=True)) if a != e
-    )
-    return f"dimension {dim} is {actual.shape[dim]} and was {expected.shape[dim]}; {again}"
+    for dim, (size, traced) in enumerate(zip(actual.shape, expected.shape, strict=True)):
+        if size != traced and dim not in varying:
+            return f"dimension {dim} is {size} and was {traced}, which dynamic= fixed at the trace; {again}"
+    return None
 
 
 def _stride_difference(expected: TensorType, actual: TensorType) -> str | None:

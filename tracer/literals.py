@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -33,8 +33,8 @@ def to_literal(value: Any) -> Literal:
     Raises:
         TypeError: it is neither.
     """
-    if value.__class__ in PLAIN:
-        return value
+    if type(value) in PLAIN:
+        return cast(Literal, value)
     if isinstance(value, torch.dtype):
         return dtype_of(value)
     if isinstance(value, torch.device):

@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 
 from .dispatcher import Kernels, plain_data, recorder_here
+from .size_patches import SizePatches
 
 _ABSENT: Any = object()
 
@@ -58,24 +59,30 @@ def _patch_all(installed: Kernels, undo: ExitStack) -> None:
     _patch(undo, "data", functools.partial(_data, installed))
     for name in ("numpy", "tolist"):
         _patch(undo, name, functools.partial(_export, installed))
+    sizes = installed.shared.setdefault("sizes", SizePatches(installed))
+    for owner, name, replacement in sizes.replacements():
+        _replace(undo, owner, name, replacement)
     _run_compiled_code_eagerly(undo)
 
 
 def _patch(undo: ExitStack, name: str, wrap: Callable[[Any], Any]) -> None:
     """Put a wrapper before an attribute of ``torch.Tensor``; leave alone what others put there since."""
-    tensor_class = cast(Any, torch.Tensor)
-    before = vars(torch.Tensor).get(name, _ABSENT)
-    wrapper = wrap(getattr(torch.Tensor, name))
+    _replace(undo, torch.Tensor, name, wrap(getattr(torch.Tensor, name)))
+
+
+def _replace(undo: ExitStack, owner: Any, name: str, replacement: Any) -> None:
+    """Put something in the place of an attribute; leave alone what others put there since."""
+    before = vars(owner).get(name, _ABSENT)
 
     def restore() -> None:
-        if vars(torch.Tensor).get(name) is not wrapper:
+        if vars(owner).get(name) is not replacement:
             return
         if before is _ABSENT:
-            delattr(torch.Tensor, name)
+            delattr(owner, name)
         else:
-            setattr(torch.Tensor, name, before)
+            setattr(owner, name, before)
 
-    setattr(tensor_class, name, wrapper)
+    setattr(owner, name, replacement)
     undo.callback(restore)
 
 

@@ -17,14 +17,16 @@ from typing import Any, cast
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Effect, Frame, Modes, Operator, Scope, Value, unknown_operator
+from ..ir import Argument, Effect, Frame, Modes, Node, Operator, Scope, Value, unknown_operator
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels
 from .literals import PLAIN, equal_literals, to_literal
 from .modes import ModeReader
+from .numbers import SCALAR_TYPES
 from .schemas import operator_of
 from .state import TracingState
 from .tensors import type_of_tensor, type_of_value
+from .traced_numbers import number_of, traced
 
 _PLAIN = frozenset(PLAIN)
 _NUMBERS = frozenset((int, float, bool, complex))
@@ -39,12 +41,14 @@ class _Facts:
     __slots__ = (
         "defaults",
         "fills_outside",
+        "may_change_rank",
         "name",
         "operator",
         "reads_data",
         "redispatch",
         "returns_list",
         "returns_one",
+        "returns_scalar",
         "tensor_slots",
     )
 
@@ -59,6 +63,10 @@ class _Facts:
         returns = self.operator.returns
         self.returns_list = tuple(r.type.startswith("List[") for r in returns)
         self.returns_one = self.returns_list == (False,)
+        # These come back to Python as torch makes a number of a Scalar, symbolic ones included.
+        self.returns_scalar = [r.type for r in returns] in (["number"], ["Scalar"])
+        # Without a dimension to look at, or if its size is not 1, it takes none out.
+        self.may_change_rank = self.operator.base_name.startswith("aten::squeeze")
         takes_tensors = any("Tensor" in p.type for p in parameters)
         self.reads_data = (
             takes_tensors and bool(returns) and all(r.type in _DATA_TYPES for r in returns)
@@ -92,6 +100,7 @@ class Recorder:
         self._modes = ModeReader()
         self._modes_before: Modes = state.graph.modes
         self._fresh_constant: Value | None = None
+        self._has_numbers = False  # whether a traced number is among the arguments being looked at
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
 
     def record(
@@ -122,7 +131,7 @@ class Recorder:
         if facts.fills_outside:
             return self._record_constant(op, keyset, args, frame, (scope, stack, modes))
         for arg in args:
-            if arg.__class__ in _PLAIN:
+            if type(arg) in _PLAIN:  # a traced number says that its class is that of a plain one
                 arguments.append(arg)
                 has_plain = True
                 continue
@@ -137,6 +146,11 @@ class Recorder:
         keywords: tuple[str, ...] = ()
         if kwargs:
             keywords = self._keyword_arguments(facts, kwargs, arguments, scope, stack)
+        if self._has_numbers:
+            self._has_numbers = False
+            has_plain = True
+            args = tuple([_with_plain_numbers(arg) for arg in args])
+            kwargs = {name: _with_plain_numbers(arg) for name, arg in kwargs.items()}
 
         if self.outer is not None:
             result = self.outer.record(op, keyset, args, kwargs, frame)
@@ -172,13 +186,32 @@ class Recorder:
         )
         self._remember(results, node.outputs)
         if facts.reads_data:
+            return self._read_data(facts, args[0], result, node)
+        if facts.may_change_rank and isinstance(result, torch.Tensor):
+            state.sizes.hold_rank(node.output, result.dim())
+        return result
+
+    def _read_data(self, facts: _Facts, source: Any, result: Any, node: Node) -> Any:
+        """Return what an operator read from a tensor's data, as a number of the graph where it can be one."""
+        state = self.state
+        outer = number_of(result)
+        if outer is not None:
+            result = outer.numbers.pin(outer, "goes into a trace inside this one")
+        if node.inputs and _is_literal_data(source, node.inputs[0]):
+            return result
+        if type(result) not in SCALAR_TYPES:
             state.report(
                 DiagnosticKind.DATA_READ,
                 f"{facts.name} gives Python the value {result!r}; whatever the program computes from it "
                 "there is fixed in the trace",
-                scope,
-                stack,
+                node.scope,
+                node.stack,
             )
+            return result
+        number = state.numbers.of_value(node.output, result)
+        if facts.returns_scalar:
+            return traced(number)
+        state.numbers.pin(number, f"decides, through {facts.name}, which way the program goes")
         return result
 
     def _with_wrapped_numbers(self, facts: _Facts, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -226,6 +259,10 @@ class Recorder:
             if value is None:
                 return self.state.adopt(arg, scope, stack)
             return self.state.with_grad_flag(arg, value, scope, stack)
+        number = number_of(arg)
+        if number is not None:
+            self._has_numbers = True
+            return self.state.numbers.argument(number)
         if isinstance(arg, list | tuple):
             return tuple([self._argument(item, scope, stack) for item in arg])
         if isinstance(arg, torch.UntypedStorage | torch.TypedStorage):
@@ -386,6 +423,22 @@ class Recorder:
                     f"computed{where}\n"
                     "  pass the tensor as an operand instead"
                 )
+
+
+def _with_plain_numbers(arg: Any) -> Any:
+    """Return an argument with what traced numbers were in place of them."""
+    if isinstance(arg, list | tuple):
+        return [_with_plain_numbers(item) for item in arg]
+    number = number_of(arg)
+    return arg if number is None else number.plain
+
+
+def _is_literal_data(tensor: Any, value: Value) -> bool:
+    """Whether a tensor is one that ``torch.tensor`` made of Python numbers and that nobody has written to."""
+    node = value.node
+    if node is None or node.kind != "aten::clone" or node.inputs[0].state is None:
+        return False
+    return not tensor.is_inference() and tensor._version == 0
 
 
 def _taken_apart(facts: _Facts, result: Any) -> tuple[list[Any], tuple[int | None, ...] | None]:

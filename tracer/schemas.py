@@ -23,6 +23,8 @@ def operator_of(op: torch._ops.OpOverload) -> Operator:
         effects |= Effect.WRITES
     if torch.Tag.nondeterministic_seeded in op.tags:
         effects |= Effect.RANDOM
+    if torch.Tag.dynamic_output_shape in op.tags:
+        effects |= Effect.DATA_SIZED
     return Operator(
         name=f"{schema.name}{overload}",
         parameters=parameters,

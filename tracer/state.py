@@ -11,11 +11,21 @@ import torch
 from ..errors import CaptureError
 from ..ir import Argument, Frame, Graph, Node, Operator, Scope, Value
 from .diagnostics import DiagnosticKind, Diagnostics
-from .dispatcher import shares_storage, storage_key
+from .dispatcher import (
+    kernels,
+    plain_numel,
+    plain_offset,
+    plain_shape,
+    plain_strides,
+    shares_storage,
+    storage_key,
+)
 from .frames import FrameWalker
 from .modules import ModulePaths
+from .numbers import Numbers
 from .program_state import ProgramState
 from .schemas import operator_of
+from .sizes import Sizes
 from .tensors import type_of_tensor
 from .values import ValueMap
 
@@ -33,6 +43,8 @@ class TracingState:
         recorder: what records into this trace while ``tracing`` lasts.
         values: which value a live tensor is.
         kept: the parameters, buffers and constants of the program.
+        numbers: the sizes and items of tensors that the program computes with.
+        sizes: which sizes of tensors are numbers of the graph.
         walker: finds scopes and stacks.
         diagnostics: what could not be recorded exactly.
     """
@@ -54,6 +66,8 @@ class TracingState:
         self.recorder: object | None = None
         self.diagnostics = Diagnostics()
         self.kept = ProgramState(graph, function)
+        self.numbers = Numbers(self, kernels())
+        self.sizes = Sizes(self, self.numbers)
         self.walker = FrameWalker(
             graph.root_scope, ModulePaths(self.kept.outer_names, self.kept.register)
         )
@@ -167,10 +181,9 @@ class TracingState:
             return None
         detach = operator_of(torch.ops.aten.detach.default)
         view = self._add_implied(detach, (self.get_known(base),), tensor, scope, stack)
-        same_place = base.storage_offset() == tensor.storage_offset()
-        if same_place and base.shape == tensor.shape and base.stride() == tensor.stride():
+        geometry = _geometry(tensor)
+        if geometry == _geometry(base):
             return view
-        geometry = (tuple(tensor.shape), tuple(tensor.stride()), int(tensor.storage_offset()))
         as_strided = operator_of(torch.ops.aten.as_strided.default)
         return self._add_implied(as_strided, (view, *geometry), tensor, scope, stack)
 
@@ -229,9 +242,14 @@ class TracingState:
             raise CaptureError(str(found))
 
 
+def _geometry(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Return sizes, strides and offset of a tensor, as ``as_strided`` takes them."""
+    return tuple(plain_shape(tensor)), tuple(plain_strides(tensor)), plain_offset(tensor)
+
+
 def _storage_or_none(tensor: torch.Tensor) -> int | None:
     """Return what two tensors of one storage have in common; None for tensors without elements in one."""
-    if tensor.layout is not torch.strided or tensor.numel() == 0:
+    if tensor.layout is not torch.strided or plain_numel(tensor) == 0:
         return None
     try:
         return storage_key(tensor)

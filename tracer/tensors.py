@@ -10,6 +10,7 @@ import torch
 
 from ..ir import Device, Layout, ScalarType, SymDim, TensorType, Type, row_major_strides
 from ..ir.types import Dim
+from .dispatcher import plain_shape, plain_strides
 from .literals import dtype_of
 
 _SCALARS: dict[type, ScalarType] = {
@@ -32,8 +33,8 @@ def type_of_tensor(tensor: torch.Tensor) -> TensorType:
     try:
         return _type_of_facts(
             tensor.dtype,
-            tensor.shape,
-            tensor.stride(),
+            plain_shape(tensor),
+            plain_strides(tensor),
             tensor.device,
             tensor.layout,
             tensor.requires_grad,
@@ -89,7 +90,7 @@ def _layout_of(layout: torch.layout) -> Layout:
 
 def _shape(tensor: torch.Tensor) -> tuple[Dim, ...] | None:
     try:
-        sizes = tensor.shape
+        sizes = plain_shape(tensor)
     except (RuntimeError, NotImplementedError):  # nested tensors of unequal sizes
         return None
     return _dims(sizes)
@@ -104,7 +105,7 @@ def _strides(tensor: torch.Tensor) -> tuple[int, ...] | None:
     if tensor.layout is not torch.strided:
         return None
     try:
-        sizes, strides = tuple(tensor.shape), tensor.stride()
+        sizes, strides = plain_shape(tensor), plain_strides(tensor)
     except (RuntimeError, NotImplementedError):
         return None
     if any(number.__class__ is not int for number in (*sizes, *strides)):

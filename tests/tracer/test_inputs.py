@@ -19,7 +19,7 @@ IMAGE = torch.ones(2, 3)
 
 @pytest.fixture(scope="module")
 def traced() -> opscope.TracedProgram:
-    return opscope.trace(add, {"image": IMAGE})
+    return opscope.trace(add, {"image": IMAGE}, dynamic=False)
 
 
 @pytest.mark.parametrize(
@@ -29,15 +29,14 @@ def traced() -> opscope.TracedProgram:
             ({"image": torch.ones(4, 3)},),
             {},
             "input batch['image'] does not fit: expected f32[2, 3], got f32[4, 3]\n"
-            "  dimension 0 is 4 and was 2; sizes are fixed at trace time; "
+            "  dimension 0 is 4 and was 2, which dynamic= fixed at the trace; "
             "trace again with inputs of this size",
         ),
         (
             ({"image": torch.ones(3)},),
             {},
             "input batch['image'] does not fit: expected f32[2, 3], got f32[3]\n"
-            "  it has 1 dimensions and had 2; sizes are fixed at trace time; "
-            "trace again with inputs of this size",
+            "  it has 1 dimensions and had 2; trace again with inputs of this size",
         ),
         (
             ({"image": IMAGE.double()},),
@@ -123,9 +122,15 @@ def test_requires_grad_may_differ_and_so_may_the_strides_of_single_elements() ->
     assert traced(other).requires_grad
 
 
-def test_the_order_of_elements_in_memory_must_be_that_of_the_trace() -> None:
-    # ``contiguous`` does nothing here, so torch leaves it out and the graph has no copy.
+def test_the_order_of_elements_in_memory_may_differ_where_sizes_may() -> None:
     traced = opscope.trace(lambda x: x.contiguous().view(-1), torch.ones(2, 3))
+    other = torch.arange(6.0).view(3, 2).t()
+    assert torch.equal(traced(other), other.contiguous().view(-1))
+
+
+def test_the_order_of_elements_in_memory_of_a_fixed_input_must_be_that_of_the_trace() -> None:
+    # ``contiguous`` does nothing here, so torch leaves it out and the graph has no copy.
+    traced = opscope.trace(lambda x: x.contiguous().view(-1), torch.ones(2, 3), dynamic=False)
     with pytest.raises(
         opscope.InputError, match=r"its strides are \[1, 2\] and were \[3, 1\]; pass it through"
     ):

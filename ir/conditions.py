@@ -1,0 +1,145 @@
+"""The conditions under which a graph holds, read from its guards and written as Python writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .graph import Graph
+from .literals import MemoryFormat
+from .names import value_names
+from .node import Argument, Node, Value
+from .scalars import GUARD, Expression, scalar_form, write_expression, write_number
+from .source import SourceRange
+
+_OPPOSITES: Final = {
+    "aten::eq": "aten::ne",
+    "aten::ne": "aten::eq",
+    "aten::lt": "aten::ge",
+    "aten::ge": "aten::lt",
+    "aten::gt": "aten::le",
+    "aten::le": "aten::gt",
+}
+_DATA_READS: Final = {
+    "aten::item": "{}.item()",
+    "aten::is_nonzero": "bool({})",
+    "aten::equal": "torch.equal({}, {})",
+    "aten::allclose": "torch.allclose({}, {})",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One condition that a replay checks.
+
+    Attributes:
+        text: the condition: ``x.size(0) > 1``.
+        node: the node that checks it.
+        source: the user's line that made it a condition; None where that is not known.
+    """
+
+    text: str
+    node: Node
+    source: SourceRange | None
+
+    def __str__(self) -> str:
+        if self.source is None:
+            return self.text
+        line = self.source.text.strip()
+        place = f"{self.source.file}:{self.source.line}"
+        return f"{self.text}    # {place}: {line}" if line else f"{self.text}    # {place}"
+
+
+def guards_of(
+    graph: Graph, dimension_names: Mapping[tuple[Value, int], str] | None = None
+) -> tuple[Guard, ...]:
+    """Return the conditions of a graph in the order of their checks, each once. O(size).
+
+    Args:
+        graph: the graph.
+        dimension_names: what to call sizes of inputs, by value and dimension.
+    """
+    writer = ConditionWriter(graph, dimension_names or {})
+    found: dict[str, Guard] = {}
+    for node in graph.walk():
+        text = writer.condition(node)
+        if text is not None and text not in found:
+            stack = node.stack
+            found[text] = Guard(text, node, None if stack is None else stack.user.range)
+    return tuple(found.values())
+
+
+class ConditionWriter:
+    """Writes the conditions of one graph."""
+
+    def __init__(self, graph: Graph, dimension_names: Mapping[tuple[Value, int], str]) -> None:
+        self._names = value_names(graph)
+        self._dimension_names = dimension_names
+        self._known: dict[Value, Expression] = {}
+
+    def condition(self, node: Node) -> str | None:
+        """Return what a node requires; None if it requires nothing."""
+        if node.kind == GUARD:
+            actual, expected = node.all_args
+            return self._requirement(actual, expected)
+        return self._length(node)
+
+    def _requirement(self, actual: Argument, expected: Argument) -> str:
+        if not isinstance(expected, bool):
+            return f"{self._argument(actual).within(7)} == {expected!r}"
+        if expected:
+            return self._argument(actual).text
+        node = actual.node if isinstance(actual, Value) else None
+        opposite = None if node is None else _OPPOSITES.get(node.operator.base_name)
+        if node is not None and opposite is not None:
+            form = scalar_form(f"{opposite}.int")
+            assert form is not None, "comparisons have a form"
+            return write_expression(form, [self._argument(arg) for arg in node.all_args]).text
+        return f"not {self._argument(actual).within(6)}"
+
+    def _length(self, node: Node) -> str | None:
+        """Return the length required of the list that a node gives, unless a list it reads decides it."""
+        if None in node.groups or not node.groups or any(isinstance(a, tuple) for a in node.args):
+            return None
+        if not node.inputs or node.inputs[0].state is not None:
+            return None
+        name = node.operator.base_name.partition("::")[2]
+        shown = ", ".join(self._argument(arg).text for arg in node.args)
+        return f"len({name}({shown})) == {node.groups[0]}"
+
+    def _argument(self, arg: Argument) -> Expression:
+        if isinstance(arg, Value):
+            known = self._known.get(arg)
+            if known is None:
+                known = self._known[arg] = self._value(arg)
+            return known
+        if isinstance(arg, bool | int | float):
+            return write_number(arg)
+        if isinstance(arg, MemoryFormat):
+            return Expression(f"torch.{arg}")
+        return Expression(repr(arg))
+
+    def _value(self, value: Value) -> Expression:
+        node = value.node
+        if node is None:
+            return Expression(self._names.get(value, value.name or "?"))
+        label = self._dimension_label(node)
+        if label is not None:
+            return Expression(label)
+        form = scalar_form(node.kind)
+        if form is not None:
+            return write_expression(form, [self._argument(arg) for arg in node.all_args])
+        read = _DATA_READS.get(node.operator.base_name)
+        if read is not None:
+            shown: Sequence[str] = [self._argument(arg).within(20) for arg in node.all_args]
+            return Expression(read.format(*shown))
+        return Expression(self._names.get(value, value.name or "?"))
+
+    def _dimension_label(self, node: Node) -> str | None:
+        if node.kind != "aten::sym_size.int":
+            return None
+        tensor, dimension = node.all_args
+        if not isinstance(tensor, Value) or not isinstance(dimension, int):
+            return None
+        return self._dimension_names.get((tensor, dimension))

@@ -1,0 +1,235 @@
+"""The numbers of one trace: sizes and items of tensors, and what is computed from them.
+
+Note [Numbers as data]
+    ``x.shape[0]`` gives the program a ``TracedInt``: a ``torch.SymInt`` that works as the number it is,
+    passes through torch's argument parser untouched, and tells the trace what is done with it.
+    Arithmetic gives further traced numbers; an operator that takes one gets a value of the graph
+    instead of a literal; a branch on one becomes a guard, which a replay checks. Where Python needs a
+    plain number, for a loop or an index, the number is pinned: a guard says what it must be.
+
+    Nothing is added to the graph before it is needed. A number remembers the place it was made at, and
+    its node is put there when an operator or a guard reads it. What depends on the sizes of inputs
+    alone goes to the start of the graph, so that a replay refuses inputs before it has done anything.
+
+    Once the trace has ended, and wherever it does not record, traced numbers work with plain results.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from ..ir import Argument, Block, Node, Operator, ScalarType, Value
+from ..ir.scalars import GUARD_OPERATOR, scalar_operator
+from . import number as number_file
+from .diagnostics import DiagnosticKind
+from .dispatcher import Kernels, recorder_here
+from .number import Number, Place, PlainNumber
+
+if TYPE_CHECKING:  # the state owns its numbers
+    from .state import TracingState
+
+SCALAR_TYPES: dict[type, ScalarType] = {
+    int: ScalarType.INT,
+    float: ScalarType.FLOAT,
+    bool: ScalarType.BOOL,
+}
+
+
+class Numbers:
+    """Makes and keeps the traced numbers of one trace.
+
+    Args:
+        state: the trace.
+        installed: tells whether the trace records where a number is used.
+
+    Attributes:
+        seen: the traced numbers that the program was given.
+    """
+
+    def __init__(self, state: TracingState, installed: Kernels) -> None:
+        self._state: TracingState = weakref.proxy(state)  # who owns the numbers
+        self._installed = installed
+        self._known: dict[tuple[Any, ...], Number] = {}
+        self._guarded: dict[Number, Block] = {}
+        self._tails: dict[tuple[int, Node | None], Node] = {}
+        self._entry_tail: Node | None = None
+        self.seen: list[weakref.ref[Any]] = []  # the traced numbers that were handed out
+
+    def is_recording(self) -> bool:
+        """Whether the trace records the code that runs now."""
+        recorder = recorder_here(self._installed)
+        while recorder is not None and recorder.state.numbers is not self:
+            recorder = recorder.outer
+        return recorder is not None
+
+    def forget(self) -> None:
+        """Let go of what the trace needed to know of numbers, once it is over."""
+        self._known.clear()
+        self._guarded.clear()
+        self._tails.clear()
+
+    def compute(self, base: str, function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
+        """Return ``function`` of numbers and plain ones: a number, or plain where nothing records.
+
+        Raises whatever ``function`` raises for the plain operands.
+        """
+        plain = function(*[o.plain if type(o) is Number else o for o in operands])
+        result = SCALAR_TYPES.get(type(plain))
+        if result is None or not self.is_recording():
+            return plain
+        own: list[Any] = []
+        for operand in operands:
+            if type(operand) is not Number:
+                own.append(operand)
+            elif operand.is_literal:
+                own.append(operand.plain)
+            elif operand.numbers is self:
+                own.append(operand)
+            else:  # of a trace around this one
+                own.append(operand.numbers.pin(operand, "goes into a trace inside this one"))
+        types = tuple([SCALAR_TYPES[type(o.plain if type(o) is Number else o)] for o in own])
+        return self.number(scalar_operator(base, types, result), tuple(own), plain)
+
+    def number(
+        self,
+        operator: Operator,
+        operands: tuple[Any, ...],
+        plain: PlainNumber,
+        *,
+        is_entry: bool = True,
+    ) -> Number:
+        """Return the number that an operator computes, the same object for the same computation.
+
+        Args:
+            operator: a scalar operator, or one that reads a fact of a tensor.
+            operands: in its order; a tensor stands as its value.
+            plain: the result.
+            is_entry: whether those operands that are values are inputs of the graph.
+        """
+        block = self._state.graph.insertion_block
+        key = (
+            operator,
+            *[o if type(o) in (Number, Value) else (type(o), o) for o in operands],
+        )
+        known = self._known.get(key)
+        if known is not None and known.place is not None and block.is_within(known.place.block):
+            return known
+        own = [operand for operand in operands if type(operand) is Number]
+        is_entry = is_entry and all(o.place is not None and o.place.is_entry for o in own)
+        is_data = any(operand.is_data for operand in own)
+        number = Number(self, plain, operator, operands, self._place(block, is_entry), is_data)
+        self._known[key] = number
+        return number
+
+    def of_value(self, value: Value, plain: PlainNumber) -> Number:
+        """Return the number that an operator has read from the data of a tensor."""
+        return Number(self, plain, None, (), None, True, value)
+
+    def _place(self, block: Block, is_entry: bool) -> Place:
+        scope, stack = self._state.walker.locate(user_frame())
+        if is_entry:
+            block = self._state.graph.block
+        return Place(block, block.last, scope, stack, is_entry)
+
+    def argument(self, number: Number) -> Argument:
+        """Return a number as an argument of a node, adding the node that computes it if there is none yet."""
+        if number.is_literal:
+            return number.plain
+        if number.numbers is not self:  # of a trace around this one, or of one that is over
+            return number.numbers.pin(number, "goes into another trace")  # type: ignore[no-any-return]
+        if number.value is None:
+            assert number.operator is not None, "a number is a value or is computed"
+            assert number.place is not None, "what is computed is computed somewhere"
+            args = tuple([self.argument(o) if type(o) is Number else o for o in number.operands])
+            types = (SCALAR_TYPES[type(number.plain)],)
+            number.value = self._insert(number.operator, args, types, number.place).output
+        return number.value
+
+    def _insert(
+        self,
+        operator: Operator,
+        args: tuple[Argument, ...],
+        types: tuple[ScalarType, ...],
+        place: Place,
+    ) -> Node:
+        """Add a node at a place, behind those that were added there before."""
+        graph = self._state.graph
+        if place.is_entry:
+            after = self._entry_tail
+        else:
+            after = self._tails.get((id(place.block), place.anchor), place.anchor)
+            if after is not None and after.block is None:  # it was erased since
+                after = place.block.last
+        modes = graph.modes if after is None or place.is_entry else after.modes
+        with graph.inserting_after(place.block if after is None else after):
+            node = graph.append(
+                operator, args, types, scope=place.scope, stack=place.stack, modes=modes
+            )
+        if place.is_entry:
+            self._entry_tail = node
+        else:
+            self._tails[id(place.block), place.anchor] = node
+        return node
+
+    def decide(self, number: Number) -> bool:
+        """Return a number as Python's ``bool`` for a branch; a guard makes the replay take it as well."""
+        if self.is_recording() and not number.is_literal:
+            self.guard(number, "decides which way the program goes")
+        return bool(number.plain)
+
+    def pin(self, number: Number, use: str) -> Any:
+        """Return a number as a plain one that Python goes on with; a guard holds it to what it is.
+
+        Args:
+            number: what Python wants to have.
+            use: what for, in words that follow the number.
+        """
+        if self.is_recording() and not number.is_literal:
+            if number.is_data and type(number.plain) is float:
+                self._tell(number, use)
+            else:
+                self.guard(number, use)
+        return number.plain
+
+    def guard(self, number: Number, use: str) -> None:
+        """Make a replay refuse to go on unless the number is what it was."""
+        block = self._state.graph.insertion_block
+        known = self._guarded.get(number)
+        if known is not None and block.is_within(known):
+            return
+        value = self.argument(number)
+        is_entry = number.place is not None and number.place.is_entry
+        place = self._place(block, is_entry)
+        self._guarded[number] = place.block
+        self._insert(GUARD_OPERATOR, (value, number.plain), (), place)
+        if number.is_data:
+            self._tell(number, use)
+
+    def _tell(self, number: Number, use: str) -> None:
+        scope, stack = self._state.walker.locate(user_frame())
+        self._state.report(
+            DiagnosticKind.DATA_READ,
+            f"a number that the data of a tensor gave {use}; it was {number.plain!r}, which the trace keeps",
+            scope,
+            stack,
+        )
+
+
+_OWN_FILES = {__file__, number_file.__file__}
+
+
+def own_frames(file: str) -> None:
+    """Take the frames of a file for parts of traced numbers, behind which the user's code is found."""
+    _OWN_FILES.add(file)
+
+
+def user_frame() -> FrameType:
+    """Return the frame that uses a traced number."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename in _OWN_FILES and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
