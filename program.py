@@ -13,7 +13,14 @@ from .ir import parse as parse_graph
 from .ir.conditions import Guard, guards_of
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
-from .runtime import CompiledGraph, compile_graph, find_overload, plain_calls, torch_literal
+from .runtime import (
+    CompiledGraph,
+    compile_graph,
+    find_overload,
+    length_error,
+    plain_calls,
+    torch_literal,
+)
 from .tracer import Capture, Diagnostic, Dynamic, ExactBindings, InputSpec, capture, operator_of
 from .visualize import ViewOptions, save_picture
 
@@ -75,10 +82,18 @@ class TracedProgram:
 
         Raises:
             InputError: the arguments do not fit those that the program was traced with.
+            GuardError: the program would go another way than it went at the trace.
         """
         leaves = self.inputs.leaves(args, kwargs)
-        with plain_calls():
-            results = self._compiled.function(*leaves)
+        compiled = self._compiled
+        try:
+            with plain_calls():
+                results = compiled.function(*leaves)
+        except ValueError as error:
+            explained = length_error(self.graph, compiled.nodes, compiled.filename, error)
+            if explained is None:
+                raise
+            raise explained from error
         return self.outputs.build(results)
 
     @cached_property

@@ -95,10 +95,10 @@ class Structure:
         class_ = self.class_
         assert class_ is not None, "only leaves and constants have no class"
         if self.kind in (StructureKind.NAMED_TUPLE, StructureKind.TUPLE):
-            if hasattr(
-                class_, "n_sequence_fields"
-            ):  # named tuples made in C, such as those of torch.max
-                return class_(parts)
+            if hasattr(class_, "n_sequence_fields") or not class_.__flags__ & _MADE_IN_PYTHON:
+                return class_(
+                    parts
+                )  # made in C: named tuples such as those of torch.max, torch.Size
             return tuple.__new__(
                 class_, parts
             )  # a class may ask for other arguments than its parts
@@ -118,6 +118,9 @@ class Structure:
             object.__setattr__(made, name, part)
         return made
 
+
+_MADE_IN_PYTHON = 1 << 9
+"""The flag of classes that were made by a ``class`` statement."""
 
 _ATOMS = (
     str, bytes, int, float, complex, bool, type(None), type, FunctionType, MethodType,
@@ -171,8 +174,10 @@ class _Search:
         mark = len(self.leaves)
         below = (*around, id(whole))
         children = tuple([self.visit(part, below) for part in own.parts])
+        # What an object says its class is, where it stands in for one that cannot be derived from.
+        class_ = whole.__class__ if isinstance(whole, tuple) else type(whole)
         structure = Structure(
-            own.kind, children, own.keys, type(whole), items=own.items, mirrored=own.mirrored
+            own.kind, children, own.keys, class_, items=own.items, mirrored=own.mirrored
         )
         if len(self.leaves) > mark:
             self._require_order(whole)

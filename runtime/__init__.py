@@ -1,7 +1,15 @@
 """Replay: a graph compiled to a Python function, and what it calls."""
 
 from .codegen import CompiledGraph, compile_graph
+from .guards import length_error
 from .literals import torch_literal
 from .operators import find_overload, plain_calls
 
-__all__ = ["CompiledGraph", "compile_graph", "find_overload", "plain_calls", "torch_literal"]
+__all__ = [
+    "CompiledGraph",
+    "compile_graph",
+    "find_overload",
+    "length_error",
+    "plain_calls",
+    "torch_literal",
+]

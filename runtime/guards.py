@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from ..errors import GuardError
@@ -38,3 +39,27 @@ def guard_error(graph: Graph, node: Node, actual: Any = None) -> GuardError:
         "  trace again with inputs like these; a trace holds for one way through the program"
     )
     return GuardError("\n".join(lines))
+
+
+def length_error(
+    graph: Graph, nodes: Mapping[int, Node], filename: str, error: ValueError
+) -> GuardError | None:
+    """Return the error for a list that a node gave in another length than it did at the trace.
+
+    None if that is not what ``error`` says.
+
+    Args:
+        graph: the graph that ran.
+        nodes: the node of each line of its compiled function.
+        filename: of that function.
+        error: what the function raised.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_filename != filename:
+        return None
+    node = nodes.get(trace.tb_lineno)
+    if node is None or all(group is None for group in node.groups):
+        return None
+    return guard_error(graph, node)

@@ -21,6 +21,7 @@ from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, 
 from .modes import ModeReader
 from .number import Number
 from .program_state import root_module
+from .settling import settle
 from .sizes import Dynamic, varying_dimensions
 from .state import TracingState
 from .tensors import type_of_tensor
@@ -95,11 +96,15 @@ def capture(
         state=tuple((name, leaf) if (name := state.kept.named(leaf)) else None for leaf in leaves),
     )
     before = Before(state.kept, bound, leaves)
-    result = _run(state, function, args, kwargs)
-    outputs = _finish(state, result)
+    try:
+        result = _run(state, function, args, kwargs)
+        outputs = _finish(state, result)
+        del result
+    finally:
+        state.numbers.forget()
+        settle(state.numbers)
     for change in before.changes():
         state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
-    state.numbers.forget()
     diagnostics = state.diagnostics.all()
     if state.warn:
         for diagnostic in diagnostics:

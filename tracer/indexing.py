@@ -27,10 +27,17 @@ def kept_bounds(index: Any, book: Any) -> Any:
 
 
 def _kept_slice(part: slice, book: Any) -> slice:
+    if any(isinstance(bound, torch.Tensor) for bound in (part.start, part.stop, part.step)):
+        part = slice(_number(part.start), _number(part.stop), _number(part.step))
     if type(part.stop) is not int or part.stop < 0 or part.start not in (None, 0):
         return part
     # Torch compares the bound with the size, which it cannot do with a symbolic number.
     return slice(part.start, cast(Any, torch.SymInt)(Number.constant(book, part.stop)), part.step)
+
+
+def _number(bound: Any) -> Any:
+    """Return a tensor that serves as a bound as the number it holds, as a slice would."""
+    return bound.item() if isinstance(bound, torch.Tensor) else bound
 
 
 def has_traced_position(index: Any) -> bool:

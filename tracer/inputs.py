@@ -23,9 +23,9 @@ def is_tensor(value: Any) -> bool:
 
 def is_opaque(value: Any) -> bool:
     """Whether a value is passed on whole, whatever tensors it may hold."""
-    return isinstance(
-        value, torch.nn.Module | torch.Generator | torch.device | torch.dtype | torch.Size
-    )
+    if type(value) is torch.Size:  # sizes that hold traced numbers are of another class
+        return True
+    return isinstance(value, torch.nn.Module | torch.Generator | torch.device | torch.dtype)
 
 
 class Arguments:
