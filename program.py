@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import visualize
-from .ir import Graph, Operator, StateKind, TensorType, Value, unknown_operator
+from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Guard, guards_of
 from .ir.scalars import scalar_named
@@ -51,12 +51,14 @@ class TracedProgram:
         inputs: InputSpec,
         outputs: Structure,
         diagnostics: tuple[Diagnostic, ...] = (),
+        lengths: tuple[Node, ...] = (),
     ) -> None:
         self.graph = graph
         self.state = dict(state)
         self.inputs = inputs
         self.outputs = outputs
         self.diagnostics = diagnostics
+        self._lengths = lengths
 
     @classmethod
     def _of(cls, captured: Capture) -> TracedProgram:
@@ -66,6 +68,7 @@ class TracedProgram:
             captured.inputs,
             captured.outputs,
             captured.diagnostics,
+            captured.lengths,
         )
 
     @cached_property
@@ -99,7 +102,7 @@ class TracedProgram:
     @cached_property
     def guards(self) -> tuple[Guard, ...]:
         """The conditions that a replay checks, with the lines that made them."""
-        return guards_of(self.graph, self._dimension_names())
+        return guards_of(self.graph, self._dimension_names(), self._lengths)
 
     def _dimension_names(self) -> dict[tuple[Value, int], str]:
         return {

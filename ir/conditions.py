@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from .graph import Graph
 from .literals import MemoryFormat
-from .names import value_names
+from .names import is_number, value_names
 from .node import Argument, Node, Value
 from .scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from .source import SourceRange
@@ -52,18 +52,22 @@ class Guard:
 
 
 def guards_of(
-    graph: Graph, dimension_names: Mapping[tuple[Value, int], str] | None = None
+    graph: Graph,
+    dimension_names: Mapping[tuple[Value, int], str] | None = None,
+    lengths: Collection[Node] = (),
 ) -> tuple[Guard, ...]:
     """Return the conditions of a graph in the order of their checks, each once. O(size).
 
     Args:
         graph: the graph.
         dimension_names: what to call sizes of inputs, by value and dimension.
+        lengths: the nodes that give lists whose length is a condition as well.
     """
     writer = ConditionWriter(graph, dimension_names or {})
     found: dict[str, Guard] = {}
+    listed = dict.fromkeys(lengths)
     for node in graph.walk():
-        text = writer.condition(node)
+        text = writer.condition(node) if node.kind == GUARD or node in listed else None
         if text is not None and text not in found:
             stack = node.stack
             found[text] = Guard(text, node, None if stack is None else stack.user.range)
@@ -99,10 +103,8 @@ class ConditionWriter:
         return f"not {self._argument(actual).within(6)}"
 
     def _length(self, node: Node) -> str | None:
-        """Return the length required of the list that a node gives, unless a list it reads decides it."""
-        if None in node.groups or not node.groups or any(isinstance(a, tuple) for a in node.args):
-            return None
-        if not node.inputs or node.inputs[0].state is not None:
+        """Return the length required of the list that a node gives."""
+        if None in node.groups or not node.groups:
             return None
         name = node.operator.base_name.partition("::")[2]
         shown = ", ".join(self._argument(arg).text for arg in node.args)
@@ -123,7 +125,7 @@ class ConditionWriter:
     def _value(self, value: Value) -> Expression:
         node = value.node
         if node is None:
-            return Expression(self._names.get(value, value.name or "?"))
+            return Expression(self._name(value))
         label = self._dimension_label(node)
         if label is not None:
             return Expression(label)
@@ -134,7 +136,12 @@ class ConditionWriter:
         if read is not None:
             shown: Sequence[str] = [self._argument(arg).within(20) for arg in node.all_args]
             return Expression(read.format(*shown))
-        return Expression(self._names.get(value, value.name or "?"))
+        return Expression(self._name(value))
+
+    def _name(self, value: Value) -> str:
+        """Return a value's name, told from a number where it is one."""
+        name = self._names.get(value, value.name or "?")
+        return f"%{name}" if is_number(name) else name
 
     def _dimension_label(self, node: Node) -> str | None:
         if node.kind != "aten::sym_size.int":

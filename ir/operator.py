@@ -17,6 +17,7 @@ class Effect(Flag):
     WRITES = auto()  # changes an argument in place
     RANDOM = auto()  # draws from a random number generator
     DATA_SIZED = auto()  # gives results whose sizes depend on the data of its arguments
+    RESHAPES = auto()  # gives an argument other sizes, strides or memory in place
     CHECKS = auto()  # ends the run with an error where a condition of the trace does not hold
     UNKNOWN = auto()  # has no schema, so anything may happen
 
@@ -72,6 +73,7 @@ class Operator:
     parameters: tuple[Parameter, ...] = ()
     returns: tuple[Return, ...] = ()
     effects: Effect = Effect.UNKNOWN
+    is_pointwise: bool = False  # computes each element from those at its place, sizes broadcast
 
     @property
     def base_name(self) -> str:

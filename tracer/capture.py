@@ -38,6 +38,7 @@ class Capture:
         objects: the tensors and objects behind the graph's state, by name.
         inputs: what the program takes.
         outputs: the structure of what it returns; its leaves are the graph's outputs.
+        lengths: the nodes that give a list whose length could be another at another run.
         diagnostics: what could not be recorded exactly.
     """
 
@@ -45,6 +46,7 @@ class Capture:
     objects: dict[str, Any]
     inputs: InputSpec
     outputs: Structure
+    lengths: tuple[Node, ...]
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -100,8 +102,10 @@ def capture(
         result = _run(state, function, args, kwargs)
         outputs = _finish(state, result)
         del result
+        lengths = tuple(node for node in state.graph.walk() if state.sizes.length_may_vary(node))
     finally:
         state.numbers.forget()
+        state.sizes.forget()
         settle(state.numbers)
     for change in before.changes():
         state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
@@ -109,7 +113,7 @@ def capture(
     if state.warn:
         for diagnostic in diagnostics:
             warn_of(diagnostic)
-    return Capture(graph, state.kept.objects, spec, outputs, diagnostics)
+    return Capture(graph, state.kept.objects, spec, outputs, lengths, diagnostics)
 
 
 def _run(

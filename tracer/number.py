@@ -71,12 +71,14 @@ class Number:
         operator: how it is computed; None for a number that is a value already, or a constant.
         operands: numbers, tensors' values and literals, in the operator's order.
         is_data: whether it depends on the data of a tensor, not on sizes alone.
+        is_pinned: whether a guard at the start of the graph holds it to what it is.
         value: its value in the graph; None until something in the graph reads it.
     """
 
     __slots__ = (
         "__weakref__",
         "is_data",
+        "is_pinned",
         "numbers",
         "operands",
         "operator",
@@ -101,6 +103,7 @@ class Number:
         self.operands = operands
         self.place = place
         self.is_data = is_data
+        self.is_pinned = False
         self.value = value
 
     @classmethod
@@ -110,8 +113,8 @@ class Number:
 
     @property
     def is_literal(self) -> bool:
-        """Whether it is the same at every run."""
-        return self.operator is None and self.value is None
+        """Whether it is the same at every run that comes so far."""
+        return self.is_pinned or (self.operator is None and self.value is None)
 
     def __repr__(self) -> str:
         return f"<Number {self.plain!r}>"

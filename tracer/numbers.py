@@ -47,6 +47,7 @@ class Numbers:
         installed: tells whether the trace records where a number is used.
 
     Attributes:
+        by_value: the number that a value of the graph is.
         seen: the traced numbers that the program was given.
     """
 
@@ -54,6 +55,7 @@ class Numbers:
         self._state: TracingState = weakref.proxy(state)  # who owns the numbers
         self._installed = installed
         self._known: dict[tuple[Any, ...], Number] = {}
+        self.by_value: dict[Value, Number] = {}
         self._guarded: dict[Number, Block] = {}
         self._tails: dict[tuple[int, Node | None], Node] = {}
         self._entry_tail: Node | None = None
@@ -69,6 +71,7 @@ class Numbers:
     def forget(self) -> None:
         """Let go of what the trace needed to know of numbers, once it is over."""
         self._known.clear()
+        self.by_value.clear()
         self._guarded.clear()
         self._tails.clear()
 
@@ -91,6 +94,8 @@ class Numbers:
                 own.append(operand)
             else:  # of a trace around this one
                 own.append(operand.numbers.pin(operand, "goes into a trace inside this one"))
+        if _is_settled(base, own):
+            return plain
         types = tuple([SCALAR_TYPES[type(o.plain if type(o) is Number else o)] for o in own])
         return self.number(scalar_operator(base, types, result), tuple(own), plain)
 
@@ -127,7 +132,8 @@ class Numbers:
 
     def of_value(self, value: Value, plain: PlainNumber) -> Number:
         """Return the number that an operator has read from the data of a tensor."""
-        return Number(self, plain, None, (), None, True, value)
+        number = self.by_value[value] = Number(self, plain, None, (), None, True, value)
+        return number
 
     def _place(self, block: Block, is_entry: bool) -> Place:
         scope, stack = self._state.walker.locate(user_frame())
@@ -147,6 +153,7 @@ class Numbers:
             args = tuple([self.argument(o) if type(o) is Number else o for o in number.operands])
             types = (SCALAR_TYPES[type(number.plain)],)
             number.value = self._insert(number.operator, args, types, number.place).output
+            self.by_value[number.value] = number
         return number.value
 
     def _insert(
@@ -205,6 +212,8 @@ class Numbers:
         is_entry = number.place is not None and number.place.is_entry
         place = self._place(block, is_entry)
         self._guarded[number] = place.block
+        if is_entry:
+            _pin(number)
         self._insert(GUARD_OPERATOR, (value, number.plain), (), place)
         if number.is_data:
             self._tell(number, use)
@@ -217,6 +226,24 @@ class Numbers:
             scope,
             stack,
         )
+
+
+def _is_settled(base: str, operands: list[Any]) -> bool:
+    """Whether a result is the same at every run: nothing varies, or a number is compared with itself."""
+    if not any(type(operand) is Number for operand in operands):
+        return True
+    is_comparison = base in ("aten::eq", "aten::ne", "aten::le", "aten::lt", "aten::ge", "aten::gt")
+    return is_comparison and operands[0] is operands[1] and operands[0].is_int()
+
+
+def _pin(number: Number) -> None:
+    """Take note that a number, and one that it is found equal to a plain one, does not vary from here on."""
+    number.is_pinned = True
+    operator = number.operator
+    if operator is not None and operator.base_name == "aten::eq" and number.plain is True:
+        one, other = number.operands
+        if type(one) is Number and type(other) is not Number:
+            one.is_pinned = True
 
 
 _OWN_FILES = {__file__, number_file.__file__}

@@ -188,7 +188,7 @@ class Recorder:
         if facts.reads_data:
             return self._read_data(facts, args[0], result, node)
         if facts.may_change_rank and isinstance(result, torch.Tensor):
-            state.sizes.hold_rank(node.output, result.dim())
+            state.sizes.hold_rank(node, result.dim())
         return result
 
     def _read_data(self, facts: _Facts, source: Any, result: Any, node: Node) -> Any:

@@ -23,6 +23,8 @@ def operator_of(op: torch._ops.OpOverload) -> Operator:
         effects |= Effect.WRITES
     if torch.Tag.nondeterministic_seeded in op.tags:
         effects |= Effect.RANDOM
+    if torch.Tag.inplace_view in op.tags:
+        effects |= Effect.RESHAPES
     if torch.Tag.dynamic_output_shape in op.tags:
         effects |= Effect.DATA_SIZED
     return Operator(
@@ -30,6 +32,7 @@ def operator_of(op: torch._ops.OpOverload) -> Operator:
         parameters=parameters,
         returns=tuple(Return(_type_text(r), _alias(r)) for r in schema.returns),
         effects=effects,
+        is_pointwise=torch.Tag.pointwise in op.tags,
     )
 
 

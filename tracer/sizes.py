@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from ..errors import CaptureError
-from ..ir import Effect, Node, Operator, ScalarType, StateEntry, Value
+from ..ir import Effect, Node, Operator, ScalarType, StateEntry, TensorType, Value
 from ..ir.scalars import read_operator
+from .number import Number
 from .numbers import Numbers, own_frames
+from .shapes import Dimensions, Shapes, SizeRead
 from .traced_numbers import traced
 
 if TYPE_CHECKING:  # the state owns its sizes
@@ -86,10 +88,19 @@ class Sizes:
         self.may_be_data = True
         self._inputs: dict[Value, frozenset[int]] = {}  # the dimensions of each that vary
         self._varies: dict[Any, bool] = {}
+        self._shapes = Shapes(self._given_sizes, numbers.by_value)
+        self._reads: dict[SizeRead, Number] = {}
 
     def add_input(self, value: Value, dimensions: frozenset[int]) -> None:
         """Let only these of an input's dimensions vary from run to run; all do of one not told of."""
         self._inputs[value] = dimensions
+
+    def forget(self) -> None:
+        """Let go of what the trace needed to know of sizes, once it is over."""
+        self._inputs.clear()
+        self._varies.clear()
+        self._reads.clear()
+        self._shapes.forget()
 
     def value_of(self, tensor: torch.Tensor) -> Value | None:
         """Return the value of a tensor whose sizes may vary; None for any other tensor."""
@@ -98,10 +109,45 @@ class Sizes:
 
     def size(self, value: Value, dimension: int, plain: int) -> Any:
         """Return one size of a tensor."""
-        dimensions = self._inputs.get(value)
-        if dimensions is not None and dimension not in dimensions:
+        known = self._shapes.of(value)
+        size = known[dimension] if dimension < len(known) else None
+        if isinstance(size, int):
             return plain
-        return self._read(_SIZE, (value, dimension), plain)
+        if isinstance(size, SizeRead):
+            size = self._read_size(size, value, dimension, plain)
+        return plain if size is None or size.is_pinned else traced(size)
+
+    def _read_size(self, size: SizeRead, value: Value, dimension: int, plain: int) -> Number:
+        """Return the number of a size: that of an input where it is one, else read from what is at hand."""
+        known = self._reads.get(size)
+        block = self._state.graph.insertion_block
+        if known is not None and known.place is not None and block.is_within(known.place.block):
+            return known
+        if self._is_input(size.value):
+            value, dimension = size.value, size.dimension
+        number = self.numbers.number(
+            _SIZE, (value, dimension), plain, is_entry=self._is_input(value)
+        )
+        self._reads[size] = number
+        return number
+
+    def _is_input(self, value: Value) -> bool:
+        return value.definer is self._state.graph.block
+
+    def _given_sizes(self, value: Value) -> Dimensions:
+        """Return the sizes of a value that no node makes."""
+        type_ = value.type
+        if not isinstance(type_, TensorType) or type_.shape is None:
+            return ()
+        varying = frozenset[int]() if value.state is not None else self._inputs.get(value)
+        return tuple(
+            [
+                size
+                if isinstance(size, int) and varying is not None and d not in varying
+                else SizeRead(value, d)
+                for d, size in enumerate(type_.shape)
+            ]
+        )
 
     def shape(self, value: Value, plain: torch.Size) -> TracedSize:
         """Return all sizes of a tensor."""
@@ -125,11 +171,36 @@ class Sizes:
             return self._read(_CONTIGUOUS, (value,), plain)
         return self._read(_CONTIGUOUS_IN, (value, memory_format), plain)
 
-    def hold_rank(self, value: Value, plain: int) -> None:
-        """Guard the number of dimensions of a result, which depends on sizes."""
-        if self.may_vary(value):
-            number = self.numbers.number(_RANK, (value,), plain, is_entry=False)
-            self.numbers.guard(number, "decides how many dimensions a result has")
+    def hold_rank(self, node: Node, plain: int) -> None:
+        """Guard the number of dimensions of a result, where it depends on sizes."""
+        value = node.output
+        if not self.may_vary(value) or self._keeps_rank(node):
+            return
+        number = self.numbers.number(_RANK, (value,), plain, is_entry=False)
+        self.numbers.guard(number, "decides how many dimensions a result has")
+
+    def _keeps_rank(self, node: Node) -> bool:
+        """Whether ``squeeze`` looks at sizes only that are the same at every run."""
+        sizes = self._shapes.of(node.inputs[0])
+        names = [parameter.name for parameter in node.operator.parameters]
+        wanted = node.argument("dim") if "dim" in names else tuple(range(len(sizes)))
+        dimensions = wanted if isinstance(wanted, tuple) else (wanted,)
+        return all(isinstance(d, int) and sizes and isinstance(sizes[d], int) for d in dimensions)
+
+    def length_may_vary(self, node: Node) -> bool:
+        """Whether the list that a node gives may have another length at another run."""
+        if all(group is None for group in node.groups) or not node.inputs:
+            return False
+        if any(isinstance(argument, tuple) for argument in node.args):
+            return False  # one result for each of a list of tensors
+        source = node.inputs[0]
+        if not self.may_vary(source):
+            return False
+        names = [parameter.name for parameter in node.operator.parameters]
+        dimension = node.argument("dim") if "dim" in names else None
+        sizes = self._shapes.of(source)
+        is_plain = isinstance(dimension, int) and isinstance(sizes[dimension], int)
+        return not is_plain or len(node.inputs) > 1
 
     def pin(self, tensor: torch.Tensor) -> None:
         """Guard all sizes of a tensor, for something that takes them as plain numbers."""
@@ -141,7 +212,7 @@ class Sizes:
                     size.plain("is fixed")
 
     def _read(self, operator: Operator, operands: tuple[Any, ...], plain: Any) -> Any:
-        is_entry = operands[0].definer is self._state.graph.block
+        is_entry = self._is_input(operands[0])
         return traced(self.numbers.number(operator, operands, plain, is_entry=is_entry))
 
     def may_vary(self, value: Value) -> bool:
