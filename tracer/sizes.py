@@ -16,10 +16,11 @@ import torch
 from ..errors import CaptureError
 from ..ir import Effect, Node, Operator, ScalarType, StateEntry, TensorType, Value
 from ..ir.scalars import read_operator
+from .dispatcher import plain_shape
 from .number import Number
 from .numbers import Numbers, own_frames
 from .shapes import Dimensions, Shapes, SizeRead
-from .traced_numbers import traced
+from .traced_numbers import is_traced, traced
 
 if TYPE_CHECKING:  # the state owns its sizes
     from .state import TracingState
@@ -206,9 +207,9 @@ class Sizes:
         """Guard all sizes of a tensor, for something that takes them as plain numbers."""
         value = self.value_of(tensor)
         if value is not None:
-            for dimension, plain in enumerate(tensor.size()):
+            for dimension, plain in enumerate(plain_shape(tensor)):
                 size = self.size(value, dimension, plain)
-                if size is not plain:
+                if is_traced(size):
                     size.plain("is fixed")
 
     def _read(self, operator: Operator, operands: tuple[Any, ...], plain: Any) -> Any:
