@@ -19,13 +19,13 @@ from .diagnostics import Diagnostic, DiagnosticKind, warn_of
 from .effects import Before
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .modes import ModeReader
-from .number import Number
+from .number import Number, number_of
 from .program_state import root_module
 from .settling import settle
 from .sizes import Dynamic, varying_dimensions
 from .state import TracingState
 from .tensors import type_of_tensor
-from .traced_numbers import is_traced, number_of
+from .traced_numbers import is_traced
 from .variables import VariableNames
 
 

@@ -25,6 +25,7 @@ from typing import Any, Protocol, cast
 import torch
 
 from ..errors import UnsupportedTorchError
+from .number import with_plain_numbers
 
 _C = torch._C
 
@@ -112,7 +113,7 @@ class Kernels:
         recorder = current_recorder()
         if recorder is None:
             with self.excluded():
-                return op.redispatch(keyset & self.below, *args, **kwargs)
+                return op.redispatch(keyset & self.below, *_plain(args), **_plain_values(kwargs))
         return recorder.record(op, keyset, args, kwargs)
 
     @functools.cached_property
@@ -163,7 +164,7 @@ class Kernels:
                 recorder = None
             if recorder is None:
                 with excluded():
-                    return op.redispatch(keyset & below, *args, **kwargs)
+                    return op.redispatch(keyset & below, *_plain(args), **_plain_values(kwargs))
             return recorder.record(op, keyset, args, kwargs)
 
         return kernel
@@ -185,6 +186,14 @@ class Kernels:
     def set_included(self, included: bool) -> None:
         """Switch our key on or off for this thread until further notice."""
         _C._dispatch_tls_set_dispatch_key_included(self.key, included)
+
+
+def _plain(args: tuple[Any, ...]) -> list[Any]:
+    return [with_plain_numbers(arg) for arg in args]
+
+
+def _plain_values(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {name: with_plain_numbers(arg) for name, arg in kwargs.items()}
 
 
 def kernels() -> Kernels:

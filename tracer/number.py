@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+import torch
+
 from ..ir import Block, Frame, Node, Operator, Scope, Value
 
 PlainNumber: TypeAlias = int | float | bool
@@ -211,3 +213,20 @@ class Number:
     trunc = _computed("aten::trunc", math.trunc)
     sym_sqrt = _computed("aten::sqrt", math.sqrt)
     str = _graph_repr
+
+
+def number_of(value: Any) -> Number | None:
+    """Return the number behind a traced one, in whatever class torch hands it on; else None."""
+    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+        node: Any = value.node
+        if type(node) is Number:
+            return node
+    return None
+
+
+def with_plain_numbers(argument: Any) -> Any:
+    """Return an operator's argument with what traced numbers were in place of them."""
+    if isinstance(argument, list | tuple):
+        return [with_plain_numbers(item) for item in argument]
+    number = number_of(argument)
+    return argument if number is None else number.plain

@@ -22,11 +22,12 @@ from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels
 from .literals import PLAIN, equal_literals, to_literal
 from .modes import ModeReader
+from .number import number_of, with_plain_numbers
 from .numbers import SCALAR_TYPES
 from .schemas import operator_of
 from .state import TracingState
 from .tensors import type_of_tensor, type_of_value
-from .traced_numbers import number_of, traced
+from .traced_numbers import traced
 
 _PLAIN = frozenset(PLAIN)
 _NUMBERS = frozenset((int, float, bool, complex))
@@ -149,8 +150,8 @@ class Recorder:
         if self._has_numbers:
             self._has_numbers = False
             has_plain = True
-            args = tuple([_with_plain_numbers(arg) for arg in args])
-            kwargs = {name: _with_plain_numbers(arg) for name, arg in kwargs.items()}
+            args = tuple([with_plain_numbers(arg) for arg in args])
+            kwargs = {name: with_plain_numbers(arg) for name, arg in kwargs.items()}
 
         if self.outer is not None:
             result = self.outer.record(op, keyset, args, kwargs, frame)
@@ -423,14 +424,6 @@ class Recorder:
                     f"computed{where}\n"
                     "  pass the tensor as an operand instead"
                 )
-
-
-def _with_plain_numbers(arg: Any) -> Any:
-    """Return an argument with what traced numbers were in place of them."""
-    if isinstance(arg, list | tuple):
-        return [_with_plain_numbers(item) for item in arg]
-    number = number_of(arg)
-    return arg if number is None else number.plain
 
 
 def _is_literal_data(tensor: Any, value: Value) -> bool:

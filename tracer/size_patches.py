@@ -24,9 +24,10 @@ from .dispatcher import (
     recorder_here,
 )
 from .indexing import has_traced_position, kept_bounds, selected
+from .number import number_of
 from .numbers import own_frames
 from .sizes import Sizes
-from .traced_numbers import MATH, compute, is_traced, number_of, traced
+from .traced_numbers import MATH, compute, is_traced, traced
 
 own_frames(__file__)
 _base: Any = cast(Any, torch._C).TensorBase

@@ -22,15 +22,6 @@ own_frames(__file__)
 _PLAIN = frozenset((int, float, bool))
 
 
-def number_of(value: Any) -> Number | None:
-    """Return the number behind a traced one, in whatever class torch hands it on; else None."""
-    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
-        node: Any = value.node
-        if type(node) is Number:
-            return node
-    return None
-
-
 def is_traced(value: Any) -> bool:
     """Whether a value is a traced number."""
     return type(value) in _TRACED
