@@ -36,6 +36,7 @@ _SLOT = "opscope.recorder"
 _INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy of this package
 
 
+_NUMBERS = frozenset((int, float, bool, complex))
 _INSTALLING = threading.Lock()
 plain_data: Any = cast(Any, _C.TensorBase).data
 """The getter and setter of ``tensor.data`` itself, whatever stands before it while a trace runs."""
@@ -112,8 +113,7 @@ class Kernels:
         """Serve operators that were registered after the last :meth:`cover`."""
         recorder = current_recorder()
         if recorder is None:
-            with self.excluded():
-                return op.redispatch(keyset & self.below, *_plain(args), **_plain_values(kwargs))
+            return self.pass_by(op, keyset, args, kwargs)
         return recorder.record(op, keyset, args, kwargs)
 
     @functools.cached_property
@@ -154,8 +154,7 @@ class Kernels:
 
     def _kernel(self, op: Any) -> Callable[..., Any]:
         stashed = _C._get_obj_in_tls
-        below = self.below
-        excluded = self.excluded
+        pass_by = self.pass_by
 
         def kernel(keyset: Any, *args: Any, **kwargs: Any) -> Any:
             try:
@@ -163,11 +162,20 @@ class Kernels:
             except RuntimeError:  # this thread inherited the key but never had a recorder
                 recorder = None
             if recorder is None:
-                with excluded():
-                    return op.redispatch(keyset & below, *_plain(args), **_plain_values(kwargs))
+                return pass_by(op, keyset, args, kwargs)
             return recorder.record(op, keyset, args, kwargs)
 
         return kernel
+
+    def pass_by(self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator that nothing records, on plain numbers for what may be left of a trace's."""
+        plain = [with_plain_numbers(arg) for arg in args]
+        for slot in tensor_slots(op):
+            if slot < len(plain) and type(plain[slot]) in _NUMBERS:
+                plain[slot] = self.numbers.wrap(plain[slot])
+        named = {name: with_plain_numbers(arg) for name, arg in kwargs.items()}
+        with self.excluded():
+            return op.redispatch(keyset & self.below, *plain, **named)
 
     def _higher_order_kernel(self, op: Any) -> Callable[..., Any]:
         def kernel(*args: Any, **kwargs: Any) -> Any:
@@ -188,12 +196,11 @@ class Kernels:
         _C._dispatch_tls_set_dispatch_key_included(self.key, included)
 
 
-def _plain(args: tuple[Any, ...]) -> list[Any]:
-    return [with_plain_numbers(arg) for arg in args]
-
-
-def _plain_values(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: with_plain_numbers(arg) for name, arg in kwargs.items()}
+@functools.cache
+def tensor_slots(op: torch._ops.OpOverload) -> tuple[int, ...]:
+    """Return the positions at which an operator's schema says Tensor, where Python may pass a number."""
+    parameters = cast(Any, op._schema).arguments
+    return tuple(n for n, parameter in enumerate(parameters) if str(parameter.type) == "Tensor")
 
 
 def kernels() -> Kernels:
