@@ -11,7 +11,7 @@ operators' documentation does.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -43,12 +43,17 @@ class Shapes:
         self, inputs: Callable[[Value], Dimensions], numbers: Mapping[Value, Number]
     ) -> None:
         self._inputs = inputs
-        self._numbers = numbers
+        self._numbers = _Sizes(numbers)
         self._known: dict[Value, Dimensions] = {}
+
+    def read(self, size: SizeRead, number: Number) -> None:
+        """Take note that a number is a size, which it stands for from now on."""
+        self._numbers.reads[number] = size
 
     def forget(self) -> None:
         """Let go of all that was derived."""
         self._known.clear()
+        self._numbers.reads.clear()
 
     def of(self, value: Value) -> Dimensions:
         """Return the sizes of a tensor value. O(nodes) once for all values."""
@@ -86,6 +91,22 @@ class Shapes:
             )
 
 
+class _Sizes:
+    """What numbers among an operator's arguments are as sizes."""
+
+    def __init__(self, numbers: Mapping[Value, Number]) -> None:
+        self._numbers = numbers
+        self.reads: dict[Number, SizeRead] = {}
+
+    def size(self, argument: Argument) -> Dimension | None:
+        if not isinstance(argument, Value):
+            return argument if type(argument) is int else None
+        number = self._numbers.get(argument)
+        if number is None or not number.is_int():
+            return None
+        return self.reads.get(number, number)
+
+
 def _fits(size: Dimension, plain: int | None) -> bool:
     if isinstance(size, SizeRead):
         return _plain_sizes(size.value)[size.dimension] == plain
@@ -112,7 +133,7 @@ class _Call:
         node: Node,
         position: int,
         known: Mapping[Value, Dimensions],
-        numbers: Mapping[Value, Number],
+        numbers: _Sizes,
     ) -> None:
         self.node = node
         self.position = position  # of the result that is asked for
@@ -133,11 +154,9 @@ class _Call:
         """Return an argument by the name its schema gives it."""
         return self.node.argument(name)
 
-    def number(self, argument: Argument) -> int | Number | None:
-        """Return a number among the arguments."""
-        if isinstance(argument, Value):
-            return self._numbers.get(argument)
-        return argument if type(argument) is int else None
+    def number(self, argument: Argument) -> Dimension | None:
+        """Return a number among the arguments, as the size that it is."""
+        return self._numbers.size(argument)
 
     def integer(self, name: str) -> int | None:
         """Return an argument that is a plain ``int``."""
@@ -332,14 +351,14 @@ def _reshape(call: _Call) -> Derived:
     return (*sizes[:inferred], _quotient(call.sizes(), rest), *sizes[inferred + 1 :])
 
 
-def _quotient(sizes: Dimensions, divisors: list[int | Number | None]) -> Dimension | None:
+def _quotient(sizes: Dimensions, divisors: Sequence[Dimension | None]) -> Dimension | None:
     """Return the product of sizes over that of divisors, where equal ones cancel and one is left."""
     left = list(sizes)
     fixed = 1
     for divisor in divisors:
         if isinstance(divisor, int):
             fixed *= divisor
-        elif divisor in left:
+        elif divisor is not None and divisor in left:
             left.remove(divisor)
         else:
             return None
@@ -381,6 +400,13 @@ def _reduce(call: _Call) -> Derived:
     return tuple([size for d, size in enumerate(sizes) if d not in reduced])
 
 
+def _arange(call: _Call) -> Derived:
+    names = [parameter.name for parameter in call.node.operator.parameters]
+    if "step" in names or ("start" in names and call.argument("start") != 0):
+        return None
+    return (call.number(call.argument("end")),)
+
+
 def _factory(call: _Call) -> Derived:
     wanted = call.argument("size")
     return tuple(map(call.number, wanted)) if isinstance(wanted, tuple) else None
@@ -405,6 +431,7 @@ _RULES: Final[dict[str, Rule]] = {
     **{f"aten::adaptive_{kind}_pool{n}d": _adaptive_pool for kind in ("avg",) for n in (1, 2, 3)},
     **{f"aten::{name}": _factory for name in ("zeros", "ones", "empty", "full", "rand", "randn")},
     **{f"aten::new_{name}": _factory for name in ("zeros", "ones", "empty", "full")},
+    "aten::arange": _arange,
     "aten::linear": _linear,
     "aten::matmul": _matmul,
     "aten::bmm": _matmul,

@@ -130,6 +130,7 @@ class Sizes:
             _SIZE, (value, dimension), plain, is_entry=self._is_input(value)
         )
         self._reads[size] = number
+        self._shapes.read(size, number)
         return number
 
     def _is_input(self, value: Value) -> bool:

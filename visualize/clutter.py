@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir import Effect, Graph, ListType, Node, ScalarType, TensorType, Type
+from ..ir.scalars import GUARD, scalar_form
 from .families import bare_name
 
 _PLAIN_NUMBERS = (ScalarType.INT, ScalarType.BOOL)
@@ -17,9 +18,13 @@ _SIZE_QUERIES = frozenset(
 
 
 def size_arithmetic(graph: Graph) -> dict[Node, None]:
-    """Return the nodes that ask for sizes or compute plain integers from integers. O(operands)."""
+    """Return the nodes that ask for sizes, compute numbers from them, or check numbers. O(operands)."""
     found: dict[Node, None] = {}
     for node in graph.walk():
+        if node.kind == GUARD or (
+            node.inputs and scalar_form(node.kind) and all(v.node in found for v in node.inputs)
+        ):
+            found[node] = None
         if not node.outputs or not all(_is_plain_number(value.type) for value in node.outputs):
             continue
         if node.blocks or Effect.WRITES in node.operator.effects:
