@@ -343,12 +343,27 @@ def _reshape(call: _Call) -> Derived:
     wanted = call.argument("size" if call.node.operator.base_name == "aten::view" else "shape")
     if not isinstance(wanted, tuple):
         return None
-    sizes = [call.number(part) for part in wanted]
-    if -1 not in sizes:
-        return tuple(sizes)
-    inferred = sizes.index(-1)
-    rest = [size for position, size in enumerate(sizes) if position != inferred]
-    return (*sizes[:inferred], _quotient(call.sizes(), rest), *sizes[inferred + 1 :])
+    return _inferred(call.sizes(), [call.number(part) for part in wanted])
+
+
+def _unflatten(call: _Call) -> Derived:
+    sizes, wanted, dimension = call.sizes(), call.argument("sizes"), call.integer("dim")
+    if not isinstance(wanted, tuple) or dimension is None or not sizes:
+        return None
+    dimension %= len(sizes)
+    parts = _inferred((sizes[dimension],), [call.number(part) for part in wanted])
+    return (*sizes[:dimension], *parts, *sizes[dimension + 1 :])
+
+
+def _inferred(
+    sizes: Dimensions, wanted: Sequence[Dimension | None]
+) -> tuple[Dimension | None, ...]:
+    """Return the sizes asked for, with what is left over for the one that is given as -1."""
+    if -1 not in wanted:
+        return tuple(wanted)
+    place = list(wanted).index(-1)
+    rest = (*wanted[:place], *wanted[place + 1 :])
+    return (*wanted[:place], _quotient(sizes, rest), *wanted[place + 1 :])
 
 
 def _quotient(sizes: Dimensions, divisors: Sequence[Dimension | None]) -> Dimension | None:
@@ -457,6 +472,7 @@ _RULES: Final[dict[str, Rule]] = {
     "aten::view": _reshape,
     "aten::reshape": _reshape,
     "aten::flatten": _flatten,
+    "aten::unflatten": _unflatten,
     "aten::expand": _expand,
 }
 """By an operator's name, with or without its overload."""

@@ -154,6 +154,8 @@ class TracedNumber:
         return bool(self != 0)
 
     def __int__(self) -> int:
+        if type(self) is TracedFloat:  # what is left of it may well be the same at the next run
+            return int(compute("aten::Int", int, self))
         return int(self.plain("is turned into a plain int"))
 
     def __float__(self) -> float:
