@@ -140,8 +140,9 @@ def trace(
     dynamic: Dynamic = None,
     strict: bool = False,
     warn: bool = True,
+    fake: bool = False,
 ) -> TracedProgram:
-    """Run ``function`` once on real inputs and return the program it was, operator by operator.
+    """Run ``function`` once and return the program it was, operator by operator.
 
     The run is the program's own: same results, same random numbers, same memory.
 
@@ -155,6 +156,9 @@ def trace(
             dimensions of one name have one size.
         strict: whether something that cannot be recorded exactly is an error instead of a warning.
         warn: whether it is a warning otherwise; ``diagnostics`` lists it either way.
+        fake: whether to trace without computing: nothing of the size of a tensor is allocated, and the
+            model is left as it was. Model and inputs may be real, on the meta device, or fake; the graph
+            is that of a run with real tensors, and a program traced from a real model replays on them.
 
     Raises:
         CaptureError: the program cannot be traced.
@@ -162,7 +166,7 @@ def trace(
     """
     args = inputs if type(inputs) is tuple else (inputs,)
     return TracedProgram._of(
-        capture(function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn)
+        capture(function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn, fake=fake)
     )
 
 

@@ -40,7 +40,9 @@ _TYPE_ADVICE = (
     "write a type as f32[2, 3], f32[*], tensor, int, list[int], tuple[int, str], dict[str, int]"
     " or record Name[field: int]"
 )
-_FACT_ADVICE = "write facts as {strides=[3, 1], device=cuda:0, layout=sparse_coo, grad}"
+_FACT_ADVICE = (
+    "write facts as {strides=[3, 1], device=cuda:0, layout=sparse_coo, class=Quantized, grad}"
+)
 _LITERAL_ADVICE = (
     'write %name for a value, or a literal: 1, 2.5, True, None, f32, device.cpu, [1, 2] or "text"'
 )
@@ -163,13 +165,15 @@ class TypeParser:
         fact = cursor.expect(_WORD, "a fact about the tensor", _FACT_ADVICE)
         if fact[0] == "grad":
             return replace(type_, requires_grad=True)
-        if fact[0] not in ("strides", "device", "layout"):
+        if fact[0] not in ("strides", "device", "layout", "class"):
             what = f"{fact[0]} is no fact about a tensor"
             raise cursor.error(what, _FACT_ADVICE, fact.start(), len(fact[0]))
         cursor.demand("=", f"after {fact[0]}", _FACT_ADVICE)
         if fact[0] == "device":
             match = cursor.expect(_DEVICE, "a device", _FACT_ADVICE)
             return replace(type_, device=_device(match[1], match[2]))
+        if fact[0] == "class":
+            return replace(type_, class_name=cursor.name("the name of a class", _FACT_ADVICE))
         if fact[0] == "layout":
             layout = cursor.expect(_WORD, "a layout", _FACT_ADVICE)
             return replace(type_, layout=Layout(layout[0]))

@@ -54,6 +54,7 @@ class TensorType:
         device: where the elements are.
         layout: how the elements are stored.
         requires_grad: whether autograd follows the tensor.
+        class_name: the class of a tensor that is not torch's own, such as ``TwoTensor``.
     """
 
     dtype: DType | None = None
@@ -62,6 +63,7 @@ class TensorType:
     device: Device = CPU
     layout: Layout = STRIDED
     requires_grad: bool = False
+    class_name: str = ""
 
     @property
     def rank(self) -> int | None:
@@ -95,6 +97,8 @@ class TensorType:
             facts.append(f"device={self.device}")
         if self.layout != STRIDED:
             facts.append(f"layout={self.layout}")
+        if self.class_name:
+            facts.append(f"class={quote_name(self.class_name)}")
         if self.requires_grad:
             facts.append("grad")
         return f"{text}{{{', '.join(facts)}}}" if facts else text

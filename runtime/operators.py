@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
+from torch.utils import _python_dispatch
 
 from ..errors import ReplayError
 
@@ -45,8 +47,29 @@ def find_overload(name: str) -> torch._ops.OpOverload | None:
     return found if isinstance(found, torch._ops.OpOverload) else None
 
 
-plain_calls: Callable[[], Any] = torch._C.DisableTorchFunctionSubclass
-"""Gives a context in which subclasses' ``__torch_function__`` is not called: what it did is in the graph."""
+@contextmanager
+def plain_calls() -> Iterator[None]:
+    """Run a replay, without hooks above the dispatcher: what they did is in the graph.
+
+    These are the ``__torch_function__`` of tensor classes and of modes. Dispatch modes that the
+    program enters and does not leave, because an operator fails, are left here.
+    """
+    depth = torch._C._len_torch_dispatch_stack()
+    with torch._C.DisableTorchFunction():
+        try:
+            yield
+        except BaseException:
+            while torch._C._len_torch_dispatch_stack() > depth:
+                _python_dispatch._pop_mode()
+            raise
+
+
+def _enter_mode(mode: Any) -> None:
+    _python_dispatch._push_mode(mode)
+
+
+def _exit_mode(mode: Any) -> None:
+    _python_dispatch._pop_mode(getattr(mode, "_mode_key", None))
 
 
 def _make_subclass(class_: Any, source: torch.Tensor, requires_grad: bool) -> torch.Tensor:
@@ -57,7 +80,56 @@ def _as_subclass(class_: Any, source: torch.Tensor) -> torch.Tensor:
     return cast(torch.Tensor, source.as_subclass(class_))
 
 
+def _wait(work: Any) -> None:
+    from torch._C._distributed_c10d import Work  # not in every build of torch
+
+    Work.unbox(work).wait()
+
+
+def _resize_storage(held: torch.Tensor | torch.UntypedStorage, nbytes: int) -> None:
+    storage = held.untyped_storage() if isinstance(held, torch.Tensor) else held
+    storage.resize_(nbytes)
+
+
+def _inner(wrapper: torch.Tensor, path: list[str]) -> Any:
+    found: Any = wrapper
+    for name in path:
+        found = getattr(found, name)
+    return found
+
+
+def _wrap(
+    class_: Any,
+    names: list[str],
+    inner: list[torch.Tensor],
+    context: Any,
+    size: list[int | None],
+    stride: list[int | None],
+) -> torch.Tensor:
+    parts = dict(zip(names, inner, strict=True))
+    made = class_.__tensor_unflatten__(parts, context, tuple(size), tuple(stride))
+    return cast(torch.Tensor, made)
+
+
+def _make_wrapper(call: tuple[tuple[Any, ...], dict[str, Any]]) -> torch.Tensor:
+    args, kwargs = call
+    return cast(torch.Tensor, torch.Tensor._make_wrapper_subclass(*args, **kwargs))
+
+
+def _set_attributes(tensor: torch.Tensor, names: list[str], held: list[Any]) -> torch.Tensor:
+    vars(tensor).update(zip(names, held, strict=True))
+    return tensor
+
+
 _OWN: dict[str, Callable[..., Any]] = {
     "prim::make_subclass": _make_subclass,
     "prim::as_subclass": _as_subclass,
+    "prim::enter_mode": _enter_mode,
+    "prim::exit_mode": _exit_mode,
+    "prim::wait": _wait,
+    "prim::resize_storage": _resize_storage,
+    "prim::inner": _inner,
+    "prim::wrap": _wrap,
+    "prim::make_wrapper": _make_wrapper,
+    "prim::set_attributes": _set_attributes,
 }

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..ir import Argument, Literal, Node, TensorType, Value
-from .dispatcher import Kernels, kernels, recording
+from .dispatcher import Kernels, kernels, plain_torch, recording
 from .literals import equal_literals, to_literal
 
 _MODULES = tuple(
@@ -43,7 +43,8 @@ class ExactBindings:
             return None
         key = (node.operator, node.keywords, *map(_pattern, node.all_args))
         if key not in self._known:
-            with recording(self._kernels, None):  # a trace that compiles a replay must not see this
+            # A trace that compiles a replay must not see this, nor modes around it.
+            with plain_torch(), recording(self._kernels, None):
                 self._known[key] = self._find(node)
         return self._known[key]
 

@@ -6,25 +6,31 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch._subclasses import FakeTensor
 
 from ..errors import CaptureError
 from ..ir import Frame, Graph, Node, TensorType, Value
 from ..ir.structure import Structure, take_apart
 from .active import tracing
 from .diagnostics import Diagnostic, DiagnosticKind, warn_of
+from .dispatcher import without_hooks
 from .effects import Before
+from .fake import FakeWorld
+from .fake_errors import explained
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .modes import ModeReader
 from .number import Number, number_of
 from .program_state import root_module
+from .ragged import number_ragged_sizes
 from .settling import settle
 from .sizes import Dynamic, varying_dimensions
 from .state import TracingState
-from .tensors import type_of_tensor
+from .subclasses import MAKE_WRAPPER, WRAP
+from .tensors import PLAIN_CLASSES, type_of_tensor
 from .traced_numbers import is_traced
 from .variables import VariableNames
 
@@ -58,8 +64,9 @@ def capture(
     dynamic: Dynamic = None,
     strict: bool = False,
     warn: bool = True,
+    fake: bool = False,
 ) -> Capture:
-    """Run ``function`` once on real arguments and record every operator.
+    """Run ``function`` once and record every operator.
 
     Args:
         function: a module, a method of one, a function, or any other callable.
@@ -69,6 +76,7 @@ def capture(
             (None), none (False), or those named by input and dimension.
         strict: whether something that cannot be recorded exactly is an error.
         warn: whether it is a warning otherwise.
+        fake: whether nothing is computed: see Note [The fake world] in ``fake.py``.
 
     Raises:
         CaptureError: the program cannot be traced; or ``strict`` and it cannot be traced exactly.
@@ -79,41 +87,73 @@ def capture(
             f"a module or function is needed to trace, not {type(function).__qualname__}"
         )
     kwargs = {} if kwargs is None else kwargs
-    arguments = Arguments(function, args, kwargs)
-    bound = arguments.bind(args, kwargs)
-    leaves, structure = input_leaves(bound)
-    names = input_names(structure)
-    graph = Graph(_program_name(function), ModeReader().read())
-    state = TracingState(graph, function, strict=strict, warn=warn)
-    dimensions = varying_dimensions(dynamic, names, [_rank(leaf) for leaf in leaves])
-    state.sizes.may_be_data = any(dimensions)
-    same_as = _add_inputs(state, leaves, names, dimensions)
-    spec = InputSpec(
-        arguments=arguments,
-        structure=structure,
-        names=tuple(names),
-        types=tuple(map(type_of_tensor, leaves)),
-        dimensions=tuple(dimensions),
-        same_as=same_as,
-        state=tuple((name, leaf) if (name := state.kept.named(leaf)) else None for leaf in leaves),
-    )
-    before = Before(state.kept, bound, leaves)
+    captured = (_capture_fake if fake else _capture)(function, args, kwargs, dynamic, strict, warn)
+    if warn:
+        for diagnostic in captured.diagnostics:
+            warn_of(diagnostic)
+    return captured
+
+
+def _capture_fake(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    dynamic: Dynamic,
+    strict: bool,
+    warn: bool,
+) -> Capture:
+    """Capture in a fake world, and make the result stand for the real one."""
+    try:
+        world = FakeWorld(function, args, kwargs)
+        with world.entered():
+            captured = _capture(function, world.args, world.kwargs, dynamic, strict, warn)
+    except Exception as error:
+        explanation = explained(error)
+        if explanation is None:
+            raise
+        raise explanation from error
+    objects = {name: world.real(kept) for name, kept in captured.objects.items()}
+    named = [
+        None if kept is None else (kept[0], world.real(kept[1])) for kept in captured.inputs.state
+    ]
+    return replace(captured, objects=objects, inputs=replace(captured.inputs, state=tuple(named)))
+
+
+def _capture(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    dynamic: Dynamic,
+    strict: bool,
+    warn: bool,
+) -> Capture:
+    # What we read of tensors must not call the hooks of their classes, nor modes around the trace.
+    with without_hooks():
+        arguments = Arguments(function, args, kwargs)
+        bound = arguments.bind(args, kwargs)
+        leaves, structure = input_leaves(bound)
+        graph = Graph(_program_name(function), ModeReader().read())
+        state = TracingState(graph, function, strict=strict, warn=warn)
+        spec = _add_inputs(state, arguments, structure, leaves, dynamic)
+        before = Before(state.kept, bound, leaves)
     try:
         result = _run(state, function, args, kwargs)
-        outputs = _finish(state, result)
-        del result
-        lengths = tuple(node for node in state.graph.walk() if state.sizes.length_may_vary(node))
+        with without_hooks():
+            outputs = _finish(state, result)
+            del result
+            lengths = tuple(node for node in graph.walk() if state.sizes.length_may_vary(node))
     finally:
         state.numbers.forget()
         state.sizes.forget()
         settle(state.numbers)
-    for change in before.changes():
-        state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
-    diagnostics = state.diagnostics.all()
-    if state.warn:
-        for diagnostic in diagnostics:
-            warn_of(diagnostic)
-    return Capture(graph, state.kept.objects, spec, outputs, lengths, diagnostics)
+    with without_hooks():
+        if state.subclasses.ragged:
+            number_ragged_sizes(graph)
+            spec = replace(spec, types=_input_types(graph))
+        for change in before.changes():
+            state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
+    found = state.diagnostics.all()
+    return Capture(graph, state.kept.objects, spec, outputs, lengths, found)
 
 
 def _run(
@@ -132,11 +172,15 @@ def _run(
 
 def _add_inputs(
     state: TracingState,
+    arguments: Arguments,
+    structure: Structure,
     leaves: list[torch.Tensor],
-    names: list[str],
-    dimensions: list[dict[int, str]],
-) -> tuple[int | None, ...]:
-    """Add the graph's inputs; return for each the earlier input that is the same tensor."""
+    dynamic: Dynamic,
+) -> InputSpec:
+    """Add the graph's inputs; return what the program takes."""
+    names = input_names(structure)
+    dimensions = varying_dimensions(dynamic, names, [_rank(leaf) for leaf in leaves])
+    state.sizes.may_be_data = any(dimensions)
     first: dict[int, int] = {}
     same_as: list[int | None] = []
     for position, (leaf, name) in enumerate(zip(leaves, names, strict=True)):
@@ -146,12 +190,32 @@ def _add_inputs(
         if twin == position:
             state.values.set(leaf, value)
             state.sizes.add_input(value, frozenset(dimensions[position]))
-    return tuple(same_as)
+            if leaf.__class__ not in PLAIN_CLASSES:
+                state.subclasses.note(leaf, value)
+    known = map(state.kept.named, leaves)
+    return InputSpec(
+        arguments=arguments,
+        structure=structure,
+        names=tuple(names),
+        types=_input_types(state.graph),
+        dimensions=tuple(dimensions),
+        same_as=tuple(same_as),
+        state=tuple(
+            None if own is None else (own, leaf) for own, leaf in zip(known, leaves, strict=True)
+        ),
+    )
+
+
+def _input_types(graph: Graph) -> tuple[TensorType, ...]:
+    return tuple([value.type for value in graph.inputs if isinstance(value.type, TensorType)])
 
 
 def _rank(leaf: torch.Tensor) -> int:
-    """Return the number of dimensions that may vary: none for tensors of other than dense layouts."""
-    return leaf.dim() if leaf.layout is torch.strided and not leaf.is_nested else 0
+    """Return the number of dimensions that may vary: none for other layouts and classes than torch's own."""
+    if leaf.layout is not torch.strided or leaf.is_nested:
+        return 0
+    is_plain = leaf.__class__ in PLAIN_CLASSES or isinstance(leaf, FakeTensor)
+    return leaf.dim() if is_plain else 0
 
 
 def _finish(state: TracingState, result: Any) -> Structure:
@@ -169,7 +233,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
         if number is not None:
             values.append(_returned_number(state, number))
             continue
-        value = state.values.get(leaf) or state.kept.value_of(leaf)
+        value = state.values.get(leaf) or state.made_without_operator(leaf, root, None)
         if value is None:
             value = state.kept.constant(leaf, "constant")
             message = f"the program returns, as {path}, a tensor that no recorded operator made: a constant"
@@ -212,7 +276,8 @@ def _name_values(state: TracingState) -> None:
     for node in state.graph.walk():
         outputs = node.outputs
         if node in state.implied:
-            node.output.name = node.inputs[0].name
+            if node.operator not in (WRAP, MAKE_WRAPPER):
+                node.output.name = node.inputs[0].name
         elif node.kind == "aten::sym_size.int" and node.stack is not None:
             node.output.name = _size_name(variables, node, node.stack)
         elif node.stack is not None and outputs:

@@ -23,6 +23,10 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 import torch
+from torch._subclasses import FakeTensorMode
+from torch._subclasses.fake_tensor import fake_tensor_tls
+from torch.nested._internal import nested_tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from ..errors import UnsupportedTorchError
 from .number import with_plain_numbers
@@ -70,6 +74,24 @@ class Recorder(Protocol):
 
     def record_read(self, source: torch.Tensor, how: str) -> None:
         """Note that the data of ``source`` went to Python or NumPy."""
+        ...
+
+    def record_mode(self, mode: Any, entered: bool) -> None:
+        """Record that operators go through a dispatch mode of the program's from now on, or no longer."""
+        ...
+
+    def record_wait(self, work: Any) -> None:
+        """Record that the program waited for a collective operator."""
+        ...
+
+    def record_resize(self, storage: torch.UntypedStorage) -> None:
+        """Record that the program gave a storage another size."""
+        ...
+
+    def record_wrapper(
+        self, tensor: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Note the call that made a tensor which wraps others."""
         ...
 
     def record_subclass(
@@ -213,9 +235,32 @@ def kernels() -> Kernels:
         holder = sys.modules.get(_INSTALLED)
         if holder is None:
             holder = ModuleType(_INSTALLED)
-            holder.kernels = _install_on_first_working_key()  # type: ignore[attr-defined]
+            with plain_torch():
+                holder.kernels = _install_on_first_working_key()  # type: ignore[attr-defined]
+                nested_dummy()  # else the first trace that meets one would record how it is made
             sys.modules[_INSTALLED] = holder
         return cast(Kernels, holder.kernels)
+
+
+without_hooks: Callable[[], Any] = _C.DisableTorchFunction
+"""Gives a context in which no class and no mode has its ``__torch_function__`` called."""
+
+plain_tensors: Callable[[], Any] = _C._DisableTorchDispatch
+"""Gives a context in which no mode and no subclass sees operators on plain tensors."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Read tensors of any class unseen by its ``__torch_function__``, by modes, and by ourselves."""
+    with without_hooks(), kernels().excluded():
+        yield
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Torch without anybody's modes and hooks, for tensors that only we make and see."""
+    with without_hooks(), _disable_current_modes():
+        yield
 
 
 def _install_on_first_working_key() -> Kernels:
@@ -316,7 +361,12 @@ class WrappedNumbers:
     def __init__(self, installed: Kernels) -> None:
         self._installed = installed
         self._prototypes: dict[type, torch.Tensor] = {}
-        with installed.excluded(), torch.inference_mode(False), torch.enable_grad():
+        with (
+            plain_torch(),
+            installed.excluded(),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
             for number, dtype in (
                 (1.5, torch.float64),
                 (2, torch.float64),
@@ -357,6 +407,37 @@ def storage_key(tensor: torch.Tensor) -> int:
 def shares_storage(tensor: torch.Tensor) -> bool:
     """Whether anything but this tensor and its Python handle holds its storage."""
     return bool(_C._storage_Use_Count(tensor.untyped_storage()._cdata) > 2)
+
+
+def nested_dummy() -> torch.Tensor:
+    """Return the tensor that torch hands to operators which must know the class of nested tensors."""
+    return nested_tensor._nt_view_dummy()
+
+
+def distributed_module() -> ModuleType | None:
+    """Return torch's bindings for process groups; None where nothing has loaded them."""
+    return sys.modules.get("torch._C._distributed_c10d")
+
+
+def active_fake_mode() -> FakeTensorMode | None:
+    """Return the mode that makes this thread's tensors fake; None while they are real."""
+    return cast("FakeTensorMode | None", _C._get_dispatch_mode(_C._TorchDispatchModeKey.FAKE))
+
+
+@contextmanager
+def non_fake_inputs() -> Iterator[None]:
+    """Let operators of a fake mode read real tensors, which become fake as they do."""
+    before = fake_tensor_tls.allow_non_fake_inputs_override
+    fake_tensor_tls.allow_non_fake_inputs_override = True
+    try:
+        yield
+    finally:
+        fake_tensor_tls.allow_non_fake_inputs_override = before
+
+
+def set_version(tensor: torch.Tensor, version: int) -> None:
+    """Set the counter of writes that autograd checks saved tensors by."""
+    _C._autograd._unsafe_set_version_counter((tensor,), (version,))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..ir import TensorType, row_major_strides
 from ..ir.structure import Structure, StructureKind, parts_of, take_apart
 from .literals import equal_literals
+from .ragged import as_expected
 from .tensors import type_of_tensor
 
 
@@ -111,8 +112,9 @@ class InputSpec:
         _match(self.structure, bound, "", leaves)
         self._check_names(leaves)
         first: dict[int, int] = {}
+        ragged: dict[str, str] = {}
         for position, leaf in enumerate(leaves):
-            self._check(position, leaf, leaves)
+            self._check(position, leaf, leaves, ragged)
             earlier = first.setdefault(id(leaf), position)
             if earlier != position and self.same_as[position] != earlier:
                 raise InputError(
@@ -136,7 +138,13 @@ class InputSpec:
                         f"the dimension {name!r} is {first} in {first_place} and {size} in {place}"
                     )
 
-    def _check(self, position: int, leaf: torch.Tensor, leaves: list[torch.Tensor]) -> None:
+    def _check(
+        self,
+        position: int,
+        leaf: torch.Tensor,
+        leaves: list[torch.Tensor],
+        ragged: dict[str, str],
+    ) -> None:
         name = self.names[position]
         expected = self.types[position]
         twin = self.same_as[position]
@@ -154,6 +162,7 @@ class InputSpec:
         actual = type_of_tensor(leaf)
         if actual == expected:
             return
+        actual = as_expected(actual, expected, ragged)
         problem = _difference(expected, actual, self.dimensions[position])
         if problem is not None:
             raise InputError(
@@ -180,6 +189,9 @@ def _difference(expected: TensorType, actual: TensorType, varying: Mapping[int, 
     """Return in words why a tensor cannot stand for the one traced; None if it can."""
     if actual.dtype != expected.dtype:
         return f"its dtype is {actual.dtype} and was {expected.dtype}; convert it with .to()"
+    if actual.class_name != expected.class_name:
+        ours, theirs = (type_.class_name or "torch.Tensor" for type_ in (actual, expected))
+        return f"it is a {ours} and was a {theirs}; trace again with a {ours}"
     if actual.device != expected.device:
         return f"it is on {actual.device} and was on {expected.device}"
     if actual.layout != expected.layout:

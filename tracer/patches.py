@@ -14,9 +14,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import torch
+from torch.utils import _python_dispatch
 
-from .dispatcher import Kernels, plain_data, recorder_here
+from .dispatcher import Kernels, distributed_module, plain_data, recorder_here
 from .size_patches import SizePatches
+from .traced_numbers import pinned
 
 _ABSENT: Any = object()
 
@@ -55,6 +57,7 @@ def process_patches(installed: Kernels) -> Any:
 
 def _patch_all(installed: Kernels, undo: ExitStack) -> None:
     _patch(undo, "_make_subclass", functools.partial(_make_subclass, installed))
+    _patch(undo, "_make_wrapper_subclass", functools.partial(_make_wrapper, installed))
     _patch(undo, "as_subclass", functools.partial(_as_subclass, installed))
     _patch(undo, "data", functools.partial(_data, installed))
     for name in ("numpy", "tolist"):
@@ -62,12 +65,21 @@ def _patch_all(installed: Kernels, undo: ExitStack) -> None:
     sizes = installed.shared.setdefault("sizes", SizePatches(installed))
     for owner, name, replacement in sizes.replacements():
         _replace(undo, owner, name, replacement)
+    _patch(undo, "resize_", functools.partial(_resize, installed), torch.UntypedStorage)
+    distributed = distributed_module()
+    if distributed is not None:
+        for class_ in (distributed.Work, *distributed.Work.__subclasses__()):
+            if "wait" in vars(class_):
+                _patch(undo, "wait", functools.partial(_wait, installed), class_)
+    _watch_modes(installed, undo)
     _run_compiled_code_eagerly(undo)
 
 
-def _patch(undo: ExitStack, name: str, wrap: Callable[[Any], Any]) -> None:
-    """Put a wrapper before an attribute of ``torch.Tensor``; leave alone what others put there since."""
-    _replace(undo, torch.Tensor, name, wrap(getattr(torch.Tensor, name)))
+def _patch(
+    undo: ExitStack, name: str, wrap: Callable[[Any], Any], owner: Any = torch.Tensor
+) -> None:
+    """Put a wrapper before an attribute of a class; leave alone what others put there since."""
+    _replace(undo, owner, name, wrap(getattr(owner, name)))
 
 
 def _replace(undo: ExitStack, owner: Any, name: str, replacement: Any) -> None:
@@ -101,6 +113,27 @@ def _make_subclass(installed: Kernels, make_subclass: Any) -> Any:
 
         recorder = recorder_here(installed)
         return make() if recorder is None else recorder.record_subclass(cls, data, make)
+
+    return staticmethod(wrapped)
+
+
+_WRAPPED = "is the size of a tensor that wraps others"
+
+
+def _make_wrapper(installed: Kernels, make_wrapper: Any) -> Any:
+    """Tell of a tensor that is made without an operator, to wrap others."""
+
+    @functools.wraps(make_wrapper)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        recorder = recorder_here(installed)
+        if recorder is None:
+            return make_wrapper(*args, **kwargs)
+        # The sizes of a wrapper are what it was told: no operator reads them from what it wraps.
+        args = pinned(args, _WRAPPED)
+        kwargs = {name: pinned(arg, _WRAPPED) for name, arg in kwargs.items()}
+        tensor = make_wrapper(*args, **kwargs)
+        recorder.record_wrapper(tensor, args, kwargs)
+        return tensor
 
     return staticmethod(wrapped)
 
@@ -149,6 +182,66 @@ def _export(installed: Kernels, method: Any) -> Any:
         return method(self, *args, **kwargs)
 
     return wrapped
+
+
+def _wait(installed: Kernels, wait: Any) -> Any:
+    """Tell of waiting for a collective operator."""
+
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_wait(self)
+        return wait(self, *args, **kwargs)
+
+    return wrapped
+
+
+def _resize(installed: Kernels, resize: Any) -> Any:
+    """Tell of a storage that gets another size, which frees memory or makes room."""
+
+    @functools.wraps(resize)
+    def wrapped(self: torch.UntypedStorage, nbytes: int) -> torch.UntypedStorage:
+        result: torch.UntypedStorage = resize(self, nbytes)
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_resize(self)
+        return result
+
+    return wrapped
+
+
+def _watch_modes(installed: Kernels, undo: ExitStack) -> None:
+    """Tell of the dispatch modes that the program enters and leaves.
+
+    A mode stands below our kernels, so a node is what the program asked for, and the replay puts the
+    mode below it again. Function modes stand above: what they make of a call is what we see.
+    """
+    push, pop = _python_dispatch._push_mode, _python_dispatch._pop_mode
+
+    @functools.wraps(push)
+    def wrapped_push(mode: Any) -> None:
+        push(mode)
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_mode(mode, True)
+
+    @functools.wraps(pop)
+    def wrapped_pop(*args: Any, **kwargs: Any) -> Any:
+        mode = pop(*args, **kwargs)
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_mode(mode, False)
+        return mode
+
+    def restore() -> None:
+        if _python_dispatch._push_mode is wrapped_push:
+            _python_dispatch._push_mode = push
+        if _python_dispatch._pop_mode is wrapped_pop:
+            _python_dispatch._pop_mode = pop
+
+    undo.callback(restore)
+    _python_dispatch._push_mode = wrapped_push
+    _python_dispatch._pop_mode = wrapped_pop
 
 
 def _run_compiled_code_eagerly(undo: ExitStack) -> None:

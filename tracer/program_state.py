@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..ir import Graph, ScalarType, StateKind, TensorType, Value
-from .modules import held_objects
+from .reachable import Search, parts_of_function, parts_of_object
 from .tensors import type_of_value
 
 
@@ -42,31 +42,44 @@ class ProgramState:
         self.outer_names: dict[int, str] = {}
         self._graph = graph
         self._candidates: dict[int, _Candidate] = {}
-        self._attributes: dict[int, tuple[torch.Tensor, str]] | None = None
         self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
-        for name, kept in named_objects(function):
-            self.register(name, kept)
+        self._search = Search()
+        named = list(named_objects(function, self._search))
+        for name, kept in named:  # modules first, whose own names for a tensor are the best
+            if isinstance(kept, torch.nn.Module):
+                self.register(name, kept)
+        for name, kept in named:
+            if isinstance(kept, torch.Tensor):
+                self.register(name, kept)
 
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module with all it holds."""
-        if isinstance(kept, torch.nn.Module):
-            for path, module in kept.named_modules(prefix=name, remove_duplicate=False):
-                self.outer_names.setdefault(id(module), path)
-                self._modules.append((path, module))
-                start = f"{path}." if path else ""
-                for step, parameter in module._parameters.items():
-                    if parameter is not None:
-                        self._add_candidate(start + step, parameter, StateKind.PARAMETER)
-                for step, buffer in module._buffers.items():
-                    if buffer is not None:
-                        self._add_candidate(start + step, buffer, StateKind.BUFFER)
-        elif isinstance(kept, torch.Tensor):
-            is_parameter = isinstance(kept, torch.nn.Parameter)
-            self._add_candidate(
-                name, kept, StateKind.PARAMETER if is_parameter else StateKind.CONSTANT
-            )
+        if isinstance(kept, torch.Tensor):
+            if id(kept) not in self._candidates:
+                is_parameter = isinstance(kept, torch.nn.Parameter)
+                kind = StateKind.PARAMETER if is_parameter else StateKind.CONSTANT
+                self._add_candidate(name, kept, kind)
+            return
+        paths = list(kept.named_modules(prefix=name, remove_duplicate=False))
+        for path, module in paths:
+            self._register_tensors(path, module)
+        for path, module in paths:
+            for inner_name, inner in self._search.in_module(path, module):
+                if isinstance(inner, torch.Tensor) or id(inner) not in self.outer_names:
+                    self.register(inner_name, inner)
+
+    def _register_tensors(self, path: str, module: torch.nn.Module) -> None:
+        self.outer_names.setdefault(id(module), path)
+        self._modules.append((path, module))
+        start = f"{path}." if path else ""
+        for step, parameter in module._parameters.items():
+            if parameter is not None:
+                self._add_candidate(start + step, parameter, StateKind.PARAMETER)
+        for step, buffer in module._buffers.items():
+            if buffer is not None:
+                self._add_candidate(start + step, buffer, StateKind.BUFFER)
 
     def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
         candidate = self._candidates.get(id(tensor))
@@ -87,9 +100,6 @@ class ProgramState:
             if isinstance(type_, TensorType) and type_.requires_grad is not candidate.required_grad:
                 value.type = replace(type_, requires_grad=candidate.required_grad)
             return value
-        attribute = self._attribute_names().get(id(tensor))
-        if attribute is not None and attribute[0] is tensor:
-            return self._add((attribute[1],), tensor, StateKind.CONSTANT)
         name = name_in_globals(tensor, frame)
         return None if name is None else self._add((name,), tensor, StateKind.CONSTANT)
 
@@ -149,17 +159,6 @@ class ProgramState:
         self._suffixes[name] = suffix
         return free
 
-    def _attribute_names(self) -> dict[int, tuple[torch.Tensor, str]]:
-        """Return the tensors that modules hold as plain attributes, looked for once."""
-        if self._attributes is None:
-            self._attributes = {}
-            for path, module in self._modules:
-                for name, kept in held_objects(vars(module)):
-                    if isinstance(kept, torch.Tensor):
-                        full = f"{path}.{name}" if path else name
-                        self._attributes.setdefault(id(kept), (kept, full))
-        return self._attributes
-
 
 def root_module(function: Callable[..., Any]) -> torch.nn.Module | None:
     """Return the module that a callable is, or that it is a method of."""
@@ -171,32 +170,34 @@ def root_module(function: Callable[..., Any]) -> torch.nn.Module | None:
     return owner if isinstance(owner, torch.nn.Module) else None
 
 
-def named_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what a callable refers to besides its arguments, with the names it uses for them.
+def named_objects(
+    function: Callable[..., Any], search: Search | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors and modules that a callable can read besides its arguments, with their names.
 
     A module, and the owner of a bound method, goes without a name: its parameters are called as it
     calls them. Then come the arguments of a ``partial``, attributes of other owners, the closure,
-    and the globals that the code mentions.
+    default arguments, and the globals that the code mentions, with all that these lead to.
     """
+    roots: list[tuple[str, Any]] = []
     while isinstance(function, functools.partial):
-        yield from held_objects({f"partial.{k}": v for k, v in enumerate(function.args)})
-        yield from held_objects(dict(function.keywords))
+        roots += [(f"partial.{position}", held) for position, held in enumerate(function.args)]
+        roots += function.keywords.items()
         function = function.func
-    root = root_module(function)
-    if root is not None:
-        yield "", root
+    module = root_module(function)
+    if module is not None:
+        yield "", module
     owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
-    if (
-        root is None
-        and owner is not None
-        and hasattr(owner, "__dict__")
-        and not inspect.ismodule(owner)
-    ):
-        yield from held_objects(vars(owner))
+    if module is None and owner is not None and not inspect.ismodule(owner):
+        roots += parts_of_object("", owner)
     if not isinstance(function, torch.nn.Module):
-        called = function if inspect.isroutine(function) else type(function).__call__
-        plain = inspect.unwrap(called)
-        yield from _closure(getattr(plain, "__func__", plain), set())
+        called: Any = function if inspect.isroutine(function) else type(function).__call__
+        while called is not None:
+            plain = getattr(called, "__func__", called)
+            if inspect.isfunction(plain):
+                roots += parts_of_function(plain)
+            called = getattr(plain, "__wrapped__", None)
+    yield from (search or Search()).reachable(roots)
 
 
 def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:
@@ -207,24 +208,3 @@ def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:
                 return name
         frame = frame.f_back
     return None
-
-
-def _closure(function: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield the closure and globals of a function, and of the plain functions found there."""
-    code = getattr(function, "__code__", None)
-    if code is None or id(function) in seen or isinstance(function, torch.nn.Module):
-        return
-    seen.add(id(function))
-    names: dict[str, Any] = {}
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            names[name] = cell.cell_contents
-        except ValueError:  # a variable that has no value yet
-            continue
-    for name in code.co_names:
-        if name in function.__globals__:
-            names.setdefault(name, function.__globals__[name])
-    yield from held_objects(names)
-    for kept in names.values():
-        if inspect.isfunction(kept) and kept.__globals__ is function.__globals__:
-            yield from _closure(kept, seen)

@@ -18,21 +18,34 @@ import torch
 
 from ..errors import CaptureError
 from ..ir import Argument, Effect, Frame, Modes, Node, Operator, Scope, Value, unknown_operator
+from .collectives import RESIZE_STORAGE, WAIT
 from .diagnostics import DiagnosticKind
-from .dispatcher import Kernels
+from .dispatcher import Kernels, plain_tensors, quiet
 from .literals import PLAIN, equal_literals, to_literal
 from .modes import ModeReader
 from .number import number_of, with_plain_numbers
 from .numbers import SCALAR_TYPES
+from .ragged import is_ragged_size
 from .schemas import operator_of
 from .state import TracingState
-from .tensors import type_of_tensor, type_of_value
+from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, type_of_value
 from .traced_numbers import traced
 
 _PLAIN = frozenset(PLAIN)
 _NUMBERS = frozenset((int, float, bool, complex))
 _DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
+# What these give follows from the types of their arguments, which a replay checks.
+_METADATA_READS = frozenset(
+    f"aten::{name}"
+    for name in (
+        "_dimI", "_dimV", "_fused_sdp_choice", "_nested_get_ragged_idx", "dense_dim", "dim", "get_device",
+        "is_complex", "is_contiguous", "is_floating_point", "is_inference", "is_leaf", "is_same_size",
+        "is_signed", "q_per_channel_axis", "result_type", "sparse_dim", "sym_is_contiguous",
+    )
+)  # fmt: skip
 _MAKE_SUBCLASS = Operator("prim::make_subclass", effects=Effect.NONE)
+_ENTER_MODE = Operator("prim::enter_mode", effects=Effect.WRITES)
+_EXIT_MODE = Operator("prim::exit_mode", effects=Effect.WRITES)
 _AS_SUBCLASS = Operator("prim::as_subclass", effects=Effect.NONE)
 
 
@@ -70,7 +83,10 @@ class _Facts:
         self.may_change_rank = self.operator.base_name.startswith("aten::squeeze")
         takes_tensors = any("Tensor" in p.type for p in parameters)
         self.reads_data = (
-            takes_tensors and bool(returns) and all(r.type in _DATA_TYPES for r in returns)
+            takes_tensors
+            and bool(returns)
+            and all(r.type in _DATA_TYPES for r in returns)
+            and self.operator.base_name not in _METADATA_READS
         )
         # ``torch.tensor([...])`` fills memory behind the dispatcher's back and then calls this.
         self.fills_outside = self.operator.base_name == "aten::lift_fresh"
@@ -139,7 +155,9 @@ class Recorder:
             entry: Any = entries.get(id(arg))
             if entry is not None and entry[0]() is arg:
                 value = entry[1]
-                if value.type.requires_grad is not arg.requires_grad:
+                if arg.__class__ not in PLAIN_CLASSES or (
+                    value.type.requires_grad is not arg.requires_grad
+                ):
                     value = state.with_grad_flag(arg, value, scope, stack)
                 arguments.append(value)
             else:
@@ -230,8 +248,12 @@ class Recorder:
         for result, value in zip(results, values, strict=True):
             if isinstance(result, torch.Tensor):
                 entries[id(result)] = (weakref.ref(result), value)
+                if result.__class__ not in PLAIN_CLASSES:
+                    state.subclasses.note(result, value)
                 if lookup is not None:
                     value.name = lookup(result) or None
+            elif result.__class__ is torch.ScriptObject:
+                state.collectives.note(result, value)
 
     def _keyword_arguments(
         self,
@@ -272,6 +294,10 @@ class Recorder:
                 "graph, as after copy.copy or copy.deepcopy of a tensor"
             )
             self.state.report(DiagnosticKind.UNTRACKED_TENSOR, message, scope, stack)
+        if arg.__class__ is torch.ScriptObject:
+            return self.state.script_object(arg)
+        if is_ragged_size(arg):
+            return self.state.ragged_size(arg, scope, stack)
         try:
             return to_literal(arg)
         except TypeError:  # a generator, a process group, a storage: passed on as the object it is
@@ -290,7 +316,8 @@ class Recorder:
         known = self.state.values.get(args[0])
         with self._excluded():
             tensor: torch.Tensor = op.redispatch(keyset & self._below, *args)
-            data = tensor.detach().clone()
+            with plain_tensors():  # a mode must not see our copy, and a fake one has no data
+                data = args[0].detach().clone()
         if self.outer is not None:
             self.outer.record(op, keyset, args, {}, frame)
         constant = self.state.kept.constant(data, "constant")
@@ -348,6 +375,41 @@ class Recorder:
         if self.outer is not None:
             self.outer.record_read(source, how)
 
+    def record_mode(self, mode: Any, entered: bool) -> None:
+        """Record that operators go through a dispatch mode of the program's from now on, or no longer."""
+        constant = self.state.kept.constant(mode, type(mode).__name__)
+        self._record_effect_of(_ENTER_MODE if entered else _EXIT_MODE, (constant,))
+        if self.outer is not None:
+            self.outer.record_mode(mode, entered)
+
+    def record_wait(self, work: Any) -> None:
+        """Record that the program waited for a collective operator."""
+        value = self.state.collectives.waited(work)
+        if value is not None:
+            self._record_effect_of(WAIT, (value,))
+        if self.outer is not None:
+            self.outer.record_wait(work)
+
+    def record_resize(self, storage: torch.UntypedStorage) -> None:
+        """Record that the program gave a storage another size."""
+        value = self.state.value_on(storage)
+        self._record_effect_of(RESIZE_STORAGE, (value, storage.size()))
+        if self.outer is not None:
+            self.outer.record_resize(storage)
+
+    def _record_effect_of(self, operator: Operator, arguments: tuple[Argument, ...]) -> None:
+        scope, stack = self.state.walker.locate(sys._getframe(3))
+        modes = self._modes.read()
+        self.state.graph.append(operator, arguments, (), scope=scope, stack=stack, modes=modes)
+
+    def record_wrapper(
+        self, tensor: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Note the call that made a tensor which wraps others."""
+        self.state.subclasses.note_made(tensor, args, kwargs)
+        if self.outer is not None:
+            self.outer.record_wrapper(tensor, args, kwargs)
+
     def record_subclass(
         self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
     ) -> torch.Tensor:
@@ -358,10 +420,11 @@ class Recorder:
             return result
         scope, stack = self.state.walker.locate(sys._getframe(2))
         class_object = self.state.kept.constant(cls, cls.__name__)
-        is_detached = result.grad_fn is None
+        with quiet():
+            is_detached = result.grad_fn is None
         arguments: tuple[Argument, ...] = (class_object, known)
         if is_detached:
-            arguments = (*arguments, result.requires_grad)
+            arguments = (*arguments, requires_grad_of(result))
         node = self.state.graph.append(
             _MAKE_SUBCLASS if is_detached else _AS_SUBCLASS,
             arguments,

@@ -11,6 +11,7 @@ import functools
 import math
 import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -42,10 +43,12 @@ class SizePatches:
 
     def __init__(self, installed: Kernels) -> None:
         self._installed = installed
+        self._is_distributed = False  # whether there can be distributed tensors
         self._tracked: set[type] = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
 
     def replacements(self) -> Iterator[Replacement]:
         """Yield each thing to replace, with its replacement."""
+        self._is_distributed = "torch.distributed.tensor" in sys.modules
         fake_tensors = sys.modules.get("torch._subclasses.fake_tensor")
         if fake_tensors is not None:
             self._tracked.add(fake_tensors.FakeTensor)
@@ -77,6 +80,9 @@ class SizePatches:
             return None
         recorder = recorder_here(self._installed)
         if recorder is None:
+            return None
+        if self._is_distributed and _reads_for_distributed(sys._getframe(2)):
+            recorder.state.sizes.pin(tensor)
             return None
         outer = recorder.outer
         while outer is not None:
@@ -219,6 +225,14 @@ class SizePatches:
         """Return the numbers of the trace that a tensor of varying size is recorded by; else None."""
         sizes = self._sizes(tensor)
         return None if sizes is None or sizes.value_of(tensor) is None else sizes.numbers
+
+
+def _reads_for_distributed(frame: FrameType | None) -> bool:
+    """Whether sizes are read by torch's code for distributed tensors, which keeps them in its own caches."""
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    reader = "" if frame is None else str(frame.f_globals.get("__name__"))
+    return reader.startswith("torch.distributed.")
 
 
 def _of_math(name: str, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Frame, Graph, Node, Operator, Scope, Value
+from ..ir import Argument, Frame, Graph, Node, Operator, ScalarType, Scope, Value
+from .collectives import Collectives, class_name_of
 from .diagnostics import DiagnosticKind, Diagnostics
 from .dispatcher import (
     kernels,
+    nested_dummy,
     plain_numel,
     plain_offset,
     plain_shape,
@@ -21,12 +23,22 @@ from .dispatcher import (
     storage_key,
 )
 from .frames import FrameWalker
+from .literals import to_literal
 from .modules import ModulePaths
 from .numbers import Numbers
 from .program_state import ProgramState
 from .schemas import operator_of
 from .sizes import Sizes
-from .tensors import type_of_tensor
+from .subclasses import (
+    INNER,
+    MAKE_WRAPPER,
+    SET_ATTRIBUTES,
+    WRAP,
+    Subclasses,
+    attributes_as_arguments,
+    wrapping_of,
+)
+from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
 from .values import ValueMap
 
 
@@ -42,6 +54,8 @@ class TracingState:
         implied: nodes that no call of the user's stands behind: what a tensor was found to have become.
         recorder: what records into this trace while ``tracing`` lasts.
         values: which value a live tensor is.
+        subclasses: what is known of tensors of other classes than torch's own.
+        collectives: process groups, and what is still to be waited for.
         kept: the parameters, buffers and constants of the program.
         numbers: the sizes and items of tensors that the program computes with.
         sizes: which sizes of tensors are numbers of the graph.
@@ -62,6 +76,9 @@ class TracingState:
         self.strict = strict
         self.lookup_var_name_fn: Callable[[torch.Tensor], str] | None = None
         self.values = ValueMap()
+        self.subclasses = Subclasses()
+        self.collectives = Collectives()
+        self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
         self.implied: set[Node] = set()
         self.recorder: object | None = None
         self.diagnostics = Diagnostics()
@@ -125,9 +142,7 @@ class TracingState:
         ``x.data`` does, and is recorded as a view of it; or it becomes an unnamed constant, and a
         diagnostic says so.
         """
-        value = self.kept.value_of(tensor, sys._getframe(1))
-        if value is None:
-            value = self._as_view(tensor, scope, stack)
+        value = self.made_without_operator(tensor, scope, stack)
         if value is None:
             value = self.kept.constant(tensor, "constant")
             self.report(
@@ -138,6 +153,8 @@ class TracingState:
                 stack,
             )
         self.values.set(tensor, value)
+        if tensor.__class__ not in PLAIN_CLASSES:
+            self.subclasses.note(tensor, value)
         return self.with_grad_flag(tensor, value, scope, stack)
 
     def flush_grad_flags(self) -> None:
@@ -158,7 +175,9 @@ class TracingState:
         ``torch.ones(3, requires_grad=True)`` and ``x.requires_grad_()`` set the flag of a leaf and
         call no operator. Other tensors get theirs from the operators that made or changed them.
         """
-        flag = tensor.requires_grad
+        flag = requires_grad_of(tensor)
+        if tensor.__class__ not in PLAIN_CLASSES:
+            value = self._with_attributes(tensor, value, scope, stack)
         known: Any = value.type
         if known.requires_grad is flag:
             return value
@@ -174,6 +193,141 @@ class TracingState:
         flagged = self._add_implied(requires_grad_, (value, flag), tensor, scope, stack)
         self.values.set(tensor, flagged)
         return flagged
+
+    def made_without_operator(
+        self, tensor: torch.Tensor, scope: Scope, stack: Frame | None
+    ) -> Value | None:
+        """Return the value of a tensor that is named, or of which it is known how it came to be."""
+        value = (
+            self.kept.value_of(tensor, sys._getframe(2))
+            or self._as_inner(tensor, scope, stack)
+            or self._as_wrapper(tensor, scope, stack)
+            or self._as_view(tensor, scope, stack)
+        )
+        if value is None and tensor is nested_dummy():
+            value = self.kept.constant(tensor, "nested_dummy")
+        return value
+
+    def argument(self, held: Any, scope: Scope, stack: Frame | None) -> Argument:
+        """Return anything that Python code may hand to a node as an argument of it."""
+        if isinstance(held, torch.Tensor):
+            value = self.values.get(held)
+            if value is None:
+                return self.adopt(held, scope, stack)
+            return self.with_grad_flag(held, value, scope, stack)
+        if isinstance(held, list | tuple):
+            return tuple([self.argument(item, scope, stack) for item in held])
+        try:
+            return to_literal(held)
+        except TypeError:
+            return self.kept.constant(held, type(held).__name__)
+
+    def ragged_size(self, size: torch.SymInt, scope: Scope, stack: Frame | None) -> Argument:
+        """Return the value of a size in which the rows of a nested tensor differ."""
+        source = self.subclasses.ragged.source(size)
+        if source is None:
+            return self.kept.constant(size, "ragged_size")
+        node = self.graph.append(
+            operator_of(torch.ops.aten.sym_size.int),
+            source,
+            (ScalarType.INT,),
+            scope=scope,
+            stack=stack,
+            modes=self.graph.modes,
+        )
+        return node.output
+
+    def script_object(self, held: torch.ScriptObject) -> Argument:
+        """Return an object of a class registered in C++ as an argument."""
+        known = self.collectives.known(held)
+        if known is not None:
+            return known
+        found = self.collectives.group(held)
+        if found is None:
+            return self.kept.constant(held, class_name_of(held))
+        group, name, value = found
+        if value is None:
+            value = self.kept.constant(held, name)
+            self.collectives.note_group(group, value)
+        return value
+
+    def value_on(self, storage: torch.UntypedStorage) -> Value:
+        """Return the value of a known tensor whose elements are in a storage, or else of the storage."""
+        for tensor in (*(known for known, _ in self.values.live()), *self.kept.candidates()):
+            if _storage_or_none(tensor) == storage._cdata:
+                return self.get_known(tensor)
+        held, value = self._storages.get(storage._cdata, (None, None))
+        if held is None or value is None:
+            value = self.kept.constant(storage, "storage")
+            self._storages[storage._cdata] = (storage, value)
+        return value
+
+    def _whole(self, held: Any) -> Argument:
+        """Return a Python object as an argument, not looked into."""
+        try:
+            return to_literal(held)
+        except TypeError:
+            return self.kept.constant(held, type(held).__name__)
+
+    def _is_of_this_run(self, tensor: Any) -> bool:
+        return (
+            self.values.get(tensor) is not None
+            or self.subclasses.outside(tensor) is not None
+            or self.subclasses.made(tensor) is not None
+        )
+
+    def _with_attributes(
+        self, tensor: torch.Tensor, value: Value, scope: Scope, stack: Frame | None
+    ) -> Value:
+        """Return the value of a tensor after recording the attributes that the program set on it."""
+        changed = self.subclasses.changed_attributes(tensor)
+        if not changed:
+            return value
+        self.subclasses.note(tensor, value)  # first, in case an attribute leads back to the tensor
+        arguments = attributes_as_arguments(changed, lambda held: self.argument(held, scope, stack))
+        value = self._add_implied(SET_ATTRIBUTES, (value, *arguments), tensor, scope, stack)
+        self.values.set(tensor, value)
+        self.subclasses.note(tensor, value)
+        return value
+
+    def _as_inner(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
+        """Return the value of a tensor that a known tensor wraps."""
+        found = self.subclasses.outside(tensor)
+        if found is None:
+            return None
+        wrapper, path = found
+        return self._add_implied(INNER, (wrapper, path), tensor, scope, stack)
+
+    def _as_wrapper(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
+        """Return the value of a tensor that the program made to wrap others."""
+        if tensor.__class__ in PLAIN_CLASSES:
+            return None
+        made = self.subclasses.made(tensor)
+        wrapping = wrapping_of(tensor)
+        if wrapping is None:
+            if made is None:
+                return None
+            call = self.kept.constant(made, "call")
+            value = self._add_implied(MAKE_WRAPPER, (call,), tensor, scope, stack)
+            held = attributes_as_arguments(
+                vars(tensor), lambda part: self.argument(part, scope, stack)
+            )
+            return self._add_implied(SET_ATTRIBUTES, (value, *held), tensor, scope, stack)
+        # Some classes make their tensors in C++; then the tensors inside tell that this run did it.
+        if made is None and not any(map(self._is_of_this_run, wrapping.inner)):
+            return None
+        for inner in wrapping.inner:
+            if isinstance(inner, torch.Tensor):
+                self.sizes.pin(inner)
+        arguments = (
+            self.kept.constant(type(tensor), type(tensor).__name__),
+            wrapping.names,
+            tuple([self.argument(inner, scope, stack) for inner in wrapping.inner]),
+            self._whole(wrapping.context),
+            wrapping.size,
+            wrapping.stride,
+        )
+        return self._add_implied(WRAP, arguments, tensor, scope, stack)
 
     def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         base = self._sharing_storage(tensor)

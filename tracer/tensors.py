@@ -7,11 +7,16 @@ from functools import cache, lru_cache
 from typing import Any
 
 import torch
+from torch._subclasses import FakeTensor
+from torch.nested._internal.nested_tensor import NestedTensor
 
 from ..ir import Device, Layout, ScalarType, SymDim, TensorType, Type, row_major_strides
 from ..ir.types import Dim
-from .dispatcher import plain_shape, plain_strides
+from .dispatcher import plain_shape, plain_strides, without_hooks
 from .literals import dtype_of
+
+PLAIN_CLASSES: frozenset[Any] = frozenset((torch.Tensor, torch.nn.Parameter))
+"""Classes whose instances have no hooks, and nothing inside."""
 
 _SCALARS: dict[type, ScalarType] = {
     int: ScalarType.INT,
@@ -28,8 +33,33 @@ _SCALARS: dict[type, ScalarType] = {
 }
 
 
+_NESTED = Layout("nested")  # rows of several sizes in strided memory, which torch calls strided
+
+
 def type_of_tensor(tensor: torch.Tensor) -> TensorType:
     """Return the type of a tensor; equal facts give one object, as far as they were met lately."""
+    if tensor.__class__ in PLAIN_CLASSES:
+        return _type_of_tensor(tensor)
+    # Otherwise reading ``tensor.shape`` would call the ``__torch_function__`` of its class.
+    with without_hooks():
+        return _type_of_tensor(tensor, _class_name(tensor.__class__))
+
+
+def requires_grad_of(tensor: torch.Tensor) -> bool:
+    """Return whether autograd follows a tensor of any class."""
+    if tensor.__class__ in PLAIN_CLASSES:
+        return tensor.requires_grad
+    with without_hooks():
+        return tensor.requires_grad
+
+
+@cache
+def _class_name(class_: type[torch.Tensor]) -> str:
+    """Return how a type names a class; fake and nested tensors are named by other facts."""
+    return "" if issubclass(class_, FakeTensor | NestedTensor) else class_.__qualname__
+
+
+def _type_of_tensor(tensor: torch.Tensor, class_name: str = "") -> TensorType:
     try:
         return _type_of_facts(
             tensor.dtype,
@@ -38,6 +68,7 @@ def type_of_tensor(tensor: torch.Tensor) -> TensorType:
             tensor.device,
             tensor.layout,
             tensor.requires_grad,
+            class_name,
         )
     except (RuntimeError, TypeError, NotImplementedError):
         # Sparse and strided nested tensors have no strides; most symbolic sizes have no hash.
@@ -46,9 +77,14 @@ def type_of_tensor(tensor: torch.Tensor) -> TensorType:
             shape=_shape(tensor),
             strides=_strides(tensor),
             device=_device_of(tensor.device),
-            layout=_layout_of(tensor.layout),
+            layout=_NESTED if _is_strided_nested(tensor) else _layout_of(tensor.layout),
             requires_grad=tensor.requires_grad,
+            class_name=class_name,
         )
+
+
+def _is_strided_nested(tensor: torch.Tensor) -> bool:
+    return tensor.is_nested and tensor.layout is torch.strided
 
 
 def type_of_value(value: Any) -> Type:
@@ -66,6 +102,7 @@ def _type_of_facts(
     device: torch.device,
     layout: torch.layout,
     requires_grad: bool,
+    class_name: str,
 ) -> TensorType:
     is_known = all(number.__class__ is int for number in (*shape, *strides))
     return TensorType(
@@ -75,6 +112,7 @@ def _type_of_facts(
         device=_device_of(device),
         layout=_layout_of(layout),
         requires_grad=requires_grad,
+        class_name=class_name,
     )
 
 

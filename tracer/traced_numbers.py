@@ -239,3 +239,11 @@ _CLASSES: dict[type, Callable[[Number], Any]] = {
 _TRACED = frozenset((TracedInt, TracedFloat, TracedBool))
 MATH: dict[str, Callable[..., Any]] = {name: getattr(math, name) for name in MATH_FUNCTIONS}
 """The functions of ``math`` that have an operator, as they are without a trace."""
+
+
+def pinned(argument: Any, use: str) -> Any:
+    """Return an argument with plain numbers for traced ones, each held to what it is by a guard."""
+    if isinstance(argument, list | tuple):
+        items = [pinned(item, use) for item in argument]
+        return items if isinstance(argument, list) else tuple(items)
+    return argument.plain(use) if is_traced(argument) else argument

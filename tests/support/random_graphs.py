@@ -78,6 +78,7 @@ tensor_types: SearchStrategy[TensorType] = st.builds(
     device=st.just(CPU) | devices,
     layout=st.just(STRIDED) | layouts,
     requires_grad=st.booleans(),
+    class_name=st.just("") | _TEXTS,
 )
 
 
