@@ -38,11 +38,21 @@ _NESTED = Layout("nested")  # rows of several sizes in strided memory, which tor
 
 def type_of_tensor(tensor: torch.Tensor) -> TensorType:
     """Return the type of a tensor; equal facts give one object, as far as they were met lately."""
-    if tensor.__class__ in PLAIN_CLASSES:
-        return _type_of_tensor(tensor)
-    # Otherwise reading ``tensor.shape`` would call the ``__torch_function__`` of its class.
-    with without_hooks():
-        return _type_of_tensor(tensor, _class_name(tensor.__class__))
+    if tensor.__class__ not in PLAIN_CLASSES:
+        # Reading ``tensor.shape`` would call the ``__torch_function__`` of its class.
+        with without_hooks():
+            return _type_of_tensor(tensor, _class_name(tensor.__class__))
+    try:
+        return _type_of_facts(
+            tensor.dtype,
+            plain_shape(tensor),
+            plain_strides(tensor),
+            tensor.device,
+            tensor.layout,
+            tensor.requires_grad,
+        )
+    except _UNUSUAL:
+        return _unusual_type(tensor, "")
 
 
 def requires_grad_of(tensor: torch.Tensor) -> bool:
@@ -59,7 +69,7 @@ def _class_name(class_: type[torch.Tensor]) -> str:
     return "" if issubclass(class_, FakeTensor | NestedTensor) else class_.__qualname__
 
 
-def _type_of_tensor(tensor: torch.Tensor, class_name: str = "") -> TensorType:
+def _type_of_tensor(tensor: torch.Tensor, class_name: str) -> TensorType:
     try:
         return _type_of_facts(
             tensor.dtype,
@@ -70,17 +80,24 @@ def _type_of_tensor(tensor: torch.Tensor, class_name: str = "") -> TensorType:
             tensor.requires_grad,
             class_name,
         )
-    except (RuntimeError, TypeError, NotImplementedError):
-        # Sparse and strided nested tensors have no strides; most symbolic sizes have no hash.
-        return TensorType(
-            dtype=dtype_of(tensor.dtype),
-            shape=_shape(tensor),
-            strides=_strides(tensor),
-            device=_device_of(tensor.device),
-            layout=_NESTED if _is_strided_nested(tensor) else _layout_of(tensor.layout),
-            requires_grad=tensor.requires_grad,
-            class_name=class_name,
-        )
+    except _UNUSUAL:
+        return _unusual_type(tensor, class_name)
+
+
+_UNUSUAL = (RuntimeError, TypeError, NotImplementedError)
+"""Sparse and strided nested tensors have no strides; most symbolic sizes have no hash."""
+
+
+def _unusual_type(tensor: torch.Tensor, class_name: str) -> TensorType:
+    return TensorType(
+        dtype=dtype_of(tensor.dtype),
+        shape=_shape(tensor),
+        strides=_strides(tensor),
+        device=_device_of(tensor.device),
+        layout=_NESTED if _is_strided_nested(tensor) else _layout_of(tensor.layout),
+        requires_grad=tensor.requires_grad,
+        class_name=class_name,
+    )
 
 
 def _is_strided_nested(tensor: torch.Tensor) -> bool:
@@ -102,7 +119,7 @@ def _type_of_facts(
     device: torch.device,
     layout: torch.layout,
     requires_grad: bool,
-    class_name: str,
+    class_name: str = "",
 ) -> TensorType:
     is_known = all(number.__class__ is int for number in (*shape, *strides))
     return TensorType(
