@@ -18,6 +18,7 @@ from rich.console import Console
 import opscope
 
 from .capture import capture
+from .fake import fake
 from .graphs import graphs
 from .harness import QUICK, Effort, Report, show
 from .memory import memory
@@ -28,6 +29,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "capture": capture,
     "networks": networks,
     "memory": memory,
+    "fake": fake,
     "replay": replay,
     "graphs": graphs,
 }
