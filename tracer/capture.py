@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..errors import CaptureError
 from ..ir import Frame, Graph, Node, TensorType, Value
 from ..ir.structure import Structure, take_apart
 from .active import tracing
-from .diagnostics import Diagnostic, DiagnosticKind, warn_of
+from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
 from .effects import Before
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .modes import ModeReader
@@ -58,6 +58,7 @@ def capture(
     dynamic: Dynamic = None,
     strict: bool = False,
     warn: bool = True,
+    allow: Iterable[DiagnosticKind | str] = (),
 ) -> Capture:
     """Run ``function`` once on real arguments and record every operator.
 
@@ -69,9 +70,11 @@ def capture(
             (None), none (False), or those named by input and dimension.
         strict: whether something that cannot be recorded exactly is an error.
         warn: whether it is a warning otherwise.
+        allow: kinds of diagnostics that are neither warned about nor errors.
 
     Raises:
-        CaptureError: the program cannot be traced; or ``strict`` and it cannot be traced exactly.
+        CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
+            wrong for the very inputs of the trace.
         TypeError: ``function`` cannot be called, or not with these arguments.
     """
     if not callable(function):
@@ -84,7 +87,8 @@ def capture(
     leaves, structure = input_leaves(bound)
     names = input_names(structure)
     graph = Graph(_program_name(function), ModeReader().read())
-    state = TracingState(graph, function, strict=strict, warn=warn)
+    allowed = allowed_kinds(allow)
+    state = TracingState(graph, function, strict=strict, warn=warn, allowed=allowed)
     dimensions = varying_dimensions(dynamic, names, [_rank(leaf) for leaf in leaves])
     state.sizes.may_be_data = any(dimensions)
     same_as = _add_inputs(state, leaves, names, dimensions)
@@ -97,22 +101,21 @@ def capture(
         same_as=same_as,
         state=tuple((name, leaf) if (name := state.kept.named(leaf)) else None for leaf in leaves),
     )
-    before = Before(state.kept, bound, leaves)
+    before = Before(state, function, bound, leaves, structure)
+    state.kept.on_module = before.note_module
     try:
         result = _run(state, function, args, kwargs)
         outputs = _finish(state, result)
         del result
         lengths = tuple(node for node in state.graph.walk() if state.sizes.length_may_vary(node))
     finally:
+        state.kept.on_module = None
         state.numbers.forget()
         state.sizes.forget()
         settle(state.numbers)
-    for change in before.changes():
-        state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
+    before.report_changes()
     diagnostics = state.diagnostics.all()
-    if state.warn:
-        for diagnostic in diagnostics:
-            warn_of(diagnostic)
+    conclude(diagnostics, state.allowed, strict=state.strict, warn=state.warn)
     return Capture(graph, state.kept.objects, spec, outputs, lengths, diagnostics)
 
 
@@ -146,6 +149,7 @@ def _add_inputs(
         if twin == position:
             state.values.set(leaf, value)
             state.sizes.add_input(value, frozenset(dimensions[position]))
+            state.inputs.append((leaf, value))
     return tuple(same_as)
 
 
@@ -162,6 +166,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
             "the program returns a generator or another iterator, which runs after the trace has ended\n"
             "  return a list instead"
         )
+    _report_modules(state, structure)
     root = state.graph.root_scope
     values: list[Value] = []
     for leaf, path in zip(leaves, structure.leaf_paths("result"), strict=True):
@@ -204,6 +209,24 @@ def _returned_number(state: TracingState, number: Number) -> Value:
     if not isinstance(value, Value):  # a number of an earlier trace, which is plain by now
         return state.kept.constant(value, "constant")
     return value
+
+
+def _report_modules(state: TracingState, structure: Structure) -> None:
+    """Note that a replay returns the modules among the outputs as they are, and computes none."""
+    for part in structure.walk():
+        module = part.constant
+        if isinstance(module, torch.nn.Module):
+            is_known = state.kept.is_known(module)
+            state.report(
+                DiagnosticKind.UNTRACKED_EFFECT,
+                f"the program returns a module, {type(module).__name__}; a replay returns this very object",
+                state.graph.root_scope,
+                None,
+                severity=Severity.INFO if is_known else Severity.WARNING,
+                hint=""
+                if is_known
+                else "return its tensors, and build the module from them outside",
+            )
 
 
 def _name_values(state: TracingState) -> None:

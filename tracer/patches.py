@@ -9,14 +9,18 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import torch
 
-from .dispatcher import Kernels, plain_data, recorder_here
+from .dispatcher import Kernels, recorder_here
+from .patched_reads import Patch, reads
+from .patched_settings import settings
+from .patched_writes import writes
 from .size_patches import SizePatches
+from .threads import threads
 
 _ABSENT: Any = object()
 
@@ -28,6 +32,8 @@ class ProcessPatches:
         self._lock = threading.Lock()
         self._traces = 0
         self._undo = ExitStack()
+        # What was wrapped, and the wrapper, by owner and name: making them anew takes a while.
+        self._made: dict[tuple[Any, str], tuple[Any, Any]] = {}
 
     @contextmanager
     def held(self, installed: Kernels) -> Iterator[None]:
@@ -35,7 +41,7 @@ class ProcessPatches:
         with self._lock:
             if self._traces == 0:
                 with ExitStack() as undo:
-                    _patch_all(installed, undo)
+                    self._patch_all(installed, undo)
                     self._undo = undo.pop_all()
             self._traces += 1
         try:
@@ -46,28 +52,24 @@ class ProcessPatches:
                 if self._traces == 0:
                     self._undo.close()
 
+    def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
+        subjects = (_subclasses, reads, writes, settings, threads)
+        for owner, name, wrap in (patch for subject in subjects for patch in subject(installed)):
+            original = getattr(owner, name, None)
+            made = self._made.get((owner, name))
+            if made is None or made[0] is not original:
+                made = self._made[owner, name] = (original, wrap(original))
+            _replace(undo, owner, name, made[1])
+        sizes = installed.shared.setdefault("sizes", SizePatches(installed))
+        for owner, name, replacement in sizes.replacements():
+            _replace(undo, owner, name, replacement)
+        _run_compiled_code_eagerly(undo)
+
 
 def process_patches(installed: Kernels) -> Any:
     """Return a context that keeps torch traceable for as long as a trace runs."""
     patches = installed.shared.setdefault("patches", ProcessPatches())
     return patches.held(installed)
-
-
-def _patch_all(installed: Kernels, undo: ExitStack) -> None:
-    _patch(undo, "_make_subclass", functools.partial(_make_subclass, installed))
-    _patch(undo, "as_subclass", functools.partial(_as_subclass, installed))
-    _patch(undo, "data", functools.partial(_data, installed))
-    for name in ("numpy", "tolist"):
-        _patch(undo, name, functools.partial(_export, installed))
-    sizes = installed.shared.setdefault("sizes", SizePatches(installed))
-    for owner, name, replacement in sizes.replacements():
-        _replace(undo, owner, name, replacement)
-    _run_compiled_code_eagerly(undo)
-
-
-def _patch(undo: ExitStack, name: str, wrap: Callable[[Any], Any]) -> None:
-    """Put a wrapper before an attribute of ``torch.Tensor``; leave alone what others put there since."""
-    _replace(undo, torch.Tensor, name, wrap(getattr(torch.Tensor, name)))
 
 
 def _replace(undo: ExitStack, owner: Any, name: str, replacement: Any) -> None:
@@ -84,6 +86,12 @@ def _replace(undo: ExitStack, owner: Any, name: str, replacement: Any) -> None:
 
     setattr(owner, name, replacement)
     undo.callback(restore)
+
+
+def _subclasses(installed: Kernels) -> Iterator[Patch]:
+    """Yield what keeps our kernels away from giving tensors another class."""
+    yield torch.Tensor, "_make_subclass", functools.partial(_make_subclass, installed)
+    yield torch.Tensor, "as_subclass", functools.partial(_as_subclass, installed)
 
 
 def _make_subclass(installed: Kernels, make_subclass: Any) -> Any:
@@ -114,39 +122,6 @@ def _as_subclass(installed: Kernels, as_subclass: Any) -> Any:
 
         recorder = recorder_here(installed)
         return make() if recorder is None else recorder.record_subclass(cls, self, make)
-
-    return wrapped
-
-
-def _data(installed: Kernels, descriptor: Any) -> Any:
-    """Tell of ``tensor.data``: a new tensor on the same memory; and of writes to it."""
-
-    def get(self: torch.Tensor) -> torch.Tensor:
-        data: torch.Tensor = plain_data.__get__(self)
-        recorder = recorder_here(installed)
-        if recorder is not None:
-            recorder.record_data(self, data)
-        return data
-
-    def set_(self: torch.Tensor, data: torch.Tensor) -> None:
-        recorder = recorder_here(installed)
-        with installed.excluded():
-            plain_data.__set__(self, data)
-        if recorder is not None:
-            recorder.record_effect("an assignment to tensor.data is not part of the graph")
-
-    return property(get, set_, doc=plain_data.__doc__)
-
-
-def _export(installed: Kernels, method: Any) -> Any:
-    """Tell of a method that hands a tensor's data to Python or NumPy without an operator for it."""
-
-    @functools.wraps(method)
-    def wrapped(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        recorder = recorder_here(installed)
-        if recorder is not None:
-            recorder.record_read(self, method.__name__)
-        return method(self, *args, **kwargs)
 
     return wrapped
 
