@@ -26,6 +26,8 @@ from .program import to_networkx as to_networkx
 from .program import to_pydot as to_pydot
 from .program import trace as trace
 from .tracer import Diagnostic as Diagnostic
+from .tracer import DiagnosticKind as DiagnosticKind
+from .tracer import Severity as Severity
 from .tracer import TracingState as TracingState
 from .tracer import get_tracing_state as get_tracing_state
 from .tracer import is_tracing as is_tracing

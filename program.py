@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,16 @@ from .runtime import (
     plain_calls,
     torch_literal,
 )
-from .tracer import Capture, Diagnostic, Dynamic, ExactBindings, InputSpec, capture, operator_of
+from .tracer import (
+    Capture,
+    Diagnostic,
+    DiagnosticKind,
+    Dynamic,
+    ExactBindings,
+    InputSpec,
+    capture,
+    operator_of,
+)
 from .visualize import ViewOptions, save_picture
 
 if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
@@ -141,6 +150,7 @@ def trace(
     strict: bool = False,
     warn: bool = True,
     fake: bool = False,
+    allow: Iterable[DiagnosticKind | str] = (),
 ) -> TracedProgram:
     """Run ``function`` once and return the program it was, operator by operator.
 
@@ -159,14 +169,26 @@ def trace(
         fake: whether to trace without computing: nothing of the size of a tensor is allocated, and the
             model is left as it was. Model and inputs may be real, on the meta device, or fake; the graph
             is that of a run with real tensors, and a program traced from a real model replays on them.
+        allow: kinds of diagnostics that you expect, such as ``{"data read"}``: they are listed, and
+            neither warned about nor errors.
 
     Raises:
-        CaptureError: the program cannot be traced.
+        CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
+            wrong for the very inputs of the trace.
         UnsupportedTorchError: the installed torch cannot be captured on.
     """
     args = inputs if type(inputs) is tuple else (inputs,)
     return TracedProgram._of(
-        capture(function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn, fake=fake)
+        capture(
+            function,
+            args,
+            kwargs,
+            dynamic=dynamic,
+            strict=strict,
+            warn=warn,
+            fake=fake,
+            allow=allow,
+        )
     )
 
 

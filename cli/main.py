@@ -115,6 +115,13 @@ def trace(
             help="Whether a function makes the program or is the program. Default: see above.",
         ),
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="A kind of diagnostics, such as 'untracked write', that is no error. Repeatable.",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     """Run a program once and record every operator.
@@ -164,6 +171,7 @@ def trace(
             grad=grad,
             train=train,
             factory=factory,
+            allow=tuple(allow or ()),
         )
         from .tracing import run_trace  # loads torch
 

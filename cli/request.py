@@ -67,6 +67,7 @@ class TraceRequest:
         grad: whether gradients are on; None leaves it to the program's kind.
         train: whether a module is in training mode; None is evaluation mode.
         factory: whether a function makes the program or is it; None leaves it to its parameters.
+        allow: kinds of diagnostics that are no errors.
     """
 
     target: TargetName
@@ -79,6 +80,7 @@ class TraceRequest:
     grad: bool | None
     train: bool | None
     factory: bool | None
+    allow: tuple[str, ...] = ()
 
 
 def is_dotted(name: str) -> bool:

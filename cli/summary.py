@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from ..ir import Graph, Scope
 from ..program import TracedProgram
+from ..tracer import Diagnostic, Severity
 from .outputs import Output
 
 _MOST_KINDS = 8
+_SIGNS = {Severity.INFO: "-", Severity.WARNING: "!", Severity.ERROR: "!!"}
+_WORDS = {Severity.INFO: "note", Severity.WARNING: "warning", Severity.ERROR: "error"}
 
 
 def summarize(traced: TracedProgram, seconds: float, outputs: Sequence[Output]) -> str:
@@ -25,11 +28,22 @@ def summarize(traced: TracedProgram, seconds: float, outputs: Sequence[Output]) 
     lines.append(f"operators: {shown or 'none'}" + (f" and {rest} more" if rest > 0 else ""))
     if not graph.outputs:
         lines.append(f"{graph.name} returned no tensors, so the graph has no outputs")
-    for diagnostic in traced.diagnostics:
-        lines.extend(f"! {diagnostic}".splitlines())
+    lines.extend(_found(traced.diagnostics))
     if outputs:
         lines.append(f"wrote {', '.join(str(output.path) for output in outputs)}")
     return "\n".join(lines)
+
+
+def _found(diagnostics: Sequence[Diagnostic]) -> list[str]:
+    """Return diagnostics as lines, most severe first, those of one severity in the order they happened."""
+    lines = []
+    for found in sorted(diagnostics, key=lambda found: found.severity, reverse=True):
+        lines.extend(f"{_SIGNS[found.severity]} {found}".splitlines())
+    counts = Counter(found.severity for found in diagnostics)
+    if len(diagnostics) > 1:
+        parts = [plural(counts[s], _WORDS[s]) for s in sorted(counts, reverse=True)]
+        lines.append(f"not recorded exactly: {', '.join(parts)}")
+    return lines
 
 
 def plural(count: int, noun: str) -> str:

@@ -121,7 +121,42 @@ def _set_attributes(tensor: torch.Tensor, names: list[str], held: list[Any]) -> 
     return tensor
 
 
+def _set_data(target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    target.data = source
+    return target
+
+
+def _write(target: torch.Tensor, contents: torch.Tensor) -> None:
+    # As the write that it stands for: autograd does not see it, and no version is counted.
+    target.data.copy_(contents)
+
+
+def _deepcopy(source: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        storage = cast(Any, source.untyped_storage()).clone()
+        copied = source.new_empty(()).set_(
+            storage, source.storage_offset(), source.size(), source.stride()
+        )
+    return copied.requires_grad_(source.requires_grad)
+
+
+def _manual_seed(seed: int) -> None:
+    torch.manual_seed(seed)
+
+
+def _seed_generator(generator: torch.Generator, seed: int) -> None:
+    generator.manual_seed(seed)
+
+
 _OWN: dict[str, Callable[..., Any]] = {
+    "prim::set_data": _set_data,
+    "prim::write": _write,
+    "prim::deepcopy": _deepcopy,
+    "prim::manual_seed": _manual_seed,
+    "prim::seed_generator": _seed_generator,
+    "prim::get_rng_state": torch.random.get_rng_state,
+    "prim::set_rng_state": torch.random.set_rng_state,
+    "prim::set_default_dtype": torch.set_default_dtype,
     "prim::make_subclass": _make_subclass,
     "prim::as_subclass": _as_subclass,
     "prim::enter_mode": _enter_mode,

@@ -3,7 +3,7 @@
 from .active import get_tracing_state, is_tracing, set_tracing_state, tracing
 from .bindings import ExactBindings
 from .capture import Capture, capture
-from .diagnostics import Diagnostic, DiagnosticKind
+from .diagnostics import Diagnostic, DiagnosticKind, Severity
 from .inputs import InputSpec
 from .schemas import operator_of
 from .sizes import Dynamic
@@ -16,6 +16,7 @@ __all__ = [
     "Dynamic",
     "ExactBindings",
     "InputSpec",
+    "Severity",
     "TracingState",
     "capture",
     "get_tracing_state",

@@ -31,13 +31,16 @@ def set_tracing_state(state: TracingState | None) -> None:
     reported if a recorded operator uses it.
     """
     installed = kernels()
+    paused = get_tracing_state()
+    if state is None and paused is not None:
+        paused.was_paused = True
     set_recorder(None if state is None else state.recorder or Recorder(state, installed))
     installed.set_included(state is not None)
 
 
 def is_tracing() -> bool:
     """Whether anything records this thread."""
-    return current_recorder() is not None
+    return isinstance(current_recorder(), Recorder)
 
 
 @contextmanager
@@ -58,5 +61,7 @@ def tracing(state: TracingState) -> Iterator[TracingState]:
     ):
         try:
             yield state
+            recorder.unseen.exposed.finish()
         finally:
             state.recorder = None
+            recorder.unseen.exposed.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..errors import CaptureError
 from ..ir import Frame, Graph, Node, TensorType, Value
 from ..ir.structure import Structure, take_apart
 from .active import tracing
-from .diagnostics import Diagnostic, DiagnosticKind, warn_of
+from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
 from .dispatcher import without_hooks
 from .effects import Before
 from .fake import FakeWorld
@@ -33,6 +33,16 @@ from .subclasses import MAKE_WRAPPER, WRAP
 from .tensors import PLAIN_CLASSES, type_of_tensor
 from .traced_numbers import is_traced
 from .variables import VariableNames
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a program is captured; see :func:`capture`."""
+
+    dynamic: Dynamic
+    strict: bool
+    warn: bool
+    allowed: frozenset[DiagnosticKind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,7 @@ def capture(
     strict: bool = False,
     warn: bool = True,
     fake: bool = False,
+    allow: Iterable[DiagnosticKind | str] = (),
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -77,9 +88,11 @@ def capture(
         strict: whether something that cannot be recorded exactly is an error.
         warn: whether it is a warning otherwise.
         fake: whether nothing is computed: see Note [The fake world] in ``fake.py``.
+        allow: kinds of diagnostics that are neither warned about nor errors.
 
     Raises:
-        CaptureError: the program cannot be traced; or ``strict`` and it cannot be traced exactly.
+        CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
+            wrong for the very inputs of the trace.
         TypeError: ``function`` cannot be called, or not with these arguments.
     """
     if not callable(function):
@@ -87,10 +100,9 @@ def capture(
             f"a module or function is needed to trace, not {type(function).__qualname__}"
         )
     kwargs = {} if kwargs is None else kwargs
-    captured = (_capture_fake if fake else _capture)(function, args, kwargs, dynamic, strict, warn)
-    if warn:
-        for diagnostic in captured.diagnostics:
-            warn_of(diagnostic)
+    options = Options(dynamic, strict, warn, allowed_kinds(allow))
+    captured = (_capture_fake if fake else _capture)(function, args, kwargs, options)
+    conclude(captured.diagnostics, options.allowed, strict=strict, warn=warn)
     return captured
 
 
@@ -98,15 +110,13 @@ def _capture_fake(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
-    dynamic: Dynamic,
-    strict: bool,
-    warn: bool,
+    options: Options,
 ) -> Capture:
     """Capture in a fake world, and make the result stand for the real one."""
     try:
         world = FakeWorld(function, args, kwargs)
         with world.entered():
-            captured = _capture(function, world.args, world.kwargs, dynamic, strict, warn)
+            captured = _capture(function, world.args, world.kwargs, options)
     except Exception as error:
         explanation = explained(error)
         if explanation is None:
@@ -123,9 +133,7 @@ def _capture(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
-    dynamic: Dynamic,
-    strict: bool,
-    warn: bool,
+    options: Options,
 ) -> Capture:
     # What we read of tensors must not call the hooks of their classes, nor modes around the trace.
     with without_hooks():
@@ -133,9 +141,12 @@ def _capture(
         bound = arguments.bind(args, kwargs)
         leaves, structure = input_leaves(bound)
         graph = Graph(_program_name(function), ModeReader().read())
-        state = TracingState(graph, function, strict=strict, warn=warn)
-        spec = _add_inputs(state, arguments, structure, leaves, dynamic)
-        before = Before(state.kept, bound, leaves)
+        state = TracingState(
+            graph, function, strict=options.strict, warn=options.warn, allowed=options.allowed
+        )
+        spec = _add_inputs(state, arguments, structure, leaves, options.dynamic)
+        before = Before(state, function, bound, leaves, structure)
+        state.kept.on_module = before.note_module
     try:
         result = _run(state, function, args, kwargs)
         with without_hooks():
@@ -143,6 +154,7 @@ def _capture(
             del result
             lengths = tuple(node for node in graph.walk() if state.sizes.length_may_vary(node))
     finally:
+        state.kept.on_module = None
         state.numbers.forget()
         state.sizes.forget()
         settle(state.numbers)
@@ -150,8 +162,7 @@ def _capture(
         if state.subclasses.ragged:
             number_ragged_sizes(graph)
             spec = replace(spec, types=_input_types(graph))
-        for change in before.changes():
-            state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
+        before.report_changes()
     found = state.diagnostics.all()
     return Capture(graph, state.kept.objects, spec, outputs, lengths, found)
 
@@ -190,6 +201,7 @@ def _add_inputs(
         if twin == position:
             state.values.set(leaf, value)
             state.sizes.add_input(value, frozenset(dimensions[position]))
+            state.inputs.append((leaf, value))
             if leaf.__class__ not in PLAIN_CLASSES:
                 state.subclasses.note(leaf, value)
     known = map(state.kept.named, leaves)
@@ -226,6 +238,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
             "the program returns a generator or another iterator, which runs after the trace has ended\n"
             "  return a list instead"
         )
+    _report_modules(state, structure)
     root = state.graph.root_scope
     values: list[Value] = []
     for leaf, path in zip(leaves, structure.leaf_paths("result"), strict=True):
@@ -268,6 +281,24 @@ def _returned_number(state: TracingState, number: Number) -> Value:
     if not isinstance(value, Value):  # a number of an earlier trace, which is plain by now
         return state.kept.constant(value, "constant")
     return value
+
+
+def _report_modules(state: TracingState, structure: Structure) -> None:
+    """Note that a replay returns the modules among the outputs as they are, and computes none."""
+    for part in structure.walk():
+        module = part.constant
+        if isinstance(module, torch.nn.Module):
+            is_known = state.kept.is_known(module)
+            state.report(
+                DiagnosticKind.UNTRACKED_EFFECT,
+                f"the program returns a module, {type(module).__name__}; a replay returns this very object",
+                state.graph.root_scope,
+                None,
+                severity=Severity.INFO if is_known else Severity.WARNING,
+                hint=""
+                if is_known
+                else "return its tensors, and build the module from them outside",
+            )
 
 
 def _name_values(state: TracingState) -> None:

@@ -52,6 +52,12 @@ plain_strides: Callable[[torch.Tensor], tuple[int, ...]] = cast(Any, _C.TensorBa
 plain_numel: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).numel
 plain_offset: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).storage_offset
 
+plain_untyped_storage: Any = cast(Any, _C.TensorBase).untyped_storage
+"""``tensor.untyped_storage()`` itself."""
+
+StorageWeakRef: Any = torch.multiprocessing.reductions.StorageWeakRef
+"""Tells whether a storage is still there, and keeps its number (``_cdata``) from being used again."""
+
 
 class Recorder(Protocol):
     """What receives the operators of a thread while it traces."""
@@ -66,14 +72,6 @@ class Recorder(Protocol):
 
     def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
         """Record that ``data`` is ``source.data``."""
-        ...
-
-    def record_effect(self, message: str) -> None:
-        """Note that the program did something that no node stands for."""
-        ...
-
-    def record_read(self, source: torch.Tensor, how: str) -> None:
-        """Note that the data of ``source`` went to Python or NumPy."""
         ...
 
     def record_mode(self, mode: Any, entered: bool) -> None:
@@ -313,10 +311,24 @@ def current_recorder() -> Any:
 
 
 def recorder_here(installed: Kernels) -> Any:
-    """Return what records the code that runs now; None inside an operator that is being recorded."""
+    """Return what records the code that runs now; None inside an operator that is being recorded.
+
+    What only watches a thread or waits for one call records nothing.
+    """
     if _C._dispatch_tls_is_dispatch_key_excluded(installed.key):
         return None
-    return current_recorder()
+    recorder = current_recorder()
+    return None if getattr(recorder, "unseen", None) is None else recorder
+
+
+def listeners(installed: Kernels) -> list[Any]:
+    """Return what is to be told of what no operator tells of: innermost trace first, none if none records."""
+    found = []
+    recorder = recorder_here(installed)
+    while recorder is not None:
+        found.append(recorder.unseen)
+        recorder = recorder.outer
+    return found
 
 
 def set_recorder(recorder: Any) -> None:
@@ -402,6 +414,11 @@ is_any_autocast_enabled: Callable[[], bool] = _C._is_any_autocast_enabled
 def storage_key(tensor: torch.Tensor) -> int:
     """Return a number that two live tensors share exactly if they share their storage."""
     return int(tensor.untyped_storage()._cdata)
+
+
+def generator_key(generator: torch.Generator) -> int:
+    """Return a number that two handles of one generator share; Python may see it as several objects."""
+    return int(cast(Any, generator)._cdata)
 
 
 def shares_storage(tensor: torch.Tensor) -> bool:

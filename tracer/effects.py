@@ -1,4 +1,4 @@
-"""What a run changed without an operator: gradients, rebound buffers, the caller's containers.
+"""What a run changed without an operator: gradients, attributes, the caller's containers, settings.
 
 A graph holds operators, so a replay does not do these things again. They are found by comparing what
 there was before the run with what there is after it, and reported.
@@ -6,67 +6,201 @@ there was before the run with what there is after it, and reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from .inputs import input_leaves
-from .program_state import ProgramState
+from ..ir import Value
+from ..ir.structure import Structure
+from .diagnostics import DiagnosticKind, Severity
+from .lineage import Writes, writes_to
+from .program_state import named_objects
+from .snapshots import Change, Snapshot
+from .state import TracingState
+from .tensors import type_of_tensor
+
+_COMPARED = (int, float, complex, bool, str, type(None), list, dict, set, torch.Tensor)
 
 
 class Before:
     """What a program could change, noted before it runs."""
 
     def __init__(
-        self, kept: ProgramState, bound: dict[str, Any], leaves: list[torch.Tensor]
+        self,
+        state: TracingState,
+        function: Callable[..., Any],
+        bound: dict[str, Any],
+        leaves: list[torch.Tensor],
+        structure: Structure,
     ) -> None:
-        self._kept = kept
-        self._bound = bound
-        self._leaves = leaves
-        self._paths = _leaf_paths(bound)[1]
-        self._gradients = [
-            (tensor, _gradient(tensor))
-            for tensor in (*kept.candidates(), *leaves)
-            if tensor.is_leaf
-        ]
+        self._state = state
+        self._gradients: list[tuple[torch.Tensor, tuple[int, int] | None]] = []
+        self._versions: list[tuple[torch.Tensor, int]] = []
+        held = {id(tensor): tensor for tensor in (*state.kept.candidates(), *leaves)}
+        self._note_tensors(held.values())
+        self._settings = _settings()
+        self._objects = Snapshot()
+        for path, module in state.kept.modules():
+            self._objects.add_module(path, module)
+        state.generators.note(self._objects.generators)
+        state.generators.note(found for _, found in named_objects(function))
+        state.generators.note(part.constant for part in structure.walk())
+        self._variables = Snapshot()
+        self._variables.add_variables(function, _variables)
+        self._arguments = Snapshot()
+        for name, argument in bound.items():
+            self._arguments.add_argument(name, argument)
 
-    def changes(self) -> Iterator[str]:
-        """Yield, in words, each thing that the run changed and that a replay will not change."""
-        written = sum(1 for tensor, before in self._gradients if _gradient(tensor) != before)
-        if written:
-            yield (
-                f"backward() wrote the .grad of {written} tensor{'s' if written > 1 else ''}; a replay "
-                "computes these gradients and does not store them"
+    def note_module(self, path: str, module: torch.nn.Module) -> None:
+        """Note a module that turns up while the program runs."""
+        self._objects.add_module(path, module)
+        self._note_tensors(
+            tensor
+            for held in (module._parameters, module._buffers)
+            for tensor in held.values()
+            if tensor is not None
+        )
+
+    def _note_tensors(self, tensors: Iterable[torch.Tensor]) -> None:
+        for tensor in tensors:
+            if isinstance(
+                tensor, UninitializedParameter | UninitializedBuffer
+            ):  # has nothing to note yet
+                continue
+            if tensor.is_leaf:
+                self._gradients.append((tensor, _gradient(tensor)))
+            if not tensor.is_inference():
+                self._versions.append((tensor, tensor._version))
+
+    def report_changes(self) -> None:
+        """Report each thing that the run changed and that a replay will not change."""
+        self._report_gradients()
+        self._report_versions()
+        for change in self._objects.changes():
+            self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
+        for change in self._variables.changes():
+            # What collects things outside, a list that a test looks at, say, seldom shapes a result.
+            severity = Severity.INFO if change.name is None else Severity.WARNING
+            message = f"the variable {change.path} {change.text}; {_at_replay(change)}"
+            self._report_change(change, message, severity)
+        for change in self._arguments.changes():
+            message = (
+                f"the program changed a container or an object among its arguments: {change.path} "
+                f"{change.text}; a replay leaves its arguments as they are, except for what operators write "
+                "into tensors"
             )
-        rebound = list(self._kept.rebound())
-        if rebound:
-            yield (
-                f"the program replaced {_listed(rebound)} by another tensor; a replay reads the one that "
-                "was there at the trace"
-            )
-        leaves, paths = _leaf_paths(self._bound)
-        if paths != self._paths or any(
-            a is not b for a, b in zip(leaves, self._leaves, strict=True)
-        ):
-            yield (
-                "the program changed a container or an object among its arguments; a replay leaves its "
-                "arguments as they are, except for what operators write into tensors"
-            )
+            self._report_change(change, message)
+        self._report_settings()
+
+    def _report_change(
+        self, change: Change, message: str, severity: Severity = Severity.WARNING
+    ) -> None:
+        state = self._state
+        scope, stack = state.assigned.get((id(change.owner), change.name), (None, None))
+        if stack is not None and stack.is_library and change.tensor is not None:
+            severity = Severity.INFO  # torch sets it at every run, as weight_norm does
+        value = None if change.tensor is None else state.values.get(change.tensor)
+        nodes = () if value is None or value.node is None else (value.node,)
+        state.report(
+            DiagnosticKind.CHANGED_OBJECT,
+            message,
+            scope,
+            stack,
+            severity=severity,
+            value=change.value,
+            nodes=nodes,
+        )
+
+    def _report_gradients(self) -> None:
+        written = [t for t, before in self._gradients if _gradient(t) != before]
+        if not written:
+            return
+        computed = [self._state.values.get(t.grad) for t in written if t.grad is not None]
+        nodes = [value.node for value in computed if value is not None and value.node is not None]
+        self._state.report(
+            DiagnosticKind.STORED_GRADIENT,
+            f"backward() wrote the .grad of {len(written)} tensor{'s' if len(written) > 1 else ''}; a replay "
+            "computes these gradients and does not store them",
+            None,
+            None,
+            nodes=nodes,
+        )
+
+    def _report_versions(self) -> None:
+        """Report inputs and state that were written, though no recorded operator wrote them."""
+        written = [t for t, before in self._versions if t._version != before]
+        if not written:
+            return
+        roots = self._state.roots()
+        for tensor in written:
+            root = roots.get(id(tensor))
+            writes = Writes.NONE if root is None else writes_to(root)
+            if writes is not Writes.CERTAIN:
+                self._report_unseen_write(tensor, root, writes)
+
+    def _report_unseen_write(
+        self, tensor: torch.Tensor, root: Value | None, writes: Writes
+    ) -> None:
+        state = self._state
+        name = state.kept.named(tensor) or (None if root is None else root.name) or "a tensor"
+        is_certain = writes is Writes.NONE and not state.was_paused
+        state.report(
+            DiagnosticKind.UNTRACKED_WRITE,
+            f"{name} ({type_of_tensor(tensor)}) was written in place while the program ran, by no operator "
+            "that was recorded, such as one in a thread that was there before; a replay does not write it",
+            None,
+            None,
+            severity=Severity.ERROR if is_certain else Severity.WARNING,
+            shaped=root,
+            hint="write it in the thread that is traced, with torch operators",
+        )
+
+    def _report_settings(self) -> None:
+        now = _settings()
+        for name, before in self._settings.items():
+            if now[name] != before:
+                self._state.report(
+                    DiagnosticKind.UNTRACKED_EFFECT,
+                    f"the program leaves {name} at {now[name]}, which was {before}; a replay does not set it",
+                    None,
+                    None,
+                    value=f"{before} -> {now[name]}",
+                    hint="set it outside the program, or set it back before the program ends",
+                )
 
 
-def _leaf_paths(bound: dict[str, Any]) -> tuple[list[torch.Tensor], list[str]]:
-    leaves, structure = input_leaves(bound)
-    return leaves, structure.leaf_paths()
+def _at_replay(change: Change) -> str:
+    if change.tensor is not None and change.name is not None:
+        if change.is_new:
+            return "a replay does not store one"
+        return "a replay reads the one that was there at the trace, and stores none"
+    return "a replay leaves it as it is, and computes as in the trace"
+
+
+def _variables(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the variables outside a function that it can see and that may count or collect something."""
+    return {
+        name: value
+        for name, value in named_objects(function)
+        if isinstance(value, _COMPARED) and "." not in name
+    }
+
+
+def _settings() -> dict[str, Any]:
+    """Return the settings of torch that change what later operators do."""
+    return {
+        "grad mode": torch.is_grad_enabled(),
+        "the default dtype": torch.get_default_dtype(),
+        "the default device": torch.get_default_device(),
+        "the number of threads": torch.get_num_threads(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "the float32 matmul precision": torch.get_float32_matmul_precision(),
+    }
 
 
 def _gradient(tensor: torch.Tensor) -> tuple[int, int] | None:
     """Return what tells one state of a leaf's gradient from another."""
     gradient = tensor.grad
     return None if gradient is None else (id(gradient), gradient._version)
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

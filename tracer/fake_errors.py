@@ -13,10 +13,7 @@ from .frames import is_library_file
 from .record import Recorder
 
 _NEEDS_DATA = (fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException)
-_RECORDING = {
-    function.__code__
-    for function in (Recorder.record, Recorder.record_read, Recorder.record_higher_order)
-}
+_RECORDING = {function.__code__ for function in (Recorder.record, Recorder.record_higher_order)}
 
 
 def explained(error: BaseException) -> CaptureError | None:
@@ -78,7 +75,7 @@ def _operator_called(traceback: TracebackType | None) -> str | None:
 
 def _is_export(traceback: TracebackType | None) -> bool:
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_qualname == "_export.<locals>.wrapped":
+        if traceback.tb_frame.f_code.co_qualname == "_read.<locals>.wrapped":
             return True
         traceback = traceback.tb_next
     return False

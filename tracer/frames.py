@@ -190,6 +190,18 @@ class FrameWalker:
             return self.regions[-1], caller
         return mark.scope, caller
 
+    def stack_of(self, frame: FrameType | None) -> Frame | None:
+        """Return the stack of a frame of any thread, without its scope and without a mark."""
+        chain = []
+        while frame is not None:
+            if not frame.f_code.co_filename.startswith(_OWN_ROOMS):
+                chain.append(frame)
+            frame = frame.f_back
+        stack: Frame | None = None
+        for outer in reversed(chain):
+            stack = self._intern(stack, outer.f_code, outer.f_lasti)
+        return stack
+
     def open_region(self, name: str, frame: FrameType) -> Scope:
         """Open a scope by hand, below the scope that ``frame`` stands in."""
         scope, _ = self.locate(frame)

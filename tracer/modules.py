@@ -25,6 +25,7 @@ class ModulePaths:
         self._outer_names = outer_names  # names of modules seen from outside any module, by id
         self._on_unregistered = on_unregistered
         self._below: dict[int, tuple[torch.nn.Module, dict[int, str]]] = {}
+        self._places: dict[int, dict[int, tuple[torch.nn.Module, str]]] = {}
 
     def step(self, parent: torch.nn.Module | None, module: torch.nn.Module) -> str:
         """Return the name of ``module`` as seen from ``parent``: ``conv1``, ``layers.0``.
@@ -36,10 +37,26 @@ class ModulePaths:
             for name, child in parent._modules.items():
                 if child is module:
                     return name
-            found = self._registered(parent).get(id(module)) or _attribute_holding(parent, module)
+            found = self._registered(parent).get(id(module)) or self._attribute(parent, module)
             if found is not None:
                 return found
         return self._outer_names.get(id(module), type(module).__name__)
+
+    def _attribute(self, parent: torch.nn.Module, module: torch.nn.Module) -> str | None:
+        """Return the plain attribute, or the place in a plain container, in which a module is kept.
+
+        The places are looked up once, and again where a module is not in its place.
+        """
+        for is_new in (False, True):
+            if is_new or id(parent) not in self._places:
+                places = self._places[id(parent)] = {}
+                for name, held in held_objects(vars(parent)):
+                    if isinstance(held, torch.nn.Module):
+                        places.setdefault(id(held), (held, name))
+            found = self._places[id(parent)].get(id(module))
+            if found is not None and found[0] is module:
+                return found[1]
+        return None
 
     def meet(self, module: torch.nn.Module, scope: Scope) -> None:
         """Take note of a module call; tell of a module that no other one registers."""
@@ -52,11 +69,6 @@ class ModulePaths:
             below = {id(child): name for name, child in parent.named_modules() if name}
             known = self._below[id(parent)] = (parent, below)
         return known[1]
-
-
-def _attribute_holding(parent: torch.nn.Module, module: torch.nn.Module) -> str | None:
-    """Return the plain attribute, or the place in a plain container, in which a module is kept."""
-    return next((name for name, value in held_objects(vars(parent)) if value is module), None)
 
 
 def held_objects(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -27,6 +27,7 @@ from ..ir.scalars import GUARD_OPERATOR, scalar_operator
 from . import number as number_file
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels, recorder_here
+from .lineage import is_fixed
 from .number import Number, Place, PlainNumber
 
 if TYPE_CHECKING:  # the state owns its numbers
@@ -184,7 +185,7 @@ class Numbers:
 
     def decide(self, number: Number) -> bool:
         """Return a number as Python's ``bool`` for a branch; a guard makes the replay take it as well."""
-        if self.is_recording() and not number.is_literal:
+        if self.is_recording() and not self._is_fixed(number):
             self.guard(number, "decides which way the program goes")
         return bool(number.plain)
 
@@ -195,7 +196,7 @@ class Numbers:
             number: what Python wants to have.
             use: what for, in words that follow the number.
         """
-        if self.is_recording() and not number.is_literal:
+        if self.is_recording() and not self._is_fixed(number):
             if number.is_data and type(number.plain) is float:
                 self._tell(number, use)
             else:
@@ -218,6 +219,19 @@ class Numbers:
         if number.is_data:
             self._tell(number, use)
 
+    def _is_fixed(self, number: Number) -> bool:
+        """Whether a number is the same at every run: a literal, or read from constants."""
+        if number.is_literal:
+            return True
+        if not number.is_data:
+            return False
+        if number.value is not None:
+            return is_fixed(number.value, self._state.kept.copies)
+        return all(
+            self._is_fixed(operand) if type(operand) is Number else type(operand) is not Value
+            for operand in number.operands
+        )
+
     def _tell(self, number: Number, use: str) -> None:
         scope, stack = self._state.walker.locate(user_frame())
         self._state.report(
@@ -225,6 +239,8 @@ class Numbers:
             f"a number that the data of a tensor gave {use}; it was {number.plain!r}, which the trace keeps",
             scope,
             stack,
+            value=repr(number.plain),
+            nodes=() if number.value is None or number.value.node is None else (number.value.node,),
         )
 
 

@@ -34,17 +34,23 @@ class ProgramState:
     Attributes:
         objects: what each state entry of the graph stands for, by its first name. Tensors are held
             by reference: a replay reads the very parameters of the model.
+        copies: names of the constants that belong to the trace: nobody else changes their data.
+        on_module: told of modules that turn up while the program runs.
         outer_names: names of the modules that a traced function refers to, by their id.
     """
 
     def __init__(self, graph: Graph, function: Callable[..., Any]) -> None:
         self.objects: dict[str, Any] = {}
+        self.copies: dict[str, None] = {}
+        self.on_module: Callable[[str, torch.nn.Module], None] | None = None
         self.outer_names: dict[int, str] = {}
         self._graph = graph
         self._candidates: dict[int, _Candidate] = {}
         self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
+        self._by_storage: dict[int, list[torch.Tensor]] = {}
+        self._indexed = 0  # how many candidates there were at that time
         self._search = Search()
         named = list(named_objects(function, self._search))
         for name, kept in named:  # modules first, whose own names for a tensor are the best
@@ -73,6 +79,8 @@ class ProgramState:
     def _register_tensors(self, path: str, module: torch.nn.Module) -> None:
         self.outer_names.setdefault(id(module), path)
         self._modules.append((path, module))
+        if self.on_module is not None:
+            self.on_module(path, module)
         start = f"{path}." if path else ""
         for step, parameter in module._parameters.items():
             if parameter is not None:
@@ -106,7 +114,9 @@ class ProgramState:
     def constant(self, kept: Any, name: str) -> Value:
         """Keep a tensor or object as a constant called ``name``, or nearly so if that is taken."""
         if isinstance(kept, torch.Tensor):
-            return self._add((self._free(name),), kept, StateKind.CONSTANT)
+            free = self._free(name)
+            self.copies[free] = None
+            return self._add((free,), kept, StateKind.CONSTANT)
         known = self._opaque.get(id(kept))
         if known is None:
             known = self._add((self._free(name),), kept, StateKind.CONSTANT)
@@ -117,6 +127,10 @@ class ProgramState:
         """Return the name of a parameter, buffer or constant; None for any other tensor."""
         candidate = self._candidates.get(id(tensor))
         return None if candidate is None else candidate.names[0]
+
+    def is_known(self, module: torch.nn.Module) -> bool:
+        """Whether a module is one of the program's own."""
+        return id(module) in self.outer_names
 
     def is_constant(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor is a named constant, neither parameter nor buffer."""
@@ -129,19 +143,25 @@ class ProgramState:
             if candidate.tensor.requires_grad is not candidate.required_grad:
                 yield candidate.tensor
 
-    def rebound(self) -> Iterator[str]:
-        """Yield the names under which modules hold another parameter or buffer than at the start."""
-        candidates = self._candidates
-        for path, module in self._modules:
-            for held in (module._parameters, module._buffers):
-                for name, tensor in held.items():
-                    if tensor is not None and id(tensor) not in candidates:
-                        yield f"{path}.{name}" if path else name
+    def modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
+        """Yield every known module with its path."""
+        yield from self._modules
 
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
         for candidate in self._candidates.values():
             yield candidate.tensor
+
+    def sharing(self, key: int, key_of: Callable[[torch.Tensor], int | None]) -> list[torch.Tensor]:
+        """Return the named tensors whose storage had this key when they were indexed, and has it now."""
+        if len(self._candidates) != self._indexed:
+            self._by_storage = {}
+            for tensor in self.candidates():
+                storage = key_of(tensor)
+                if storage is not None:
+                    self._by_storage.setdefault(storage, []).append(tensor)
+            self._indexed = len(self._candidates)
+        return [tensor for tensor in self._by_storage.get(key, ()) if key_of(tensor) == key]
 
     def _add(self, names: tuple[str, ...], kept: Any, kind: StateKind) -> Value:
         if names[0] in self._graph.state:

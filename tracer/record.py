@@ -21,6 +21,7 @@ from ..ir import Argument, Effect, Frame, Modes, Node, Operator, Scope, Value, u
 from .collectives import RESIZE_STORAGE, WAIT
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels, plain_tensors, quiet
+from .generators import GENERATOR
 from .literals import PLAIN, equal_literals, to_literal
 from .modes import ModeReader
 from .number import number_of, with_plain_numbers
@@ -30,6 +31,7 @@ from .schemas import operator_of
 from .state import TracingState
 from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, type_of_value
 from .traced_numbers import traced
+from .unseen import Unseen
 
 _PLAIN = frozenset(PLAIN)
 _NUMBERS = frozenset((int, float, bool, complex))
@@ -43,6 +45,7 @@ _METADATA_READS = frozenset(
         "is_signed", "q_per_channel_axis", "result_type", "sparse_dim", "sym_is_contiguous",
     )
 )  # fmt: skip
+_MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 _MAKE_SUBCLASS = Operator("prim::make_subclass", effects=Effect.NONE)
 _ENTER_MODE = Operator("prim::enter_mode", effects=Effect.WRITES)
 _EXIT_MODE = Operator("prim::exit_mode", effects=Effect.WRITES)
@@ -103,6 +106,7 @@ class Recorder:
     Attributes:
         state: the trace it records into.
         outer: the recorder of the trace that this one runs inside; it records the same operators.
+        unseen: records or reports what no operator tells of.
     """
 
     def __init__(
@@ -118,6 +122,9 @@ class Recorder:
         self._modes_before: Modes = state.graph.modes
         self._fresh_constant: Value | None = None
         self._has_numbers = False  # whether a traced number is among the arguments being looked at
+        self.unseen = Unseen(state, self._modes)
+        self.unseen.exposed.on_first = self._watch_memory
+        self.unseen.exposed.on_last = self._unwatch_memory
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
 
     def record(
@@ -145,7 +152,7 @@ class Recorder:
         # Arguments are looked up before the operator runs: it may change what a tensor is.
         arguments: list[Argument] = []
         has_plain = False
-        if facts.fills_outside:
+        if facts.fills_outside and self._is_filled_outside(args[0], frame):
             return self._record_constant(op, keyset, args, frame, (scope, stack, modes))
         for arg in args:
             if type(arg) in _PLAIN:  # a traced number says that its class is that of a plain one
@@ -225,6 +232,8 @@ class Recorder:
                 "there is fixed in the trace",
                 node.scope,
                 node.stack,
+                value=repr(result),
+                nodes=(node,),
             )
             return result
         number = state.numbers.of_value(node.output, result)
@@ -232,6 +241,30 @@ class Recorder:
             return traced(number)
         state.numbers.pin(number, f"decides, through {facts.name}, which way the program goes")
         return result
+
+    def _record_watched(
+        self,
+        op: torch._ops.OpOverload,
+        keyset: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType | None = None,
+    ) -> Any:
+        """Record an operator while something else than operators can write to memory of tensors."""
+        if frame is None:
+            frame = sys._getframe(2)
+        touched = self.unseen.exposed.touch((*args, *kwargs.values()))
+        try:
+            return type(self).record(self, op, keyset, args, kwargs, frame)
+        finally:
+            for region in touched:
+                region.settle()
+
+    def _watch_memory(self) -> None:
+        self.record = self._record_watched  # type: ignore[method-assign]
+
+    def _unwatch_memory(self) -> None:
+        vars(self).pop("record", None)
 
     def _with_wrapped_numbers(self, facts: _Facts, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments with tensors for the numbers that stand where the schema says Tensor."""
@@ -290,10 +323,13 @@ class Recorder:
             return tuple([self._argument(item, scope, stack) for item in arg])
         if isinstance(arg, torch.UntypedStorage | torch.TypedStorage):
             message = (
-                "an operator is given the storage of a tensor; its present data became a constant of the "
-                "graph, as after copy.copy or copy.deepcopy of a tensor"
+                "an operator is given a storage, as when a tensor is unpickled; its present data became a "
+                "constant of the graph"
             )
             self.state.report(DiagnosticKind.UNTRACKED_TENSOR, message, scope, stack)
+        if arg.__class__ is GENERATOR:
+            with self._excluded():
+                self.unseen.generator_used(arg, scope, stack)
         if arg.__class__ is torch.ScriptObject:
             return self.state.script_object(arg)
         if is_ragged_size(arg):
@@ -302,6 +338,20 @@ class Recorder:
             return to_literal(arg)
         except TypeError:  # a generator, a process group, a storage: passed on as the object it is
             return self.state.kept.constant(arg, type(arg).__name__)
+
+    def _is_filled_outside(self, tensor: torch.Tensor, frame: FrameType) -> bool:
+        """Whether a tensor's memory was left for others to fill, or is not torch's own."""
+        value = self.state.values.get(tensor)
+        if value is None:
+            return self.state.kept.value_of(tensor, frame) is None
+        users = 0
+        while (node := value.node) is not None and len(value.users) == users:
+            if node.operator.base_name not in _MAKE_EMPTY:
+                return False
+            if not node.inputs:
+                return True
+            value, users = node.inputs[0], 1
+        return False
 
     def _record_constant(
         self,
@@ -320,6 +370,8 @@ class Recorder:
                 data = args[0].detach().clone()
         if self.outer is not None:
             self.outer.record(op, keyset, args, {}, frame)
+        if known is None and self.unseen.is_part_of_known(tensor, scope, stack):
+            return tensor
         constant = self.state.kept.constant(data, "constant")
         if known is not None:
             _erase_dead_producers(known)
@@ -332,6 +384,8 @@ class Recorder:
             modes=modes,
         )
         self._remember([tensor], node.outputs)
+        if known is None:  # NumPy's memory, which the program may go on to write to
+            self.unseen.exposed.add(tensor, "through the array it was made from", scope, stack)
         self._fresh_constant = node.output
         return tensor
 
@@ -356,24 +410,6 @@ class Recorder:
         self._remember([data], node.outputs)
         if self.outer is not None:
             self.outer.record_data(source, data)
-
-    def record_effect(self, message: str) -> None:
-        """Note that the program did something that no node stands for."""
-        scope, stack = self.state.walker.locate(sys._getframe(2))
-        self.state.report(DiagnosticKind.UNTRACKED_EFFECT, message, scope, stack)
-
-    def record_read(self, source: torch.Tensor, how: str) -> None:
-        """Note that the data of ``source`` went to Python or NumPy."""
-        if self.state.values.get(source) is None and self.state.kept.is_constant(source):
-            return  # it is the same at every run
-        scope, stack = self.state.walker.locate(sys._getframe(2))
-        message = (
-            f"Tensor.{how}() hands the data of a tensor {type_of_tensor(source)} to Python; "
-            "whatever the program computes from it there is fixed in the trace"
-        )
-        self.state.report(DiagnosticKind.DATA_READ, message, scope, stack)
-        if self.outer is not None:
-            self.outer.record_read(source, how)
 
     def record_mode(self, mode: Any, entered: bool) -> None:
         """Record that operators go through a dispatch mode of the program's from now on, or no longer."""

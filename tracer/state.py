@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ import torch
 from ..errors import CaptureError
 from ..ir import Argument, Frame, Graph, Node, Operator, ScalarType, Scope, Value
 from .collectives import Collectives, class_name_of
-from .diagnostics import DiagnosticKind, Diagnostics
+from .diagnostics import DiagnosticKind, Diagnostics, Severity
 from .dispatcher import (
     kernels,
     nested_dummy,
@@ -23,6 +25,7 @@ from .dispatcher import (
     storage_key,
 )
 from .frames import FrameWalker
+from .generators import Generators
 from .literals import to_literal
 from .modules import ModulePaths
 from .numbers import Numbers
@@ -49,6 +52,7 @@ class TracingState:
         graph: the graph being built.
         warn: whether diagnostics are issued as warnings.
         strict: whether a diagnostic ends the trace with an error.
+        allowed: the kinds of diagnostics that are expected: neither warned about nor errors.
         lookup_var_name_fn: names the results of operators; if it is None, or returns an empty
             string, they are named after the variables that the user's code assigns them to.
         implied: nodes that no call of the user's stands behind: what a tensor was found to have become.
@@ -56,6 +60,8 @@ class TracingState:
         values: which value a live tensor is.
         subclasses: what is known of tensors of other classes than torch's own.
         collectives: process groups, and what is still to be waited for.
+        was_paused: whether somebody chose that operators ran unrecorded.
+        inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
         numbers: the sizes and items of tensors that the program computes with.
         sizes: which sizes of tensors are numbers of the graph.
@@ -70,7 +76,9 @@ class TracingState:
         *,
         strict: bool = False,
         warn: bool = True,
+        allowed: frozenset[DiagnosticKind] = frozenset(),
     ) -> None:
+        self.allowed = allowed
         self.graph = graph
         self.warn = warn
         self.strict = strict
@@ -79,9 +87,15 @@ class TracingState:
         self.subclasses = Subclasses()
         self.collectives = Collectives()
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
+        self.inputs: list[tuple[torch.Tensor, Value]] = []
         self.implied: set[Node] = set()
         self.recorder: object | None = None
         self.diagnostics = Diagnostics()
+        # Where attributes of modules were set, by module and name; where foreign tensors come from.
+        self.assigned: dict[tuple[int, Any], tuple[Scope, Frame | None]] = {}
+        self.origins: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
+        self.was_paused = False
+        self.generators = Generators()
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
         self.sizes = Sizes(self, self.numbers)
@@ -147,15 +161,30 @@ class TracingState:
             value = self.kept.constant(tensor, "constant")
             self.report(
                 DiagnosticKind.UNTRACKED_TENSOR,
-                f"a tensor {type_of_tensor(tensor)} that no recorded operator made is read here; "
+                f"a tensor {type_of_tensor(tensor)} that {self._origin(tensor)} is read here; "
                 f"its present data became the constant %{value.name}",
                 scope,
                 stack,
+                shaped=value,
             )
         self.values.set(tensor, value)
         if tensor.__class__ not in PLAIN_CLASSES:
             self.subclasses.note(tensor, value)
         return self.with_grad_flag(tensor, value, scope, stack)
+
+    def _origin(self, tensor: torch.Tensor) -> str:
+        """Return who made a tensor that no recorded operator made, as far as that is known."""
+        origin = self.origins.get(id(tensor))
+        if origin is not None and origin[0]() is tensor:
+            return origin[1]
+        return "no recorded operator made"
+
+    def roots(self) -> dict[int, Value]:
+        """Return the values that inputs and state were when the trace began, by the id of the tensor."""
+        objects = self.kept.objects
+        found = {id(objects[name]): entry.value for name, entry in self.graph.state.items()}
+        found.update((id(leaf), value) for leaf, value in self.inputs)
+        return found
 
     def flush_grad_flags(self) -> None:
         """Record what became of the ``requires_grad`` of state and inputs after they were last read."""
@@ -333,13 +362,30 @@ class TracingState:
         base = self._sharing_storage(tensor)
         if base is None:
             return None
+        return self.add_view(base, tensor, plain_offset(tensor), scope, stack)
+
+    def add_view(
+        self,
+        base: torch.Tensor,
+        tensor: torch.Tensor,
+        place: int,
+        scope: Scope,
+        stack: Frame | None,
+    ) -> Value:
+        """Record that a tensor is part of the memory of a known one, from element ``place`` on."""
         detach = operator_of(torch.ops.aten.detach.default)
         view = self._add_implied(detach, (self.get_known(base),), tensor, scope, stack)
-        geometry = _geometry(tensor)
-        if geometry == _geometry(base):
-            return view
-        as_strided = operator_of(torch.ops.aten.as_strided.default)
-        return self._add_implied(as_strided, (view, *geometry), tensor, scope, stack)
+        shape, strides, _ = _geometry(tensor)
+        if (shape, strides, place) != _geometry(base):
+            self.sizes.pin(base)
+            as_strided = operator_of(torch.ops.aten.as_strided.default)
+            geometry = (shape, strides, place)
+            view = self._add_implied(as_strided, (view, *geometry), tensor, scope, stack)
+        self.values.set(tensor, view)
+        key = _storage_or_none(tensor)
+        if key is not None:
+            self.values.index(tensor, key, len(self.graph.block))
+        return view
 
     def _add_implied(
         self,
@@ -350,25 +396,32 @@ class TracingState:
         stack: Frame | None,
     ) -> Value:
         """Add a node for what happened to a tensor without an operator being called."""
-        types = (type_of_tensor(tensor),)
+        type_ = type_of_tensor(tensor)
+        if type_.requires_grad and operator.base_name != "aten::requires_grad_":
+            type_ = replace(type_, requires_grad=False)
         modes = self.graph.modes
-        node = self.graph.append(operator, args, types, scope=scope, stack=stack, modes=modes)
+        node = self.graph.append(operator, args, (type_,), scope=scope, stack=stack, modes=modes)
         self.implied.add(node)
         return node.output
+
+    def known_on(self, key: int) -> list[torch.Tensor]:
+        """Return the known tensors of one storage, newest first, then parameters and buffers on it."""
+        known = self.values.sharing(key, len(self.graph.block), _storage_or_none)
+        named = self.kept.sharing(key, _storage_or_none)
+        return [*reversed(known), *(t for t in named if self.values.get(t) is None)]
+
+    def shares_memory(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is of the memory of a known one."""
+        return self._sharing_storage(tensor) is not None
 
     def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """Return the newest known tensor of the same memory and dtype."""
         key = _storage_or_none(tensor)
         if key is None or not shares_storage(tensor):
             return None
-        found = None
-        for known, _ in self.values.live():
-            if known.dtype == tensor.dtype and _storage_or_none(known) == key:
-                found = known
-        if found is not None:
-            return found
-        for candidate in self.kept.candidates():
-            if candidate.dtype == tensor.dtype and _storage_or_none(candidate) == key:
+        known = self.values.sharing(key, len(self.graph.block), _storage_or_none)
+        for candidate in (*reversed(known), *self.kept.sharing(key, _storage_or_none)):
+            if candidate.dtype == tensor.dtype and candidate is not tensor:
                 return candidate
         return None
 
@@ -382,17 +435,26 @@ class TracingState:
         return value
 
     def report(
-        self, kind: DiagnosticKind, message: str, scope: Scope | None, stack: Frame | None
+        self,
+        kind: DiagnosticKind,
+        message: str,
+        scope: Scope | None,
+        stack: Frame | None,
+        **details: Any,
     ) -> None:
-        """Note that something could not be recorded exactly.
+        """Note that something could not be recorded exactly; ``details`` are those of ``Diagnostics.report``.
 
         Raises:
-            CaptureError: the trace is strict.
+            CaptureError: the trace is strict, and this is neither mere information nor of an allowed kind.
         """
-        found = self.diagnostics.report(
-            kind, message, stack, "" if scope is None else scope.address
-        )
-        if found is not None and self.strict:
+        address = "" if scope is None else scope.address
+        found = self.diagnostics.report(kind, message, stack, address, **details)
+        if (
+            found is not None
+            and self.strict
+            and found.severity is not Severity.INFO
+            and kind not in self.allowed
+        ):
             raise CaptureError(str(found))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -20,6 +20,8 @@ class ValueMap:
 
     def __init__(self) -> None:
         self.entries: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
+        self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
+        self._indexed_at = -1
 
     def get(self, tensor: torch.Tensor) -> Value | None:
         """Return the value that the tensor object is now; None if no operator has made it."""
@@ -29,6 +31,29 @@ class ValueMap:
     def set(self, tensor: torch.Tensor, value: Value) -> None:
         """Make ``value`` what the tensor object is from now on."""
         self.entries[id(tensor)] = (weakref.ref(tensor), value)
+
+    def sharing(
+        self, key: int, at: int, key_of: Callable[[torch.Tensor], int | None]
+    ) -> list[torch.Tensor]:
+        """Return the live tensors whose storage has this key, oldest first.
+
+        All are indexed at the first call for one length of the graph, ``at``, since entries are added
+        as nodes are; further calls for that length are O(tensors of the storage).
+        """
+        if at != self._indexed_at:
+            self._by_storage = {}
+            for tensor, _ in self.live():
+                storage = key_of(tensor)
+                if storage is not None:
+                    self._by_storage.setdefault(storage, []).append(weakref.ref(tensor))
+            self._indexed_at = at
+        found = [reference() for reference in self._by_storage.get(key, ())]
+        return [tensor for tensor in found if tensor is not None and key_of(tensor) == key]
+
+    def index(self, tensor: torch.Tensor, key: int, at: int) -> None:
+        """Add a tensor to the index that :meth:`sharing` made, and call it one of length ``at``."""
+        self._by_storage.setdefault(key, []).append(weakref.ref(tensor))
+        self._indexed_at = at
 
     def live(self) -> Iterator[tuple[torch.Tensor, Value]]:
         """Yield the tensors that are still alive, with their values."""

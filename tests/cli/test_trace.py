@@ -144,6 +144,40 @@ def test_diagnostics_are_summed_up_with_their_lines(opscope: Command) -> None:
     assert "if x.sum() > 100:" in result.stderr
 
 
+def test_diagnostics_are_listed_most_severe_first(opscope: Command, project: Path) -> None:
+    (project / "talks.py").write_text(
+        "calls = 0\n"
+        "def count(x):\n"
+        "    global calls\n"
+        "    print(x)\n"
+        "    calls += 1\n"
+        "    return x + 1\n"
+    )
+    result = opscope("trace", "talks.py:count", "-i", "f32[1]")
+    shown = [line for line in result.stderr.splitlines() if line.startswith(("! ", "- ", "not "))]
+    assert shown[0].startswith("! changed object: the variable calls goes from 0 to 1")
+    assert shown[1].startswith("- printed: a tensor f32[1] is turned into text")
+    assert shown[2] == "not recorded exactly: 1 warning, 1 note"
+
+
+def test_a_replay_that_would_be_wrong_is_an_error_unless_allowed(
+    opscope: Command, project: Path
+) -> None:
+    (project / "frees.py").write_text(
+        "def free(x):\n    y = x * 2\n    y.untyped_storage().resize_(0)\n    return x + 1\n"
+    )
+    result = opscope("trace", "frees.py:free", "-i", "f32[1]")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "error: a replay of this program would be wrong even for the inputs"
+    )
+    assert "    y.untyped_storage().resize_(0)\n" in result.stderr
+    assert "to trace it all the same, allow 'untracked write'" in result.stderr
+    result = opscope("trace", "frees.py:free", "-i", "f32[1]", "--allow", "untracked write")
+    assert result.exit_code == 0
+    assert "!! untracked write: the storage of a tensor" in result.stderr
+
+
 def test_an_exception_of_the_program_is_one_block_with_the_users_line(opscope: Command) -> None:
     result = opscope("trace", "net.py:Net", "-i", "f32[2,5]")
     assert result.exit_code == 2

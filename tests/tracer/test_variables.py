@@ -9,7 +9,7 @@ import opscope
 
 
 def names(function: Any, *args: torch.Tensor) -> list[str]:
-    graph = opscope.trace(function, args).graph
+    graph = opscope.trace(function, args, warn=False).graph
     from opscope.ir import value_names
 
     given = value_names(graph)

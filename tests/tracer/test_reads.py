@@ -1,0 +1,213 @@
+"""Data that goes to Python is reported where it goes, with its value, and only if it can change."""
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+import opscope
+from support.replays import check_replay
+
+READS: dict[str, tuple[Callable[[torch.Tensor], Any], str, str]] = {
+    "bool": (lambda x: bool(x[0]), "decides, through aten::is_nonzero, which way", "True"),
+    "not": (lambda x: not x[0], "decides, through aten::is_nonzero, which way", "True"),
+    "contains": (
+        lambda x: x[0] in [x[1], x[0]],
+        "decides, through aten::is_nonzero, which way",
+        "True",
+    ),
+    "int": (lambda x: int(x[0]), "is needed as a plain float", "3.0"),
+    "float": (lambda x: float(x[0]), "is needed as a plain float", "3.0"),
+    "complex": (lambda x: complex(x[0]), "is needed as a plain float", "3.0"),
+    "index": (lambda x: [0, 1, 2, 3][x[0].long()], "is needed as a plain int", "3"),
+    "range": (lambda x: list(range(x[0].long())), "is needed as a plain int", "3"),
+    "tolist": (lambda x: x.tolist(), "tolist() gives", "[3.0, 4.0]"),
+    "numpy": (lambda x: x.numpy(), "numpy() gives", "array([3., 4.], dtype=float32)"),
+    "asarray": (lambda x: numpy.asarray(x), "the conversion to a NumPy array gives", "array([3"),
+    "dlpack": (lambda x: numpy.from_dlpack(x), "the exchange through DLPack gives", ""),
+    "pickle": (lambda x: pickle.dumps(x), "pickling gives", ""),
+    "equal": (lambda x: torch.equal(x, x), "decides, through aten::equal, which way", "True"),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_data_that_goes_to_python_is_reported(name: str) -> None:
+    read, message, value = READS[name]
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        read(x * 1)
+        return x + 1
+
+    with pytest.warns(opscope.TracerWarning, match="data read: ") as warned:
+        traced = opscope.trace(program, torch.tensor([3.0, 4.0]))
+    assert warned[0].filename == __file__
+    found = traced.diagnostics[0]
+    assert message in found.message
+    assert value in found.value
+    assert found.nodes
+
+
+def test_text_leaves_no_nodes() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        if x.sum() > 0:
+            print(f"{x} {x.sum():.3f}", repr(x))
+        return x + 1
+
+    traced = opscope.trace(program, torch.ones(2), warn=False)
+    kinds = [node.kind for node in traced.graph.walk()]
+    assert kinds == [
+        "aten::sum",
+        "aten::gt.Scalar",
+        "aten::is_nonzero",
+        "prim::guard",
+        "aten::sum",
+        "aten::add.Tensor",
+    ]
+
+
+def test_a_printed_tensor_is_information(capsys: pytest.CaptureFixture[str]) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        print(x)
+        return x + 1
+
+    traced = check_replay(program, torch.tensor([1.0, 2.0]))
+    assert capsys.readouterr().out == "tensor([1., 2.])\n" * 2  # eagerly and traced; not replayed
+    (found,) = traced.diagnostics
+    assert found.kind is opscope.DiagnosticKind.PRINTED
+    assert found.severity is opscope.Severity.INFO
+    assert found.value == "'tensor([1., 2.])'"
+    assert [node.kind for node in traced.graph.walk()] == ["aten::add.Tensor"]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: torch.linspace(0, 1, 3).tolist(),
+        lambda: int(torch.tensor(3)),
+        lambda: torch.arange(6).view(2, 3).sum(1).numpy(),
+        lambda: bool(torch.ones(2).sum() > 0),
+        lambda: list(torch.eye(2).nonzero()),
+    ],
+)
+def test_data_that_is_the_same_at_every_run_is_not_reported(read: Callable[[], Any]) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        read()
+        return x + 1
+
+    assert opscope.trace(program, torch.ones(2)).diagnostics == ()
+
+
+def test_a_constant_that_others_can_change_still_decides() -> None:
+    threshold = torch.tensor(0.0)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x + 1 if threshold < 1 else x
+
+    traced = opscope.trace(program, torch.ones(2), warn=False)
+    threshold.fill_(2)
+    with pytest.raises(opscope.GuardError):
+        traced(torch.ones(2))
+
+
+def test_a_branch_on_a_fresh_constant_needs_no_guard() -> None:
+    traced = check_replay(lambda x: x + 1 if torch.tensor(2.0) > 1 else x, torch.ones(2))
+    assert traced.guards == ()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: torch.rand(2).tolist(),
+        lambda x: torch.zeros(2).copy_(x).tolist(),
+        lambda x: torch.empty(2).tolist(),
+    ],
+)
+def test_data_of_a_constant_that_chance_or_an_input_went_into_is_reported(
+    read: Callable[[torch.Tensor], Any],
+) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        read(x)
+        return x + 1
+
+    assert opscope.trace(program, torch.ones(2), warn=False).diagnostics
+
+
+def test_a_write_through_a_view_makes_a_constant_depend_on_the_input() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        table = torch.zeros(2)
+        table[0] = x[0]
+        return x * table.tolist()[0]
+
+    with pytest.warns(opscope.TracerWarning, match=r"tolist\(\) gives Python the data"):
+        opscope.trace(program, torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("count", "how"),
+    [
+        (lambda x: [row + 1 for row in (x > 0).nonzero()], "iterating over"),
+        (lambda x: list(torch.where(x > 0)[0] * 2), "iterating over"),
+        (lambda x: [*x.unique()], "iterating over"),
+    ],
+)
+def test_a_number_of_rows_that_data_decides_is_reported(
+    count: Callable[[torch.Tensor], Any], how: str
+) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        count(x)
+        return x + 1
+
+    traced = opscope.trace(program, torch.tensor([1.0, 0.0, 2.0]), warn=False)
+    found = traced.diagnostics[0]
+    assert found.message.startswith(how)
+    assert found.value in ("2", "3")
+    assert found.nodes
+
+
+def test_a_length_that_data_decides_is_guarded() -> None:
+    traced = opscope.trace(lambda x: x + len(x[x > 0]), torch.tensor([1.0, 0.0, 2.0]))
+    assert traced(torch.tensor([0.0, 1.0, 2.0])).tolist() == [2.0, 3.0, 4.0]
+    with pytest.raises(opscope.GuardError):
+        traced(torch.ones(3))
+
+
+def test_a_list_of_data_fixes_its_length() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        for _ in x.tolist():
+            x = x + 1
+        return x
+
+    traced = opscope.trace(program, torch.ones(3), warn=False)
+    with pytest.raises(opscope.GuardError):
+        traced(torch.ones(4))
+
+
+def test_a_number_of_rows_that_sizes_decide_is_not_reported() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        first, second = x
+        return first + second * len(x) + x[torch.tensor([0, 1])].sum()
+
+    check_replay(program, torch.ones(2, 3))
+
+
+def test_hash_identity_and_address_are_harmless() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        seen = {x: 1}, {id(x): 2}, {x.data_ptr(): 3}
+        return x + len(seen)
+
+    check_replay(program, torch.ones(2))
+
+
+def test_reads_in_a_trace_inside_a_trace_are_reported_to_both() -> None:
+    inner: list[opscope.TracedProgram] = []
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        inner.append(opscope.trace(lambda t: t + 1 if t.sum() > 0 else t, x, warn=False))
+        return x * 2
+
+    outer = opscope.trace(program, torch.ones(2), warn=False)
+    for traced in (outer, inner[0]):
+        assert opscope.DiagnosticKind.DATA_READ in [found.kind for found in traced.diagnostics]

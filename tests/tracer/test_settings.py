@@ -1,0 +1,154 @@
+"""Seeds and defaults that a program sets are set again by a replay; what is left changed is reported."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+
+import opscope
+from support.replays import check_replay, plain_text
+
+X = torch.ones(3)
+
+
+def test_a_seed_is_a_node() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(3)
+        return x + torch.rand(3)
+
+    traced = check_replay(program, X)
+    assert "prim::manual_seed(3)" in plain_text(traced)
+    assert torch.equal(traced(X), traced(X))
+
+
+def test_a_forked_random_state_is_put_back_by_a_replay() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            noise = torch.rand(3)
+        return x + noise + torch.rand(3)
+
+    traced = check_replay(program, X)
+    assert not torch.equal(traced(X), traced(X))
+
+
+def test_a_random_state_that_is_kept_and_set_again() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        state = torch.get_rng_state()
+        first = torch.rand(3)
+        torch.set_rng_state(state)
+        return x + first - torch.rand(3)
+
+    assert torch.equal(check_replay(program, X)(X), X)
+
+
+def test_recomputation_draws_the_same_numbers_again() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        def block(t: torch.Tensor) -> torch.Tensor:
+            return t * torch.rand(3)
+
+        y: Any = checkpoint(block, x, use_reentrant=False)
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        return gradient - y.detach()  # both are the random numbers
+
+    traced = check_replay(program, X.clone().requires_grad_())
+    assert torch.equal(traced(X.clone().requires_grad_()), torch.zeros(3))
+
+
+def test_a_generator_that_the_program_seeds_is_seeded_by_a_replay() -> None:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        generator = torch.Generator().manual_seed(4)
+        first = x + torch.rand(3, generator=generator)
+        second = x + torch.rand(3, generator=generator)
+        generator.manual_seed(5)
+        return first, second, torch.rand(3, generator=generator)
+
+    traced = check_replay(program, X)
+    seeds = [n.args[1] for n in traced.graph.walk() if n.kind == "prim::seed_generator"]
+    assert seeds == [4, 5]
+
+
+def test_a_generator_from_outside_goes_on_from_where_it_is() -> None:
+    generator = torch.Generator().manual_seed(3)
+    expected = [torch.rand(3, generator=generator) for _ in range(3)]
+    generator.manual_seed(3)
+    traced = opscope.trace(lambda x, g: x * 0 + torch.rand(3, generator=g), (X, generator))
+    assert torch.equal(traced(X, generator), expected[1])
+    assert torch.equal(traced(X, generator), expected[2])
+
+
+def test_a_generator_that_nobody_leads_to_is_reported() -> None:
+    def make() -> Any:
+        class Source:
+            def __init__(self) -> None:
+                self.generator = torch.Generator().manual_seed(3)
+                torch.rand(1, generator=self.generator)
+
+        sources = {"one": Source()}
+        return lambda x: x + torch.rand(3, generator=sources["one"].generator)
+
+    with pytest.warns(opscope.TracerWarning, match="a generator that no argument, attribute"):
+        opscope.trace(make(), X)
+
+
+def test_a_default_dtype_is_a_node() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        torch.set_default_dtype(torch.float64)
+        try:
+            return x + torch.ones(3)
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    check_replay(program, X)
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_settings_that_a_program_leaves_changed_are_reported() -> None:
+    threads = torch.get_num_threads()
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        torch.set_grad_enabled(False)
+        torch.set_num_threads(threads + 1)
+        return x + 1
+
+    try:
+        traced = opscope.trace(program, X, warn=False)
+    finally:
+        torch.set_grad_enabled(True)
+        torch.set_num_threads(threads)
+    assert [(found.kind.value, found.value) for found in traced.diagnostics] == [
+        ("untracked effect", "True -> False"),
+        ("untracked effect", f"{threads} -> {threads + 1}"),
+    ]
+
+
+@pytest.mark.parametrize("register", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_a_hook_on_a_tensor_is_reported(register: str) -> None:
+    def double(gradient: torch.Tensor) -> None:
+        return None
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        getattr(x, register)(double)
+        return x + 1
+
+    with pytest.warns(opscope.TracerWarning, match=rf"{register}\(\) hangs .*double on a tensor"):
+        opscope.trace(program, X.clone().requires_grad_())
+
+
+def test_hooks_on_saved_tensors_are_reported_and_checkpoints_are_not() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with torch.autograd.graph.save_on_cpu():
+            return x * x
+
+    with pytest.warns(opscope.TracerWarning, match="save_on_cpu changes what autograd saves"):
+        opscope.trace(program, X.clone().requires_grad_())
+    opscope.trace(
+        lambda x: checkpoint(torch.sin, x, use_reentrant=False), X.clone().requires_grad_()
+    )
+
+
+def test_torchs_functions_are_put_back() -> None:
+    seen = (torch.manual_seed, torch.random.get_rng_state, torch.nn.Module.__setattr__)
+    opscope.trace(lambda x: x + 1, X)
+    assert seen == (torch.manual_seed, torch.random.get_rng_state, torch.nn.Module.__setattr__)

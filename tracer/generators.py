@@ -1,0 +1,49 @@
+"""Random number generators that a program seeds itself.
+
+Nothing tells of ``generator.manual_seed``, but a generator just seeded is in a state that its seed alone
+gives. So the state is looked at when an operator is about to draw from it: if it is that state, and the
+generator was not in it when the trace began, then the program has seeded it, and so will a replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from .dispatcher import generator_key
+
+GENERATOR: type[torch.Generator] = type(torch.default_generator)  # isinstance is slow on this class
+
+
+class Generators:
+    """Knows the generators that a program can reach from outside, and in which state each was."""
+
+    def __init__(self) -> None:
+        self._started: dict[int, tuple[torch.Generator, torch.Tensor | None]] = {}
+
+    def note(self, objects: Iterable[Any]) -> None:
+        """Take note of the generators among the objects that the program starts with."""
+        for found in objects:
+            if found.__class__ is GENERATOR:
+                self._started[generator_key(found)] = (found, found.get_state())
+
+    def seed_before_use(self, generator: torch.Generator) -> tuple[bool, int | None]:
+        """Return whether a generator is new to the trace, and the seed that the program gave it now.
+
+        There is no seed where the generator goes on from where it was.
+        """
+        key = generator_key(generator)
+        if key == generator_key(torch.default_generator):
+            return False, None  # what seeds it is recorded where it happens
+        state = generator.get_state()
+        seed = generator.initial_seed()
+        seeded = torch.Generator(generator.device).manual_seed(seed).get_state()
+        started = self._started.get(key)
+        self._started[key] = (generator, None)
+        if not torch.equal(state, seeded):
+            return started is None, None
+        if started is not None and started[1] is not None and torch.equal(started[1], state):
+            return False, None
+        return started is None, seed

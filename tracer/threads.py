@@ -1,0 +1,136 @@
+"""What a thread that a traced program starts does to tensors of the trace.
+
+A graph is one sequence of operators, so only the thread that is traced records. In a thread started
+from it, operators run as they would, and what they do to tensors of the trace is reported.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from ..ir import Effect
+from .diagnostics import DiagnosticKind
+from .dispatcher import Kernels, current_recorder, recorder_here, recording
+from .patched_reads import Patch
+from .schemas import operator_of
+from .state import TracingState
+from .unseen import Unseen
+
+
+def threads(installed: Kernels) -> Iterator[Patch]:
+    """Yield what tells of threads that a program starts."""
+    yield threading.Thread, "start", functools.partial(_start, installed)
+
+
+def _start(installed: Kernels, start: Any) -> Any:
+    @functools.wraps(start)
+    def wrapped(self: threading.Thread) -> None:
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            _watch(self, ThreadWatch(installed, recorder.state, recorder.unseen))
+        elif isinstance(current_recorder(), ThreadWatch):
+            _watch(self, current_recorder())
+        start(self)
+
+    return wrapped
+
+
+def _watch(thread: threading.Thread, watch: ThreadWatch) -> None:
+    """Make a thread run under a watch; nothing of that stays on the thread once it runs."""
+    run = thread.run
+    own = vars(thread).get("run")
+
+    def watched_run() -> None:
+        if own is None:
+            del thread.run
+        else:
+            thread.run = own  # type: ignore[method-assign]
+        with recording(watch.installed, watch):
+            run()
+
+    thread.run = watched_run  # type: ignore[method-assign]
+
+
+class ThreadWatch:
+    """Receives the operators of a thread that a traced one started, runs them, and reports them.
+
+    Attributes:
+        installed: the kernels of this process.
+        unseen: always None: what is no operator is that thread's own affair.
+    """
+
+    unseen = None
+
+    def __init__(self, installed: Kernels, state: TracingState, unseen: Unseen) -> None:
+        self.installed = installed
+        self._state: TracingState | None = state
+        self._trace = unseen
+
+    def record(self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one operator and report it if it reads a tensor of the trace."""
+        state = self._state
+        if state is None or state.recorder is None:  # the trace has ended
+            self._state = None
+            return self._run(op, args, kwargs)
+        known = [
+            tensor for tensor in _tensors((*args, *kwargs.values())) if _is_known(state, tensor)
+        ]
+        if not known:
+            return self._run(op, args, kwargs)
+        stack = state.walker.stack_of(sys._getframe(2))
+        operator = operator_of(op)
+        thread = threading.current_thread().name
+        with self.installed.excluded():
+            if operator.effects & (Effect.WRITES | Effect.UNKNOWN):
+                for tensor in known:
+                    how = f"by {operator.base_name} in thread {thread}"
+                    self._trace.exposed.add(tensor, how, state.graph.root_scope, stack)
+        result = self._run(op, args, kwargs)
+        for tensor in _tensors((result,)):
+            origin = f"{operator.base_name} made in thread {thread}"
+            state.origins[id(tensor)] = (weakref.ref(tensor), origin)
+        values = [state.values.get(tensor) for tensor in known]
+        state.diagnostics.report(
+            DiagnosticKind.OTHER_THREAD,
+            f"{operator.base_name} runs in thread {thread} on a tensor of this trace and is not recorded; a "
+            "replay does not run it",
+            stack,
+            nodes=[v.node for v in values if v is not None and v.node is not None],
+        )
+        return result
+
+    def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one operator that takes Python functions."""
+        return self._run(op, args, kwargs)
+
+    def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
+        """Take no note of ``source.data``."""
+
+    def record_subclass(
+        self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """Make a tensor of another class."""
+        return make()
+
+    def _run(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with self.installed.excluded():
+            return op(*args, **kwargs)
+
+
+def _is_known(state: TracingState, tensor: torch.Tensor) -> bool:
+    return state.values.get(tensor) is not None or state.kept.named(tensor) is not None
+
+
+def _tensors(args: Any) -> Iterator[torch.Tensor]:
+    for arg in args:
+        if isinstance(arg, torch.Tensor):
+            yield arg
+        elif isinstance(arg, list | tuple):
+            yield from _tensors(arg)
