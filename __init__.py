@@ -12,8 +12,10 @@ from typing import Any, Final
 __version__: Final = "0.1.0"
 
 _HOMES: Final = {
+    "checking": ("CheckReport",),
     "errors": (
-        "CaptureError", "FormatError", "GuardError", "IRError", "InputError", "OpscopeError", "ParseError",
+        "CaptureError", "CheckError", "FormatError", "GuardError", "IRError", "InputError", "OpscopeError",
+        "ParseError",
         "PassError", "RenderError", "ReplayError", "TracerWarning", "UnsupportedTorchError", "VerifyError",
     ),
     "ir": ("Graph", "Node", "Value", "verify"),

@@ -1,6 +1,8 @@
 from typing import Final
 
+from .checking import CheckReport as CheckReport
 from .errors import CaptureError as CaptureError
+from .errors import CheckError as CheckError
 from .errors import FormatError as FormatError
 from .errors import GuardError as GuardError
 from .errors import InputError as InputError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .dispatcher import (
     current_recorder,
@@ -13,6 +14,7 @@ from .dispatcher import (
     recording,
     set_recorder,
 )
+from .observed import ObservedRecorder, Observer
 from .patches import process_patches
 from .record import Recorder
 from .state import TracingState
@@ -40,16 +42,26 @@ def is_tracing() -> bool:
     return current_recorder() is not None
 
 
+def unrecorded() -> Any:
+    """Return a context in which what opscope itself computes on this thread goes into no graph."""
+    return recording(kernels(), None)
+
+
 @contextmanager
-def tracing(state: TracingState) -> Iterator[TracingState]:
+def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[TracingState]:
     """Record this thread into ``state`` until the ``with`` ends, then restore what was before.
 
-    Inside another trace, both record.
+    Inside another trace, both record. ``observe`` is told of every operator that was recorded.
     """
     installed = kernels()
     installed.cover()
     outer = recorder_here(installed)
-    recorder = Recorder(state, installed, outer if isinstance(outer, Recorder) else None)
+    outer = outer if isinstance(outer, Recorder) else None
+    recorder = (
+        Recorder(state, installed, outer)
+        if observe is None
+        else ObservedRecorder(state, installed, outer, observe)
+    )
     state.recorder = recorder
     with (
         process_patches(installed),

@@ -6,7 +6,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from .fake_errors import explained
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .modes import ModeReader
 from .number import Number, number_of
+from .observed import Observer
 from .program_state import root_module
 from .ragged import number_ragged_sizes
 from .settling import settle
@@ -46,6 +47,8 @@ class Capture:
         outputs: the structure of what it returns; its leaves are the graph's outputs.
         lengths: the nodes that give a list whose length could be another at another run.
         diagnostics: what could not be recorded exactly.
+        leaves: the tensors among the arguments, in the order of the graph's inputs.
+        results: the tensors that the run returned.
     """
 
     graph: Graph
@@ -54,6 +57,8 @@ class Capture:
     outputs: Structure
     lengths: tuple[Node, ...]
     diagnostics: tuple[Diagnostic, ...]
+    leaves: tuple[torch.Tensor, ...] = field(repr=False)
+    results: tuple[torch.Tensor, ...] = field(repr=False)
 
 
 def capture(
@@ -65,6 +70,7 @@ def capture(
     strict: bool = False,
     warn: bool = True,
     fake: bool = False,
+    observe: Observer | None = None,
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -77,6 +83,7 @@ def capture(
         strict: whether something that cannot be recorded exactly is an error.
         warn: whether it is a warning otherwise.
         fake: whether nothing is computed: see Note [The fake world] in ``fake.py``.
+        observe: is told of every operator that was recorded.
 
     Raises:
         CaptureError: the program cannot be traced; or ``strict`` and it cannot be traced exactly.
@@ -87,7 +94,8 @@ def capture(
             f"a module or function is needed to trace, not {type(function).__qualname__}"
         )
     kwargs = {} if kwargs is None else kwargs
-    captured = (_capture_fake if fake else _capture)(function, args, kwargs, dynamic, strict, warn)
+    run = _capture_fake if fake else functools.partial(_capture, observe=observe)
+    captured = run(function, args, kwargs, dynamic, strict, warn)
     if warn:
         for diagnostic in captured.diagnostics:
             warn_of(diagnostic)
@@ -126,6 +134,7 @@ def _capture(
     dynamic: Dynamic,
     strict: bool,
     warn: bool,
+    observe: Observer | None = None,
 ) -> Capture:
     # What we read of tensors must not call the hooks of their classes, nor modes around the trace.
     with without_hooks():
@@ -137,9 +146,10 @@ def _capture(
         spec = _add_inputs(state, arguments, structure, leaves, dynamic)
         before = Before(state.kept, bound, leaves)
     try:
-        result = _run(state, function, args, kwargs)
+        result = _run(state, function, args, kwargs, observe)
         with without_hooks():
             outputs = _finish(state, result)
+            results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
             lengths = tuple(node for node in graph.walk() if state.sizes.length_may_vary(node))
     finally:
@@ -153,7 +163,16 @@ def _capture(
         for change in before.changes():
             state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
     found = state.diagnostics.all()
-    return Capture(graph, state.kept.objects, spec, outputs, lengths, found)
+    return Capture(
+        graph,
+        state.kept.objects,
+        spec,
+        outputs,
+        lengths,
+        found,
+        tuple(leaves),
+        results,
+    )
 
 
 def _run(
@@ -161,10 +180,11 @@ def _run(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
+    observe: Observer | None,
 ) -> Any:
     state.walker.enter(sys._getframe(0), root_module(function))
     try:
-        with tracing(state):
+        with tracing(state, observe):
             return function(*args, **kwargs)
     finally:
         state.walker.leave()
