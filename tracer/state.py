@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Frame, Graph, Node, Operator, ScalarType, Scope, Value
+from ..ir import Argument, Frame, Graph, Modes, Node, Operator, ScalarType, Scope, TensorType, Value
 from .collectives import Collectives, class_name_of
 from .diagnostics import DiagnosticKind, Diagnostics
 from .dispatcher import (
@@ -330,16 +331,30 @@ class TracingState:
         return self._add_implied(WRAP, arguments, tensor, scope, stack)
 
     def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
+        """Return a value for a tensor on the memory of a known one; None if it is on no such memory.
+
+        Autograd saves tensors and gives them out again as other objects, with the same history; and
+        it gives out views that were made inside an operator. Through both, gradients flow.
+        """
         base = self._sharing_storage(tensor)
         if base is None:
             return None
+        here = _geometry(tensor)
+        if here == _geometry(base) and _same_history(tensor, base):
+            return self.get_known(base)
+        if tensor.requires_grad and tensor._is_view() and tensor._base is base:
+            modes = replace(self.graph.modes, grad=True)
+            operator = operator_of(torch.ops.aten.as_strided.default)
+            args = (self.get_known(base), *here)
+            return self._add_implied(operator, args, tensor, scope, stack, modes=modes)
+        type_ = replace(type_of_tensor(tensor), requires_grad=False)
         detach = operator_of(torch.ops.aten.detach.default)
-        view = self._add_implied(detach, (self.get_known(base),), tensor, scope, stack)
-        geometry = _geometry(tensor)
-        if geometry == _geometry(base):
+        known = self.get_known(base)
+        view = self._add_implied(detach, (known,), tensor, scope, stack, type_=type_)
+        if here == _geometry(base):
             return view
         as_strided = operator_of(torch.ops.aten.as_strided.default)
-        return self._add_implied(as_strided, (view, *geometry), tensor, scope, stack)
+        return self._add_implied(as_strided, (view, *here), tensor, scope, stack, type_=type_)
 
     def _add_implied(
         self,
@@ -348,23 +363,30 @@ class TracingState:
         tensor: torch.Tensor,
         scope: Scope,
         stack: Frame | None,
+        *,
+        type_: TensorType | None = None,
+        modes: Modes | None = None,
     ) -> Value:
         """Add a node for what happened to a tensor without an operator being called."""
-        types = (type_of_tensor(tensor),)
-        modes = self.graph.modes
+        types = (type_of_tensor(tensor) if type_ is None else type_,)
+        modes = self.graph.modes if modes is None else modes
         node = self.graph.append(operator, args, types, scope=scope, stack=stack, modes=modes)
         self.implied.add(node)
         return node.output
 
     def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
-        """Return the newest known tensor of the same memory and dtype."""
+        """Return a known tensor of the same memory and dtype: of the same history, the base, or the newest."""
         key = _storage_or_none(tensor)
         if key is None or not shares_storage(tensor):
             return None
         found = None
+        here = _geometry(tensor)
         for known, _ in self.values.live():
             if known.dtype == tensor.dtype and _storage_or_none(known) == key:
-                found = known
+                if _same_history(tensor, known) and _geometry(known) == here:
+                    return known
+                if found is None or found is not tensor._base:
+                    found = known
         if found is not None:
             return found
         for candidate in self.kept.candidates():
@@ -399,6 +421,12 @@ class TracingState:
 def _geometry(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """Return sizes, strides and offset of a tensor, as ``as_strided`` takes them."""
     return tuple(plain_shape(tensor)), tuple(plain_strides(tensor)), plain_offset(tensor)
+
+
+def _same_history(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether autograd takes two tensors for the same result of the same operator."""
+    history = one.grad_fn
+    return history is not None and history is other.grad_fn and one.output_nr == other.output_nr
 
 
 def _storage_or_none(tensor: torch.Tensor) -> int | None:
