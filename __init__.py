@@ -23,7 +23,8 @@ _HOMES: Final = {
         "TracedProgram", "parse", "save", "to_dot", "to_graphviz", "to_networkx", "to_pydot", "trace",
     ),
     "tracer": (
-        "Diagnostic", "TracingState", "get_tracing_state", "is_tracing", "set_tracing_state", "tracing",
+        "Diagnostic", "TracingState", "get_tracing_state", "is_tracing", "paused",
+        "set_tracing_state", "tracing",
     ),
     "visualize": ("ViewOptions",),
 }  # fmt: skip

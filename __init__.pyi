@@ -31,6 +31,7 @@ from .tracer import Diagnostic as Diagnostic
 from .tracer import TracingState as TracingState
 from .tracer import get_tracing_state as get_tracing_state
 from .tracer import is_tracing as is_tracing
+from .tracer import paused as paused
 from .tracer import set_tracing_state as set_tracing_state
 from .tracer import tracing as tracing
 from .visualize import ViewOptions as ViewOptions

@@ -1,6 +1,13 @@
 """Capture: the dispatcher hook, and what turns a running program into a graph."""
 
-from .active import get_tracing_state, is_tracing, set_tracing_state, tracing, unrecorded
+from .active import (
+    get_tracing_state,
+    is_tracing,
+    paused,
+    set_tracing_state,
+    tracing,
+    unrecorded,
+)
 from .bindings import ExactBindings
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind
@@ -31,6 +38,7 @@ __all__ = [
     "is_tracing",
     "named_objects",
     "operator_of",
+    "paused",
     "set_tracing_state",
     "storage_key",
     "tracing",

@@ -29,7 +29,7 @@ from .program_state import root_module
 from .ragged import number_ragged_sizes
 from .settling import settle
 from .sizes import Dynamic, varying_dimensions
-from .state import TracingState
+from .state import TracingState, without_history
 from .subclasses import MAKE_WRAPPER, WRAP
 from .tensors import PLAIN_CLASSES, type_of_tensor
 from .traced_numbers import is_traced
@@ -255,9 +255,10 @@ def _finish(state: TracingState, result: Any) -> Structure:
             continue
         value = state.values.get(leaf) or state.made_without_operator(leaf, root, None)
         if value is None:
-            value = state.kept.constant(leaf, "constant")
+            value = state.kept.constant(without_history(leaf), "constant")
             message = f"the program returns, as {path}, a tensor that no recorded operator made: a constant"
-            state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
+            if not state.report_from_gap(leaf, f"is returned as {path}", None, "it is a constant"):
+                state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
         value = state.with_grad_flag(leaf, value, root, None)
         values.append(value)
     state.flush_grad_flags()

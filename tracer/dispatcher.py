@@ -101,6 +101,10 @@ class Recorder(Protocol):
         ...
 
 
+class Passing:
+    """Base of recorders that watch operators go by while, for everybody else, nothing traces."""
+
+
 class Kernels:
     """Our kernels on one dispatch key of this process: installed once, kept until it ends.
 
@@ -313,10 +317,11 @@ def current_recorder() -> Any:
 
 
 def recorder_here(installed: Kernels) -> Any:
-    """Return what records the code that runs now; None inside an operator that is being recorded."""
+    """Return what records the code that runs now; None in a pause and inside a recorded operator."""
     if _C._dispatch_tls_is_dispatch_key_excluded(installed.key):
         return None
-    return current_recorder()
+    recorder = current_recorder()
+    return None if isinstance(recorder, Passing) else recorder
 
 
 def set_recorder(recorder: Any) -> None:

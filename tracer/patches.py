@@ -17,6 +17,8 @@ import torch
 from torch.utils import _python_dispatch
 
 from .dispatcher import Kernels, distributed_module, plain_data, recorder_here
+from .gaps import watch_thread
+from .record import Recorder
 from .size_patches import SizePatches
 from .traced_numbers import pinned
 
@@ -72,6 +74,7 @@ def _patch_all(installed: Kernels, undo: ExitStack) -> None:
             if "wait" in vars(class_):
                 _patch(undo, "wait", functools.partial(_wait, installed), class_)
     _watch_modes(installed, undo)
+    _replace(undo, threading.Thread, "start", _thread_start(installed, threading.Thread.start))
     _run_compiled_code_eagerly(undo)
 
 
@@ -96,6 +99,19 @@ def _replace(undo: ExitStack, owner: Any, name: str, replacement: Any) -> None:
 
     setattr(owner, name, replacement)
     undo.callback(restore)
+
+
+def _thread_start(installed: Kernels, start: Any) -> Any:
+    """Have the operators of threads watched that a recorded thread starts."""
+
+    @functools.wraps(start)
+    def wrapped(self: threading.Thread) -> None:
+        recorder = recorder_here(installed)
+        if isinstance(recorder, Recorder):
+            watch_thread(recorder, installed, self, sys._getframe(1))
+        start(self)
+
+    return wrapped
 
 
 def _make_subclass(installed: Kernels, make_subclass: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 
@@ -16,6 +16,7 @@ from .diagnostics import DiagnosticKind, Diagnostics
 from .dispatcher import (
     kernels,
     nested_dummy,
+    plain_data,
     plain_numel,
     plain_offset,
     plain_shape,
@@ -43,6 +44,26 @@ from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
 from .values import ValueMap
 
 
+class Gap(Protocol):
+    """A stretch of the run that is not recorded; see ``gaps.py``."""
+
+    scope: Scope
+    stack: Frame | None
+    what: str
+
+    def has_made(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor, or one that it shares memory with, was made in the gap."""
+        ...
+
+
+class Watcher(Protocol):
+    """What watches a thread that is not recorded; see ``gaps.py``."""
+
+    def close(self) -> None:
+        """Report what the thread has written, and watch no longer."""
+        ...
+
+
 class TracingState:
     """Everything a running trace knows: graph, values of tensors, scopes, state, flags.
 
@@ -60,6 +81,8 @@ class TracingState:
         kept: the parameters, buffers and constants of the program.
         numbers: the sizes and items of tensors that the program computes with.
         sizes: which sizes of tensors are numbers of the graph.
+        gaps: the stretches of the run that are not recorded, such as pauses.
+        watchers: what watches the threads that the program has started.
         walker: finds scopes and stacks.
         diagnostics: what could not be recorded exactly.
     """
@@ -82,6 +105,8 @@ class TracingState:
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
         self.implied: set[Node] = set()
         self.recorder: object | None = None
+        self.gaps: list[Gap] = []
+        self.watchers: list[Watcher] = []
         self.diagnostics = Diagnostics()
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
@@ -145,18 +170,32 @@ class TracingState:
         """
         value = self.made_without_operator(tensor, scope, stack)
         if value is None:
-            value = self.kept.constant(tensor, "constant")
-            self.report(
-                DiagnosticKind.UNTRACKED_TENSOR,
-                f"a tensor {type_of_tensor(tensor)} that no recorded operator made is read here; "
-                f"its present data became the constant %{value.name}",
-                scope,
-                stack,
-            )
+            value = self.kept.constant(without_history(tensor), "constant")
+            became = f"its present data became the constant %{value.name}"
+            if not self.report_from_gap(tensor, "is read", stack, became):
+                self.report(
+                    DiagnosticKind.UNTRACKED_TENSOR,
+                    f"a tensor {type_of_tensor(tensor)} that no recorded operator made is read here; "
+                    + became,
+                    scope,
+                    stack,
+                )
         self.values.set(tensor, value)
         if tensor.__class__ not in PLAIN_CLASSES:
             self.subclasses.note(tensor, value)
         return self.with_grad_flag(tensor, value, scope, stack)
+
+    def report_from_gap(
+        self, tensor: torch.Tensor, use: str, stack: Frame | None, became: str
+    ) -> bool:
+        """Report the use of a tensor that was made in a gap, at the gap; return whether it was."""
+        gap = next((gap for gap in self.gaps if gap.has_made(tensor)), None)
+        if gap is None:
+            return False
+        where = "" if stack is None else f" at {stack.user.range}"
+        message = f"a tensor {type_of_tensor(tensor)} made {gap.what} {use}{where}; {became}"
+        self.report(DiagnosticKind.UNTRACKED_TENSOR, message, gap.scope, gap.stack)
+        return True
 
     def flush_grad_flags(self) -> None:
         """Record what became of the ``requires_grad`` of state and inputs after they were last read."""
@@ -255,7 +294,7 @@ class TracingState:
     def value_on(self, storage: torch.UntypedStorage) -> Value:
         """Return the value of a known tensor whose elements are in a storage, or else of the storage."""
         for tensor in (*(known for known, _ in self.values.live()), *self.kept.candidates()):
-            if _storage_or_none(tensor) == storage._cdata:
+            if storage_or_none(tensor) == storage._cdata:
                 return self.get_known(tensor)
         held, value = self._storages.get(storage._cdata, (None, None))
         if held is None or value is None:
@@ -375,14 +414,14 @@ class TracingState:
         return node.output
 
     def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
-        """Return a known tensor of the same memory and dtype: of the same history, the base, or the newest."""
-        key = _storage_or_none(tensor)
+        """Return a known tensor of the same memory and dtype: best the same to autograd, or the base."""
+        key = storage_or_none(tensor)
         if key is None or not shares_storage(tensor):
             return None
         found = None
         here = _geometry(tensor)
         for known, _ in self.values.live():
-            if known.dtype == tensor.dtype and _storage_or_none(known) == key:
+            if known.dtype == tensor.dtype and storage_or_none(known) == key:
                 if _same_history(tensor, known) and _geometry(known) == here:
                     return known
                 if found is None or found is not tensor._base:
@@ -390,7 +429,7 @@ class TracingState:
         if found is not None:
             return found
         for candidate in self.kept.candidates():
-            if candidate.dtype == tensor.dtype and _storage_or_none(candidate) == key:
+            if candidate.dtype == tensor.dtype and storage_or_none(candidate) == key:
                 return candidate
         return None
 
@@ -418,6 +457,11 @@ class TracingState:
             raise CaptureError(str(found))
 
 
+def without_history(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor to keep: another on its memory if it would keep the graph of autograd alive."""
+    return tensor if tensor.grad_fn is None else cast(torch.Tensor, plain_data.__get__(tensor))
+
+
 def _geometry(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """Return sizes, strides and offset of a tensor, as ``as_strided`` takes them."""
     return tuple(plain_shape(tensor)), tuple(plain_strides(tensor)), plain_offset(tensor)
@@ -429,7 +473,7 @@ def _same_history(one: torch.Tensor, other: torch.Tensor) -> bool:
     return history is not None and history is other.grad_fn and one.output_nr == other.output_nr
 
 
-def _storage_or_none(tensor: torch.Tensor) -> int | None:
+def storage_or_none(tensor: torch.Tensor) -> int | None:
     """Return what two tensors of one storage have in common; None for tensors without elements in one."""
     if tensor.layout is not torch.strided or plain_numel(tensor) == 0:
         return None
