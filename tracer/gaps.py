@@ -42,7 +42,7 @@ class Gap:
     ) -> None:
         self.scope, self.stack = state.walker.locate(frame)
         self.what = what
-        self._state = state
+        self._trace = weakref.ref(state)  # which holds its gaps
         self._made: dict[int, weakref.ref[torch.Tensor]] = {}
         self._versions: list[tuple[weakref.ref[torch.Tensor], int]] = []
         self._written: dict[str, None] = {}
@@ -55,18 +55,22 @@ class Gap:
 
     def note_made(self, tensor: torch.Tensor) -> None:
         """Take note of a tensor that an operator gave, unless the trace knows it."""
-        if self._state.values.get(tensor) is None:
+        state = self._trace()
+        if state is not None and state.values.get(tensor) is None:
             self._made[id(tensor)] = weakref.ref(tensor)
 
     def note_written(self, tensor: torch.Tensor) -> None:
         """Take note of a tensor that an operator wrote, if the trace knows its memory. O(live tensors)."""
-        if self._state.values.get(tensor) is not None:
-            self._written[_name_of(self._state, tensor)] = None
+        state = self._trace()
+        if state is None:
+            return
+        if state.values.get(tensor) is not None:
+            self._written[_name_of(state, tensor)] = None
             return
         key = storage_or_none(tensor)
-        for known in () if key is None else _known_tensors(self._state):
+        for known in () if key is None else _known_tensors(state):
             if storage_or_none(known) == key:
-                self._written[_name_of(self._state, known)] = None
+                self._written[_name_of(state, known)] = None
                 return
 
     def has_made(self, tensor: torch.Tensor) -> bool:
@@ -82,17 +86,20 @@ class Gap:
 
     def close(self) -> None:
         """Report what was written in the gap, once."""
+        state = self._trace()
+        if state is None:
+            return
         for reference, version in self._versions:
             tensor = reference()
             if tensor is not None and tensor._version != version:
-                self._written.setdefault(_name_of(self._state, tensor), None)
+                self._written.setdefault(_name_of(state, tensor), None)
         written, self._written, self._versions = list(self._written), {}, []
         if written:
             shown = ", ".join(written[:3])
             shown += f" and {len(written) - 3} more" if len(written) > 3 else ""
             verb = "was" if len(written) == 1 else "were"
             message = f"{shown} {verb} written {self.what}, which a replay does not do"
-            self._state.report(DiagnosticKind.UNTRACKED_EFFECT, message, self.scope, self.stack)
+            state.report(DiagnosticKind.UNTRACKED_EFFECT, message, self.scope, self.stack)
 
 
 class GapRecorder(Passing):
