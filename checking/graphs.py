@@ -22,11 +22,13 @@ class GraphDifference:
         what: says it in a sentence.
         first: the node of the first graph; None where it has none there.
         second: the node of the second graph.
+        is_content: whether only the content of a constant differs; both graphs then have the same nodes.
     """
 
     what: str
     first: Node | None = None
     second: Node | None = None
+    is_content: bool = False
 
 
 class _Different(Exception):
@@ -62,6 +64,8 @@ class _Comparison:
         self._twins: dict[Value, Value] = {}
         ours, theirs = ([_shape(value) for value in graph.inputs] for graph in (first, second))
         self._sizes_count = ours == theirs
+        self._content: str | None = None  # the constant of the present node whose content differs
+        self._first_content: GraphDifference | None = None
 
     def run(self) -> GraphDifference | None:
         first, second = self._graphs
@@ -74,7 +78,7 @@ class _Comparison:
             found = self._block(function.block, second.functions[name].block)
             if found is not None:
                 return found
-        return None
+        return self._first_content
 
     def _block(self, first: Block, second: Block) -> GraphDifference | None:
         if len(first.inputs) != len(second.inputs):
@@ -89,6 +93,13 @@ class _Comparison:
                 self._node(one, other)
             except _Different as different:
                 return GraphDifference(different.what, one, other)
+            if self._content is not None and self._first_content is None:
+                what = (
+                    f"{one.kind} read the constant %{self._content}, which had other content the "
+                    "second time"
+                )
+                self._first_content = GraphDifference(what, one, other, is_content=True)
+            self._content = None
             for ours, theirs in zip(one.blocks, other.blocks, strict=True):
                 found = self._block(ours, theirs)
                 if found is not None:
@@ -131,32 +142,31 @@ class _Comparison:
                 self._require_equal(part, twin, reader)
         elif isinstance(one, Value) and isinstance(other, Value):
             if not self._same_value(one, other):
-                raise _Different(self._value_text(one, other, reader))
+                raise _Different(f"{reader} read {_shown(one)} first and then {_shown(other)}")
         elif isinstance(one, Value) or isinstance(other, Value) or not equal_literals(one, other):
             raise _Different(f"{reader} read {_shown(one)} first and then {_shown(other)}")
 
     def _same_value(self, one: Value, other: Value) -> bool:
         known = self._twins.get(one)
         if known is None and one.state is not None and other.state is not None:
-            ours, theirs = self._objects(one, other)
-            if ours is theirs or (
-                one.state.kind is other.state.kind is StateKind.CONSTANT
-                and _same_constant(ours, theirs)
-            ):
+            ours = self._states[0].get(one.state.name)
+            theirs = self._states[1].get(other.state.name)
+            is_constant = one.state.kind is other.state.kind is StateKind.CONSTANT
+            if ours is theirs or (is_constant and self._same_constant(one, ours, theirs)):
                 known = self._twins[one] = other
         return known is other
 
-    def _value_text(self, one: Value, other: Value, reader: str) -> str:
-        if one.state is not None and other.state is not None:
-            ours, theirs = self._objects(one, other)
-            if one.state.name == other.state.name and ours is not theirs:
-                return f"{reader} read the constant {one.state.name}, which had other content the second time"
-        return f"{reader} read {_shown(one)} first and then {_shown(other)}"
-
-    def _objects(self, one: Value, other: Value) -> tuple[Any, Any]:
-        assert one.state is not None, "only state has objects"
-        assert other.state is not None, "only state has objects"
-        return self._states[0].get(one.state.name), self._states[1].get(other.state.name)
+    def _same_constant(self, value: Value, one: Any, other: Any) -> bool:
+        """Whether two constants are of one kind; takes note where their content differs."""
+        if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
+            return type(one) is type(other)
+        if (one.dtype, one.device, one.layout) != (other.dtype, other.device, other.layout):
+            return False
+        if not one.is_nested and one.shape != other.shape:
+            return False
+        if not same_bits(one, other) and value.state is not None:
+            self._content = value.state.name
+        return True
 
     def _same_type(self, one: Value, other: Value) -> bool:
         ours, theirs = one.type, other.type
@@ -165,12 +175,6 @@ class _Comparison:
         if (ours.dtype, ours.device, ours.layout) != (theirs.dtype, theirs.device, theirs.layout):
             return False
         return not self._sizes_count or ours.shape == theirs.shape
-
-
-def _same_constant(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return same_bits(one, other)
-    return type(one) is type(other) and not isinstance(one, torch.Tensor)
 
 
 def _shape(value: Value) -> Any:

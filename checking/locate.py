@@ -98,7 +98,7 @@ class _Pairs:
         self.again = self._runs.retrace(self._note)[0].graph
         self.twins: dict[Node, Node] = {}
         for ours, theirs in zip(subject.graph.block, self.again.block, strict=False):
-            if structural is not None and ours is structural.first:
+            if structural is not None and ours is structural.first and not structural.is_content:
                 break
             self.twins[ours] = theirs
 

@@ -156,7 +156,8 @@ def _plain_parts(tensor: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
             for part, plain in _plain_parts(getattr(tensor, name)):
                 yield f"{name} {part}".strip(), plain
         return
-    tensor = tensor.as_subclass(torch.Tensor)
+    if type(tensor) is not torch.Tensor and tensor.layout is torch.strided:
+        tensor = tensor.as_subclass(torch.Tensor)
     if tensor.is_quantized:
         yield "integers", tensor.int_repr()
         yield "numbers", tensor.dequantize()
