@@ -80,9 +80,12 @@ class TracedProgram:
         self.function = function
         # The inputs of the trace belong to the caller, who may let them go.
         self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
+        self._dynamic: Dynamic = None
 
     @classmethod
-    def _of(cls, captured: Capture, function: Callable[..., Any]) -> TracedProgram:
+    def _of(
+        cls, captured: Capture, function: Callable[..., Any], dynamic: Dynamic
+    ) -> TracedProgram:
         program = cls(
             captured.graph,
             captured.objects,
@@ -93,6 +96,7 @@ class TracedProgram:
             function,
         )
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
+        program._dynamic = dynamic
         return program
 
     @cached_property
@@ -194,7 +198,9 @@ class TracedProgram:
                 f"{self.graph.name} was not traced in this process, so there is no program to check it "
                 "against\n  call trace() with the program and compare the two graphs"
             )
-        return Subject(self.function, self.graph, self.state, self.inputs, self, self._call)
+        return Subject(
+            self.function, self.graph, self.state, self.inputs, self, self._call, self._dynamic
+        )
 
     def _inputs_of_trace(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         leaves = [reference() for reference in self._traced_with or ()]
@@ -271,7 +277,7 @@ def trace(
     captured = capture(
         function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn, fake=fake
     )
-    traced = TracedProgram._of(captured, function)
+    traced = TracedProgram._of(captured, function, dynamic)
     if before is not None:
         traced._require_equal(traced._subject(), [before], 0, Tolerance())
     if fake:

@@ -13,7 +13,7 @@ import torch
 
 from ..ir import Graph, Node
 from ..runtime.compare import Tolerance, difference, fingerprint
-from ..runtime.watch import made_or_written, watched_function
+from ..runtime.watch import made_or_written, watch_graph
 from .graphs import GraphDifference
 from .report import Origin, origin_of
 from .runs import Runs, Subject
@@ -71,9 +71,8 @@ class _Replayed:
         def observe(node: Node, tensors: list[torch.Tensor]) -> None:
             self.prints[node] = list(map(fingerprint, tensors))
 
-        function = watched_function(subject.graph, subject.state, observe, enter)
         try:
-            runs.replay_by(function)
+            runs.replay_by(watch_graph(subject.graph, subject.state, observe, enter))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is what is to be located
             return error
         return None
@@ -130,7 +129,7 @@ class _Pairs:
             if node in nodes:
                 held[node] = [_copied(tensor) for tensor in tensors]
 
-        self._runs.replay_by(watched_function(self._subject.graph, self._subject.state, hold))
+        self._runs.replay_by(watch_graph(self._subject.graph, self._subject.state, hold))
         wanted = {self._order[self.twins[node]]: node for node in nodes}
         messages: dict[Node, str] = {}
         shown = 0

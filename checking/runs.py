@@ -11,7 +11,8 @@ import torch
 
 from ..ir import Graph
 from ..ir.structure import Structure, take_apart
-from ..tracer import Capture, InputSpec, capture, input_leaves, is_opaque, is_tensor
+from ..runtime import CompiledGraph
+from ..tracer import Capture, Dynamic, InputSpec, capture, input_leaves, is_opaque, is_tensor
 from .arguments import Call, KeptArguments
 from .randomness import TorchRandomness
 from .state import ProgramSnapshot
@@ -28,7 +29,8 @@ class Subject:
         state: what the graph's state stands for.
         inputs: what it takes.
         replay: calls it as the traced program is called.
-        replay_by: the same with another function that runs the graph.
+        replay_by: the same with the graph compiled in another way than usual.
+        dynamic: which sizes were allowed to vary when it was traced.
     """
 
     function: Callable[..., Any]
@@ -36,7 +38,8 @@ class Subject:
     state: Mapping[str, Any]
     inputs: InputSpec
     replay: Callable[..., Any]
-    replay_by: Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
+    replay_by: Callable[[CompiledGraph, tuple[Any, ...], Mapping[str, Any]], Any]
+    dynamic: Dynamic
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +115,24 @@ class Runs:
         with self.from_start():
             return self._outcome(self._subject.replay, self._arguments.fresh(for_python=False))
 
-    def replay_by(self, function: Callable[..., Any]) -> None:
-        """Run the graph by means of another function than the usual."""
+    def replay_by(self, compiled: CompiledGraph) -> None:
+        """Run the graph compiled in another way than usual."""
         with self.from_start():
             call = self._arguments.fresh(for_python=False)
-            self._subject.replay_by(function, call.args, call.kwargs)
+            self._subject.replay_by(compiled, call.args, call.kwargs)
 
     def retrace(self, observe: Any = None) -> tuple[Capture, list[torch.Tensor]]:
         """Trace the program again; return the trace, and copies of what the program returned."""
         with self.from_start():
             call = self._arguments.fresh()
+            subject = self._subject
             captured = capture(
-                self._subject.function, call.args, call.kwargs, warn=False, observe=observe
+                subject.function,
+                call.args,
+                call.kwargs,
+                dynamic=subject.dynamic,
+                warn=False,
+                observe=observe,
             )
             return captured, self._apart_from_state(list(captured.results))
 

@@ -9,19 +9,19 @@ import torch
 
 from ..errors import ReplayError
 from ..ir import Graph, Node
-from .codegen import compile_graph
+from .codegen import CompiledGraph, compile_graph
 from .operators import callable_of
 
 Observer = Callable[[Node, list[torch.Tensor]], None]
 """Is told of each node that ran, with the tensors that it made or, where it returns none, wrote."""
 
 
-def watched_function(
+def watch_graph(
     graph: Graph,
     state: Mapping[str, Any],
     observe: Observer,
     entering: Callable[[Node], None] = lambda node: None,
-) -> Callable[..., tuple[Any, ...]]:
+) -> CompiledGraph:
     """Compile a graph to a function that also tells ``observe`` what each node gave.
 
     Args:
@@ -47,7 +47,7 @@ def watched_function(
 
         return run
 
-    return compile_graph(graph, state, watch).function
+    return compile_graph(graph, state, watch)
 
 
 def made_or_written(

@@ -146,15 +146,12 @@ class GapRecorder(Passing):
         if not self.gaps:  # a thread that goes on after the trace that it was started in
             set_recorder(None)
             self._kernels.set_included(False)
-        facts = _facts_of(op)
-        for slot in facts.tensor_slots:
-            if slot < len(args) and isinstance(args[slot], int | float | complex):
-                args = (*args[:slot], self._kernels.numbers.wrap(args[slot]), *args[slot + 1 :])
-        with self._kernels.excluded():
-            result = op.redispatch(keyset & self._kernels.below, *args, **kwargs)
-        for written in _tensors_in(facts.written(args, kwargs)):
-            for gap in self.gaps:
-                gap.note_written(written)
+        result = self._kernels.pass_by(op, keyset, args, kwargs)
+        for position, name in _written_arguments(op):
+            written = args[position] if position < len(args) else kwargs.get(name)
+            for tensor in _tensors_in(written):
+                for gap in self.gaps:
+                    gap.note_written(tensor)
         self._note_made(result)
         return result
 
@@ -188,30 +185,17 @@ def watch_thread(recorder: Recorder, kernels: Kernels, thread: Thread, frame: Fr
     thread.run = watched_run  # type: ignore[method-assign]
 
 
-class _Facts:
-    """Which arguments of an operator may be numbers in place of tensors, and which it writes."""
-
-    __slots__ = ("_written", "tensor_slots")
-
-    def __init__(self, op: torch._ops.OpOverload) -> None:
-        parameters = operator_of(op).parameters
-        self.tensor_slots = tuple(n for n, p in enumerate(parameters) if p.type == "Tensor")
-        self._written = tuple((n, p.name) for n, p in enumerate(parameters) if p.is_written)
-
-    def written(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
-        for position, name in self._written:
-            yield args[position] if position < len(args) else kwargs.get(name)
-
-
 @cache
-def _facts_of(op: torch._ops.OpOverload) -> _Facts:
-    return _Facts(op)
+def _written_arguments(op: torch._ops.OpOverload) -> tuple[tuple[int, str], ...]:
+    """Return position and name of each argument that an operator writes."""
+    parameters = operator_of(op).parameters
+    return tuple((n, p.name) for n, p in enumerate(parameters) if p.is_written)
 
 
 def _tensors_in(whole: Any) -> Iterator[torch.Tensor]:
     if isinstance(whole, torch.Tensor):
         yield whole
-    elif isinstance(whole, list | tuple | Iterator):
+    elif isinstance(whole, list | tuple):
         for part in whole:
             yield from _tensors_in(part)
 

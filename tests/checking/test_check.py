@@ -150,9 +150,24 @@ def test_inputs_that_do_not_fit_are_refused_before_anything_runs() -> None:
         return x + 1
 
     traced = opscope.trace(program, torch.ones(2))
-    with pytest.raises(opscope.InputError, match="dimension 0 is 3 and was 2"):
-        traced.check(torch.ones(3))
+    with pytest.raises(opscope.InputError, match="its dtype is f64 and was f32"):
+        traced.check(torch.ones(2, dtype=torch.float64))
     assert runs == [1]
+
+
+def test_other_sizes_are_checked_as_far_as_the_guards_allow() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        rows = x.shape[0]
+        if rows > 4:
+            return x * 2
+        return x.view(-1)[:rows] + rows
+
+    traced = opscope.trace(program, torch.ones(2, 3))
+    assert traced.check(torch.ones(2, 3), torch.ones(4, 3), torch.ones(1, 7)).ok
+    with pytest.raises(opscope.GuardError):
+        traced.check(torch.ones(5, 3))
+    fixed = opscope.trace(program, torch.ones(2, 3), dynamic=False)
+    assert fixed.check(torch.zeros(2, 3)).notes == ()
 
 
 def test_a_program_that_fails_on_the_inputs_is_told() -> None:

@@ -109,6 +109,20 @@ def test_a_strict_trace_does_not_go_on_after_such_a_write() -> None:
     assert not opscope.is_tracing()
 
 
+def test_sizes_are_plain_numbers_in_a_pause() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        rows = x.shape[0]
+        with opscope.paused():
+            assert (torch.ones(rows) * rows).sum().item() == rows * rows
+            assert torch.zeros(x.shape).add(x.shape[1]).shape == x.shape
+        return x * rows
+
+    traced = opscope.trace(program, torch.ones(2, 3), strict=True)
+    assert [node.kind for node in traced.graph.walk() if node.kind.startswith("aten::mul")] == [
+        "aten::mul.Tensor"
+    ]
+
+
 def test_pauses_nest_and_exceptions_end_them() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         with opscope.paused():
