@@ -158,6 +158,8 @@ class TracedProgram:
         random numbers; what they return, what they write into inputs and state, and gradients if asked
         for, must be equal bit by bit. The program is traced once more as well, to find out whether it
         does the same each time. Afterwards model, gradients and random number generators are as before.
+        Meanwhile a copy of the program's parameters, buffers and inputs is held. Random numbers are
+        torch's default generators', so nobody else may draw from them at the same time.
 
         Args:
             more_inputs: sets of inputs, each as ``trace`` takes them: a tuple of positional arguments;

@@ -84,8 +84,7 @@ class Runs:
 
     @contextmanager
     def from_start(self) -> Iterator[None]:
-        """Restore state and random numbers before and after a run."""
-        self.restore()
+        """Restore state and random numbers after a run, so that the next begins as the first did."""
         try:
             with self._modes():
                 yield

@@ -176,9 +176,12 @@ def watch_thread(recorder: Recorder, kernels: Kernels, thread: Thread, frame: Fr
     watcher = GapRecorder(recorder, kernels, frame, "in another thread", is_alone=False)
     recorder.state.watchers.append(watcher)
     run = thread.run
+    has_its_own = "run" in vars(thread)
 
     def watched_run() -> None:
         del thread.run  # the instance's own, set below
+        if has_its_own:
+            thread.run = run  # type: ignore[method-assign]
         with recording(kernels, watcher):
             run()
 
