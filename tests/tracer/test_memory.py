@@ -32,7 +32,8 @@ def trace_and_replay() -> tuple[Any, ...]:
 
 
 def trace_and_check() -> tuple[Any, ...]:
-    network, x, traced = trace_only()
+    network, x = nn.Linear(40, 40), torch.randn(2, 40)
+    traced = opscope.trace(network, x)
     assert traced.check(gradients=True).ok
     return network, x, traced
 

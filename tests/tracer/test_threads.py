@@ -48,7 +48,7 @@ def test_eight_threads_trace_as_one_does_while_another_runs_eager_code() -> None
     expected = [plain_text(opscope.trace(function, x)) for function, x in cases]
     found: list[set[str]] = [set() for _ in cases]
     failures: list[BaseException] = []
-    start = threading.Barrier(len(cases) + 1)
+    start = threading.Barrier(len(cases) + 1, timeout=120)
     is_over = threading.Event()
 
     def trace(number: int) -> None:
@@ -96,7 +96,7 @@ def test_eight_threads_trace_as_one_does_while_another_runs_eager_code() -> None
 
 def test_each_thread_has_its_own_tracing_state() -> None:
     seen: dict[str, Any] = {}
-    both_run = threading.Barrier(2)
+    both_run = threading.Barrier(2, timeout=120)
 
     def trace(name: str) -> None:
         def program(x: torch.Tensor) -> torch.Tensor:
