@@ -276,9 +276,7 @@ def trace(
             "  call check() of the traced program with real inputs"
         )
     before = _kept_arguments(function, args, kwargs or {}) if check else None
-    captured = capture(
-        function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn, fake=fake
-    )
+    captured = capture(function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn, fake=fake)
     traced = TracedProgram._of(captured, function, dynamic)
     if before is not None:
         traced._require_equal(traced._subject(), [before], 0, Tolerance())

@@ -16,6 +16,7 @@ from .inputs import InputSpec, input_leaves, is_opaque, is_tensor
 from .literals import equal_literals
 from .modules import held_objects
 from .program_state import named_objects
+from .reachable import parts_of_function
 from .schemas import operator_of
 from .sizes import Dynamic
 from .state import TracingState
@@ -38,6 +39,7 @@ __all__ = [
     "is_tracing",
     "named_objects",
     "operator_of",
+    "parts_of_function",
     "paused",
     "set_tracing_state",
     "storage_key",

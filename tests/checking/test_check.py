@@ -502,3 +502,13 @@ def test_checks_of_several_threads_do_not_meet() -> None:
     sys.setswitchinterval(interval)
     assert failures == []
     assert warnings.showwarning is before
+
+
+def test_a_fake_trace_is_checked_with_real_inputs() -> None:
+    model = network().eval()
+    with pytest.raises(opscope.CheckError, match="a fake trace computes nothing"):
+        opscope.trace(model, images(), fake=True, check=True)
+    traced = opscope.trace(model, images(), fake=True)
+    assert traced.check(images()).ok
+    with pytest.raises(opscope.ReplayError, match="inputs that Sequential was traced with are gone"):
+        traced.check()
