@@ -12,8 +12,10 @@ from typing import Any, Final
 __version__: Final = "0.1.0"
 
 _HOMES: Final = {
+    "checking": ("CheckReport",),
     "errors": (
-        "CaptureError", "FormatError", "GuardError", "IRError", "InputError", "OpscopeError", "ParseError",
+        "CaptureError", "CheckError", "FormatError", "GuardError", "IRError", "InputError", "OpscopeError",
+        "ParseError",
         "PassError", "RenderError", "ReplayError", "TracerWarning", "UnsupportedTorchError", "VerifyError",
     ),
     "ir": ("Graph", "Node", "Value", "verify"),
@@ -22,7 +24,7 @@ _HOMES: Final = {
     ),
     "tracer": (
         "Diagnostic", "DiagnosticKind", "Severity", "TracingState", "get_tracing_state", "is_tracing",
-        "set_tracing_state", "tracing",
+        "paused", "set_tracing_state", "tracing",
     ),
     "visualize": ("ViewOptions",),
 }  # fmt: skip

@@ -1,6 +1,8 @@
 from typing import Final
 
+from .checking import CheckReport as CheckReport
 from .errors import CaptureError as CaptureError
+from .errors import CheckError as CheckError
 from .errors import FormatError as FormatError
 from .errors import GuardError as GuardError
 from .errors import InputError as InputError
@@ -31,6 +33,7 @@ from .tracer import Severity as Severity
 from .tracer import TracingState as TracingState
 from .tracer import get_tracing_state as get_tracing_state
 from .tracer import is_tracing as is_tracing
+from .tracer import paused as paused
 from .tracer import set_tracing_state as set_tracing_state
 from .tracer import tracing as tracing
 from .visualize import ViewOptions as ViewOptions

@@ -6,6 +6,8 @@ graph, where in the user's file, and what to do about it.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class OpscopeError(Exception):
     """Base of every error that opscope raises on purpose."""
@@ -41,6 +43,18 @@ class InputError(ReplayError):
 
 class GuardError(ReplayError):
     """A replay came to a point where the traced program would go another way than it did."""
+
+
+class CheckError(ReplayError):
+    """A replay gives something else than the program does, or the program than it did.
+
+    Attributes:
+        report: all that was found, an ``opscope.CheckReport``.
+    """
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class PassError(OpscopeError):

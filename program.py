@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from . import visualize
+from .checking import CheckReport, KeptArguments, Subject, check_program, own_tensors
+from .errors import CheckError, InputError, ReplayError
 from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Guard, guards_of
@@ -15,6 +20,7 @@ from .ir.scalars import scalar_named
 from .ir.structure import Structure
 from .runtime import (
     CompiledGraph,
+    Tolerance,
     compile_graph,
     find_overload,
     length_error,
@@ -30,6 +36,7 @@ from .tracer import (
     InputSpec,
     capture,
     operator_of,
+    unrecorded,
 )
 from .visualize import ViewOptions, save_picture
 
@@ -51,6 +58,8 @@ class TracedProgram:
         inputs: what the program takes: parameter names, structure, types.
         outputs: the structure of what it returns.
         diagnostics: what could not be recorded exactly, with the lines that caused it.
+        function: the program itself, which :meth:`check` runs; None for a graph that was read from
+            text. It is held, as its parameters are, and lets go of when the traced program does.
     """
 
     def __init__(
@@ -61,6 +70,7 @@ class TracedProgram:
         outputs: Structure,
         diagnostics: tuple[Diagnostic, ...] = (),
         lengths: tuple[Node, ...] = (),
+        function: Callable[..., Any] | None = None,
     ) -> None:
         self.graph = graph
         self.state = dict(state)
@@ -68,17 +78,27 @@ class TracedProgram:
         self.outputs = outputs
         self.diagnostics = diagnostics
         self._lengths = lengths
+        self.function = function
+        # The inputs of the trace belong to the caller, who may let them go.
+        self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
+        self._dynamic: Dynamic = None
 
     @classmethod
-    def _of(cls, captured: Capture) -> TracedProgram:
-        return cls(
+    def _of(
+        cls, captured: Capture, function: Callable[..., Any], dynamic: Dynamic
+    ) -> TracedProgram:
+        program = cls(
             captured.graph,
             captured.objects,
             captured.inputs,
             captured.outputs,
             captured.diagnostics,
             captured.lengths,
+            function,
         )
+        program._traced_with = tuple(map(weakref.ref, captured.leaves))
+        program._dynamic = dynamic
+        return program
 
     @cached_property
     def _compiled(self) -> CompiledGraph:
@@ -96,8 +116,12 @@ class TracedProgram:
             InputError: the arguments do not fit those that the program was traced with.
             GuardError: the program would go another way than it went at the trace.
         """
+        return self._call(self._compiled, args, kwargs)
+
+    def _call(
+        self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
         leaves = self.inputs.leaves(args, kwargs)
-        compiled = self._compiled
         try:
             with plain_calls():
                 results = compiled.function(*leaves)
@@ -120,6 +144,75 @@ class TracedProgram:
             for dimension, name in dimensions.items()
             if name
         }
+
+    def check(
+        self,
+        *more_inputs: Any,
+        kwargs: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        gradients: bool | int = False,
+        rtol: float = 0.0,
+        atol: float = 0.0,
+    ) -> CheckReport:
+        """Compare the replay with the program itself, run eagerly, and return a report.
+
+        Both run on copies of the inputs, in the caller's modes, from the same state and with the same
+        random numbers; what they return, what they write into inputs and state, and gradients if asked
+        for, must be equal bit by bit. The program is traced once more as well, to find out whether it
+        does the same each time. Afterwards model, gradients and random number generators are as before.
+        Meanwhile a copy of the program's parameters, buffers and inputs is held. Random numbers are
+        torch's default generators', so nobody else may draw from them at the same time.
+
+        Args:
+            more_inputs: sets of inputs, each as ``trace`` takes them: a tuple of positional arguments;
+                anything else is the only one. Without any, the inputs of the trace are taken, as they
+                are now, if they still exist.
+            kwargs: keyword arguments for all sets; or a sequence with those of each set.
+            gradients: whether to compare the gradients of differentiable inputs and parameters; 2 also
+                compares those of the gradients, and so on.
+            rtol: relative difference that floating-point numbers may have.
+            atol: absolute difference that they may have.
+
+        Raises:
+            CheckError: something differs, and the message says what and where first; or the program
+                itself fails on the inputs.
+            InputError: the inputs do not fit the traced program.
+            ReplayError: there is no program to run, or there are no inputs to run it on.
+        """
+        subject = self._subject()
+        sets = list(_input_sets(more_inputs, kwargs))
+        if not sets:
+            sets = [self._inputs_of_trace()]
+        own = own_tensors(subject.function, subject.state)
+        with unrecorded():
+            kept = [KeptArguments(args, keywords, own) for args, keywords in sets]
+        return self._require_equal(subject, kept, gradients, Tolerance(rtol, atol))
+
+    def _require_equal(
+        self, subject: Subject, sets: list[KeptArguments], gradients: int, tolerance: Tolerance
+    ) -> CheckReport:
+        report = check_program(subject, sets, int(gradients), tolerance)
+        if not report:
+            raise CheckError(str(report), report)
+        return report
+
+    def _subject(self) -> Subject:
+        if self.function is None:
+            raise ReplayError(
+                f"{self.graph.name} was not traced in this process, so there is no program to check it "
+                "against\n  call trace() with the program and compare the two graphs"
+            )
+        return Subject(
+            self.function, self.graph, self.state, self.inputs, self, self._call, self._dynamic
+        )
+
+    def _inputs_of_trace(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        leaves = [reference() for reference in self._traced_with or ()]
+        if self._traced_with is None or any(leaf is None for leaf in leaves):
+            raise ReplayError(
+                f"the inputs that {self.graph.name} was traced with are gone\n"
+                "  pass inputs: traced.check((x,)), or check while tracing: opscope.trace(..., check=True)"
+            )
+        return self.inputs.arguments.unbind(self.inputs.structure.build(leaves))
 
     @property
     def parameter_count(self) -> int:
@@ -151,6 +244,7 @@ def trace(
     warn: bool = True,
     fake: bool = False,
     allow: Iterable[DiagnosticKind | str] = (),
+    check: bool = False,
 ) -> TracedProgram:
     """Run ``function`` once and return the program it was, operator by operator.
 
@@ -171,25 +265,63 @@ def trace(
             is that of a run with real tensors, and a program traced from a real model replays on them.
         allow: kinds of diagnostics that you expect, such as ``{"data read"}``: they are listed, and
             neither warned about nor errors.
+        check: whether to run the program again and compare, on these inputs as they were before the
+            trace; see :meth:`TracedProgram.check`, which can do more.
 
     Raises:
+        CheckError: ``check`` found a difference.
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
             wrong for the very inputs of the trace.
         UnsupportedTorchError: the installed torch cannot be captured on.
     """
     args = inputs if type(inputs) is tuple else (inputs,)
-    return TracedProgram._of(
-        capture(
-            function,
-            args,
-            kwargs,
-            dynamic=dynamic,
-            strict=strict,
-            warn=warn,
-            fake=fake,
-            allow=allow,
+    if fake and check:
+        raise CheckError(
+            "a fake trace computes nothing that could be checked\n"
+            "  call check() of the traced program with real inputs"
         )
+    before = _kept_arguments(function, args, kwargs or {}) if check else None
+    captured = capture(
+        function,
+        args,
+        kwargs,
+        dynamic=dynamic,
+        strict=strict,
+        warn=warn,
+        fake=fake,
+        allow=allow,
     )
+    traced = TracedProgram._of(captured, function, dynamic)
+    if before is not None:
+        traced._require_equal(traced._subject(), [before], 0, Tolerance())
+    if fake:
+        traced._traced_with = None  # its tensors are of the fake world
+    return traced
+
+
+def _input_sets(
+    more_inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
+    """Yield positional and keyword arguments of each set of inputs."""
+    if kwargs is None or isinstance(kwargs, Mapping):
+        keywords = [kwargs or {}] * max(len(more_inputs), 1 if kwargs else 0)
+    else:
+        keywords = list(kwargs)
+    inputs = more_inputs or ((),) * len(keywords)
+    if len(inputs) != len(keywords):
+        raise InputError(
+            f"{len(inputs)} sets of inputs and {len(keywords)} of keyword arguments do not pair up"
+        )
+    for each, named in zip(inputs, keywords, strict=True):
+        yield (each if type(each) is tuple else (each,)), named
+
+
+def _kept_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> KeptArguments:
+    """Return the arguments of a trace as they are before it."""
+    with unrecorded():
+        return KeptArguments(args, kwargs, own_tensors(function, {}))
 
 
 @cache

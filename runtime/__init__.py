@@ -1,12 +1,14 @@
 """Replay: a graph compiled to a Python function, and what it calls."""
 
 from .codegen import CompiledGraph, compile_graph
+from .compare import Tolerance
 from .guards import length_error
 from .literals import torch_literal
 from .operators import find_overload, plain_calls
 
 __all__ = [
     "CompiledGraph",
+    "Tolerance",
     "compile_graph",
     "find_overload",
     "length_error",

@@ -80,7 +80,9 @@ def compile_graph(
     exec(code, writer.namespace)  # the source is our own, made from the graph
     # Tracebacks show the line that failed, as long as the function lives.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    compiled = CompiledGraph(source, writer.namespace[writer.function_name], filename, writer.nodes)
+    # Taken out of its own globals, the function and the state it reads go as soon as nobody needs it.
+    function = writer.namespace.pop(writer.function_name)
+    compiled = CompiledGraph(source, function, filename, writer.nodes)
     weakref.finalize(compiled.function, linecache.cache.pop, filename, None)
     return compiled
 

@@ -1,10 +1,22 @@
 """Capture: the dispatcher hook, and what turns a running program into a graph."""
 
-from .active import get_tracing_state, is_tracing, set_tracing_state, tracing
+from .active import (
+    get_tracing_state,
+    is_tracing,
+    paused,
+    set_tracing_state,
+    tracing,
+    unrecorded,
+)
 from .bindings import ExactBindings
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind, Severity
-from .inputs import InputSpec
+from .dispatcher import storage_key
+from .inputs import InputSpec, input_leaves, is_opaque, is_tensor
+from .literals import equal_literals
+from .modules import held_objects
+from .program_state import named_objects
+from .reachable import parts_of_function
 from .schemas import operator_of
 from .sizes import Dynamic
 from .state import TracingState
@@ -19,9 +31,19 @@ __all__ = [
     "Severity",
     "TracingState",
     "capture",
+    "equal_literals",
     "get_tracing_state",
+    "held_objects",
+    "input_leaves",
+    "is_opaque",
+    "is_tensor",
     "is_tracing",
+    "named_objects",
     "operator_of",
+    "parts_of_function",
+    "paused",
     "set_tracing_state",
+    "storage_key",
     "tracing",
+    "unrecorded",
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .dispatcher import (
+    Passing,
     current_recorder,
     kernels,
     plain_script_execution,
@@ -13,6 +16,8 @@ from .dispatcher import (
     recording,
     set_recorder,
 )
+from .gaps import GapRecorder
+from .observed import ObservedRecorder, Observer
 from .patches import process_patches
 from .record import Recorder
 from .state import TracingState
@@ -25,34 +30,76 @@ def get_tracing_state() -> TracingState | None:
 
 
 def set_tracing_state(state: TracingState | None) -> None:
-    """Make ``state`` record this thread from now on; None pauses.
-
-    Operators that run while nothing records are not in the graph, and what they computed is
-    reported if a recorded operator uses it.
-    """
+    """Make ``state`` record this thread from now on; None pauses, as :class:`paused` does."""
     installed = kernels()
-    paused = get_tracing_state()
-    if state is None and paused is not None:
-        paused.was_paused = True
-    set_recorder(None if state is None else state.recorder or Recorder(state, installed))
-    installed.set_included(state is not None)
+    current = current_recorder()
+    if state is None and isinstance(current, GapRecorder):
+        return
+    recorder = None if state is None else state.recorder or Recorder(state, installed)
+    if recorder is None and isinstance(current, Recorder):
+        recorder = GapRecorder(current, installed, sys._getframe(1))
+    set_recorder(recorder)
+    installed.set_included(recorder is not None)
+    if isinstance(current, GapRecorder):
+        current.close()
 
 
 def is_tracing() -> bool:
     """Whether anything records this thread."""
-    return isinstance(current_recorder(), Recorder)
+    recorder = current_recorder()
+    return recorder is not None and not isinstance(recorder, Passing)
+
+
+class paused:
+    """A context in which this thread's operators are not recorded.
+
+    It leaves a gap in the graph. Where a tensor made inside is used by a recorded operator, or
+    returned, it is a constant of the graph; where one that the trace knows is written inside, a
+    replay does not write it. Both are reported, with the line of the ``with``. Numbers that leave
+    the context are not followed. Where nothing traces, it does nothing; every trace of this thread is
+    paused, and a trace that begins inside records its own program.
+    """
+
+    def __init__(self) -> None:
+        self._entered: list[tuple[Any, GapRecorder | None]] = []
+
+    def __enter__(self) -> None:
+        current = current_recorder()
+        watching = None
+        if isinstance(current, Recorder):
+            watching = GapRecorder(current, kernels(), sys._getframe(1))
+            set_recorder(watching)
+        self._entered.append((current, watching))
+
+    def __exit__(self, class_: object, error: BaseException | None, traceback: object) -> None:
+        before, watching = self._entered.pop()
+        if watching is None:
+            return
+        set_recorder(before)
+        if error is None or isinstance(error, Exception):
+            watching.close()
+
+
+def unrecorded() -> Any:
+    """Return a context in which what opscope itself computes on this thread goes into no graph."""
+    return recording(kernels(), None)
 
 
 @contextmanager
-def tracing(state: TracingState) -> Iterator[TracingState]:
+def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[TracingState]:
     """Record this thread into ``state`` until the ``with`` ends, then restore what was before.
 
-    Inside another trace, both record.
+    Inside another trace, both record. ``observe`` is told of every operator that was recorded.
     """
     installed = kernels()
     installed.cover()
     outer = recorder_here(installed)
-    recorder = Recorder(state, installed, outer if isinstance(outer, Recorder) else None)
+    outer = outer if isinstance(outer, Recorder) else None
+    recorder = (
+        Recorder(state, installed, outer)
+        if observe is None
+        else ObservedRecorder(state, installed, outer, observe)
+    )
     state.recorder = recorder
     with (
         process_patches(installed),
@@ -62,6 +109,9 @@ def tracing(state: TracingState) -> Iterator[TracingState]:
         try:
             yield state
             recorder.unseen.exposed.finish()
+            left_open = current_recorder()
+            if isinstance(left_open, GapRecorder):
+                left_open.close()
         finally:
             state.recorder = None
             recorder.unseen.exposed.close()

@@ -162,7 +162,9 @@ def _arrival(
         with recording(installed, _Stopper()):
             candidate(*args, **kwargs)
     except _Arrived as arrived:
-        return arrived
+        return arrived.with_traceback(
+            None
+        )  # which would hold the caller's frames, and what they hold
     except (TypeError, RuntimeError, ValueError):  # the binding does not take these arguments
         return None
     return None

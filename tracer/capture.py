@@ -6,7 +6,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,11 +24,12 @@ from .fake_errors import explained
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .modes import ModeReader
 from .number import Number, number_of
+from .observed import Observer
 from .program_state import root_module
 from .ragged import number_ragged_sizes
 from .settling import settle
 from .sizes import Dynamic, varying_dimensions
-from .state import TracingState
+from .state import TracingState, without_history
 from .subclasses import MAKE_WRAPPER, WRAP
 from .tensors import PLAIN_CLASSES, type_of_tensor
 from .traced_numbers import is_traced
@@ -56,6 +57,8 @@ class Capture:
         outputs: the structure of what it returns; its leaves are the graph's outputs.
         lengths: the nodes that give a list whose length could be another at another run.
         diagnostics: what could not be recorded exactly.
+        leaves: the tensors among the arguments, in the order of the graph's inputs.
+        results: the tensors that the run returned.
     """
 
     graph: Graph
@@ -64,6 +67,8 @@ class Capture:
     outputs: Structure
     lengths: tuple[Node, ...]
     diagnostics: tuple[Diagnostic, ...]
+    leaves: tuple[torch.Tensor, ...] = field(repr=False)
+    results: tuple[torch.Tensor, ...] = field(repr=False)
 
 
 def capture(
@@ -76,6 +81,7 @@ def capture(
     warn: bool = True,
     fake: bool = False,
     allow: Iterable[DiagnosticKind | str] = (),
+    observe: Observer | None = None,
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -89,6 +95,7 @@ def capture(
         warn: whether it is a warning otherwise.
         fake: whether nothing is computed: see Note [The fake world] in ``fake.py``.
         allow: kinds of diagnostics that are neither warned about nor errors.
+        observe: is told of every operator that was recorded.
 
     Raises:
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
@@ -101,7 +108,8 @@ def capture(
         )
     kwargs = {} if kwargs is None else kwargs
     options = Options(dynamic, strict, warn, allowed_kinds(allow))
-    captured = (_capture_fake if fake else _capture)(function, args, kwargs, options)
+    run = _capture_fake if fake else functools.partial(_capture, observe=observe)
+    captured = run(function, args, kwargs, options)
     conclude(captured.diagnostics, options.allowed, strict=strict, warn=warn)
     return captured
 
@@ -134,6 +142,7 @@ def _capture(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     options: Options,
+    observe: Observer | None = None,
 ) -> Capture:
     # What we read of tensors must not call the hooks of their classes, nor modes around the trace.
     with without_hooks():
@@ -148,9 +157,10 @@ def _capture(
         before = Before(state, function, bound, leaves, structure)
         state.kept.on_module = before.note_module
     try:
-        result = _run(state, function, args, kwargs)
+        result = _run(state, function, args, kwargs, observe)
         with without_hooks():
             outputs = _finish(state, result)
+            results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
             lengths = tuple(node for node in graph.walk() if state.sizes.length_may_vary(node))
     finally:
@@ -164,7 +174,16 @@ def _capture(
             spec = replace(spec, types=_input_types(graph))
         before.report_changes()
     found = state.diagnostics.all()
-    return Capture(graph, state.kept.objects, spec, outputs, lengths, found)
+    return Capture(
+        graph,
+        state.kept.objects,
+        spec,
+        outputs,
+        lengths,
+        found,
+        tuple(leaves),
+        results,
+    )
 
 
 def _run(
@@ -172,10 +191,11 @@ def _run(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
+    observe: Observer | None,
 ) -> Any:
     state.walker.enter(sys._getframe(0), root_module(function))
     try:
-        with tracing(state):
+        with tracing(state, observe):
             return function(*args, **kwargs)
     finally:
         state.walker.leave()
@@ -248,9 +268,10 @@ def _finish(state: TracingState, result: Any) -> Structure:
             continue
         value = state.values.get(leaf) or state.made_without_operator(leaf, root, None)
         if value is None:
-            value = state.kept.constant(leaf, "constant")
+            value = state.kept.constant(without_history(leaf), "constant")
             message = f"the program returns, as {path}, a tensor that no recorded operator made: a constant"
-            state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
+            if not state.report_from_gap(leaf, f"is returned as {path}", None, "it is a constant"):
+                state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
         value = state.with_grad_flag(leaf, value, root, None)
         values.append(value)
     state.flush_grad_flags()

@@ -99,6 +99,10 @@ class Recorder(Protocol):
         ...
 
 
+class Passing:
+    """Base of recorders that watch operators go by while, for everybody else, nothing traces."""
+
+
 class Kernels:
     """Our kernels on one dispatch key of this process: installed once, kept until it ends.
 
@@ -311,14 +315,11 @@ def current_recorder() -> Any:
 
 
 def recorder_here(installed: Kernels) -> Any:
-    """Return what records the code that runs now; None inside an operator that is being recorded.
-
-    What only watches a thread or waits for one call records nothing.
-    """
+    """Return what records the code that runs now; None in a pause and inside a recorded operator."""
     if _C._dispatch_tls_is_dispatch_key_excluded(installed.key):
         return None
     recorder = current_recorder()
-    return None if getattr(recorder, "unseen", None) is None else recorder
+    return None if isinstance(recorder, Passing) else recorder
 
 
 def listeners(installed: Kernels) -> list[Any]:

@@ -42,7 +42,7 @@ _LIBRARIES = tuple(
 _OWN_ROOMS = (
     *(
         os.path.join(_PACKAGE, room, "")
-        for room in ("cli", "ir", "passes", "runtime", "tracer", "visualize")
+        for room in ("checking", "cli", "ir", "passes", "runtime", "tracer", "visualize")
     ),
     os.path.join(_PACKAGE, "program.py"),
     os.path.join(_PACKAGE, "__init__.py"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,14 @@ class Arguments:
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return dict(bound.arguments)
+
+    def unbind(self, bound: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return positional and keyword arguments that :meth:`bind` turns into ``bound``."""
+        if self._signature is None:
+            kwargs = dict(bound)
+            return kwargs.pop("args"), kwargs
+        arguments = inspect.BoundArguments(self._signature, OrderedDict(bound))
+        return arguments.args, arguments.kwargs
 
 
 def _signatures(function: Callable[..., Any]) -> Iterator[inspect.Signature]:

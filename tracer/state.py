@@ -6,17 +6,18 @@ import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Frame, Graph, Node, Operator, ScalarType, Scope, Value
+from ..ir import Argument, Frame, Graph, Modes, Node, Operator, ScalarType, Scope, TensorType, Value
 from .collectives import Collectives, class_name_of
 from .diagnostics import DiagnosticKind, Diagnostics, Severity
 from .dispatcher import (
     kernels,
     nested_dummy,
+    plain_data,
     plain_numel,
     plain_offset,
     plain_shape,
@@ -45,6 +46,18 @@ from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
 from .values import ValueMap
 
 
+class Gap(Protocol):
+    """A stretch of the run that is not recorded; see ``gaps.py``."""
+
+    scope: Scope
+    stack: Frame | None
+    what: str
+
+    def has_made(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor, or one that it shares memory with, was made in the gap."""
+        ...
+
+
 class TracingState:
     """Everything a running trace knows: graph, values of tensors, scopes, state, flags.
 
@@ -65,6 +78,7 @@ class TracingState:
         kept: the parameters, buffers and constants of the program.
         numbers: the sizes and items of tensors that the program computes with.
         sizes: which sizes of tensors are numbers of the graph.
+        gaps: the stretches of the run that are not recorded, such as pauses.
         walker: finds scopes and stacks.
         diagnostics: what could not be recorded exactly.
     """
@@ -90,6 +104,7 @@ class TracingState:
         self.inputs: list[tuple[torch.Tensor, Value]] = []
         self.implied: set[Node] = set()
         self.recorder: object | None = None
+        self.gaps: list[Gap] = []
         self.diagnostics = Diagnostics()
         # Where attributes of modules were set, by module and name; where foreign tensors come from.
         self.assigned: dict[tuple[int, Any], tuple[Scope, Frame | None]] = {}
@@ -158,15 +173,17 @@ class TracingState:
         """
         value = self.made_without_operator(tensor, scope, stack)
         if value is None:
-            value = self.kept.constant(tensor, "constant")
-            self.report(
-                DiagnosticKind.UNTRACKED_TENSOR,
-                f"a tensor {type_of_tensor(tensor)} that {self._origin(tensor)} is read here; "
-                f"its present data became the constant %{value.name}",
-                scope,
-                stack,
-                shaped=value,
-            )
+            value = self.kept.constant(without_history(tensor), "constant")
+            became = f"its present data became the constant %{value.name}"
+            if not self.report_from_gap(tensor, "is read", stack, became):
+                self.report(
+                    DiagnosticKind.UNTRACKED_TENSOR,
+                    f"a tensor {type_of_tensor(tensor)} that {self._origin(tensor)} is read here; "
+                    + became,
+                    scope,
+                    stack,
+                    shaped=value,
+                )
         self.values.set(tensor, value)
         if tensor.__class__ not in PLAIN_CLASSES:
             self.subclasses.note(tensor, value)
@@ -185,6 +202,18 @@ class TracingState:
         found = {id(objects[name]): entry.value for name, entry in self.graph.state.items()}
         found.update((id(leaf), value) for leaf, value in self.inputs)
         return found
+
+    def report_from_gap(
+        self, tensor: torch.Tensor, use: str, stack: Frame | None, became: str
+    ) -> bool:
+        """Report the use of a tensor that was made in a gap, at the gap; return whether it was."""
+        gap = next((gap for gap in self.gaps if gap.has_made(tensor)), None)
+        if gap is None:
+            return False
+        where = "" if stack is None else f" at {stack.user.range}"
+        message = f"a tensor {type_of_tensor(tensor)} made {gap.what} {use}{where}; {became}"
+        self.report(DiagnosticKind.UNTRACKED_TENSOR, message, gap.scope, gap.stack)
+        return True
 
     def flush_grad_flags(self) -> None:
         """Record what became of the ``requires_grad`` of state and inputs after they were last read."""
@@ -283,7 +312,7 @@ class TracingState:
     def value_on(self, storage: torch.UntypedStorage) -> Value:
         """Return the value of a known tensor whose elements are in a storage, or else of the storage."""
         for tensor in (*(known for known, _ in self.values.live()), *self.kept.candidates()):
-            if _storage_or_none(tensor) == storage._cdata:
+            if storage_or_none(tensor) == storage._cdata:
                 return self.get_known(tensor)
         held, value = self._storages.get(storage._cdata, (None, None))
         if held is None or value is None:
@@ -359,9 +388,22 @@ class TracingState:
         return self._add_implied(WRAP, arguments, tensor, scope, stack)
 
     def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
+        """Return a value for a tensor on the memory of a known one; None if it is on no such memory.
+
+        Autograd saves tensors and gives them out again as other objects, with the same history; and
+        it gives out views that were made inside an operator. Through both, gradients flow.
+        """
         base = self._sharing_storage(tensor)
         if base is None:
             return None
+        here = _geometry(tensor)
+        if here == _geometry(base) and _same_history(tensor, base):
+            return self.get_known(base)
+        if tensor.requires_grad and tensor._is_view() and tensor._base is base:
+            modes = replace(self.graph.modes, grad=True)
+            operator = operator_of(torch.ops.aten.as_strided.default)
+            args = (self.get_known(base), *here)
+            return self._add_implied(operator, args, tensor, scope, stack, modes=modes)
         return self.add_view(base, tensor, plain_offset(tensor), scope, stack)
 
     def add_view(
@@ -373,16 +415,18 @@ class TracingState:
         stack: Frame | None,
     ) -> Value:
         """Record that a tensor is part of the memory of a known one, from element ``place`` on."""
+        type_ = replace(type_of_tensor(tensor), requires_grad=False)
         detach = operator_of(torch.ops.aten.detach.default)
-        view = self._add_implied(detach, (self.get_known(base),), tensor, scope, stack)
+        known = self.get_known(base)
+        view = self._add_implied(detach, (known,), tensor, scope, stack, type_=type_)
         shape, strides, _ = _geometry(tensor)
         if (shape, strides, place) != _geometry(base):
             self.sizes.pin(base)
             as_strided = operator_of(torch.ops.aten.as_strided.default)
-            geometry = (shape, strides, place)
-            view = self._add_implied(as_strided, (view, *geometry), tensor, scope, stack)
+            args = (view, shape, strides, place)
+            view = self._add_implied(as_strided, args, tensor, scope, stack, type_=type_)
         self.values.set(tensor, view)
-        key = _storage_or_none(tensor)
+        key = storage_or_none(tensor)
         if key is not None:
             self.values.index(tensor, key, len(self.graph.block))
         return view
@@ -394,20 +438,21 @@ class TracingState:
         tensor: torch.Tensor,
         scope: Scope,
         stack: Frame | None,
+        *,
+        type_: TensorType | None = None,
+        modes: Modes | None = None,
     ) -> Value:
         """Add a node for what happened to a tensor without an operator being called."""
-        type_ = type_of_tensor(tensor)
-        if type_.requires_grad and operator.base_name != "aten::requires_grad_":
-            type_ = replace(type_, requires_grad=False)
-        modes = self.graph.modes
-        node = self.graph.append(operator, args, (type_,), scope=scope, stack=stack, modes=modes)
+        types = (type_of_tensor(tensor) if type_ is None else type_,)
+        modes = self.graph.modes if modes is None else modes
+        node = self.graph.append(operator, args, types, scope=scope, stack=stack, modes=modes)
         self.implied.add(node)
         return node.output
 
     def known_on(self, key: int) -> list[torch.Tensor]:
         """Return the known tensors of one storage, newest first, then parameters and buffers on it."""
-        known = self.values.sharing(key, len(self.graph.block), _storage_or_none)
-        named = self.kept.sharing(key, _storage_or_none)
+        known = self.values.sharing(key, len(self.graph.block), storage_or_none)
+        named = self.kept.sharing(key, storage_or_none)
         return [*reversed(known), *(t for t in named if self.values.get(t) is None)]
 
     def shares_memory(self, tensor: torch.Tensor) -> bool:
@@ -415,15 +460,23 @@ class TracingState:
         return self._sharing_storage(tensor) is not None
 
     def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
-        """Return the newest known tensor of the same memory and dtype."""
-        key = _storage_or_none(tensor)
+        """Return a known tensor of the same memory and dtype: best the same to autograd, or the base."""
+        key = storage_or_none(tensor)
         if key is None or not shares_storage(tensor):
             return None
-        known = self.values.sharing(key, len(self.graph.block), _storage_or_none)
-        for candidate in (*reversed(known), *self.kept.sharing(key, _storage_or_none)):
-            if candidate.dtype == tensor.dtype and candidate is not tensor:
+        here = _geometry(tensor)
+        known = self.values.sharing(key, len(self.graph.block), storage_or_none)
+        candidates = [
+            candidate
+            for candidate in (*reversed(known), *self.kept.sharing(key, storage_or_none))
+            if candidate.dtype == tensor.dtype and candidate is not tensor
+        ]
+        for candidate in candidates:
+            if _same_history(tensor, candidate) and _geometry(candidate) == here:
                 return candidate
-        return None
+        if any(candidate is tensor._base for candidate in candidates):
+            return tensor._base
+        return candidates[0] if candidates else None
 
     def get_known(self, tensor: torch.Tensor) -> Value:
         """Return the value of a tensor that is known, or is named state."""
@@ -458,12 +511,23 @@ class TracingState:
             raise CaptureError(str(found))
 
 
+def without_history(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor to keep: another on its memory if it would keep the graph of autograd alive."""
+    return tensor if tensor.grad_fn is None else cast(torch.Tensor, plain_data.__get__(tensor))
+
+
 def _geometry(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """Return sizes, strides and offset of a tensor, as ``as_strided`` takes them."""
     return tuple(plain_shape(tensor)), tuple(plain_strides(tensor)), plain_offset(tensor)
 
 
-def _storage_or_none(tensor: torch.Tensor) -> int | None:
+def _same_history(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether autograd takes two tensors for the same result of the same operator."""
+    history = one.grad_fn
+    return history is not None and history is other.grad_fn and one.output_nr == other.output_nr
+
+
+def storage_or_none(tensor: torch.Tensor) -> int | None:
     """Return what two tensors of one storage have in common; None for tensors without elements in one."""
     if tensor.layout is not torch.strided or plain_numel(tensor) == 0:
         return None

@@ -17,7 +17,7 @@ import torch
 
 from ..ir import Effect
 from .diagnostics import DiagnosticKind
-from .dispatcher import Kernels, current_recorder, recorder_here, recording
+from .dispatcher import Kernels, Passing, current_recorder, recorder_here, recording
 from .patched_reads import Patch
 from .schemas import operator_of
 from .state import TracingState
@@ -58,15 +58,12 @@ def _watch(thread: threading.Thread, watch: ThreadWatch) -> None:
     thread.run = watched_run  # type: ignore[method-assign]
 
 
-class ThreadWatch:
+class ThreadWatch(Passing):
     """Receives the operators of a thread that a traced one started, runs them, and reports them.
 
     Attributes:
         installed: the kernels of this process.
-        unseen: always None: what is no operator is that thread's own affair.
     """
-
-    unseen = None
 
     def __init__(self, installed: Kernels, state: TracingState, unseen: Unseen) -> None:
         self.installed = installed

@@ -1,5 +1,7 @@
 """What a trace cannot record exactly is listed once per site, with the line, and warned about."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 

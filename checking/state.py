@@ -1,0 +1,256 @@
+"""The state of a program, kept as it is now, so that it can be run again and left as it was found."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ..tracer import held_objects, named_objects, parts_of_function
+from .storage import Content, storage_of
+
+_CONTAINERS = (list, dict, set, collections.OrderedDict, collections.defaultdict)
+
+
+class _KeptTensor:
+    """A tensor of the program: which object, on which memory, with which content."""
+
+    def __init__(self, tensor: torch.Tensor, contents: dict[int, Content]) -> None:
+        self.tensor = tensor
+        self._place = tensor.detach()  # the same memory, should the tensor be given other
+        self._requires_grad = tensor.requires_grad
+        self._is_leaf = tensor.is_leaf
+        key = storage_of(tensor)
+        content = None if key is None else contents.get(key)
+        if content is None:
+            content = Content(tensor)
+            if key is not None:
+                contents[key] = content
+        self.content = content
+
+    def is_unchanged(self) -> bool:
+        return self._is_in_place() and self.content.is_in(self.tensor)
+
+    def _is_in_place(self) -> bool:
+        here, there = self.tensor, self._place
+        if here.shape != there.shape or here.dtype != there.dtype:
+            return False
+        return storage_of(here) == storage_of(there)
+
+    def restore(self) -> None:
+        if not self._is_in_place():
+            self.tensor.data = self._place
+        if not self.content.is_in(self.tensor):
+            self.content.put_back(self.tensor)
+        if self._is_leaf and self.tensor.requires_grad is not self._requires_grad:
+            self.tensor.requires_grad_(self._requires_grad)
+
+
+class ProgramSnapshot:
+    """The tensors of a program, the objects that hold them, and their gradients, as they are now.
+
+    It holds a copy of every parameter and buffer, so that what a run changes can be told and undone.
+    Of other Python objects it restores the attributes of modules, the owner of a bound method, the
+    containers that the callable refers to, and optimizers.
+
+    Args:
+        function: the program.
+        state: what the graph knows of its state, by name.
+        modules: further modules that it may reach, such as those among its arguments.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        state: Mapping[str, Any],
+        modules: Iterable[torch.nn.Module] = (),
+    ) -> None:
+        self._roots = _roots(function, state, modules)
+        contents: dict[int, Content] = {}
+        self._names: dict[str, _KeptTensor] = {}
+        self._tensors: dict[int, _KeptTensor] = {}
+        self._gradients: dict[int, torch.Tensor | None] = {}
+        for name, tensor in self._current():
+            kept = self._tensors.get(id(tensor))
+            if kept is None:
+                kept = self._tensors[id(tensor)] = _KeptTensor(tensor, contents)
+                gradient = self._gradients[id(tensor)] = _gradient(tensor)
+                if gradient is not None and id(gradient) not in self._tensors:
+                    self._tensors[id(gradient)] = _KeptTensor(gradient, contents)
+            self._names.setdefault(name, kept)
+        owner = getattr(function, "__self__", None)
+        owners = [owner] if owner is not None and hasattr(owner, "__dict__") else []
+        self._attributes = list(_attributes_of(self._roots, owners))
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """Yield the tensors that the program had when the snapshot was made, each once."""
+        for kept in self._tensors.values():
+            yield kept.tensor
+
+    def differentiable(self) -> dict[str, torch.Tensor]:
+        """Return the leaves of autograd's graph among the program's tensors, by name."""
+        found: dict[int, tuple[str, torch.Tensor]] = {}
+        for name, kept in self._names.items():
+            if kept.tensor.requires_grad and kept.tensor.is_leaf:
+                found.setdefault(id(kept.tensor), (name, kept.tensor))
+        return dict(found.values())
+
+    def changes(self) -> dict[str, torch.Tensor | None]:
+        """Return copies of what now stands under each name, and each ``.grad``, where that has changed."""
+        changes: dict[str, torch.Tensor | None] = {}
+        seen: set[int] = set()
+        current = dict(reversed(list(self._current())))
+        for name in (*self._names, *(n for n in current if n not in self._names)):
+            tensor, kept = current.get(name), self._names.get(name)
+            if tensor is None:
+                changes[name] = None
+                continue
+            if id(tensor) in seen:
+                continue
+            seen.add(id(tensor))
+            if kept is None or kept.tensor is not tensor or not kept.is_unchanged():
+                changes[name] = tensor.detach().clone()
+            gradient, before = _gradient(tensor), self._gradients.get(id(tensor))
+            if gradient is None and before is None:
+                continue
+            if gradient is None:
+                changes[f"{name}.grad"] = None
+            elif gradient is not before or not self._tensors[id(gradient)].is_unchanged():
+                changes[f"{name}.grad"] = gradient.detach().clone()
+        return changes
+
+    def before(self, name: str) -> torch.Tensor | None:
+        """Return what stood under a name of :meth:`changes` when the snapshot was made."""
+        kept = self._names.get(name)
+        if kept is None and name.endswith(".grad"):
+            owner = self._names.get(name.removesuffix(".grad"))
+            gradient = None if owner is None else self._gradients.get(id(owner.tensor))
+            kept = None if gradient is None else self._tensors[id(gradient)]
+        return None if kept is None else kept.content.maker_of(kept.tensor)(kept.content)
+
+    def restore(self) -> None:
+        """Make everything as it was. What was not changed is not written."""
+        for restore in self._attributes:
+            restore()
+        for kept in self._tensors.values():
+            kept.restore()
+        for key, gradient in self._gradients.items():
+            tensor = self._tensors[key].tensor
+            if _gradient(tensor) is not gradient:
+                tensor.grad = gradient
+
+    def _current(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield each tensor that the program holds now, under each of its names."""
+        return _tensors_of(self._roots)
+
+
+def own_tensors(function: Callable[..., Any], state: Mapping[str, Any]) -> list[torch.Tensor]:
+    """Return the tensors that a program has now, besides its arguments, each once."""
+    tensors = {id(tensor): tensor for _, tensor in _tensors_of(_roots(function, state, ()))}
+    return list(tensors.values())
+
+
+def _roots(
+    function: Callable[..., Any], state: Mapping[str, Any], modules: Iterable[torch.nn.Module]
+) -> list[tuple[str, Any]]:
+    """Return what a program can reach its tensors from, with names."""
+    return [
+        *named_objects(function),
+        *((f"argument {n}", module) for n, module in enumerate(modules)),
+        *_mentioned(function),
+        *((name, kept) for name, kept in state.items() if isinstance(kept, torch.Tensor)),
+    ]
+
+
+def _mentioned(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the optimizers and containers that a callable mentions by a name of its own."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    owner = getattr(function, "__self__", None)
+    found = list(vars(owner).items()) if hasattr(owner, "__dict__") else []
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    if inspect.isfunction(plain):
+        found.extend(parts_of_function(plain))
+    for name, kept in found:
+        if isinstance(kept, torch.optim.Optimizer) or type(kept) in _CONTAINERS:
+            yield name, kept
+
+
+def _tensors_of(roots: list[tuple[str, Any]]) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, root in roots:
+        if isinstance(root, torch.Tensor):
+            yield name, root
+        elif isinstance(root, torch.nn.Module):
+            yield from _tensors_of_module(name, root)
+        elif isinstance(root, torch.optim.Optimizer):
+            yield from _tensors_of_optimizer(name, root)
+
+
+def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
+    return tensor.grad if tensor.is_leaf else None
+
+
+def _tensors_of_module(name: str, root: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    for path, module in root.named_modules(prefix=name):
+        held = {**module._parameters, **module._buffers}
+        held.update((n, kept) for n, kept in held_objects(vars(module)) if n not in held)
+        for step, kept in held.items():
+            if isinstance(kept, torch.Tensor):
+                yield (f"{path}.{step}" if path else step), kept
+
+
+def _tensors_of_optimizer(
+    name: str, optimizer: torch.optim.Optimizer
+) -> Iterator[tuple[str, torch.Tensor]]:
+    position = 0
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            yield f"{name}.params.{position}", parameter
+            for key, kept in optimizer.state.get(parameter, {}).items():
+                if isinstance(kept, torch.Tensor):
+                    yield f"{name}.state.{position}.{key}", kept
+            position += 1
+
+
+def _attributes_of(roots: list[tuple[str, Any]], owners: list[Any]) -> Iterator[Callable[[], None]]:
+    """Yield what puts back the attributes and containers of the objects that a program refers to."""
+    for _, root in roots:
+        if isinstance(root, torch.nn.Module):
+            owners.extend(root.modules())
+        elif isinstance(root, torch.optim.Optimizer):
+            yield _container_restorer(root.state)
+            for kept in root.state.values():
+                yield _container_restorer(kept)
+            for group in root.param_groups:
+                yield _container_restorer(group)
+        elif type(root) in _CONTAINERS:
+            yield _container_restorer(root)
+    for owner in {id(owner): owner for owner in owners}.values():
+        yield _container_restorer(owner.__dict__)
+        for kept in owner.__dict__.values():
+            if type(kept) in _CONTAINERS:
+                yield _container_restorer(kept)
+
+
+def _container_restorer(container: Any) -> Callable[[], None]:
+    """Return what gives a list, dictionary or set the items again that it has now."""
+    before = list(container.items()) if isinstance(container, dict) else list(container)
+
+    def restore() -> None:
+        now = list(container.items()) if isinstance(container, dict) else list(container)
+        if len(now) == len(before) and all(map(_same_item, now, before)):
+            return
+        container.clear()
+        container.extend(before) if isinstance(container, list) else container.update(before)
+
+    return restore
+
+
+def _same_item(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other) == 2:
+        return one[0] is other[0] and one[1] is other[1]
+    return one is other

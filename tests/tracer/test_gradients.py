@@ -1,0 +1,296 @@
+"""A replay under grad gives eager's gradients, of first and second order, bit by bit."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import opscope
+from support.replays import plain_text
+
+Case = tuple[Callable[..., Any], tuple[torch.Tensor, ...]]
+
+
+def leaf(*sizes: int) -> torch.Tensor:
+    return torch.randn(*sizes, requires_grad=True)
+
+
+def mlp() -> Case:
+    return nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 3)), (leaf(2, 4),)
+
+
+def convolution_and_norm() -> Case:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+    return network, (leaf(2, 3, 6, 6),)
+
+
+def attention() -> Case:
+    return nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True), (leaf(2, 5, 8),)
+
+
+def recurrent() -> Case:
+    return nn.LSTM(4, 5), (leaf(3, 2, 4),)
+
+
+def in_place() -> Case:
+    weight = nn.Parameter(torch.randn(4, 4))
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        y.add_(1)
+        y[0].mul_(weight[0])
+        y[:, 1] = 0
+        y.t_()
+        return y
+
+    return program, (leaf(4, 4),)
+
+
+def views() -> Case:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        y = x.clone()
+        flat = y.view(-1)[2:6]
+        flat.mul_(2)
+        y.diagonal().mul_(3)
+        first, second = (y * 2).chunk(2)
+        return y.t(), flat, first, second[0].expand(3, 4)
+
+    return program, (leaf(4, 4),)
+
+
+def regions() -> Case:
+    weight = nn.Parameter(torch.randn(4, 4))
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with torch.no_grad():
+            mean = (x @ weight).mean()
+            with torch.enable_grad():
+                inner = x * weight
+        torch.set_grad_enabled(False)
+        off = x * 3
+        torch.set_grad_enabled(True)
+        with torch.inference_mode():
+            inference = x + 1
+        return x @ weight - mean, inner, off * x, inference.clone() * x
+
+    return program, (leaf(4, 4),)
+
+
+def detached() -> Case:
+    weight = nn.Parameter(torch.randn(4, 4))
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        h = x @ weight
+        again = h.detach().clone().requires_grad_()
+        cut = x * weight
+        cut.detach_()
+        return h * h.detach(), again * x, h.data * x, cut * x
+
+    return program, (leaf(4, 4),)
+
+
+def flags() -> Case:
+    weight = nn.Parameter(torch.randn(4, 4))
+    linear = nn.Linear(4, 4)
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        y = (x * 2).detach()
+        y.requires_grad_()
+        for parameter in linear.parameters():
+            parameter.requires_grad_(False)
+        frozen = linear(y * weight)
+        for parameter in linear.parameters():
+            parameter.requires_grad_(True)
+        made = torch.ones(4, 4, requires_grad=True)
+        return frozen, linear(frozen), made * x
+
+    return program, (torch.randn(4, 4),)
+
+
+def frozen_parameters() -> Case:
+    network = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    network[0].requires_grad_(False)
+    return network, (torch.randn(2, 4),)
+
+
+def closure() -> Case:
+    scale = leaf(4, 4)
+    return lambda x: (x * scale).tanh(), (torch.randn(4, 4),)
+
+
+def parametrized() -> Case:
+    spectral = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))
+    weight = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+    return nn.Sequential(spectral, weight), (leaf(2, 4),)
+
+
+def autocast() -> Case:
+    weight = nn.Parameter(torch.randn(4, 4))
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with torch.autocast("cpu", torch.bfloat16):
+            y = x @ weight
+            return y, F.softmax(y, -1), y @ weight
+
+    return program, (leaf(4, 4),)
+
+
+def computed_input() -> Case:
+    weight = nn.Parameter(torch.randn(4, 4))
+
+    def program(x: torch.Tensor, row: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        row.add_(1)
+        x.mul_(2)
+        return x * weight, row
+
+    base = leaf(4, 4) * 1
+    return program, (base, base[0])
+
+
+def written_parameter() -> Case:
+    weight = nn.Parameter(torch.randn(4, 4))
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            weight.mul_(0.5)
+        weight.data.add_(1)
+        return x @ weight
+
+    return program, (leaf(4, 4),)
+
+
+def choices() -> Case:
+    weight = nn.Parameter(torch.randn(4, 4))
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        values, places = x.topk(2)
+        chosen = F.embedding(torch.tensor([0, 1]), weight)
+        return values, x.gather(1, places), x.sort()[0], torch.where(x > 0, x, weight), chosen
+
+    return program, (leaf(4, 4),)
+
+
+def complex_numbers() -> Case:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (
+            torch.fft.fft(x),
+            torch.view_as_real(torch.fft.rfft(x)),
+            x.to(torch.cfloat).conj() * 1j,
+        )
+
+    return program, (leaf(4, 4),)
+
+
+CASES = [
+    mlp, convolution_and_norm, attention, recurrent, in_place, views, regions, detached, flags,
+    frozen_parameters, closure, parametrized, autocast, computed_input, written_parameter, choices,
+    complex_numbers,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_of_first_and_second_order_are_eagers(case: Callable[[], Case]) -> None:
+    torch.manual_seed(3)
+    function, inputs = case()
+    traced = opscope.trace(function, inputs, warn=False)
+    report = traced.check(inputs, gradients=2)
+    assert report.ok
+    assert report.compared[opscope.checking.DifferenceKind.GRADIENT] > 0
+
+
+def test_a_gradient_penalty_outside_the_trace() -> None:
+    critic = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    x = leaf(3, 4)
+    traced = opscope.trace(critic, x)
+
+    def penalty(program: Callable[..., Any]) -> list[torch.Tensor]:
+        (gradient,) = torch.autograd.grad(program(x).sum(), x, create_graph=True)
+        loss = (gradient.norm(dim=1) - 1).pow(2).mean()
+        return [loss, *torch.autograd.grad(loss, list(critic.parameters())[:3])]
+
+    for ours, theirs in zip(penalty(traced), penalty(critic), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_gradient_penalty_inside_the_trace() -> None:
+    critic = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+        return gradient.pow(2).mean()
+
+    x = leaf(3, 4)
+    assert opscope.trace(program, x).check(x, gradients=True).ok
+
+
+def test_what_autograd_saved_is_the_value_that_was_saved() -> None:
+    weight = nn.Parameter(torch.randn(2, 2))
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = (x @ weight).tanh()
+        (gradient,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return gradient
+
+    traced = opscope.trace(program, torch.zeros(2, 2, requires_grad=True), dynamic=False)
+    assert plain_text(traced) == (
+        "graph program(%x : f32[2, 2]{grad}) -> (f32[2, 2]{grad}):\n"
+        "  state %weight : f32[2, 2]{grad}\n"
+        "  %0 : f32[2, 2]{grad} = aten::matmul(%x, %weight)\n"
+        "  %y : f32[2, 2]{grad} = aten::tanh(%0)\n"
+        "  %1 : f32[]{grad} = aten::sum(%y)\n"
+        "  %2 : f32[] = aten::ones_like(%1, memory_format=memory.preserve_format)\n"
+        "  %3 : f32[2, 2]{strides=[0, 0]} = aten::expand(%2, [2, 2])\n"
+        "  %4 : f32[2, 2]{grad} = aten::tanh_backward(%3, %y)\n"
+        "  %5 : f32[2, 2]{strides=[1, 2], grad} = aten::t(%weight)\n"
+        "  %6 : f32[2, 2]{grad} = aten::mm(%4, %5)\n"
+        "  return (%6)"
+    )
+
+
+def test_a_closure_tensor_that_requires_grad_is_state() -> None:
+    scale = torch.full((2,), 3.0, requires_grad=True)
+    traced = opscope.trace(lambda x: x * scale, torch.ones(2), strict=True)
+    assert plain_text(traced) == (
+        "graph function(%x : f32[2]) -> (f32[2]{grad}):\n"
+        "  constant %scale : f32[2]{grad}\n"
+        "  %0 : f32[2]{grad} = aten::mul.Tensor(%x, %scale)\n"
+        "  return (%0)"
+    )
+    traced(torch.ones(2)).sum().backward()
+    assert scale.grad is not None
+    assert scale.grad.tolist() == [1.0, 1.0]
+
+
+def test_training_on_the_replay_is_training_on_the_model() -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)), torch.randn(8, 4)
+    start = [parameter.detach().clone() for parameter in model.parameters()]
+    traced = opscope.trace(model, x)
+
+    def train(program: Callable[..., Any]) -> list[torch.Tensor]:
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), start, strict=True):
+                parameter.copy_(value)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(5):
+            optimizer.zero_grad()
+            program(x).pow(2).mean().backward()
+            optimizer.step()
+        return [parameter.detach().clone() for parameter in model.parameters()]
+
+    for ours, theirs in zip(train(traced), train(model), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_constant_does_not_keep_autograds_graph_of_the_trace() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with opscope.paused():
+            y = x * 2
+        return y + x
+
+    traced = opscope.trace(program, leaf(2), warn=False)
+    assert traced.state["constant"].grad_fn is None
+    assert [d.kind.value for d in traced.diagnostics] == ["untracked tensor", "custom backward"]
