@@ -116,6 +116,8 @@ class Recorder:
         self._set_excluded = kernels.set_excluded
         self._modes = ModeReader()
         self._modes_before: Modes = state.graph.modes
+        self._entered: list[Any] = []  # dispatch modes that the program entered
+        self._set_aside: list[Any] = []  # those around the trace that it has left for a while
         self._fresh_constant: Value | None = None
         self._has_numbers = False  # whether a traced number is among the arguments being looked at
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
@@ -377,8 +379,16 @@ class Recorder:
 
     def record_mode(self, mode: Any, entered: bool) -> None:
         """Record that operators go through a dispatch mode of the program's from now on, or no longer."""
-        constant = self.state.kept.constant(mode, type(mode).__name__)
-        self._record_effect_of(_ENTER_MODE if entered else _EXIT_MODE, (constant,))
+        # Modes around the trace may be set aside for a while and put back; a replay has its own.
+        modes = self._set_aside if entered else self._entered
+        is_paired = any(known is mode for known in modes)
+        if is_paired:
+            modes[:] = [known for known in modes if known is not mode]
+        else:
+            (self._entered if entered else self._set_aside).append(mode)
+        if is_paired is not entered:
+            constant = self.state.kept.constant(mode, type(mode).__name__)
+            self._record_effect_of(_ENTER_MODE if entered else _EXIT_MODE, (constant,))
         if self.outer is not None:
             self.outer.record_mode(mode, entered)
 
