@@ -44,7 +44,7 @@ class ExactBindings:
         key = (node.operator, node.keywords, *map(_pattern, node.all_args))
         if key not in self._known:
             # A trace that compiles a replay must not see this, nor modes around it.
-            with plain_torch(), recording(self._kernels, None):
+            with recording(self._kernels, None), plain_torch():
                 self._known[key] = self._find(node)
         return self._known[key]
 

@@ -17,7 +17,7 @@ from ..ir import Frame, Graph, Node, TensorType, Value
 from ..ir.structure import Structure, take_apart
 from .active import tracing
 from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
-from .dispatcher import without_hooks
+from .dispatcher import kernels, recording, without_hooks
 from .effects import Before
 from .fake import FakeWorld
 from .fake_errors import explained
@@ -122,8 +122,10 @@ def _capture_fake(
 ) -> Capture:
     """Capture in a fake world, and make the result stand for the real one."""
     try:
-        world = FakeWorld(function, args, kwargs)
-        with world.entered():
+        # A trace around this one is of a program that computes; it does not see what happens here.
+        with recording(kernels(), None):
+            world = FakeWorld(function, args, kwargs)
+        with recording(kernels(), None), world.entered():
             captured = _capture(function, world.args, world.kwargs, options)
     except Exception as error:
         explanation = explained(error)

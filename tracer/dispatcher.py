@@ -375,8 +375,8 @@ class WrappedNumbers:
         self._installed = installed
         self._prototypes: dict[type, torch.Tensor] = {}
         with (
+            installed.excluded(),  # first: the trace is not told which modes are set aside here
             plain_torch(),
-            installed.excluded(),
             torch.inference_mode(False),
             torch.enable_grad(),
         ):

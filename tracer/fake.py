@@ -23,13 +23,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import torch
-from torch._subclasses import FakeTensor, FakeTensorMode
+from torch._subclasses import FakeTensor, FakeTensorMode, UnsupportedFakeTensorException
 
 from ..errors import CaptureError
 from ..ir.structure import take_apart
 from .dispatcher import active_fake_mode, kernels, non_fake_inputs, set_version
 from .inputs import is_opaque, is_tensor
 from .program_state import named_objects
+from .tensors import type_of_tensor
 
 _META = torch.device("meta")
 
@@ -90,6 +91,11 @@ class FakeWorld:
         """Return the fake twin of a tensor, one per tensor; a fake tensor is its own."""
         known = self._twins.get(id(tensor))
         if known is None:
+            if torch.nn.parameter.is_lazy(tensor):
+                raise CaptureError(
+                    "the program has parameters that get their size at its first run\n"
+                    "  run it once before it is traced with fake=True"
+                )
             with torch.inference_mode(tensor.is_inference()):
                 twin = self._make_twin(tensor)
             known = self._twins[id(tensor)] = (tensor, twin)
@@ -100,7 +106,12 @@ class FakeWorld:
         if isinstance(tensor, FakeTensor):
             return tensor
         if tensor.device != _META or type(tensor) not in _PLAIN:
-            return self._mode.from_tensor(tensor, static_shapes=True)
+            try:
+                return self._mode.from_tensor(tensor, static_shapes=True)
+            except (UnsupportedFakeTensorException, AssertionError) as error:  # so torch says it
+                raise CaptureError(
+                    f"a tensor {type_of_tensor(tensor)} cannot be fake\n  trace with real tensors"
+                ) from error
         converter = self._mode.fake_tensor_converter
         twin: torch.Tensor = converter.from_meta_and_device(self._mode, tensor, self._device)
         if isinstance(tensor, torch.nn.Parameter):

@@ -45,10 +45,8 @@ def _what_failed(error: BaseException) -> str | None:
     if isinstance(error, fake_tensor.UnsupportedOperatorException) or _lacks_fake_kernel(error):
         return (
             f"{name} cannot tell the type of its result without computing it\n"
-            "  register one with torch.library.register_fake, or trace with real tensors"
+            "  trace with real tensors, or, if it is your own, give it a torch.library.register_fake"
         )
-    if isinstance(error, fake_tensor.UnsupportedFakeTensorException):
-        return f"a tensor of this kind cannot be fake: {error.reason}\n  trace with real tensors"
     if _is_export(error.__traceback__):
         return (
             "the data of a tensor is handed to Python or NumPy, and fake=True computes none\n"

@@ -18,12 +18,11 @@ import torch
 
 from ..errors import CaptureError
 from ..ir import Argument, Effect, Frame, Modes, Node, Operator, Scope, Value, unknown_operator
-from .collectives import RESIZE_STORAGE, WAIT
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels, plain_tensors, quiet
+from .events import EventRecorder
 from .generators import GENERATOR
 from .literals import PLAIN, equal_literals, to_literal
-from .modes import ModeReader
 from .number import number_of, with_plain_numbers
 from .numbers import SCALAR_TYPES
 from .ragged import is_ragged_size
@@ -47,8 +46,6 @@ _METADATA_READS = frozenset(
 )  # fmt: skip
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 _MAKE_SUBCLASS = Operator("prim::make_subclass", effects=Effect.NONE)
-_ENTER_MODE = Operator("prim::enter_mode", effects=Effect.WRITES)
-_EXIT_MODE = Operator("prim::exit_mode", effects=Effect.WRITES)
 _AS_SUBCLASS = Operator("prim::as_subclass", effects=Effect.NONE)
 
 
@@ -100,7 +97,7 @@ def _facts_of(op: torch._ops.OpOverload) -> _Facts:
     return _Facts(op)
 
 
-class Recorder:
+class Recorder(EventRecorder):
     """Records the operators of one trace; torch's dispatcher calls it through ``dispatcher.Kernels``.
 
     Attributes:
@@ -112,13 +109,12 @@ class Recorder:
     def __init__(
         self, state: TracingState, kernels: Kernels, outer: Recorder | None = None
     ) -> None:
-        self.state = state
-        self.outer = outer
+        super().__init__(state, outer)
+        self.outer: Recorder | None = outer
         self._kernels = kernels
         self._below = kernels.below
         self._excluded = kernels.excluded
         self._set_excluded = kernels.set_excluded
-        self._modes = ModeReader()
         self._modes_before: Modes = state.graph.modes
         self._fresh_constant: Value | None = None
         self._has_numbers = False  # whether a traced number is among the arguments being looked at
@@ -410,41 +406,6 @@ class Recorder:
         self._remember([data], node.outputs)
         if self.outer is not None:
             self.outer.record_data(source, data)
-
-    def record_mode(self, mode: Any, entered: bool) -> None:
-        """Record that operators go through a dispatch mode of the program's from now on, or no longer."""
-        constant = self.state.kept.constant(mode, type(mode).__name__)
-        self._record_effect_of(_ENTER_MODE if entered else _EXIT_MODE, (constant,))
-        if self.outer is not None:
-            self.outer.record_mode(mode, entered)
-
-    def record_wait(self, work: Any) -> None:
-        """Record that the program waited for a collective operator."""
-        value = self.state.collectives.waited(work)
-        if value is not None:
-            self._record_effect_of(WAIT, (value,))
-        if self.outer is not None:
-            self.outer.record_wait(work)
-
-    def record_resize(self, storage: torch.UntypedStorage) -> None:
-        """Record that the program gave a storage another size."""
-        value = self.state.value_on(storage)
-        self._record_effect_of(RESIZE_STORAGE, (value, storage.size()))
-        if self.outer is not None:
-            self.outer.record_resize(storage)
-
-    def _record_effect_of(self, operator: Operator, arguments: tuple[Argument, ...]) -> None:
-        scope, stack = self.state.walker.locate(sys._getframe(3))
-        modes = self._modes.read()
-        self.state.graph.append(operator, arguments, (), scope=scope, stack=stack, modes=modes)
-
-    def record_wrapper(
-        self, tensor: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """Note the call that made a tensor which wraps others."""
-        self.state.subclasses.note_made(tensor, args, kwargs)
-        if self.outer is not None:
-            self.outer.record_wrapper(tensor, args, kwargs)
 
     def record_subclass(
         self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses import FakeTensor, FakeTensorMode
+from torch.testing._internal.two_tensor import TwoTensor
 
 import opscope
 from opscope.cli.target import load_script
@@ -260,6 +261,57 @@ def test_an_operator_without_a_fake_kernel_is_named() -> None:
 
     with pytest.raises(opscope.CaptureError, match="opscope_tests::opaque cannot tell the type"):
         opscope.trace(lambda x: opaque(x), torch.ones(2), fake=True)
+
+
+def test_sizes_are_data_in_a_trace_without_data() -> None:
+    linear = nn.Linear(4, 4)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return linear(x).view(x.shape[0] * 2, 2)
+
+    traced = trace(program, (torch.ones(3, 4),), fake=True)
+    assert str(traced) == str(trace(program, (torch.ones(3, 4),), fake=False))
+    x = torch.randn(5, 4)
+    assert torch.equal(traced(x), program(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_tensors_that_cannot_be_fake_are_refused() -> None:
+    quantized = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8)
+    with pytest.raises(opscope.CaptureError, match=r"a tensor qu8\[3\] cannot be fake"):
+        opscope.trace(lambda x: x.dequantize(), quantized, fake=True)
+    jagged = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)], layout=torch.jagged)
+    with pytest.raises(opscope.CaptureError, match=r"layout=jagged\} cannot be fake"):
+        opscope.trace(lambda x: x * 2, jagged, fake=True)
+    with pytest.raises(opscope.CaptureError, match="get their size at its first run"):
+        opscope.trace(nn.LazyLinear(3), torch.ones(2, 4), fake=True)
+
+
+def test_tensors_of_other_classes_are_faked_by_their_parts() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(TwoTensor(torch.randn(4, 4), torch.randn(4, 4)))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return nn.functional.linear(x, self.weight).a
+
+    model, x = Model(), torch.randn(2, 4)
+    traced = trace(model, (x,), fake=True)
+    assert str(traced) == str(trace(model, (x,), fake=False))
+    assert torch.equal(traced(x), model(x))
+    assert type(model.weight) is TwoTensor
+
+
+def test_a_trace_around_it_does_not_see_it() -> None:
+    linear = nn.Linear(4, 4)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        opscope.trace(linear, x, fake=True)
+        return x + 1
+
+    traced = opscope.trace(program, torch.ones(2, 4))
+    assert [node.kind for node in traced.graph.walk()] == ["aten::add.Tensor"]
 
 
 def test_random_state_is_not_drawn_from() -> None:

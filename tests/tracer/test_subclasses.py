@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.testing._internal.two_tensor import TwoTensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 import opscope
 from support.exactness import assert_identical, check_exact, tensors_of
@@ -215,6 +216,24 @@ def test_a_mode_around_the_trace_sees_the_program_and_nothing_else(mode: Any) ->
             expected = program(*inputs)
             for ours, theirs in zip(tensors_of(traced(*inputs)), tensors_of(expected), strict=True):
                 assert_identical(ours, theirs)
+
+
+def test_modes_around_the_trace_that_are_set_aside_for_a_while_are_not_of_the_program() -> None:
+    def inside(x: torch.Tensor) -> torch.Tensor:
+        with _disable_current_modes():
+            y = x + 1
+        with LoggingDispatchMode():
+            return y * 2
+
+    with LoggingDispatchMode():
+        traced = opscope.trace(inside, torch.ones(2))
+    assert [node.kind for node in traced.graph.walk()] == [
+        "aten::add.Tensor",
+        "prim::enter_mode",
+        "aten::mul.Tensor",
+        "prim::exit_mode",
+    ]
+    assert traced(torch.ones(2)).tolist() == [4.0, 4.0]
 
 
 def test_a_dispatch_mode_is_left_when_a_replay_fails() -> None:
