@@ -13,15 +13,27 @@ from .ir import parse as parse_graph
 from .ir.conditions import Guard, guards_of
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
+from .passes.functionalize import Functionalize, Mutation
+from .passes.own_operators import OWN
 from .runtime import (
     CompiledGraph,
+    WriteBack,
     compile_graph,
     find_overload,
     length_error,
     plain_calls,
     torch_literal,
 )
-from .tracer import Capture, Diagnostic, Dynamic, ExactBindings, InputSpec, capture, operator_of
+from .tracer import (
+    Capture,
+    Diagnostic,
+    Dynamic,
+    ExactBindings,
+    InputSpec,
+    MetaFacts,
+    capture,
+    operator_of,
+)
 from .visualize import ViewOptions, save_picture
 
 if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
@@ -42,6 +54,7 @@ class TracedProgram:
         inputs: what the program takes: parameter names, structure, types.
         outputs: the structure of what it returns.
         diagnostics: what could not be recorded exactly, with the lines that caused it.
+        mutations: for a functional graph, which of its outputs are new contents of inputs and state.
     """
 
     def __init__(
@@ -52,6 +65,7 @@ class TracedProgram:
         outputs: Structure,
         diagnostics: tuple[Diagnostic, ...] = (),
         lengths: tuple[Node, ...] = (),
+        mutations: tuple[Mutation, ...] = (),
     ) -> None:
         self.graph = graph
         self.state = dict(state)
@@ -59,16 +73,21 @@ class TracedProgram:
         self.outputs = outputs
         self.diagnostics = diagnostics
         self._lengths = lengths
+        self.mutations = mutations
 
     @classmethod
     def _of(cls, captured: Capture) -> TracedProgram:
+        mutations: tuple[Mutation, ...] = ()
+        if captured.force_outplace:
+            mutations = functionalize(captured.graph, captured.memories)
         return cls(
             captured.graph,
             captured.objects,
             captured.inputs,
             captured.outputs,
             captured.diagnostics,
-            captured.lengths,
+            tuple(node for node in captured.lengths if node.block is not None),
+            mutations,
         )
 
     @cached_property
@@ -83,21 +102,30 @@ class TracedProgram:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Replay the program.
 
+        What the program writes to its arguments and state, the replay writes too. If the graph is
+        functional, that happens when it has run, with the contents that ``mutations`` lists.
+
         Raises:
             InputError: the arguments do not fit those that the program was traced with.
             GuardError: the program would go another way than it went at the trace.
         """
         leaves = self.inputs.leaves(args, kwargs)
+        if self.mutations:
+            write_back = WriteBack(self.mutations, leaves, self.inputs.names, self.state)
+            results = self._run(write_back.arguments())
+            return self.outputs.build(write_back.write(results, self.graph.outputs))
+        return self.outputs.build(self._run(leaves))
+
+    def _run(self, leaves: list[Any]) -> tuple[Any, ...]:
         compiled = self._compiled
         try:
             with plain_calls():
-                results = compiled.function(*leaves)
+                return compiled.function(*leaves)
         except ValueError as error:
             explained = length_error(self.graph, compiled.nodes, compiled.filename, error)
             if explained is None:
                 raise
             raise explained from error
-        return self.outputs.build(results)
 
     @cached_property
     def guards(self) -> tuple[Guard, ...]:
@@ -141,6 +169,7 @@ def trace(
     strict: bool = False,
     warn: bool = True,
     fake: bool = False,
+    force_outplace: bool = False,
 ) -> TracedProgram:
     """Run ``function`` once and return the program it was, operator by operator.
 
@@ -159,15 +188,44 @@ def trace(
         fake: whether to trace without computing: nothing of the size of a tensor is allocated, and the
             model is left as it was. Model and inputs may be real, on the meta device, or fake; the graph
             is that of a run with real tensors, and a program traced from a real model replays on them.
+        force_outplace: whether writes to memory become values, so that the graph is functional; what
+            the program writes to inputs and state are further outputs then, see ``mutations``. Sizes
+            are those of the trace.
 
     Raises:
         CaptureError: the program cannot be traced.
+        PassError: ``force_outplace``, and a write cannot be made a value.
         UnsupportedTorchError: the installed torch cannot be captured on.
     """
     args = inputs if type(inputs) is tuple else (inputs,)
-    return TracedProgram._of(
-        capture(function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn, fake=fake)
+    captured = capture(
+        function,
+        args,
+        kwargs,
+        dynamic=dynamic,
+        strict=strict,
+        warn=warn,
+        fake=fake,
+        force_outplace=force_outplace,
     )
+    return TracedProgram._of(captured)
+
+
+def functionalize(
+    graph: Graph, memories: Mapping[Value, int] | None = None
+) -> tuple[Mutation, ...]:
+    """Turn the writes of a graph into values, in place; return the outputs that this adds.
+
+    Args:
+        graph: what to change; see ``passes.functionalize`` for what is kept.
+        memories: a number for each input and state value; those that share memory have one number.
+            Left out, no two of them do.
+
+    Raises:
+        PassError: a write cannot be made a value; the graph is left as it was.
+    """
+    pass_ = Functionalize(MetaFacts(torch_literal), {} if memories is None else memories)
+    return pass_.run(graph).mutations
 
 
 @cache
@@ -179,6 +237,8 @@ def operator_named(name: str) -> Operator:
     scalar = scalar_named(name)
     if scalar is not None:
         return scalar
+    if name in OWN:
+        return OWN[name]
     overload = find_overload(name)
     return unknown_operator(name) if overload is None else operator_of(overload)
 
@@ -240,4 +300,6 @@ def _scene_of(program: TracedProgram | Graph, options: dict[str, Any]) -> visual
 
 
 def _output_names(program: TracedProgram | Graph) -> list[str]:
-    return program.outputs.leaf_paths() if isinstance(program, TracedProgram) else []
+    if not isinstance(program, TracedProgram):
+        return []
+    return [*program.outputs.leaf_paths(), *(f"new {m.name}" for m in program.mutations)]

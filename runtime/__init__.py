@@ -4,9 +4,11 @@ from .codegen import CompiledGraph, compile_graph
 from .guards import length_error
 from .literals import torch_literal
 from .operators import find_overload, plain_calls
+from .write_back import WriteBack
 
 __all__ = [
     "CompiledGraph",
+    "WriteBack",
     "compile_graph",
     "find_overload",
     "length_error",

@@ -5,6 +5,7 @@ from .bindings import ExactBindings
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind
 from .inputs import InputSpec
+from .operator_facts import MetaFacts
 from .schemas import operator_of
 from .sizes import Dynamic
 from .state import TracingState
@@ -16,6 +17,7 @@ __all__ = [
     "Dynamic",
     "ExactBindings",
     "InputSpec",
+    "MetaFacts",
     "TracingState",
     "capture",
     "get_tracing_state",

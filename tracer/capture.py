@@ -6,7 +6,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from .effects import Before
 from .fake import FakeWorld
 from .fake_errors import explained
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
+from .memories import shared_memories
 from .modes import ModeReader
 from .number import Number, number_of
 from .program_state import root_module
@@ -46,6 +47,8 @@ class Capture:
         outputs: the structure of what it returns; its leaves are the graph's outputs.
         lengths: the nodes that give a list whose length could be another at another run.
         diagnostics: what could not be recorded exactly.
+        force_outplace: whether the graph is to be made functional.
+        memories: a number per input and state value; those that share memory have one number.
     """
 
     graph: Graph
@@ -54,6 +57,8 @@ class Capture:
     outputs: Structure
     lengths: tuple[Node, ...]
     diagnostics: tuple[Diagnostic, ...]
+    force_outplace: bool = False
+    memories: Mapping[Value, int] = field(default_factory=dict)
 
 
 def capture(
@@ -65,6 +70,7 @@ def capture(
     strict: bool = False,
     warn: bool = True,
     fake: bool = False,
+    force_outplace: bool = False,
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -77,6 +83,8 @@ def capture(
         strict: whether something that cannot be recorded exactly is an error.
         warn: whether it is a warning otherwise.
         fake: whether nothing is computed: see Note [The fake world] in ``fake.py``.
+        force_outplace: whether the graph is to be made functional; the program may say so itself.
+            Sizes are plain numbers then: where elements lie in memory depends on them.
 
     Raises:
         CaptureError: the program cannot be traced; or ``strict`` and it cannot be traced exactly.
@@ -86,8 +94,12 @@ def capture(
         raise CaptureError(
             f"a module or function is needed to trace, not {type(function).__qualname__}"
         )
+    if force_outplace:
+        _require_fixed(dynamic is not None and dynamic is not False)
+        dynamic = False
     kwargs = {} if kwargs is None else kwargs
-    captured = (_capture_fake if fake else _capture)(function, args, kwargs, dynamic, strict, warn)
+    run = _capture_fake if fake else _capture
+    captured = run(function, args, kwargs, dynamic, strict, warn, force_outplace)
     if warn:
         for diagnostic in captured.diagnostics:
             warn_of(diagnostic)
@@ -101,12 +113,15 @@ def _capture_fake(
     dynamic: Dynamic,
     strict: bool,
     warn: bool,
+    force_outplace: bool,
 ) -> Capture:
     """Capture in a fake world, and make the result stand for the real one."""
     try:
         world = FakeWorld(function, args, kwargs)
         with world.entered():
-            captured = _capture(function, world.args, world.kwargs, dynamic, strict, warn)
+            captured = _capture(
+                function, world.args, world.kwargs, dynamic, strict, warn, force_outplace
+            )
     except Exception as error:
         explanation = explained(error)
         if explanation is None:
@@ -126,6 +141,7 @@ def _capture(
     dynamic: Dynamic,
     strict: bool,
     warn: bool,
+    force_outplace: bool,
 ) -> Capture:
     # What we read of tensors must not call the hooks of their classes, nor modes around the trace.
     with without_hooks():
@@ -133,11 +149,16 @@ def _capture(
         bound = arguments.bind(args, kwargs)
         leaves, structure = input_leaves(bound)
         graph = Graph(_program_name(function), ModeReader().read())
-        state = TracingState(graph, function, strict=strict, warn=warn)
+        state = TracingState(
+            graph, function, strict=strict, warn=warn, force_outplace=force_outplace
+        )
         spec = _add_inputs(state, arguments, structure, leaves, dynamic)
         before = Before(state.kept, bound, leaves)
     try:
         result = _run(state, function, args, kwargs)
+        if state.force_outplace:
+            _require_fixed(any(spec.dimensions))
+            _require_told_effects(state)
         with without_hooks():
             outputs = _finish(state, result)
             del result
@@ -153,7 +174,34 @@ def _capture(
         for change in before.changes():
             state.report(DiagnosticKind.UNTRACKED_EFFECT, change, None, None)
     found = state.diagnostics.all()
-    return Capture(graph, state.kept.objects, spec, outputs, lengths, found)
+    memories = shared_memories(graph, leaves, state.kept.objects) if state.force_outplace else {}
+    return Capture(
+        graph,
+        state.kept.objects,
+        spec,
+        outputs,
+        lengths,
+        found,
+        state.force_outplace,
+        memories,
+    )
+
+
+def _require_fixed(varies: bool) -> None:
+    """Refuse sizes that are data for a functional graph."""
+    if varies:
+        raise CaptureError(
+            "a functional graph holds for the sizes it was traced with, and sizes are data in this trace\n"
+            "  pass force_outplace=True to opscope.trace without dynamic; where the program asks for it "
+            "itself, pass dynamic=False"
+        )
+
+
+def _require_told_effects(state: TracingState) -> None:
+    """Refuse a program for a functional graph that wrote past the dispatcher, where no operator tells."""
+    for diagnostic in state.diagnostics.all():
+        if diagnostic.kind is DiagnosticKind.UNTRACKED_EFFECT:
+            raise CaptureError(f"the program cannot be made functional\n{diagnostic}")
 
 
 def _run(

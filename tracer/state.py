@@ -15,15 +15,14 @@ from .diagnostics import DiagnosticKind, Diagnostics
 from .dispatcher import (
     kernels,
     nested_dummy,
-    plain_numel,
     plain_offset,
     plain_shape,
     plain_strides,
     shares_storage,
-    storage_key,
 )
 from .frames import FrameWalker
 from .literals import to_literal
+from .memories import memory_of
 from .modules import ModulePaths
 from .numbers import Numbers
 from .program_state import ProgramState
@@ -49,6 +48,7 @@ class TracingState:
         graph: the graph being built.
         warn: whether diagnostics are issued as warnings.
         strict: whether a diagnostic ends the trace with an error.
+        force_outplace: whether ``opscope.trace`` makes the graph functional when the run has ended.
         lookup_var_name_fn: names the results of operators; if it is None, or returns an empty
             string, they are named after the variables that the user's code assigns them to.
         implied: nodes that no call of the user's stands behind: what a tensor was found to have become.
@@ -70,10 +70,12 @@ class TracingState:
         *,
         strict: bool = False,
         warn: bool = True,
+        force_outplace: bool = False,
     ) -> None:
         self.graph = graph
         self.warn = warn
         self.strict = strict
+        self.force_outplace = force_outplace
         self.lookup_var_name_fn: Callable[[torch.Tensor], str] | None = None
         self.values = ValueMap()
         self.subclasses = Subclasses()
@@ -88,18 +90,6 @@ class TracingState:
         self.walker = FrameWalker(
             graph.root_scope, ModulePaths(self.kept.outer_names, self.kept.register)
         )
-
-    @property
-    def force_outplace(self) -> bool:
-        """Whether in-place operators are recorded as functional ones; they never are."""
-        return False
-
-    @force_outplace.setter
-    def force_outplace(self, wanted: bool) -> None:
-        if wanted:
-            raise CaptureError(
-                "in-place operators are recorded as the program calls them; force_outplace is not available"
-            )
 
     def set_graph(self, graph: Graph) -> None:
         """Record into another graph from now on."""
@@ -254,7 +244,7 @@ class TracingState:
     def value_on(self, storage: torch.UntypedStorage) -> Value:
         """Return the value of a known tensor whose elements are in a storage, or else of the storage."""
         for tensor in (*(known for known, _ in self.values.live()), *self.kept.candidates()):
-            if _storage_or_none(tensor) == storage._cdata:
+            if memory_of(tensor) == storage._cdata:
                 return self.get_known(tensor)
         held, value = self._storages.get(storage._cdata, (None, None))
         if held is None or value is None:
@@ -358,17 +348,17 @@ class TracingState:
 
     def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """Return the newest known tensor of the same memory and dtype."""
-        key = _storage_or_none(tensor)
+        key = memory_of(tensor)
         if key is None or not shares_storage(tensor):
             return None
         found = None
         for known, _ in self.values.live():
-            if known.dtype == tensor.dtype and _storage_or_none(known) == key:
+            if known.dtype == tensor.dtype and memory_of(known) == key:
                 found = known
         if found is not None:
             return found
         for candidate in self.kept.candidates():
-            if candidate.dtype == tensor.dtype and _storage_or_none(candidate) == key:
+            if candidate.dtype == tensor.dtype and memory_of(candidate) == key:
                 return candidate
         return None
 
@@ -399,16 +389,3 @@ class TracingState:
 def _geometry(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """Return sizes, strides and offset of a tensor, as ``as_strided`` takes them."""
     return tuple(plain_shape(tensor)), tuple(plain_strides(tensor)), plain_offset(tensor)
-
-
-def _storage_or_none(tensor: torch.Tensor) -> int | None:
-    """Return what two tensors of one storage have in common; None for tensors without elements in one."""
-    if tensor.layout is not torch.strided or plain_numel(tensor) == 0:
-        return None
-    try:
-        return storage_key(tensor)
-    except (
-        RuntimeError,
-        NotImplementedError,
-    ):  # wrapper subclasses and functorch tensors have none
-        return None
