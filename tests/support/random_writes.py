@@ -26,7 +26,7 @@ VIEWS: dict[str, Step] = {
     "unsqueeze": lambda x, y, n: x.unsqueeze(n % (x.dim() + 1)),
     "squeeze": lambda x, y, n: x.squeeze(),
     "chunk": lambda x, y, n: x.chunk(2, n % x.dim()),
-    "split": lambda x, y, n: x.split(1 + n % 2),
+    "split": lambda x, y, n: x.split(1 + n % 2),  # type: ignore[no-untyped-call]
     "unbind": lambda x, y, n: x.unbind(n % x.dim()),
     "diagonal": lambda x, y, n: x.diagonal(),
     "unfold": lambda x, y, n: x.unfold(0, 2, 2),
