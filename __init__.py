@@ -20,7 +20,8 @@ _HOMES: Final = {
     ),
     "ir": ("Graph", "Node", "Value", "verify"),
     "program": (
-        "TracedProgram", "parse", "save", "to_dot", "to_graphviz", "to_networkx", "to_pydot", "trace",
+        "TracedProgram", "functionalize", "parse", "save", "to_dot", "to_graphviz", "to_networkx",
+        "to_pydot", "trace",
     ),
     "tracer": (
         "Diagnostic", "DiagnosticKind", "Severity", "TracingState", "get_tracing_state", "is_tracing",

@@ -20,6 +20,7 @@ from .ir import Node as Node
 from .ir import Value as Value
 from .ir import verify as verify
 from .program import TracedProgram as TracedProgram
+from .program import functionalize as functionalize
 from .program import parse as parse
 from .program import save as save
 from .program import to_dot as to_dot

@@ -18,9 +18,12 @@ from .ir import parse as parse_graph
 from .ir.conditions import Guard, guards_of
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
+from .passes.functionalize import Functionalize, Mutation
+from .passes.own_operators import OWN
 from .runtime import (
     CompiledGraph,
     Tolerance,
+    WriteBack,
     compile_graph,
     find_overload,
     length_error,
@@ -34,6 +37,7 @@ from .tracer import (
     Dynamic,
     ExactBindings,
     InputSpec,
+    MetaFacts,
     capture,
     operator_of,
     unrecorded,
@@ -60,6 +64,7 @@ class TracedProgram:
         diagnostics: what could not be recorded exactly, with the lines that caused it.
         function: the program itself, which :meth:`check` runs; None for a graph that was read from
             text. It is held, as its parameters are, and lets go of when the traced program does.
+        mutations: for a functional graph, which of its outputs are new contents of inputs and state.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class TracedProgram:
         diagnostics: tuple[Diagnostic, ...] = (),
         lengths: tuple[Node, ...] = (),
         function: Callable[..., Any] | None = None,
+        mutations: tuple[Mutation, ...] = (),
     ) -> None:
         self.graph = graph
         self.state = dict(state)
@@ -82,19 +88,24 @@ class TracedProgram:
         # The inputs of the trace belong to the caller, who may let them go.
         self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
         self._dynamic: Dynamic = None
+        self.mutations = mutations
 
     @classmethod
     def _of(
         cls, captured: Capture, function: Callable[..., Any], dynamic: Dynamic
     ) -> TracedProgram:
+        mutations: tuple[Mutation, ...] = ()
+        if captured.force_outplace:
+            mutations = functionalize(captured.graph, captured.memories)
         program = cls(
             captured.graph,
             captured.objects,
             captured.inputs,
             captured.outputs,
             captured.diagnostics,
-            captured.lengths,
+            tuple(node for node in captured.lengths if node.block is not None),
             function,
+            mutations,
         )
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
@@ -112,6 +123,9 @@ class TracedProgram:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Replay the program.
 
+        What the program writes to its arguments and state, the replay writes too. If the graph is
+        functional, that happens when it has run, with the contents that ``mutations`` lists.
+
         Raises:
             InputError: the arguments do not fit those that the program was traced with.
             GuardError: the program would go another way than it went at the trace.
@@ -122,15 +136,22 @@ class TracedProgram:
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         leaves = self.inputs.leaves(args, kwargs)
+        if self.mutations:
+            write_back = WriteBack(self.mutations, leaves, self.inputs.names, self.state)
+            results = self._run(write_back.arguments())
+            return self.outputs.build(write_back.write(results, self.graph.outputs))
+        return self.outputs.build(self._run(leaves))
+
+    def _run(self, leaves: list[Any]) -> tuple[Any, ...]:
+        compiled = self._compiled
         try:
             with plain_calls():
-                results = compiled.function(*leaves)
+                return compiled.function(*leaves)
         except ValueError as error:
             explained = length_error(self.graph, compiled.nodes, compiled.filename, error)
             if explained is None:
                 raise
             raise explained from error
-        return self.outputs.build(results)
 
     @cached_property
     def guards(self) -> tuple[Guard, ...]:
@@ -245,6 +266,7 @@ def trace(
     fake: bool = False,
     allow: Iterable[DiagnosticKind | str] = (),
     check: bool = False,
+    force_outplace: bool = False,
 ) -> TracedProgram:
     """Run ``function`` once and return the program it was, operator by operator.
 
@@ -267,11 +289,15 @@ def trace(
             neither warned about nor errors.
         check: whether to run the program again and compare, on these inputs as they were before the
             trace; see :meth:`TracedProgram.check`, which can do more.
+        force_outplace: whether writes to memory become values, so that the graph is functional; what
+            the program writes to inputs and state are further outputs then, see ``mutations``. Sizes
+            are those of the trace.
 
     Raises:
         CheckError: ``check`` found a difference.
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
             wrong for the very inputs of the trace.
+        PassError: ``force_outplace``, and a write cannot be made a value.
         UnsupportedTorchError: the installed torch cannot be captured on.
     """
     args = inputs if type(inputs) is tuple else (inputs,)
@@ -290,6 +316,7 @@ def trace(
         warn=warn,
         fake=fake,
         allow=allow,
+        force_outplace=force_outplace,
     )
     traced = TracedProgram._of(captured, function, dynamic)
     if before is not None:
@@ -324,6 +351,23 @@ def _kept_arguments(
         return KeptArguments(args, kwargs, own_tensors(function, {}))
 
 
+def functionalize(
+    graph: Graph, memories: Mapping[Value, int] | None = None
+) -> tuple[Mutation, ...]:
+    """Turn the writes of a graph into values, in place; return the outputs that this adds.
+
+    Args:
+        graph: what to change; see ``passes.functionalize`` for what is kept.
+        memories: a number for each input and state value; those that share memory have one number.
+            Left out, no two of them do.
+
+    Raises:
+        PassError: a write cannot be made a value; the graph is left as it was.
+    """
+    pass_ = Functionalize(MetaFacts(torch_literal), {} if memories is None else memories)
+    return pass_.run(graph).mutations
+
+
 @cache
 def operator_named(name: str) -> Operator:
     """Return the operator of a qualified name as torch's schemas describe it.
@@ -333,6 +377,8 @@ def operator_named(name: str) -> Operator:
     scalar = scalar_named(name)
     if scalar is not None:
         return scalar
+    if name in OWN:
+        return OWN[name]
     overload = find_overload(name)
     return unknown_operator(name) if overload is None else operator_of(overload)
 
@@ -394,4 +440,6 @@ def _scene_of(program: TracedProgram | Graph, options: dict[str, Any]) -> visual
 
 
 def _output_names(program: TracedProgram | Graph) -> list[str]:
-    return program.outputs.leaf_paths() if isinstance(program, TracedProgram) else []
+    if not isinstance(program, TracedProgram):
+        return []
+    return [*program.outputs.leaf_paths(), *(f"new {m.name}" for m in program.mutations)]

@@ -5,10 +5,12 @@ from .compare import Tolerance
 from .guards import length_error
 from .literals import torch_literal
 from .operators import find_overload, plain_calls
+from .write_back import WriteBack
 
 __all__ = [
     "CompiledGraph",
     "Tolerance",
+    "WriteBack",
     "compile_graph",
     "find_overload",
     "length_error",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch.utils import _python_dispatch
 
 from ..errors import ReplayError
+from .outplace import keep_history, outplace, view_scatter
 
 
 def callable_of(name: str) -> Callable[..., Any]:
@@ -167,4 +169,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::wrap": _wrap,
     "prim::make_wrapper": _make_wrapper,
     "prim::set_attributes": _set_attributes,
+    "prim::outplace": partial(outplace, find_overload),
+    "prim::view_scatter": partial(view_scatter, find_overload),
+    "prim::keep_history": keep_history,
 }

@@ -15,6 +15,7 @@ from .dispatcher import storage_key
 from .inputs import InputSpec, input_leaves, is_opaque, is_tensor
 from .literals import equal_literals
 from .modules import held_objects
+from .operator_facts import MetaFacts
 from .program_state import named_objects
 from .reachable import parts_of_function
 from .schemas import operator_of
@@ -28,6 +29,7 @@ __all__ = [
     "Dynamic",
     "ExactBindings",
     "InputSpec",
+    "MetaFacts",
     "Severity",
     "TracingState",
     "capture",

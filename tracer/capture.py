@@ -22,6 +22,7 @@ from .effects import Before
 from .fake import FakeWorld
 from .fake_errors import explained
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
+from .memories import shared_memories
 from .modes import ModeReader
 from .number import Number, number_of
 from .observed import Observer
@@ -44,6 +45,7 @@ class Options:
     strict: bool
     warn: bool
     allowed: frozenset[DiagnosticKind]
+    force_outplace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Capture:
         diagnostics: what could not be recorded exactly.
         leaves: the tensors among the arguments, in the order of the graph's inputs.
         results: the tensors that the run returned.
+        force_outplace: whether the graph is to be made functional.
+        memories: a number per input and state value; those that share memory have one number.
     """
 
     graph: Graph
@@ -69,6 +73,8 @@ class Capture:
     diagnostics: tuple[Diagnostic, ...]
     leaves: tuple[torch.Tensor, ...] = field(repr=False)
     results: tuple[torch.Tensor, ...] = field(repr=False)
+    force_outplace: bool = False
+    memories: Mapping[Value, int] = field(default_factory=dict)
 
 
 def capture(
@@ -82,6 +88,7 @@ def capture(
     fake: bool = False,
     allow: Iterable[DiagnosticKind | str] = (),
     observe: Observer | None = None,
+    force_outplace: bool = False,
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -96,6 +103,8 @@ def capture(
         fake: whether nothing is computed: see Note [The fake world] in ``fake.py``.
         allow: kinds of diagnostics that are neither warned about nor errors.
         observe: is told of every operator that was recorded.
+        force_outplace: whether the graph is to be made functional; the program may say so itself.
+            Sizes are plain numbers then: where elements lie in memory depends on them.
 
     Raises:
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
@@ -106,8 +115,11 @@ def capture(
         raise CaptureError(
             f"a module or function is needed to trace, not {type(function).__qualname__}"
         )
+    if force_outplace:
+        _require_fixed(dynamic is not None and dynamic is not False)
+        dynamic = False
     kwargs = {} if kwargs is None else kwargs
-    options = Options(dynamic, strict, warn, allowed_kinds(allow))
+    options = Options(dynamic, strict, warn, allowed_kinds(allow), force_outplace)
     run = _capture_fake if fake else functools.partial(_capture, observe=observe)
     captured = run(function, args, kwargs, options)
     conclude(captured.diagnostics, options.allowed, strict=strict, warn=warn)
@@ -153,13 +165,21 @@ def _capture(
         leaves, structure = input_leaves(bound)
         graph = Graph(_program_name(function), ModeReader().read())
         state = TracingState(
-            graph, function, strict=options.strict, warn=options.warn, allowed=options.allowed
+            graph,
+            function,
+            strict=options.strict,
+            warn=options.warn,
+            allowed=options.allowed,
+            force_outplace=options.force_outplace,
         )
         spec = _add_inputs(state, arguments, structure, leaves, options.dynamic)
         before = Before(state, function, bound, leaves, structure)
         state.kept.on_module = before.note_module
     try:
         result = _run(state, function, args, kwargs, observe)
+        if state.force_outplace:
+            _require_fixed(any(spec.dimensions))
+            _require_told_effects(state)
         with without_hooks():
             outputs = _finish(state, result)
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
@@ -176,6 +196,7 @@ def _capture(
             spec = replace(spec, types=_input_types(graph))
         before.report_changes()
     found = state.diagnostics.all()
+    memories = shared_memories(graph, leaves, state.kept.objects) if state.force_outplace else {}
     return Capture(
         graph,
         state.kept.objects,
@@ -185,7 +206,26 @@ def _capture(
         found,
         tuple(leaves),
         results,
+        state.force_outplace,
+        memories,
     )
+
+
+def _require_fixed(varies: bool) -> None:
+    """Refuse sizes that are data for a functional graph."""
+    if varies:
+        raise CaptureError(
+            "a functional graph holds for the sizes it was traced with, and sizes are data in this trace\n"
+            "  pass force_outplace=True to opscope.trace without dynamic; where the program asks for it "
+            "itself, pass dynamic=False"
+        )
+
+
+def _require_told_effects(state: TracingState) -> None:
+    """Refuse a program for a functional graph that wrote past the dispatcher, where no operator tells."""
+    for diagnostic in state.diagnostics.all():
+        if diagnostic.kind in (DiagnosticKind.UNTRACKED_EFFECT, DiagnosticKind.UNTRACKED_WRITE):
+            raise CaptureError(f"the program cannot be made functional\n{diagnostic}")
 
 
 def _run(

@@ -45,6 +45,9 @@ _INSTALLING = threading.Lock()
 plain_data: Any = cast(Any, _C.TensorBase).data
 """The getter and setter of ``tensor.data`` itself, whatever stands before it while a trace runs."""
 
+without_torch_dispatch: Callable[[], Any] = _C._DisableTorchDispatch
+"""Gives a context in which no mode and no subclass takes part in a call."""
+
 # The facts of a tensor as they are, where a trace would give numbers of its graph for them.
 plain_shape: Callable[[torch.Tensor], torch.Size] = cast(Any, _C.TensorBase).shape.__get__
 plain_nbytes: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).nbytes.__get__

@@ -202,5 +202,7 @@ def _settings() -> dict[str, Any]:
 
 def _gradient(tensor: torch.Tensor) -> tuple[int, int] | None:
     """Return what tells one state of a leaf's gradient from another."""
-    gradient = tensor.grad
+    gradient = (
+        tensor.grad if tensor.is_leaf else None
+    )  # an input that was written is a leaf no more
     return None if gradient is None else (id(gradient), gradient._version)

@@ -19,9 +19,10 @@ import torch
 
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels, Passing, set_recorder
+from .memories import memory_of
 from .record import Recorder
 from .schemas import operator_of
-from .state import TracingState, storage_or_none
+from .state import TracingState
 from .tensors import type_of_tensor
 
 
@@ -61,9 +62,9 @@ class Gap:
         if state.values.get(tensor) is not None:
             self._written[_name_of(state, tensor)] = None
             return
-        key = storage_or_none(tensor)
+        key = memory_of(tensor)
         for known in () if key is None else _known_tensors(state):
-            if storage_or_none(known) == key:
+            if memory_of(known) == key:
                 self._written[_name_of(state, known)] = None
                 return
 
@@ -72,9 +73,9 @@ class Gap:
         known = self._made.get(id(tensor))
         if known is not None and known() is tensor:
             return True
-        key = storage_or_none(tensor)
+        key = memory_of(tensor)
         return key is not None and any(
-            made is not None and storage_or_none(made) == key
+            made is not None and memory_of(made) == key
             for made in [reference() for reference in list(self._made.values())]
         )
 

@@ -18,16 +18,15 @@ from .dispatcher import (
     kernels,
     nested_dummy,
     plain_data,
-    plain_numel,
     plain_offset,
     plain_shape,
     plain_strides,
     shares_storage,
-    storage_key,
 )
 from .frames import FrameWalker
 from .generators import Generators
 from .literals import to_literal
+from .memories import memory_of
 from .modules import ModulePaths
 from .numbers import Numbers
 from .program_state import ProgramState
@@ -66,6 +65,7 @@ class TracingState:
         warn: whether diagnostics are issued as warnings.
         strict: whether a diagnostic ends the trace with an error.
         allowed: the kinds of diagnostics that are expected: neither warned about nor errors.
+        force_outplace: whether ``opscope.trace`` makes the graph functional when the run has ended.
         lookup_var_name_fn: names the results of operators; if it is None, or returns an empty
             string, they are named after the variables that the user's code assigns them to.
         implied: nodes that no call of the user's stands behind: what a tensor was found to have become.
@@ -91,11 +91,13 @@ class TracingState:
         strict: bool = False,
         warn: bool = True,
         allowed: frozenset[DiagnosticKind] = frozenset(),
+        force_outplace: bool = False,
     ) -> None:
         self.allowed = allowed
         self.graph = graph
         self.warn = warn
         self.strict = strict
+        self.force_outplace = force_outplace
         self.lookup_var_name_fn: Callable[[torch.Tensor], str] | None = None
         self.values = ValueMap()
         self.subclasses = Subclasses()
@@ -117,18 +119,6 @@ class TracingState:
         self.walker = FrameWalker(
             graph.root_scope, ModulePaths(self.kept.outer_names, self.kept.register)
         )
-
-    @property
-    def force_outplace(self) -> bool:
-        """Whether in-place operators are recorded as functional ones; they never are."""
-        return False
-
-    @force_outplace.setter
-    def force_outplace(self, wanted: bool) -> None:
-        if wanted:
-            raise CaptureError(
-                "in-place operators are recorded as the program calls them; force_outplace is not available"
-            )
 
     def set_graph(self, graph: Graph) -> None:
         """Record into another graph from now on."""
@@ -312,7 +302,7 @@ class TracingState:
     def value_on(self, storage: torch.UntypedStorage) -> Value:
         """Return the value of a known tensor whose elements are in a storage, or else of the storage."""
         for tensor in (*(known for known, _ in self.values.live()), *self.kept.candidates()):
-            if storage_or_none(tensor) == storage._cdata:
+            if memory_of(tensor) == storage._cdata:
                 return self.get_known(tensor)
         held, value = self._storages.get(storage._cdata, (None, None))
         if held is None or value is None:
@@ -426,7 +416,7 @@ class TracingState:
             args = (view, shape, strides, place)
             view = self._add_implied(as_strided, args, tensor, scope, stack, type_=type_)
         self.values.set(tensor, view)
-        key = storage_or_none(tensor)
+        key = memory_of(tensor)
         if key is not None:
             self.values.index(tensor, key, len(self.graph.block))
         return view
@@ -451,8 +441,8 @@ class TracingState:
 
     def known_on(self, key: int) -> list[torch.Tensor]:
         """Return the known tensors of one storage, newest first, then parameters and buffers on it."""
-        known = self.values.sharing(key, len(self.graph.block), storage_or_none)
-        named = self.kept.sharing(key, storage_or_none)
+        known = self.values.sharing(key, len(self.graph.block), memory_of)
+        named = self.kept.sharing(key, memory_of)
         return [*reversed(known), *(t for t in named if self.values.get(t) is None)]
 
     def shares_memory(self, tensor: torch.Tensor) -> bool:
@@ -461,14 +451,14 @@ class TracingState:
 
     def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """Return a known tensor of the same memory and dtype: best the same to autograd, or the base."""
-        key = storage_or_none(tensor)
+        key = memory_of(tensor)
         if key is None or not shares_storage(tensor):
             return None
         here = _geometry(tensor)
-        known = self.values.sharing(key, len(self.graph.block), storage_or_none)
+        known = self.values.sharing(key, len(self.graph.block), memory_of)
         candidates = [
             candidate
-            for candidate in (*reversed(known), *self.kept.sharing(key, storage_or_none))
+            for candidate in (*reversed(known), *self.kept.sharing(key, memory_of))
             if candidate.dtype == tensor.dtype and candidate is not tensor
         ]
         for candidate in candidates:
@@ -525,16 +515,3 @@ def _same_history(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether autograd takes two tensors for the same result of the same operator."""
     history = one.grad_fn
     return history is not None and history is other.grad_fn and one.output_nr == other.output_nr
-
-
-def storage_or_none(tensor: torch.Tensor) -> int | None:
-    """Return what two tensors of one storage have in common; None for tensors without elements in one."""
-    if tensor.layout is not torch.strided or plain_numel(tensor) == 0:
-        return None
-    try:
-        return storage_key(tensor)
-    except (
-        RuntimeError,
-        NotImplementedError,
-    ):  # wrapper subclasses and functorch tensors have none
-        return None

@@ -200,11 +200,3 @@ def test_a_trace_lets_go_of_the_model_without_the_garbage_collector() -> None:
         assert gone() is None
     finally:
         gc.enable()
-
-
-def test_force_outplace_is_refused_rather_than_ignored() -> None:
-    state = opscope.TracingState(opscope.Graph())
-    assert state.force_outplace is False
-    state.force_outplace = False
-    with pytest.raises(opscope.CaptureError, match="force_outplace is not available"):
-        state.force_outplace = True

@@ -1,0 +1,286 @@
+"""Functional graphs: writes to memory become values.
+
+Given:   %y : f32[2, 3] = aten::clone(%x)
+         %row : f32[3] = aten::select.int(%y, 0, 1)
+         %row.1 : f32[3] = aten::add_.Tensor(%row, 1)
+         return (%y)
+Result:  %y : f32[2, 3] = aten::clone(%x)
+         %row : f32[3] = aten::select.int(%y, 0, 1)
+         %row.1 : f32[3] = aten::add.Tensor(%row, 1)
+         %y.1 : f32[2, 3] = aten::select_scatter(%y, %row.1, 0, 1)
+         return (%y.1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..ir import Block, Graph, Node, Value, verify
+from .aliases import Alias, Aliases, Memory
+from .contents import Contents, refusal
+from .hidden_writes import may_write_untold, written_parameters
+from .own_operators import KEEP_HISTORY
+from .torch_facts import TorchFacts
+from .write_replacement import WriteReplacer
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """An output of a functional graph that is the new content of an input or of state.
+
+    Attributes:
+        output: its position among the graph's outputs.
+        name: what the input or state is called.
+        input: the position of the input among the graph's inputs; None for state.
+        state: the name of the state entry; None for an input.
+        is_tracked: whether autograd followed the write, so that the history goes to the new content.
+    """
+
+    output: int
+    name: str
+    input: int | None
+    state: str | None
+    is_tracked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionalizeResult:
+    """What the pass did.
+
+    Attributes:
+        changed: whether the graph is another now.
+        mutations: the outputs that it added, in order.
+    """
+
+    changed: bool
+    mutations: tuple[Mutation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Functionalize:
+    """Replace every write to memory by a value, and return what inputs and state would contain.
+
+    Writes through views, however deep, become inverses of the views up to the tensor they are views of;
+    views that are read after a write are made again from its new content. The new contents of inputs,
+    parameters and buffers become outputs behind the graph's own, listed by ``mutations``.
+
+    Keeps inputs, state, the graph's own outputs with their sizes and strides, the order of random
+    draws, scopes, stacks, modes and names; ``aten::requires_grad_``, which sets a flag and writes no
+    memory, stays. Outputs that shared memory with an input do not share it in the graph alone.
+
+    Sound for any graph whose operators have schemas and whose tensors are strided and of known sizes,
+    if inputs and state share memory only where ``memories`` says so. Values are equal bit by bit: a
+    functional overload is used where torch gives it the same result type and, for random operators,
+    the same order of draws; elsewhere the operator itself runs on copies of what it writes
+    (``prim::outplace``). Gradients are those of the program. What cannot be replaced exactly raises
+    PassError before anything is returned: ``set_``, growing ``resize_``, unknown effects, writes inside
+    blocks and called functions, writes where an element is reached twice.
+
+    Cost: O(nodes + arguments), and for each write through a view one node per view on the way. At run
+    time a write costs a copy of the tensor it writes, a write through a view one of its base.
+
+    Attributes:
+        facts: answers questions about torch's operators.
+        memories: a number for each input and state value; those that share memory have one number.
+    """
+
+    name: ClassVar[str] = "functionalize"
+
+    facts: TorchFacts
+    memories: Mapping[Value, int] = field(default_factory=dict)
+
+    def run(self, graph: Graph) -> FunctionalizeResult:
+        """Make the graph functional, in place.
+
+        Raises:
+            PassError: a write cannot be replaced; the message names the operator and the user's line,
+                and the graph is left as it was.
+        """
+        for node in graph.walk():
+            _require_known(node)
+        for function in graph.functions.values():
+            _require_pure(function.walk())
+        if not any(written_parameters(node) for node in graph.block):
+            for node in graph.block:
+                _require_pure_blocks(node)
+            return FunctionalizeResult(False, ())
+        trial = graph.copy()  # an error on the way must not leave half a transformation behind
+        twins = _twins(graph, trial)
+        memories = {
+            twins[value]: number for value, number in self.memories.items() if value in twins
+        }
+        _Transformation(trial, self.facts, _groups(memories)).run()
+        changed = _Transformation(graph, self.facts, _groups(self.memories))
+        mutations = changed.run()
+        verify(graph)
+        return FunctionalizeResult(True, mutations)
+
+
+class _Transformation:
+    """One run over one graph."""
+
+    def __init__(
+        self, graph: Graph, facts: TorchFacts, shared: dict[Value, frozenset[Value]]
+    ) -> None:
+        self._graph = graph
+        self._aliases = Aliases(graph, facts)
+        self._contents = Contents(graph, self._aliases, facts, shared)
+        self._replacer = WriteReplacer(graph, self._aliases, self._contents, facts)
+        self._replaced: list[Node] = []
+
+    def run(self) -> tuple[Mutation, ...]:
+        graph = self._graph
+        was_unused = {node for node in graph.block if not any(v.is_used for v in node.outputs)}
+        for node in list(graph.block):
+            self._contents.site = node
+            with graph.inserting(node):
+                self._visit(node)
+        self._contents.site = None
+        with graph.inserting(graph.block):
+            mutations = self._set_outputs()
+        for node in reversed(self._replaced):
+            node.erase()
+        self._drop_needless_histories(mutations)
+        _erase_unused(graph, was_unused)
+        return mutations
+
+    def _visit(self, node: Node) -> None:
+        written = written_parameters(node)
+        if written:
+            if self._replacer.replace(node, written):
+                self._replaced.append(node)
+            return
+        for inner in _require_pure_blocks(node):
+            self._read_through(inner)
+        args = node.all_args
+        self._read_through(node)
+        self._aliases.follow(node, args)
+        if node.kind == "aten::as_strided":
+            self._require_found(node)
+
+    def _require_found(self, node: Node) -> None:
+        """Refuse an ``as_strided`` of written memory that cannot be made from the root."""
+        memory = self._aliases[node.output].memory
+        if memory.unclear is node and memory.version > 0:
+            raise refusal(
+                node, "it may reach memory beside what it is called on, which was written"
+            )
+
+    def _read_through(self, node: Node) -> None:
+        """Make a node read the present contents of its operands."""
+        for operand, value in enumerate(node.inputs):
+            content = self._contents.read(value)
+            if content is not value:
+                node.replace_input(operand, content)
+
+    def _set_outputs(self) -> tuple[Mutation, ...]:
+        graph, contents = self._graph, self._contents
+        self._share_memory_among_outputs()
+        results = [contents.read(value) for value in graph.outputs]
+        inputs = {value: position for position, value in enumerate(graph.inputs)}
+        mutations = []
+        for alias in self._aliases.external():
+            origin = alias.memory.origin
+            if alias.memory.version == 0:
+                continue
+            entry = origin.state
+            mutations.append(
+                Mutation(
+                    output=len(results),
+                    name=entry.name if entry is not None else origin.name or "?",
+                    input=None if entry is not None else inputs[origin],
+                    state=None if entry is None else entry.name,
+                    is_tracked=alias.memory.is_tracked,
+                )
+            )
+            results.append(alias.value)
+        graph.set_outputs(results)
+        return tuple(mutations)
+
+    def _share_memory_among_outputs(self) -> None:
+        """Have views that go out beside others of their memory made from the root, so that all share it."""
+        by_memory: dict[Memory, dict[Alias, None]] = {}
+        for value in self._graph.outputs:
+            alias = self._aliases.get(value)
+            if alias is not None and alias.memory.version > 0:
+                by_memory.setdefault(alias.memory, {})[alias] = None
+        for aliases in by_memory.values():
+            for alias in aliases if len(aliases) > 1 else ():
+                step: Alias | None = alias
+                while step is not None and step.parent is not None:
+                    step.version = -1
+                    step = step.parent
+
+    def _drop_needless_histories(self, mutations: tuple[Mutation, ...]) -> None:
+        """Take histories out that nothing asks for: only writes and nodes without autograd read them."""
+        graph = self._graph
+        unasked = {mutation.output for mutation in mutations if not mutation.is_tracked}
+        asked = {value for number, value in enumerate(graph.outputs) if number not in unasked}
+        for node in reversed(self._contents.histories):
+            content = node.inputs[0]
+            if node.output not in asked and all(map(_follows_nothing, node.output.users)):
+                node.output.replace_all_uses_with(content)
+                node.erase()
+
+
+def _follows_nothing(user: Node | Block) -> bool:
+    """Whether what reads a value has no use for its history."""
+    if isinstance(user, Block):
+        return True
+    return user.operator is not KEEP_HISTORY and (not user.modes.grad or user.modes.inference)
+
+
+def _require_known(node: Node) -> None:
+    if may_write_untold(node):
+        raise refusal(node, "nothing says what it writes")
+
+
+def _require_pure(nodes: Iterator[Node]) -> None:
+    for node in nodes:
+        if written_parameters(node):
+            raise refusal(
+                node, "it writes inside a function or block, where only the top may write"
+            )
+
+
+def _require_pure_blocks(node: Node) -> list[Node]:
+    """Return the nodes inside a node's blocks, none of which may write."""
+    inner = [found for block in node.blocks for found in _walk(block)]
+    _require_pure(iter(inner))
+    return inner
+
+
+def _walk(block: Block) -> Iterator[Node]:
+    for node in block:
+        yield node
+        for inner in node.blocks:
+            yield from _walk(inner)
+
+
+def _groups(memories: Mapping[Value, int]) -> dict[Value, frozenset[Value]]:
+    """Return, for each value that shares memory with others, all of them."""
+    by_number: dict[int, list[Value]] = {}
+    for value, number in memories.items():
+        by_number.setdefault(number, []).append(value)
+    return {
+        value: frozenset(values)
+        for values in by_number.values()
+        if len(values) > 1
+        for value in values
+    }
+
+
+def _twins(graph: Graph, copy: Graph) -> dict[Value, Value]:
+    """Return the values of a graph's copy that stand for its inputs and state."""
+    pairs = list(zip(graph.inputs, copy.inputs, strict=True))
+    pairs += [(entry.value, copy.state[name].value) for name, entry in graph.state.items()]
+    return dict(pairs)
+
+
+def _erase_unused(graph: Graph, was_unused: set[Node]) -> None:
+    """Erase nodes without effect that nothing reads, except those that nothing read before."""
+    for node in reversed(graph.block):
+        if node not in was_unused and not node.effects and not any(v.is_used for v in node.outputs):
+            node.erase()

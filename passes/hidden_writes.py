@@ -1,0 +1,70 @@
+"""Operators that write arguments which their schemas call read-only.
+
+Note [Schemas that do not tell]
+    Effects come from schemas. These few operators of torch update running statistics in place, and
+    neither their schema nor the version counter of the buffers says so. They are listed here, with the
+    flag that makes them do it, because leaving a write out would make a functional graph wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..ir import Effect, Node, Value
+
+_STATISTICS = ("running_mean", "running_var")
+_HIDDEN: Final[dict[str, tuple[tuple[str, ...], str | None]]] = {
+    "aten::batch_norm": (_STATISTICS, "training"),
+    "aten::instance_norm": (_STATISTICS, "use_input_stats"),
+    "aten::native_batch_norm": (_STATISTICS, "training"),
+    "aten::native_batch_norm.out": (_STATISTICS, "training"),
+    "aten::_batch_norm_impl_index": (_STATISTICS, "training"),
+    "aten::cudnn_batch_norm": (_STATISTICS, "training"),
+    "aten::cudnn_batch_norm.out": (_STATISTICS, "training"),
+    "aten::miopen_batch_norm": (_STATISTICS, "training"),
+    "aten::miopen_batch_norm.out": (_STATISTICS, "training"),
+    "aten::batch_norm_update_stats": (_STATISTICS, None),
+    "aten::batch_norm_update_stats.out": (_STATISTICS, None),
+    "aten::batch_norm_gather_stats": (_STATISTICS, None),
+    "aten::batch_norm_gather_stats.out": (_STATISTICS, None),
+    "aten::batch_norm_gather_stats_with_counts": (_STATISTICS, None),
+    "aten::batch_norm_gather_stats_with_counts.out": (_STATISTICS, None),
+}
+
+
+def written_parameters(node: Node) -> tuple[str, ...]:
+    """Return the parameters that a node writes and got values for, by name, in schema order."""
+    operator = node.operator
+    declared = {p.name for p in operator.parameters if p.is_written}
+    hidden, flag = _HIDDEN.get(operator.name, ((), None))
+    if hidden and (flag is None or node.argument(flag)):
+        declared.update(hidden)
+    return tuple(
+        p.name for p in operator.parameters if p.name in declared and _is_given(node, p.name)
+    )
+
+
+def may_write_untold(node: Node) -> bool:
+    """Whether a node may write memory without anything saying which: it has no schema, or hides it."""
+    operator = node.operator
+    if Effect.UNKNOWN in operator.effects:
+        return True
+    if Effect.WRITES in operator.effects and not any(p.is_written for p in operator.parameters):
+        return True
+    namespace, _, name = operator.base_name.partition("::")
+    # Operators of other libraries that end as in-place ones do and declare nothing, such as c10d's.
+    return namespace not in ("aten", "prim") and name.endswith("_") and not operator.effects
+
+
+def _is_given(node: Node, name: str) -> bool:
+    if name in node.keywords:
+        given = node.kwargs[name]
+    else:
+        position = next(n for n, p in enumerate(node.operator.parameters) if p.name == name)
+        args = node.args
+        if position >= len(args):
+            return False
+        given = args[position]
+    return isinstance(given, Value) or (
+        isinstance(given, tuple) and any(isinstance(item, Value) for item in given)
+    )

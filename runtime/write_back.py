@@ -1,0 +1,100 @@
+"""What a functional graph computes for inputs and state, written to them when it has run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+from ..ir import Value
+from ..passes.functionalize import Mutation
+
+
+class WriteBack:
+    """The writes of one call of a functional graph.
+
+    Args:
+        mutations: which outputs are new contents, and of what.
+        leaves: the tensors of the call, in the order of the graph's inputs.
+        names: a name per leaf, for messages.
+        state: the tensors and objects behind the graph's state.
+
+    Raises:
+        InputError: a leaf that is written shares memory with another leaf, or with state.
+    """
+
+    def __init__(
+        self,
+        mutations: Sequence[Mutation],
+        leaves: Sequence[torch.Tensor],
+        names: Sequence[str],
+        state: Mapping[str, Any],
+    ) -> None:
+        self._mutations = mutations
+        self._leaves = leaves
+        self._targets = [
+            leaves[mutation.input] if mutation.input is not None else state[str(mutation.state)]
+            for mutation in mutations
+        ]
+        self._require_apart(names, state)
+
+    def _require_apart(self, names: Sequence[str], state: Mapping[str, Any]) -> None:
+        named = [
+            *zip(names, self._leaves, strict=True),
+            *((name, kept) for name, kept in state.items() if isinstance(kept, torch.Tensor)),
+        ]
+        by_memory: dict[int, list[tuple[str, torch.Tensor]]] = {}
+        for name, tensor in named:
+            memory = _memory_of(tensor)
+            if memory is not None:
+                by_memory.setdefault(memory, []).append((name, tensor))
+        for mutation, target in zip(self._mutations, self._targets, strict=True):
+            memory = _memory_of(target)
+            for name, other in () if memory is None else by_memory[memory]:
+                if other is not target:
+                    raise InputError(
+                        f"{mutation.name} and {name} share memory, and the program writes to the first\n"
+                        "  pass a clone of one of them; a functional graph holds for separate tensors"
+                    )
+
+    def arguments(self) -> list[torch.Tensor]:
+        """Return what to call the graph with: copies of the leaves that will be written, under autograd.
+
+        Autograd may save a leaf, and the write afterwards would spoil what it saved.
+        """
+        arguments = list(self._leaves)
+        if torch.is_grad_enabled():
+            for mutation in self._mutations:
+                if mutation.input is not None:
+                    arguments[mutation.input] = arguments[mutation.input].clone()
+        return arguments
+
+    def write(self, results: Sequence[Any], outputs: Sequence[Value]) -> list[Any]:
+        """Write the new contents, and return what the program itself returns.
+
+        Where that is an input or state that was written, it is the very tensor.
+        """
+        own = list(results[: len(results) - len(self._mutations)])
+        for mutation, target in zip(self._mutations, self._targets, strict=True):
+            content = results[mutation.output]
+            with torch.set_grad_enabled(torch.is_grad_enabled() and mutation.is_tracked):
+                target.copy_(content)
+            for number in range(len(own)):
+                if outputs[number] is outputs[mutation.output]:
+                    own[number] = target
+        return own
+
+
+def _memory_of(tensor: torch.Tensor) -> int | None:
+    """Return the address of a tensor's memory; None for tensors that have none of their own."""
+    if tensor.layout is not torch.strided or tensor.numel() == 0:
+        return None
+    try:
+        return tensor.untyped_storage().data_ptr() or None
+    except (
+        RuntimeError,
+        NotImplementedError,
+    ):  # wrapper subclasses and functorch tensors have none
+        return None
