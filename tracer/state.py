@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import weakref
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Frame, Graph, Node, Operator, ScalarType, Scope, Value
+from ..ir import Argument, Frame, Graph, Modes, Node, Operator, ScalarType, Scope, Value
 from .collectives import Collectives, class_name_of
 from .diagnostics import DiagnosticKind, Diagnostics, Severity
 from .dispatcher import (
@@ -26,6 +27,7 @@ from .dispatcher import (
 )
 from .frames import FrameWalker
 from .generators import Generators
+from .gradients import GRADIENT, owner_of_gradient
 from .literals import to_literal
 from .modules import ModulePaths
 from .numbers import Numbers
@@ -152,9 +154,9 @@ class TracingState:
     def adopt(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value:
         """Return a value for a tensor that no recorded operator has made.
 
-        It is a parameter, buffer or named constant; or it shares the memory of a value, as
-        ``x.data`` does, and is recorded as a view of it; or it becomes an unnamed constant, and a
-        diagnostic says so.
+        It is a parameter, buffer or named constant; or the gradient of one; or it shares the memory of
+        a value, as ``x.data`` does, and is recorded as a view of it; or it becomes an unnamed constant,
+        and a diagnostic says so.
         """
         value = self.made_without_operator(tensor, scope, stack)
         if value is None:
@@ -229,6 +231,7 @@ class TracingState:
         """Return the value of a tensor that is named, or of which it is known how it came to be."""
         value = (
             self.kept.value_of(tensor, sys._getframe(2))
+            or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
             or self._as_wrapper(tensor, scope, stack)
             or self._as_view(tensor, scope, stack)
@@ -358,6 +361,15 @@ class TracingState:
         )
         return self._add_implied(WRAP, arguments, tensor, scope, stack)
 
+    def _as_gradient(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
+        known = (live for live, _ in self.values.live())
+        owner = owner_of_gradient(tensor, itertools.chain(self.kept.candidates(), known))
+        if owner is None:
+            return None
+        last = self.graph.insertion_block.last  # the modes in force do not matter for an attribute
+        modes = self.graph.modes if last is None else last.modes
+        return self._add_implied(GRADIENT, (self.get_known(owner),), tensor, scope, stack, modes)
+
     def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         base = self._sharing_storage(tensor)
         if base is None:
@@ -394,12 +406,13 @@ class TracingState:
         tensor: torch.Tensor,
         scope: Scope,
         stack: Frame | None,
+        modes: Modes | None = None,
     ) -> Value:
         """Add a node for what happened to a tensor without an operator being called."""
         type_ = type_of_tensor(tensor)
         if type_.requires_grad and operator.base_name != "aten::requires_grad_":
             type_ = replace(type_, requires_grad=False)
-        modes = self.graph.modes
+        modes = modes or self.graph.modes
         node = self.graph.append(operator, args, (type_,), scope=scope, stack=stack, modes=modes)
         self.implied.add(node)
         return node.output
