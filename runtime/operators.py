@@ -150,6 +150,16 @@ def _seed_generator(generator: torch.Generator, seed: int) -> None:
     generator.manual_seed(seed)
 
 
+def _gradient(owner: torch.Tensor) -> torch.Tensor:
+    gradient = owner.grad
+    if gradient is None:
+        raise ReplayError(
+            "the program reads a gradient that is not there: its .grad is None\n"
+            "  run backward() before the replay, as before the trace"
+        )
+    return gradient
+
+
 _OWN: dict[str, Callable[..., Any]] = {
     "prim::set_data": _set_data,
     "prim::write": _write,
@@ -159,6 +169,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::get_rng_state": torch.random.get_rng_state,
     "prim::set_rng_state": torch.random.set_rng_state,
     "prim::set_default_dtype": torch.set_default_dtype,
+    "prim::gradient": _gradient,
     "prim::make_subclass": _make_subclass,
     "prim::as_subclass": _as_subclass,
     "prim::enter_mode": _enter_mode,

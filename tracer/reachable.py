@@ -1,4 +1,4 @@
-"""Tensors and modules that Python objects lead to, with names that say how.
+"""Tensors, modules and optimizers that Python objects lead to, with names that say how.
 
 A program may keep tensors anywhere: in globals, closures, default arguments, attributes of objects
 and of their classes, and in containers of these. They are looked for before the run, so that what
@@ -17,6 +17,7 @@ import torch
 
 _MOST_OBJECTS = 20_000  # a program that keeps more is not searched to the end
 _DEEPEST = 6
+_FOUND = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device)
 _LIBRARIES = (
     "torch",
@@ -38,14 +39,14 @@ class Search:
         self._plain_classes: set[type] = set()  # module classes that hold nothing themselves
 
     def reachable(self, roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-        """Yield the tensors and modules that named objects are or lead to, nearest first."""
+        """Yield the tensors, modules and optimizers that named objects are or lead to, nearest first."""
         level = list(roots)
         for _ in range(_DEEPEST):
             below: list[tuple[str, Any]] = []
             for name, held in level:
                 if id(held) in self._seen or isinstance(held, _LEAVES):
                     continue
-                if isinstance(held, torch.Tensor | torch.nn.Module):
+                if isinstance(held, _FOUND):
                     yield name, held
                 elif len(self._seen) < _MOST_OBJECTS:
                     self._seen[id(held)] = held
