@@ -387,7 +387,9 @@ class TracingState:
             return None
         last = self.graph.insertion_block.last  # the modes in force do not matter for an attribute
         modes = self.graph.modes if last is None else last.modes
-        return self._add_implied(GRADIENT, (self.get_known(owner),), tensor, scope, stack, modes)
+        return self._add_implied(
+            GRADIENT, (self.get_known(owner),), tensor, scope, stack, modes=modes
+        )
 
     def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return a value for a tensor on the memory of a known one; None if it is on no such memory.
