@@ -16,8 +16,7 @@ from .inputs import InputSpec, input_leaves, is_opaque, is_tensor
 from .literals import equal_literals
 from .modules import held_objects
 from .operator_facts import MetaFacts
-from .program_state import named_objects
-from .reachable import parts_of_function
+from .program_state import mentioned_objects, named_objects
 from .schemas import operator_of
 from .sizes import Dynamic
 from .state import TracingState
@@ -40,9 +39,9 @@ __all__ = [
     "is_opaque",
     "is_tensor",
     "is_tracing",
+    "mentioned_objects",
     "named_objects",
     "operator_of",
-    "parts_of_function",
     "paused",
     "set_tracing_state",
     "storage_key",

@@ -215,27 +215,31 @@ def named_objects(
     called as it calls them. Then come the arguments of a ``partial``, attributes of other owners, the
     closure, default arguments, and the globals that the code mentions, with all that these lead to.
     """
-    roots: list[tuple[str, Any]] = []
-    while isinstance(function, functools.partial):
-        roots += [(f"partial.{position}", held) for position, held in enumerate(function.args)]
-        roots += function.keywords.items()
-        function = function.func
     module = root_module(function)
     if module is not None:
         yield "", module
+    yield from (search or Search()).reachable(mentioned_objects(function))
+
+
+def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a callable itself names besides its arguments: the first step of :func:`named_objects`."""
+    while isinstance(function, functools.partial):
+        yield from ((f"partial.{position}", held) for position, held in enumerate(function.args))
+        yield from function.keywords.items()
+        function = function.func
     owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
     if isinstance(owner, torch.optim.Optimizer):
         yield "", owner
-    elif module is None and owner is not None and not inspect.ismodule(owner):
-        roots += parts_of_object("", owner)
-    if not isinstance(function, torch.nn.Module):
-        called: Any = function if inspect.isroutine(function) else type(function).__call__
-        while called is not None:
-            plain = getattr(called, "__func__", called)
-            if inspect.isfunction(plain):
-                roots += parts_of_function(plain)
-            called = getattr(plain, "__wrapped__", None)
-    yield from (search or Search()).reachable(roots)
+    elif root_module(function) is None and owner is not None and not inspect.ismodule(owner):
+        yield from parts_of_object("", owner)
+    if isinstance(function, torch.nn.Module):
+        return
+    called: Any = function if inspect.isroutine(function) else type(function).__call__
+    while called is not None:
+        plain = getattr(called, "__func__", called)
+        if inspect.isfunction(plain):
+            yield from parts_of_function(plain)
+        called = getattr(plain, "__wrapped__", None)
 
 
 def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:

@@ -58,6 +58,10 @@ class Gap(Protocol):
         """Whether a tensor, or one that it shares memory with, was made in the gap."""
         ...
 
+    def has_written(self, key: int) -> bool:
+        """Whether memory that the trace knows, given by its storage, was written in the gap."""
+        ...
+
 
 class TracingState:
     """Everything a running trace knows: graph, values of tensors, scopes, state, flags.
