@@ -138,12 +138,11 @@ class TracedProgram:
         leaves = self.inputs.leaves(args, kwargs)
         if self.mutations:
             write_back = WriteBack(self.mutations, leaves, self.inputs.names, self.state)
-            results = self._run(write_back.arguments())
+            results = self._run(compiled, write_back.arguments())
             return self.outputs.build(write_back.write(results, self.graph.outputs))
-        return self.outputs.build(self._run(leaves))
+        return self.outputs.build(self._run(compiled, leaves))
 
-    def _run(self, leaves: list[Any]) -> tuple[Any, ...]:
-        compiled = self._compiled
+    def _run(self, compiled: CompiledGraph, leaves: list[Any]) -> tuple[Any, ...]:
         try:
             with plain_calls():
                 return compiled.function(*leaves)
