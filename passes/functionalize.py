@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..ir import Block, Graph, Node, Value, verify
+from ..ir.node import values_in
 from .aliases import Alias, Aliases, Memory
 from .contents import Contents, refusal
 from .hidden_writes import may_write_untold, written_parameters
@@ -149,6 +150,7 @@ class _Transformation:
     def _visit(self, node: Node) -> None:
         written = written_parameters(node)
         if written:
+            self._require_no_gradient(node, written)
             if self._replacer.replace(node, written):
                 self._replaced.append(node)
             return
@@ -159,6 +161,14 @@ class _Transformation:
         self._aliases.follow(node, args)
         if node.kind == "aten::as_strided":
             self._require_found(node)
+
+    def _require_no_gradient(self, node: Node, written: tuple[str, ...]) -> None:
+        """Refuse writes to a gradient that was there before: it belongs to neither inputs nor state."""
+        for name in written:
+            for value in values_in((node.argument(name),)):
+                origin = self._aliases[value].memory.origin.node
+                if origin is not None and origin.kind == "prim::gradient":
+                    raise refusal(node, "it writes the gradient of an input or of state")
 
     def _require_found(self, node: Node) -> None:
         """Refuse an ``as_strided`` of written memory that cannot be made from the root."""
@@ -235,6 +245,8 @@ def _follows_nothing(user: Node | Block) -> bool:
 def _require_known(node: Node) -> None:
     if may_write_untold(node):
         raise refusal(node, "nothing says what it writes")
+    if written_parameters(node) and node.kind.startswith("prim::"):
+        raise refusal(node, "it gives a tensor other contents behind autograd's back")
 
 
 def _require_pure(nodes: Iterator[Node]) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 import torch
 
-from ..ir import Operator, Parameter, Return
+from ..ir import Effect, Operator, Parameter, Return
 from .dispatcher import quiet
 
 GRADIENT = Operator(
     "prim::gradient",  # ``self.grad``, which may be another tensor at the next run
     (Parameter("self", "Tensor"),),
     (Return("Tensor"),),
+    Effect.NONE,
 )
 
 

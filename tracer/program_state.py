@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import FrameType
@@ -18,12 +19,12 @@ from .tensors import type_of_value
 
 
 class _Candidate:
-    """A tensor that becomes state once the program reads it."""
+    """A tensor that becomes state once the program reads it; until then it is not held."""
 
-    __slots__ = ("kind", "names", "required_grad", "tensor")
+    __slots__ = ("kind", "names", "reference", "required_grad")
 
     def __init__(self, tensor: torch.Tensor, kind: StateKind) -> None:
-        self.tensor = tensor
+        self.reference = weakref.ref(tensor)
         self.required_grad = tensor.requires_grad  # when the trace began
         self.kind = kind
         self.names: list[str] = []
@@ -51,7 +52,7 @@ class ProgramState:
         self._optimizers: list[OptimizerNote] = []
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
-        self._by_storage: dict[int, list[torch.Tensor]] = {}
+        self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
         self._indexed = 0  # how many candidates there were at that time
         self._search = Search()
         named = list(named_objects(function, self._search))
@@ -101,18 +102,22 @@ class ProgramState:
                 self._add_candidate(start + step, buffer, StateKind.BUFFER)
 
     def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
-        candidate = self._candidates.get(id(tensor))
+        candidate = self._candidate(tensor)
         if candidate is None:
             candidate = self._candidates[id(tensor)] = _Candidate(tensor, kind)
         if name not in candidate.names:
             candidate.names.append(name)
+
+    def _candidate(self, tensor: torch.Tensor) -> _Candidate | None:
+        candidate = self._candidates.get(id(tensor))
+        return candidate if candidate is not None and candidate.reference() is tensor else None
 
     def value_of(self, tensor: torch.Tensor, frame: FrameType | None = None) -> Value | None:
         """Return the state that a tensor is, adding it to the graph; None if no name leads to it.
 
         Globals of the functions that run in ``frame`` and above count as names.
         """
-        candidate = self._candidates.get(id(tensor))
+        candidate = self._candidate(tensor)
         if candidate is not None:
             value = self._add(tuple(candidate.names), tensor, candidate.kind)
             type_ = value.type
@@ -136,7 +141,7 @@ class ProgramState:
 
     def named(self, tensor: torch.Tensor) -> str | None:
         """Return the name of a parameter, buffer or constant; None for any other tensor."""
-        candidate = self._candidates.get(id(tensor))
+        candidate = self._candidate(tensor)
         return None if candidate is None else candidate.names[0]
 
     def is_known(self, module: torch.nn.Module) -> bool:
@@ -145,14 +150,15 @@ class ProgramState:
 
     def is_constant(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor is a named constant, neither parameter nor buffer."""
-        candidate = self._candidates.get(id(tensor))
+        candidate = self._candidate(tensor)
         return candidate is not None and candidate.kind is StateKind.CONSTANT
 
     def flag_changed(self) -> Iterator[torch.Tensor]:
         """Yield the named tensors whose ``requires_grad`` is not what it was when the trace began."""
         for candidate in self._candidates.values():
-            if candidate.tensor.requires_grad is not candidate.required_grad:
-                yield candidate.tensor
+            tensor = candidate.reference()
+            if tensor is not None and tensor.requires_grad is not candidate.required_grad:
+                yield tensor
 
     def modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
         """Yield every known module with its path."""
@@ -165,8 +171,10 @@ class ProgramState:
 
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
-        for candidate in self._candidates.values():
-            yield candidate.tensor
+        for candidate in list(self._candidates.values()):
+            tensor = candidate.reference()
+            if tensor is not None:
+                yield tensor
 
     def sharing(self, key: int, key_of: Callable[[torch.Tensor], int | None]) -> list[torch.Tensor]:
         """Return the named tensors whose storage had this key when they were indexed, and has it now."""
@@ -175,9 +183,10 @@ class ProgramState:
             for tensor in self.candidates():
                 storage = key_of(tensor)
                 if storage is not None:
-                    self._by_storage.setdefault(storage, []).append(tensor)
+                    self._by_storage.setdefault(storage, []).append(weakref.ref(tensor))
             self._indexed = len(self._candidates)
-        return [tensor for tensor in self._by_storage.get(key, ()) if key_of(tensor) == key]
+        live = [reference() for reference in self._by_storage.get(key, ())]
+        return [tensor for tensor in live if tensor is not None and key_of(tensor) == key]
 
     def _add(self, names: tuple[str, ...], kept: Any, kind: StateKind) -> Value:
         if names[0] in self._graph.state:
