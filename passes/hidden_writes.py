@@ -32,6 +32,19 @@ _HIDDEN: Final[dict[str, tuple[tuple[str, ...], str | None]]] = {
 }
 
 
+_SETTINGS = frozenset(
+    f"prim::{name}"
+    for name in (
+        "manual_seed",
+        "seed_generator",
+        "set_rng_state",
+        "get_rng_state",
+        "set_default_dtype",
+    )
+)
+"""Operators of ours that write settings of torch and no memory of tensors."""
+
+
 def written_parameters(node: Node) -> tuple[str, ...]:
     """Return the parameters that a node writes and got values for, by name, in schema order."""
     operator = node.operator
@@ -47,6 +60,8 @@ def written_parameters(node: Node) -> tuple[str, ...]:
 def may_write_untold(node: Node) -> bool:
     """Whether a node may write memory without anything saying which: it has no schema, or hides it."""
     operator = node.operator
+    if operator.name in _SETTINGS:
+        return False
     if Effect.UNKNOWN in operator.effects:
         return True
     if Effect.WRITES in operator.effects and not any(p.is_written for p in operator.parameters):

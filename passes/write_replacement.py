@@ -42,6 +42,7 @@ _MOVES_ELEMENTS: Final = frozenset({
 _REFUSED: Final = {
     "aten::set_": "it gives a tensor other memory",
     "aten::set_data": "it gives a tensor other memory",
+    "prim::set_data": "it gives a tensor other memory",
     "aten::resize_as_sparse_": "it changes the size of memory",
     "aten::sparse_resize_": "it changes the size of memory",
     "aten::sparse_resize_and_clear_": "it changes the size of memory",

@@ -100,8 +100,9 @@ class Before:
     ) -> None:
         state = self._state
         scope, stack = state.assigned.get((id(change.owner), change.name), (None, None))
-        if stack is not None and stack.is_library and change.tensor is not None:
-            severity = Severity.INFO  # torch sets it at every run, as weight_norm does
+        is_private = str(change.name).startswith("_")
+        if stack is not None and stack.is_library and (change.tensor is not None or is_private):
+            severity = Severity.INFO  # torch's own affair, as where weight_norm sets the weight
         value = None if change.tensor is None else state.values.get(change.tensor)
         nodes = () if value is None or value.node is None else (value.node,)
         state.report(

@@ -17,6 +17,7 @@ _UNSAID = (
     "batch_norm",
     "instance_norm",
 )  # write running statistics, which their schemas do not say
+_SOMETIMES_SAME = ("dropout",)  # returns its argument in evaluation, which its schema does not say
 _UNTAGGED = ("aten::where", "aten::nonzero_numpy")  # torch tags the others that belong to them
 
 
@@ -46,7 +47,7 @@ def is_fixed(value: Value, constants: Container[str]) -> bool:
             if read not in values:
                 values[read] = None
                 pending.append(read)
-    return all(writes_to(read, apart_from=nodes) is Writes.NONE for read in values)
+    return all(writes_to(read, apart_from=nodes) is not Writes.CERTAIN for read in values)
 
 
 class Writes(Enum):
@@ -58,27 +59,32 @@ class Writes(Enum):
 
 
 def writes_to(value: Value, apart_from: Container[Node] = ()) -> Writes:
-    """Say whether a recorded operator writes to a value or to a view of it, as far as schemas tell."""
+    """Say whether a recorded operator writes to a value or to a view of it, as far as schemas tell.
+
+    A write to what is computed from it is a possible one: some operators return an argument at times,
+    which their schemas do not say.
+    """
     found = Writes.NONE
-    pending, seen = [value], {value: None}
+    # With each value: whether it is on the memory of the first one.
+    pending, seen = [(value, True)], {value: True}
     while pending:
-        for user in pending.pop().users:
-            if not isinstance(user, Node):
+        current, is_alias = pending.pop()
+        for user in current.users:
+            if not isinstance(user, Node) or user in apart_from:
                 continue
             operator = user.operator
-            if user in apart_from:
-                continue
             is_flag = operator.base_name == "aten::requires_grad_"
             writes = bool(operator.effects & (Effect.WRITES | Effect.UNKNOWN)) and not is_flag
-            if writes or operator.base_name.endswith(_UNSAID):
+            if is_alias and (writes or operator.base_name.endswith(_UNSAID)):
                 return Writes.CERTAIN
-            if not operator.name.startswith("aten::"):
+            if writes or (is_alias and not operator.name.startswith("aten::")):
                 found = Writes.POSSIBLE
-            if operator.is_view or is_flag or not operator.parameters:
-                for output in user.outputs:
-                    if output not in seen:
-                        seen[output] = None
-                        pending.append(output)
+            keeps = operator.is_view or is_flag or not operator.parameters
+            stays = is_alias and (keeps or operator.base_name.endswith(_SOMETIMES_SAME))
+            for output in user.outputs:
+                if output not in seen or (stays and not seen[output]):
+                    seen[output] = stays
+                    pending.append((output, stays))
     return found
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
-from ..ir import Effect
+from ..ir import Effect, Frame
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels, Passing, current_recorder, recorder_here, recording
+from .memories import memory_of
 from .patched_reads import Patch
 from .schemas import operator_of
 from .state import TracingState
@@ -34,7 +35,8 @@ def _start(installed: Kernels, start: Any) -> Any:
     def wrapped(self: threading.Thread) -> None:
         recorder = recorder_here(installed)
         if recorder is not None:
-            _watch(self, ThreadWatch(installed, recorder.state, recorder.unseen))
+            stack = recorder.state.walker.stack_of(sys._getframe(1))
+            _watch(self, ThreadWatch(installed, recorder.state, recorder.unseen, stack))
         elif isinstance(current_recorder(), ThreadWatch):
             _watch(self, current_recorder())
         start(self)
@@ -65,9 +67,12 @@ class ThreadWatch(Passing):
         installed: the kernels of this process.
     """
 
-    def __init__(self, installed: Kernels, state: TracingState, unseen: Unseen) -> None:
+    def __init__(
+        self, installed: Kernels, state: TracingState, unseen: Unseen, started: Frame | None
+    ) -> None:
         self.installed = installed
-        # Weakly, since a thread may go on long after the trace.
+        self._started = started  # where the thread was started
+        # A thread that outlives the trace must not hold it.
         self._state = weakref.ref(state)
         self._unseen = weakref.ref(unseen)
 
@@ -76,12 +81,12 @@ class ThreadWatch(Passing):
         state, unseen = self._state(), self._unseen()
         if state is None or unseen is None or state.recorder is None:  # the trace has ended
             return self._run(op, args, kwargs)
-        known = [
-            tensor for tensor in _tensors((*args, *kwargs.values())) if _is_known(state, tensor)
-        ]
+        known = list(_known_among(state, (*args, *kwargs.values())))
         if not known:
             return self._run(op, args, kwargs)
         stack = state.walker.stack_of(sys._getframe(2))
+        if stack is None or stack.user.is_library:
+            stack = self._started
         operator = operator_of(op)
         thread = threading.current_thread().name
         with self.installed.excluded():
@@ -121,8 +126,14 @@ class ThreadWatch(Passing):
             return op(*args, **kwargs)
 
 
-def _is_known(state: TracingState, tensor: torch.Tensor) -> bool:
-    return state.values.get(tensor) is not None or state.kept.named(tensor) is not None
+def _known_among(state: TracingState, args: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors of a trace that are among arguments, or whose memory arguments are on."""
+    for tensor in _tensors(args):
+        if state.values.get(tensor) is not None or state.kept.named(tensor) is not None:
+            yield tensor
+        else:
+            key = memory_of(tensor)
+            yield from () if key is None else state.known_on(key)[:1]
 
 
 def _tensors(args: Any) -> Iterator[torch.Tensor]:

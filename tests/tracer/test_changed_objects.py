@@ -1,6 +1,5 @@
 """What modules, arguments and variables hold after a run and did not before is reported, with the line."""
 
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,18 +114,6 @@ def test_what_torch_itself_sets_at_every_run_is_information() -> None:
     traced = opscope.trace(linear, X)
     assert {found.severity for found in traced.diagnostics} <= {opscope.Severity.INFO}
     assert torch.equal(traced(X), linear(X))
-
-
-def test_a_trace_does_not_keep_alive_what_an_attribute_held() -> None:
-    gone: list[bool] = []
-
-    def change(net: Net, x: torch.Tensor) -> None:
-        old = weakref.ref(net.table)
-        net.table = x * 2
-        gone.append(old() is None)
-
-    opscope.trace(Net(change), X, warn=False)
-    assert gone == [True]
 
 
 @dataclass

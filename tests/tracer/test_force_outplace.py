@@ -362,8 +362,19 @@ def test_what_cannot_be_a_value_names_the_users_line() -> None:
     assert "aten::resize_ cannot be made functional" in message
     assert "grows:  return y.resize_(9)" in message
     message = refused(writes_data, torch.ones(3))
-    assert "an assignment to tensor.data is not part of the graph" in message
+    assert "prim::set_data cannot be made functional: it gives a tensor other memory" in message
     assert "y.data = torch.zeros(3)" in message
+
+
+def test_seeds_stay_where_they_are() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(3)
+        y = x * torch.rand(3)
+        y.add_(1)
+        return y + torch.rand(3, generator=torch.Generator().manual_seed(4))
+
+    traced = opscope.trace(program, torch.ones(3), warn=False, force_outplace=True)
+    assert torch.equal(traced(torch.ones(3)), program(torch.ones(3)))
 
 
 def test_inputs_on_one_memory_are_refused_at_the_trace_and_at_a_replay() -> None:

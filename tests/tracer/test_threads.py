@@ -123,7 +123,7 @@ def test_each_thread_has_its_own_tracing_state() -> None:
         assert node.scope.name == name
 
 
-def test_what_a_helper_thread_computes_is_reported_there_and_where_it_is_used() -> None:
+def test_what_a_helper_thread_computes_is_reported() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         results: list[torch.Tensor] = []
         thread = threading.Thread(target=lambda: results.append(x * 2))
@@ -138,11 +138,11 @@ def test_what_a_helper_thread_computes_is_reported_there_and_where_it_is_used() 
         "  %0 : f32[2] = aten::add.Tensor(%constant, 1)\n"
         "  return (%0)"
     )
-    assert [diagnostic.kind.value for diagnostic in traced.diagnostics] == [
-        "other thread",
-        "untracked tensor",
-    ]
-    assert "a tensor f32[2] that aten::mul made in thread" in traced.diagnostics[1].message
+    thread, constant = traced.diagnostics
+    assert thread.kind is opscope.DiagnosticKind.OTHER_THREAD
+    assert thread.source is not None
+    assert "lambda: results.append(x * 2)" in thread.source.text
+    assert "a tensor f32[2] that aten::mul made in thread" in constant.message
 
 
 def test_a_pool_made_in_the_program_is_watched_too() -> None:
@@ -150,8 +150,10 @@ def test_a_pool_made_in_the_program_is_watched_too() -> None:
         with ThreadPoolExecutor(1) as pool:
             return x + pool.submit(torch.mul, x, 2).result()
 
-    traced = opscope.trace(program, torch.ones(2), warn=False)
-    assert any("made in thread ThreadPool" in found.message for found in traced.diagnostics)
+    thread, constant = opscope.trace(program, torch.ones(2), warn=False).diagnostics
+    assert thread.source is not None  # where it was started: no code of the user's runs in it
+    assert "pool.submit(torch.mul, x, 2)" in thread.source.text
+    assert "that aten::mul made in thread" in constant.message
 
 
 @pytest.mark.parametrize("write", [lambda t: t.add_(1), lambda t: t.view(-1).data.mul_(2)])
@@ -163,8 +165,10 @@ def test_what_a_helper_thread_writes_is_reported(write: Callable[[torch.Tensor],
         return x + 1
 
     traced = opscope.trace(program, torch.ones(2), warn=False)
-    kinds = {diagnostic.kind for diagnostic in traced.diagnostics}
-    assert opscope.DiagnosticKind.OTHER_THREAD in kinds
+    assert {found.kind.value for found in traced.diagnostics} == {"other thread", "untracked write"}
+    given, expected = torch.ones(2), torch.ones(2)
+    assert torch.equal(traced(given), program(expected))
+    assert torch.equal(given, expected)
 
 
 def test_a_helper_thread_that_leaves_the_trace_alone_is_no_matter() -> None:

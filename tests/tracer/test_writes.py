@@ -424,6 +424,20 @@ def test_a_write_that_nothing_recorded_is_an_error() -> None:
     assert [node.kind for node in traced.diagnostics[0].nodes] == ["aten::mul.Tensor"]
 
 
+def test_a_write_to_what_dropout_returned_is_one_to_its_argument() -> None:
+    traced = opscope.trace(lambda x: torch.dropout(x, 0.5, False).add_(1), X.clone())
+    assert traced.diagnostics == ()
+
+
+def test_a_write_to_one_of_two_inputs_on_one_memory_is_recorded_for_both() -> None:
+    def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        x.add_(1)
+        return x.sum() + 1
+
+    whole = torch.zeros(4)
+    assert opscope.trace(program, (whole, whole[:2])).diagnostics == ()
+
+
 @pytest.mark.parametrize(
     "norm",
     [
