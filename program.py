@@ -21,7 +21,17 @@ from .runtime import (
     plain_calls,
     torch_literal,
 )
-from .tracer import Capture, Diagnostic, Dynamic, ExactBindings, InputSpec, capture, operator_of
+from .tracer import (
+    OWN_OPERATORS,
+    Capture,
+    Diagnostic,
+    Dynamic,
+    ExactBindings,
+    InputSpec,
+    capture,
+    operator_of,
+    run_recorded,
+)
 from .visualize import ViewOptions, save_picture
 
 if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
@@ -81,23 +91,25 @@ class TracedProgram:
         return self._compiled.source
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Replay the program.
+        """Replay the program. Inside a trace that is one ``prim::call`` of it.
 
         Raises:
             InputError: the arguments do not fit those that the program was traced with.
             GuardError: the program would go another way than it went at the trace.
         """
         leaves = self.inputs.leaves(args, kwargs)
+        return self.outputs.build(run_recorded(self, leaves, self._run))
+
+    def _run(self, *leaves: Any) -> tuple[Any, ...]:
         compiled = self._compiled
         try:
             with plain_calls():
-                results = compiled.function(*leaves)
+                return compiled.function(*leaves)
         except ValueError as error:
             explained = length_error(self.graph, compiled.nodes, compiled.filename, error)
             if explained is None:
                 raise
             raise explained from error
-        return self.outputs.build(results)
 
     @cached_property
     def guards(self) -> tuple[Guard, ...]:
@@ -170,8 +182,10 @@ def trace(
 def operator_named(name: str) -> Operator:
     """Return the operator of a qualified name as torch's schemas describe it.
 
-    A name that torch does not know gives an operator of unknown effect.
+    A name that neither torch nor opscope knows gives an operator of unknown effect.
     """
+    if name in OWN_OPERATORS:
+        return OWN_OPERATORS[name]
     scalar = scalar_named(name)
     if scalar is not None:
         return scalar

@@ -170,6 +170,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
             values.append(_returned_number(state, number))
             continue
         value = state.values.get(leaf) or state.kept.value_of(leaf)
+        value = value or state.functions.recovered(state, leaf)
         if value is None:
             value = state.kept.constant(leaf, "constant")
             message = f"the program returns, as {path}, a tensor that no recorded operator made: a constant"
@@ -184,12 +185,8 @@ def _finish(state: TracingState, result: Any) -> Structure:
         ]
     )
     _name_values(state)
-    for name, stack in state.walker.functions_seen.items():
-        message = (
-            f"the forward of {name} was recorded operator by operator, without its backward; no gradient "
-            "flows through it at a replay"
-        )
-        state.report(DiagnosticKind.CUSTOM_BACKWARD, message, None, stack)
+    if any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
+        state.functions.report_dissolved(state)
     return structure
 
 

@@ -63,6 +63,11 @@ class Diagnostics:
         found = self._found[kind, site] = Diagnostic(kind, message, source, scope)
         return found
 
+    def include(self, diagnostic: Diagnostic) -> bool:
+        """Add a diagnostic of another trace; False if it is there already."""
+        key = (diagnostic.kind, str(diagnostic))
+        return self._found.setdefault(key, diagnostic) is diagnostic
+
     def all(self) -> tuple[Diagnostic, ...]:
         """Return what was found, in the order it happened."""
         return tuple(self._found.values())

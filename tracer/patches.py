@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 
 from .dispatcher import Kernels, plain_data, recorder_here
+from .function_patches import patch_functions
 from .size_patches import SizePatches
 
 _ABSENT: Any = object()
@@ -59,6 +60,7 @@ def _patch_all(installed: Kernels, undo: ExitStack) -> None:
     _patch(undo, "data", functools.partial(_data, installed))
     for name in ("numpy", "tolist"):
         _patch(undo, name, functools.partial(_export, installed))
+    patch_functions(installed, undo)
     sizes = installed.shared.setdefault("sizes", SizePatches(installed))
     for owner, name, replacement in sizes.replacements():
         _replace(undo, owner, name, replacement)

@@ -46,6 +46,7 @@ class ProgramState:
         self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
+        self._named_objects: dict[int, tuple[Any, str]] = {}  # by id; those that are no tensors
         for name, kept in named_objects(function):
             self.register(name, kept)
 
@@ -67,6 +68,8 @@ class ProgramState:
             self._add_candidate(
                 name, kept, StateKind.PARAMETER if is_parameter else StateKind.CONSTANT
             )
+        else:
+            self._named_objects.setdefault(id(kept), (kept, name))
 
     def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
         candidate = self._candidates.get(id(tensor))
@@ -74,6 +77,22 @@ class ProgramState:
             candidate = self._candidates[id(tensor)] = _Candidate(tensor, kind)
         if name not in candidate.names:
             candidate.names.append(name)
+
+    def register_as(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
+        """Take note of a tensor of a known kind, unless a name leads to it already."""
+        if id(tensor) not in self._candidates:
+            self._add_candidate(name, tensor, kind)
+
+    def name_of(self, kept: Any) -> str | None:
+        """Return the name under which the program, or a module of it, keeps an object; None if none does."""
+        named = self._named_objects.get(id(kept))
+        if named is not None and named[0] is kept:
+            return named[1]
+        for path, module in self._modules:
+            for name, held in held_objects(vars(module)):
+                if held is kept:
+                    return f"{path}.{name}" if path else name
+        return None
 
     def value_of(self, tensor: torch.Tensor, frame: FrameType | None = None) -> Value | None:
         """Return the state that a tensor is, adding it to the graph; None if no name leads to it.
@@ -162,13 +181,20 @@ class ProgramState:
 
 
 def root_module(function: Callable[..., Any]) -> torch.nn.Module | None:
-    """Return the module that a callable is, or that it is a method of."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if isinstance(function, torch.nn.Module):
-        return function
-    owner = getattr(function, "__self__", None)
-    return owner if isinstance(owner, torch.nn.Module) else None
+    """Return the module that a callable is, or that it is a method of, decorated or not."""
+    seen: set[int] = set()
+    while id(function) not in seen:
+        seen.add(id(function))
+        if isinstance(function, torch.nn.Module):
+            return function
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, torch.nn.Module):
+            return owner
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif owner is None:
+            function = getattr(function, "__wrapped__", function)
+    return None
 
 
 def named_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
@@ -186,17 +212,28 @@ def named_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     if root is not None:
         yield "", root
     owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
-    if (
-        root is None
-        and owner is not None
-        and hasattr(owner, "__dict__")
-        and not inspect.ismodule(owner)
-    ):
-        yield from held_objects(vars(owner))
+    if isinstance(owner, torch.Tensor):
+        yield "self", owner
+    elif root is None and owner is not None and not inspect.ismodule(owner):
+        yield from held_objects(_attributes(owner))
     if not isinstance(function, torch.nn.Module):
-        called = function if inspect.isroutine(function) else type(function).__call__
-        plain = inspect.unwrap(called)
-        yield from _closure(getattr(plain, "__func__", plain), set())
+        called: Any = function if inspect.isroutine(function) else type(function).__call__
+        seen: set[int] = set()
+        while called is not None:  # a decorator's function, then the one that it decorates
+            plain = getattr(called, "__func__", called)
+            yield from _closure(plain, seen)
+            called = getattr(plain, "__wrapped__", None)
+
+
+def _attributes(owner: Any) -> dict[str, Any]:
+    """Return what an object holds under names, in its dictionary and in the slots of its classes."""
+    held = dict(getattr(owner, "__dict__", {}))
+    for class_ in type(owner).__mro__:
+        slots = vars(class_).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(owner, name):
+                held.setdefault(name, getattr(owner, name))
+    return held
 
 
 def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:
@@ -224,6 +261,11 @@ def _closure(function: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
     for name in code.co_names:
         if name in function.__globals__:
             names.setdefault(name, function.__globals__[name])
+    # Tensors that are defaults are arguments of the call, and modules are not.
+    defaults = inspect.signature(function, follow_wrapped=False).parameters.values()
+    for parameter in defaults:
+        if isinstance(parameter.default, torch.nn.Module):
+            names.setdefault(parameter.name, parameter.default)
     yield from held_objects(names)
     for kept in names.values():
         if inspect.isfunction(kept) and kept.__globals__ is function.__globals__:

@@ -10,7 +10,9 @@ import torch
 
 from ..errors import CaptureError
 from ..ir import Argument, Frame, Graph, Node, Operator, Scope, Value
-from .diagnostics import DiagnosticKind, Diagnostics
+from .callees import Callees
+from .custom_functions import CustomFunctions
+from .diagnostics import Diagnostic, DiagnosticKind, Diagnostics
 from .dispatcher import (
     kernels,
     plain_numel,
@@ -47,6 +49,8 @@ class TracingState:
         sizes: which sizes of tensors are numbers of the graph.
         walker: finds scopes and stacks.
         diagnostics: what could not be recorded exactly.
+        functions: the custom autograd functions that run and ran.
+        callees: the traced programs that were called.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class TracingState:
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
         self.sizes = Sizes(self, self.numbers)
+        self.functions = CustomFunctions()
+        self.callees = Callees()
         self.walker = FrameWalker(
             graph.root_scope, ModulePaths(self.kept.outer_names, self.kept.register)
         )
@@ -126,6 +132,8 @@ class TracingState:
         diagnostic says so.
         """
         value = self.kept.value_of(tensor, sys._getframe(1))
+        if value is None:
+            value = self.functions.recovered(self, tensor)
         if value is None:
             value = self._as_view(tensor, scope, stack)
         if value is None:
@@ -235,11 +243,22 @@ class TracingState:
         Raises:
             CaptureError: the trace is strict.
         """
+        if self.functions.holds_back(kind, message, scope, stack):
+            return
         found = self.diagnostics.report(
             kind, message, stack, "" if scope is None else scope.address
         )
         if found is not None and self.strict:
             raise CaptureError(str(found))
+
+    def report_again(self, diagnostic: Diagnostic) -> None:
+        """Note what the trace of a program that is called here could not record exactly.
+
+        Raises:
+            CaptureError: the trace is strict.
+        """
+        if self.diagnostics.include(diagnostic) and self.strict:
+            raise CaptureError(str(diagnostic))
 
 
 def _geometry(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:

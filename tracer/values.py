@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import torch
 
 from ..ir import Value
+
+Entries: TypeAlias = dict[int, tuple[weakref.ref[torch.Tensor], Value]]
+"""Values of tensors by the tensors' addresses."""
+
+
+class _Layer(Entries):
+    """Entries over others: reads find both, writes stay here."""
+
+    __slots__ = ("below",)
+
+    def __init__(self, below: Entries) -> None:
+        super().__init__()
+        self.below = below
+
+    def get(self, key: int, default: Any = None) -> Any:
+        found = super().get(key)
+        return self.below.get(key, default) if found is None else found
+
+    def values(self) -> Any:
+        return [*self.below.values(), *super().values()]
 
 
 class ValueMap:
@@ -19,7 +41,17 @@ class ValueMap:
     """
 
     def __init__(self) -> None:
-        self.entries: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
+        self.entries: Entries = {}
+
+    @contextmanager
+    def layer(self) -> Iterator[Entries]:
+        """Keep what is set until the ``with`` ends apart, and give it; then what was before is in force."""
+        below = self.entries
+        self.entries = layer = _Layer(below)
+        try:
+            yield layer
+        finally:
+            self.entries = below
 
     def get(self, tensor: torch.Tensor) -> Value | None:
         """Return the value that the tensor object is now; None if no operator has made it."""
@@ -29,6 +61,15 @@ class ValueMap:
     def set(self, tensor: torch.Tensor, value: Value) -> None:
         """Make ``value`` what the tensor object is from now on."""
         self.entries[id(tensor)] = (weakref.ref(tensor), value)
+
+    def replace(self, becomes: Mapping[Value, Value]) -> None:
+        """Make every tensor that is one of these values be the other, in all layers. O(entries)."""
+        entries: Entries | None = self.entries
+        while entries is not None:
+            for key, (reference, value) in list(dict.items(entries)):
+                if value in becomes:
+                    entries[key] = (reference, becomes[value])
+            entries = entries.below if isinstance(entries, _Layer) else None
 
     def live(self) -> Iterator[tuple[torch.Tensor, Value]]:
         """Yield the tensors that are still alive, with their values."""
