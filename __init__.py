@@ -23,6 +23,7 @@ _HOMES: Final = {
     "tracer": (
         "Diagnostic", "TracingState", "get_tracing_state", "is_tracing", "set_tracing_state", "tracing",
     ),
+    "traced_module": ("TracedModule", "trace_module"),
     "visualize": ("ViewOptions",),
 }  # fmt: skip
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}

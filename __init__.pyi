@@ -25,6 +25,8 @@ from .program import to_graphviz as to_graphviz
 from .program import to_networkx as to_networkx
 from .program import to_pydot as to_pydot
 from .program import trace as trace
+from .traced_module import TracedModule as TracedModule
+from .traced_module import trace_module as trace_module
 from .tracer import Diagnostic as Diagnostic
 from .tracer import TracingState as TracingState
 from .tracer import get_tracing_state as get_tracing_state
