@@ -72,26 +72,30 @@ def given(
         constant: keeps an object under a name.
         is_computed: tells the tensors that the run computed, for which callables are looked through.
     """
-
-    def is_leaf(part: Any) -> bool:
-        return is_tensor(part) or is_traced(part)
-
-    def mirrored(part: Structure) -> Argument:
-        if part.kind is StructureKind.LEAF:
-            return next(values)
-        if part.kind is StructureKind.CONSTANT:
-            kept = part.constant
-            if type(kept) in PLAIN or isinstance(kept, _CONSTANTS):
-                return to_literal(kept)
-            return constant(kept, _name_of(kept))
-        return tuple(mirrored(child) for child in part.children)
-
     opened = open_callables(args, is_computed)
-    leaves, structure = take_apart(opened, is_leaf, _is_whole)
+    leaves, structure = take_apart(opened, _is_leaf, _is_whole)
     values = iter([argument(leaf) for leaf in leaves])
     is_nested = any(child.class_ is not None for child in structure.children)
-    arguments = tuple(mirrored(child) for child in structure.children)
+    arguments = tuple([_mirrored(child, values, constant) for child in structure.children])
     return Given(arguments, structure if is_nested else None)
+
+
+def _is_leaf(part: Any) -> bool:
+    return is_tensor(part) or is_traced(part)
+
+
+def _mirrored(
+    part: Structure, values: Iterator[Argument], constant: Callable[[Any, str], Value]
+) -> Argument:
+    """Return one argument, its leaves taken from ``values``."""
+    if part.kind is StructureKind.LEAF:
+        return next(values)
+    if part.kind is StructureKind.CONSTANT:
+        kept = part.constant
+        if type(kept) in PLAIN or isinstance(kept, _CONSTANTS):
+            return to_literal(kept)
+        return constant(kept, _name_of(kept))
+    return tuple([_mirrored(child, values, constant) for child in part.children])
 
 
 def hold_numbers_kept_by(function: Any) -> None:

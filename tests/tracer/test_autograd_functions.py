@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -801,3 +803,40 @@ def test_a_checkpointed_closure_over_sizes_replays_at_other_sizes() -> None:
     assert not traced.guards
     x = leaf(4, 5)
     assert torch.equal(traced(x), program(x))
+
+
+def test_a_trace_holds_neither_what_a_forward_made_nor_the_model() -> None:
+    made: list[weakref.ref[torch.Tensor]] = []
+    seen: list[bool] = []
+
+    class Watched(Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, sizes: Any) -> torch.Tensor:
+            inner = x * 2
+            made.append(weakref.ref(inner))
+            return inner + 1
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+            return gradient, None
+
+    class Model(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = Watched.apply(x, [1])
+            made.append(weakref.ref(y))
+            y = y * 2
+            seen.extend(reference() is None for reference in made)
+            return y
+
+    model = Model()
+    gone = weakref.ref(model)
+    gc.collect()
+    gc.disable()
+    try:
+        traced = opscope.trace(model, torch.ones(3))
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert seen == [True, True]
+    assert torch.equal(traced(torch.ones(3)), torch.full((3,), 6.0))

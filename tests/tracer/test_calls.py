@@ -259,3 +259,15 @@ def test_guards_and_numbers_of_the_callee() -> None:
     assert torch.equal(traced(x), caller(x))
     with pytest.raises(opscope.GuardError):
         traced(torch.randn(2, 4))
+
+
+def test_sizes_passed_to_a_callee_that_fixed_them_are_guards() -> None:
+    inner = opscope.trace(
+        lambda x, n, shape: x.reshape(n, -1) * len(shape),
+        (torch.randn(3, 4), 3, torch.Size([3, 4])),
+    )
+    traced = check_replay(lambda x: inner(x, x.shape[0], x.shape), torch.randn(3, 4))
+    with pytest.raises(opscope.GuardError, match=r"size\(0\) == 3"):
+        traced(torch.randn(2, 4))
+    with pytest.raises(opscope.InputError, match="n was 3"):
+        opscope.trace(lambda x: inner(x, x.shape[0], x.shape), torch.randn(2, 4))
