@@ -96,6 +96,15 @@ class ProgramState:
         if name not in candidate.names:
             candidate.names.append(name)
 
+    def register_as(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
+        """Take note of a tensor of a known kind, unless a name leads to it already."""
+        if id(tensor) not in self._candidates:
+            self._add_candidate(name, tensor, kind)
+
+    def name_of(self, kept: Any) -> str | None:
+        """Return the name under which the program, or a module of it, keeps an object; None if none does."""
+        return self._search.name_of(kept)
+
     def value_of(self, tensor: torch.Tensor, frame: FrameType | None = None) -> Value | None:
         """Return the state that a tensor is, adding it to the graph; None if no name leads to it.
 
@@ -181,13 +190,20 @@ class ProgramState:
 
 
 def root_module(function: Callable[..., Any]) -> torch.nn.Module | None:
-    """Return the module that a callable is, or that it is a method of."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if isinstance(function, torch.nn.Module):
-        return function
-    owner = getattr(function, "__self__", None)
-    return owner if isinstance(owner, torch.nn.Module) else None
+    """Return the module that a callable is, or that it is a method of, decorated or not."""
+    seen: set[int] = set()
+    while id(function) not in seen:
+        seen.add(id(function))
+        if isinstance(function, torch.nn.Module):
+            return function
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, torch.nn.Module):
+            return owner
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif owner is None:
+            function = getattr(function, "__wrapped__", function)
+    return None
 
 
 def named_objects(
@@ -208,7 +224,9 @@ def named_objects(
     if module is not None:
         yield "", module
     owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
-    if module is None and owner is not None and not inspect.ismodule(owner):
+    if isinstance(owner, torch.Tensor):
+        roots.append(("self", owner))
+    elif module is None and owner is not None and not inspect.ismodule(owner):
         roots += parts_of_object("", owner)
     if not isinstance(function, torch.nn.Module):
         called: Any = function if inspect.isroutine(function) else type(function).__call__

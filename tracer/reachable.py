@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from ..ir import Graph
+
 _MOST_OBJECTS = 20_000  # a program that keeps more is not searched to the end
 _DEEPEST = 6
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device)
@@ -34,8 +36,14 @@ class Search:
     """One search through the objects of a program; each is looked into once."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, Any] = {}  # held, so that addresses stay theirs
+        # What was looked into, with its name, by address; held, so that addresses stay theirs.
+        self._seen: dict[int, tuple[Any, str]] = {}
         self._plain_classes: set[type] = set()  # module classes that hold nothing themselves
+
+    def name_of(self, held: Any) -> str | None:
+        """Return the name under which an object, neither tensor nor module, was found; None if it was not."""
+        seen = self._seen.get(id(held))
+        return None if seen is None else seen[1]
 
     def reachable(self, roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         """Yield the tensors and modules that named objects are or lead to, nearest first."""
@@ -48,7 +56,7 @@ class Search:
                 if isinstance(held, torch.Tensor | torch.nn.Module):
                     yield name, held
                 elif len(self._seen) < _MOST_OBJECTS:
-                    self._seen[id(held)] = held
+                    self._seen[id(held)] = (held, name)
                     below.extend(parts_of_object(name, held))
             level = below
 
@@ -56,7 +64,7 @@ class Search:
         """Yield what a module holds besides its parameters, buffers and modules."""
         if id(module) in self._seen:
             return
-        self._seen[id(module)] = module
+        self._seen[id(module)] = (module, path)
         start = f"{path}." if path else ""
         roots = [
             (start + name, value)
@@ -91,7 +99,7 @@ def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(held, MethodType):
         yield name, held.__self__
         yield name, held.__func__
-    elif not isinstance(held, type) and not _is_library(type(held)):
+    elif not (isinstance(held, type) or _is_library(type(held)) or _is_traced_program(held)):
         yield from _attributes(name, held)
 
 
@@ -141,6 +149,11 @@ def _attributes(name: str, held: Any) -> Iterator[tuple[str, Any]]:
             except AttributeError:  # a slot that is empty
                 continue
     yield from _class_attributes(start, type(held))
+
+
+def _is_traced_program(held: Any) -> bool:
+    """Whether an object is a program that was traced before: what it keeps goes by its names for it."""
+    return isinstance(getattr(held, "__dict__", {}).get("graph"), Graph)
 
 
 def _is_library(made: Any) -> bool:
