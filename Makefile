@@ -1,8 +1,9 @@
-# make demo    trace, print, replay and draw three real networks
-# make test    the test suite
-# make check   lint, format, types and the import contract
-# make bench   the benchmark table
-# make wheel   build the wheel and test the package as installed from it
+# make demo          trace, print, replay and draw three real networks
+# make test          the test suite
+# make check         lint, format, types and the import contract
+# make bench         the benchmark table
+# make conformance   torch's own test corpora, replayed and compared with eager
+# make wheel         build the wheel and test the package as installed from it
 #
 # Every target creates .venv first, or brings it up to date. PYTHON chooses the interpreter.
 
@@ -16,7 +17,7 @@ ROOMS := checking cli ir passes runtime tracer visualize
 SOURCES := $(sort $(wildcard *.py *.pyi $(ROOMS:%=%/*.py)))
 FILES := $(VENV)/files-$(shell echo '$(SOURCES)' | cksum | cut -d' ' -f1)
 
-.PHONY: demo test check format bench wheel clean
+.PHONY: demo test check format bench conformance wheel clean
 
 demo: $(VENV)/demo
 	$(BIN)/opscope demo
@@ -28,7 +29,7 @@ check: $(VENV)/check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p opscope
-	$(BIN)/mypy tests/support benchmarks examples
+	$(BIN)/mypy tests/support benchmarks conformance examples
 	$(BIN)/lint-imports
 
 format: $(VENV)/check
@@ -37,6 +38,9 @@ format: $(VENV)/check
 
 bench: $(VENV)/demo
 	$(BIN)/python -m benchmarks
+
+conformance: $(VENV)/conformance
+	$(BIN)/python -m conformance
 
 wheel: $(VENV)/check
 	rm -rf dist
@@ -58,6 +62,6 @@ $(FILES): pyproject.toml constraints.txt | $(BIN)/python
 	rm -f $(VENV)/files-*
 	touch $@
 
-$(VENV)/demo $(VENV)/test $(VENV)/check: $(VENV)/%: $(FILES)
+$(VENV)/demo $(VENV)/test $(VENV)/check $(VENV)/conformance: $(VENV)/%: $(FILES)
 	$(INSTALL) --editable '.[$*]'
 	touch $@

@@ -12,7 +12,16 @@ import torch
 from ..ir import Graph
 from ..ir.structure import Structure, take_apart
 from ..runtime import CompiledGraph
-from ..tracer import Capture, Dynamic, InputSpec, capture, input_leaves, is_opaque, is_tensor
+from ..tracer import (
+    Capture,
+    DiagnosticKind,
+    Dynamic,
+    InputSpec,
+    capture,
+    input_leaves,
+    is_opaque,
+    is_tensor,
+)
 from .arguments import Call, KeptArguments
 from .randomness import TorchRandomness
 from .state import ProgramSnapshot
@@ -131,6 +140,7 @@ class Runs:
                 call.kwargs,
                 dynamic=subject.dynamic,
                 warn=False,
+                allow=DiagnosticKind,  # what is wrong shows in what it gives
                 observe=observe,
             )
             return captured, self._apart_from_state(list(captured.results))

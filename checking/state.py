@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import collections
-import functools
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
-from ..tracer import held_objects, named_objects, parts_of_function
+from ..tracer import held_objects, mentioned_objects, named_objects
 from .storage import Content, storage_of
 
 _CONTAINERS = (list, dict, set, collections.OrderedDict, collections.defaultdict)
@@ -168,14 +166,7 @@ def _roots(
 
 def _mentioned(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     """Yield the optimizers and containers that a callable mentions by a name of its own."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    owner = getattr(function, "__self__", None)
-    found = list(vars(owner).items()) if hasattr(owner, "__dict__") else []
-    plain = inspect.unwrap(getattr(function, "__func__", function))
-    if inspect.isfunction(plain):
-        found.extend(parts_of_function(plain))
-    for name, kept in found:
+    for name, kept in mentioned_objects(function):
         if isinstance(kept, torch.optim.Optimizer) or type(kept) in _CONTAINERS:
             yield name, kept
 

@@ -122,6 +122,18 @@ def trace(
             help="A kind of diagnostics, such as 'untracked write', that is no error. Repeatable.",
         ),
     ] = None,
+    fixed: Annotated[
+        bool, typer.Option("--fixed", help="Fix all sizes instead of letting them vary.")
+    ] = False,
+    fake: Annotated[
+        bool, typer.Option("--fake", help="Trace without computing, so without memory for tensors.")
+    ] = False,
+    functional: Annotated[
+        bool, typer.Option("--functional", help="Turn writes to memory into values.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run the program again and compare the replay with it.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     """Run a program once and record every operator.
@@ -172,6 +184,10 @@ def trace(
             train=train,
             factory=factory,
             allow=tuple(allow or ()),
+            fixed=fixed,
+            fake=fake,
+            functional=functional,
+            check=check,
         )
         from .tracing import run_trace  # loads torch
 

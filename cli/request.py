@@ -68,6 +68,10 @@ class TraceRequest:
         train: whether a module is in training mode; None is evaluation mode.
         factory: whether a function makes the program or is it; None leaves it to its parameters.
         allow: kinds of diagnostics that are no errors.
+        fixed: whether all sizes are those of the trace.
+        fake: whether nothing is computed.
+        functional: whether writes to memory become values.
+        check: whether the replay is compared with the program.
     """
 
     target: TargetName
@@ -81,6 +85,10 @@ class TraceRequest:
     train: bool | None
     factory: bool | None
     allow: tuple[str, ...] = ()
+    fixed: bool = False
+    fake: bool = False
+    functional: bool = False
+    check: bool = False
 
 
 def is_dotted(name: str) -> bool:

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..ir import Graph, Scope
+from ..ir.scalars import GUARD, scalar_form
 from ..program import TracedProgram
 from ..tracer import Diagnostic, Severity
 from .outputs import Output
 
 _MOST_KINDS = 8
+_MOST_GUARDS = 8
 _SIGNS = {Severity.INFO: "-", Severity.WARNING: "!", Severity.ERROR: "!!"}
 _WORDS = {Severity.INFO: "note", Severity.WARNING: "warning", Severity.ERROR: "error"}
 
@@ -26,12 +28,24 @@ def summarize(traced: TracedProgram, seconds: float, outputs: Sequence[Output]) 
     shown = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common(_MOST_KINDS))
     rest = len(kinds) - _MOST_KINDS
     lines.append(f"operators: {shown or 'none'}" + (f" and {rest} more" if rest > 0 else ""))
+    lines.extend(_conditions(traced))
     if not graph.outputs:
         lines.append(f"{graph.name} returned no tensors, so the graph has no outputs")
     lines.extend(_found(traced.diagnostics))
     if outputs:
         lines.append(f"wrote {', '.join(str(output.path) for output in outputs)}")
     return "\n".join(lines)
+
+
+def _conditions(traced: TracedProgram) -> list[str]:
+    """Return what a replay will require, as lines."""
+    guards = [str(guard) for guard in traced.guards]
+    if not guards:
+        return []
+    lines = [f"a replay requires {plural(len(guards), 'condition')}:"]
+    lines += [f"  {guard}" for guard in guards[:_MOST_GUARDS]]
+    rest = len(guards) - _MOST_GUARDS
+    return [*lines, f"  and {rest} more"] if rest > 0 else lines
 
 
 def _found(diagnostics: Sequence[Diagnostic]) -> list[str]:
@@ -69,5 +83,12 @@ def count_scopes(graph: Graph) -> int:
 
 
 def operators_by_kind(graph: Graph) -> Counter[str]:
-    """Return how often each operator is used, overloads together, without torch's own namespace."""
-    return Counter(node.operator.base_name.removeprefix("aten::") for node in graph.walk())
+    """Return how often each operator is used, overloads together, without torch's own namespace.
+
+    What is computed with sizes, and guards, are left out.
+    """
+    return Counter(
+        node.operator.base_name.removeprefix("aten::")
+        for node in graph.walk()
+        if node.kind != GUARD and scalar_form(node.kind) is None
+    )

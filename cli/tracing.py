@@ -61,7 +61,17 @@ def _trace(
     # What the program prints goes to stderr, so that stdout holds the graph and nothing else.
     with redirect_stdout(sys.stderr), torch.set_grad_enabled(_wants_grad(program, request)):
         with user_code(f"running {request.target.name}"):
-            traced = trace(program.call, args, kwargs, warn=False, allow=request.allow)
+            traced = trace(
+                program.call,
+                args,
+                kwargs,
+                dynamic=False if request.fixed else None,
+                warn=False,
+                fake=request.fake,
+                allow=request.allow,
+                force_outplace=request.functional,
+                check=request.check,
+            )
     if isinstance(traced.outputs.constant, torch.nn.Module):
         raise CommandError(
             f"{request.target} returned a module, so it is a factory\n"

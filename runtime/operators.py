@@ -180,6 +180,18 @@ def _is_tensor(part: Any) -> bool:
 
 
 _APPLY: Any = cast(Any, torch.autograd.Function.apply).__func__  # a class may have one of its own
+
+
+def _gradient(owner: torch.Tensor) -> torch.Tensor:
+    gradient = owner.grad
+    if gradient is None:
+        raise ReplayError(
+            "the program reads a gradient that is not there: its .grad is None\n"
+            "  run backward() before the replay, as before the trace"
+        )
+    return gradient
+
+
 _OWN: dict[str, Callable[..., Any]] = {
     "prim::set_data": _set_data,
     "prim::write": _write,
@@ -189,6 +201,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::get_rng_state": torch.random.get_rng_state,
     "prim::set_rng_state": torch.random.set_rng_state,
     "prim::set_default_dtype": torch.set_default_dtype,
+    "prim::gradient": _gradient,
     "prim::make_subclass": _make_subclass,
     "prim::as_subclass": _as_subclass,
     "prim::enter_mode": _enter_mode,

@@ -18,8 +18,7 @@ from .literals import equal_literals
 from .modules import held_objects
 from .operator_facts import MetaFacts
 from .own_operators import OWN_OPERATORS
-from .program_state import named_objects
-from .reachable import parts_of_function
+from .program_state import mentioned_objects, named_objects
 from .schemas import operator_of
 from .sizes import Dynamic
 from .state import TracingState
@@ -43,9 +42,9 @@ __all__ = [
     "is_opaque",
     "is_tensor",
     "is_tracing",
+    "mentioned_objects",
     "named_objects",
     "operator_of",
-    "parts_of_function",
     "paused",
     "run_recorded",
     "set_tracing_state",

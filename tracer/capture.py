@@ -21,6 +21,7 @@ from .dispatcher import kernels, recording, without_hooks
 from .effects import Before
 from .fake import FakeWorld
 from .fake_errors import explained
+from .gradients import GRADIENT
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .memories import shared_memories
 from .modes import ModeReader
@@ -195,6 +196,8 @@ def _capture(
             number_ragged_sizes(graph)
             spec = replace(spec, types=_input_types(graph))
         before.report_changes()
+        for change in state.kept.optimizer_changes():
+            state.report(DiagnosticKind.CHANGED_OBJECT, change, None, None)
     found = state.diagnostics.all()
     memories = shared_memories(graph, leaves, state.kept.objects) if state.force_outplace else {}
     return Capture(
@@ -366,8 +369,11 @@ def _name_values(state: TracingState) -> None:
     for node in state.graph.walk():
         outputs = node.outputs
         if node in state.implied:
-            if node.operator not in (WRAP, MAKE_WRAPPER):
-                node.output.name = node.inputs[0].name
+            source = node.inputs[0].name if node.inputs else None
+            if node.operator is GRADIENT:
+                node.output.name = f"{source}.grad" if source else None
+            elif node.operator not in (WRAP, MAKE_WRAPPER):
+                node.output.name = source
         elif node.kind == "aten::sym_size.int" and node.stack is not None:
             node.output.name = _size_name(variables, node, node.stack)
         elif node.stack is not None and outputs:

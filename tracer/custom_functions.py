@@ -270,8 +270,8 @@ class CustomFunctions:
 
 
 def _report(trace: _Trace, report: _Report) -> None:
-    *what, details = report
-    trace.report(*what, **details)
+    kind, message, scope, stack, details = report
+    trace.report(kind, message, scope, stack, **details)
 
 
 def _unfold(node: Node) -> set[Node]:

@@ -6,7 +6,7 @@ there was before the run with what there is after it, and reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,8 @@ from ..ir import Value
 from ..ir.structure import Structure
 from .diagnostics import DiagnosticKind, Severity
 from .lineage import Writes, writes_to
-from .program_state import named_objects
+from .memories import memory_of
+from .program_state import mentioned_objects
 from .snapshots import Change, Snapshot
 from .state import TracingState
 from .tensors import type_of_tensor
@@ -45,7 +46,7 @@ class Before:
         for path, module in state.kept.modules():
             self._objects.add_module(path, module)
         state.generators.note(self._objects.generators)
-        state.generators.note(found for _, found in named_objects(function))
+        state.generators.note(found for _, found in mentioned_objects(function))
         state.generators.note(part.constant for part in structure.walk())
         self._variables = Snapshot()
         self._variables.add_variables(function, _variables)
@@ -134,11 +135,27 @@ class Before:
         if not written:
             return
         roots = self._state.roots()
+        writes = self._writes_by_memory({_memory(tensor) for tensor in written}, roots)
+        gaps = self._state.gaps
         for tensor in written:
-            root = roots.get(id(tensor))
-            writes = Writes.NONE if root is None else writes_to(root)
-            if writes is not Writes.CERTAIN:
-                self._report_unseen_write(tensor, root, writes)
+            root, memory = roots.get(id(tensor)), _memory(tensor)
+            if root is None and self._state.values.get(tensor) is not None:
+                continue  # made by the run, as what a module holds that it builds
+            found = writes.get(memory, Writes.NONE)
+            if found is not Writes.CERTAIN and not any(gap.has_written(memory) for gap in gaps):
+                self._report_unseen_write(tensor, root, found)
+
+    def _writes_by_memory(
+        self, memories: set[int], roots: Mapping[int, Value]
+    ) -> dict[int, Writes]:
+        """Say whether recorded operators write to memory through any of the tensors on it."""
+        found: dict[int, Writes] = {}
+        for tensor, _ in self._versions:
+            root, memory = roots.get(id(tensor)), _memory(tensor)
+            if root is not None and memory in memories:
+                both = (found.get(memory, Writes.NONE), writes_to(root))
+                found[memory] = max(both, key=lambda writes: writes.value)
+        return found
 
     def _report_unseen_write(
         self, tensor: torch.Tensor, root: Value | None, writes: Writes
@@ -171,6 +188,12 @@ class Before:
                 )
 
 
+def _memory(tensor: torch.Tensor) -> int:
+    """Return a number that tensors share whose writes are each other's."""
+    memory = memory_of(tensor)
+    return -id(tensor) if memory is None else memory
+
+
 def _at_replay(change: Change) -> str:
     if change.tensor is not None and change.name is not None:
         if change.is_new:
@@ -183,7 +206,7 @@ def _variables(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the variables outside a function that it can see and that may count or collect something."""
     return {
         name: value
-        for name, value in named_objects(function)
+        for name, value in mentioned_objects(function)
         if isinstance(value, _COMPARED) and "." not in name
     }
 

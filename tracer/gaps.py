@@ -42,6 +42,7 @@ class Gap:
         state.was_paused = True
         self._made: dict[int, weakref.ref[torch.Tensor]] = {}
         self._written: dict[str, None] = {}
+        self._written_storages: set[int | None] = set()
         self._versions = [
             (weakref.ref(tensor), tensor._version)
             for tensor in _known_tensors(state)
@@ -59,10 +60,11 @@ class Gap:
         state = self._trace()
         if state is None:
             return
+        key = memory_of(tensor)
+        self._written_storages.add(key)
         if state.values.get(tensor) is not None:
             self._written[_name_of(state, tensor)] = None
             return
-        key = memory_of(tensor)
         for known in () if key is None else _known_tensors(state):
             if memory_of(known) == key:
                 self._written[_name_of(state, known)] = None
@@ -79,6 +81,10 @@ class Gap:
             for made in [reference() for reference in list(self._made.values())]
         )
 
+    def has_written(self, key: int) -> bool:
+        """Whether memory that the trace knows, given by its storage, was written in the gap."""
+        return key in self._written_storages
+
     def close(self) -> None:
         """Report what was written in the gap, once."""
         state = self._trace()
@@ -88,6 +94,7 @@ class Gap:
             tensor = reference()
             if tensor is not None and tensor._version != version:
                 self._written.setdefault(_name_of(state, tensor), None)
+                self._written_storages.add(memory_of(tensor))
         written, self._written, self._versions = list(self._written), {}, []
         if written:
             shown = ", ".join(written[:3])

@@ -177,12 +177,7 @@ class Numbers:
     ) -> Node:
         """Add a node at a place, behind those that were added there before."""
         graph = self._state.graph
-        if place.is_entry:
-            after = self._entry_tail
-        else:
-            after = self._tails.get((id(place.block), place.anchor), place.anchor)
-            if after is not None and after.block is None:  # it was erased since
-                after = place.block.last
+        after = self._entry_tail if place.is_entry else self._tail(place)
         modes = graph.modes if after is None or place.is_entry else after.modes
         with graph.inserting_after(place.block if after is None else after):
             node = graph.append(
@@ -192,7 +187,17 @@ class Numbers:
             self._entry_tail = node
         else:
             self._tails[id(place.block), place.anchor] = node
+        # What is anchored at that very node may read this one, so it must come behind it.
+        self._tails[id(place.block), after] = node
         return node
+
+    def _tail(self, place: Place) -> Node | None:
+        """Return the last node that was put behind a place; None for the start of the block."""
+        block, tail = id(place.block), place.anchor
+        while (following := self._tails.get((block, tail))) is not None:
+            tail = following
+        erased = tail is not None and tail.block is None
+        return place.block.last if erased else tail
 
     def decide(self, number: Number) -> bool:
         """Return a number as Python's ``bool`` for a branch; a guard makes the replay take it as well."""

@@ -7,6 +7,7 @@ thread, if one records there. All are taken out again when the last trace of the
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any, cast
 
 import torch
 
+from . import number_tensors
 from .dispatcher import Kernels, recorder_here
 from .function_patches import functions
 from .patched_reads import Patch, reads
@@ -63,7 +65,8 @@ class ProcessPatches:
                 made = self._made[owner, name] = (original, wrap(original))
             _replace(undo, owner, name, made[1])
         sizes = installed.shared.setdefault("sizes", SizePatches(installed))
-        for owner, name, replacement in sizes.replacements():
+        numbers = number_tensors.replacements(installed)
+        for owner, name, replacement in itertools.chain(sizes.replacements(), numbers):
             _replace(undo, owner, name, replacement)
         _run_compiled_code_eagerly(undo)
 

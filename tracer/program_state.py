@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from ..ir import Graph, ScalarType, StateKind, TensorType, Value
-from .reachable import Search, parts_of_function, parts_of_object
+from .optimizers import OptimizerNote, optimizer_tensors
+from .reachable import Search, class_attributes, parts_of_function, parts_of_object
 from .tensors import type_of_value
 
 
@@ -47,26 +48,29 @@ class ProgramState:
         self._graph = graph
         self._candidates: dict[int, _Candidate] = {}
         self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
+        self._optimizers: list[OptimizerNote] = []
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
         self._by_storage: dict[int, list[torch.Tensor]] = {}
         self._indexed = 0  # how many candidates there were at that time
         self._search = Search()
         named = list(named_objects(function, self._search))
-        for name, kept in named:  # modules first, whose own names for a tensor are the best
-            if isinstance(kept, torch.nn.Module):
-                self.register(name, kept)
-        for name, kept in named:
-            if isinstance(kept, torch.Tensor):
-                self.register(name, kept)
+        # Modules first, whose own names for a tensor are the best, and optimizers last.
+        for class_ in (torch.nn.Module, torch.Tensor, torch.optim.Optimizer):
+            for name, kept in named:
+                if isinstance(kept, class_):
+                    self.register(name, kept)
 
     def register(self, name: str, kept: Any) -> None:
-        """Take note of a named tensor, or of a module with all it holds."""
+        """Take note of a named tensor, or of a module or an optimizer with all it holds."""
         if isinstance(kept, torch.Tensor):
             if id(kept) not in self._candidates:
                 is_parameter = isinstance(kept, torch.nn.Parameter)
                 kind = StateKind.PARAMETER if is_parameter else StateKind.CONSTANT
                 self._add_candidate(name, kept, kind)
+            return
+        if isinstance(kept, torch.optim.Optimizer):
+            self._register_optimizer(name, kept)
             return
         paths = list(kept.named_modules(prefix=name, remove_duplicate=False))
         for path, module in paths:
@@ -75,6 +79,13 @@ class ProgramState:
             for inner_name, inner in self._search.in_module(path, module):
                 if isinstance(inner, torch.Tensor) or id(inner) not in self.outer_names:
                     self.register(inner_name, inner)
+
+    def _register_optimizer(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizers.append(OptimizerNote(name, optimizer))
+        start = f"{name}." if name else ""
+        for path, tensor, kind in optimizer_tensors(optimizer):
+            if id(tensor) not in self._candidates:
+                self._add_candidate(start + path, tensor, kind)
 
     def _register_tensors(self, path: str, module: torch.nn.Module) -> None:
         self.outer_names.setdefault(id(module), path)
@@ -156,6 +167,11 @@ class ProgramState:
         """Yield every known module with its path."""
         yield from self._modules
 
+    def optimizer_changes(self) -> Iterator[str]:
+        """Yield, in words, what the run changed in optimizers besides by operators."""
+        for note in self._optimizers:
+            yield from note.changes()
+
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
         for candidate in self._candidates.values():
@@ -211,31 +227,39 @@ def named_objects(
 ) -> Iterator[tuple[str, Any]]:
     """Yield the tensors and modules that a callable can read besides its arguments, with their names.
 
-    A module, and the owner of a bound method, goes without a name: its parameters are called as it
-    calls them. Then come the arguments of a ``partial``, attributes of other owners, the closure,
-    default arguments, and the globals that the code mentions, with all that these lead to.
+    A module or optimizer, and one that owns a bound method, goes without a name: its parameters are
+    called as it calls them. Then come the arguments of a ``partial``, attributes of other owners, the
+    closure, default arguments, and the globals that the code mentions, with all that these lead to.
     """
-    roots: list[tuple[str, Any]] = []
-    while isinstance(function, functools.partial):
-        roots += [(f"partial.{position}", held) for position, held in enumerate(function.args)]
-        roots += function.keywords.items()
-        function = function.func
     module = root_module(function)
     if module is not None:
         yield "", module
+    yield from (search or Search()).reachable(mentioned_objects(function))
+
+
+def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a callable itself names besides its arguments: the first step of :func:`named_objects`."""
+    while isinstance(function, functools.partial):
+        yield from ((f"partial.{position}", held) for position, held in enumerate(function.args))
+        yield from function.keywords.items()
+        function = function.func
     owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
     if isinstance(owner, torch.Tensor):
-        roots.append(("self", owner))
-    elif module is None and owner is not None and not inspect.ismodule(owner):
-        roots += parts_of_object("", owner)
-    if not isinstance(function, torch.nn.Module):
-        called: Any = function if inspect.isroutine(function) else type(function).__call__
-        while called is not None:
-            plain = getattr(called, "__func__", called)
-            if inspect.isfunction(plain):
-                roots += parts_of_function(plain)
-            called = getattr(plain, "__wrapped__", None)
-    yield from (search or Search()).reachable(roots)
+        yield "self", owner
+    elif isinstance(owner, torch.optim.Optimizer):
+        yield "", owner
+    elif isinstance(owner, type):
+        yield from class_attributes("", owner)
+    elif root_module(function) is None and owner is not None and not inspect.ismodule(owner):
+        yield from parts_of_object("", owner)
+    if isinstance(function, torch.nn.Module):
+        return
+    called: Any = function if inspect.isroutine(function) else type(function).__call__
+    while called is not None:
+        plain = getattr(called, "__func__", called)
+        if inspect.isfunction(plain):
+            yield from parts_of_function(plain)
+        called = getattr(plain, "__wrapped__", None)
 
 
 def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:

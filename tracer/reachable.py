@@ -1,4 +1,4 @@
-"""Tensors and modules that Python objects lead to, with names that say how.
+"""Tensors, modules and optimizers that Python objects lead to, with names that say how.
 
 A program may keep tensors anywhere: in globals, closures, default arguments, attributes of objects
 and of their classes, and in containers of these. They are looked for before the run, so that what
@@ -19,6 +19,7 @@ from ..ir import Graph
 
 _MOST_OBJECTS = 20_000  # a program that keeps more is not searched to the end
 _DEEPEST = 6
+_FOUND = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device)
 _LIBRARIES = (
     "torch",
@@ -46,14 +47,14 @@ class Search:
         return None if seen is None else seen[1]
 
     def reachable(self, roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-        """Yield the tensors and modules that named objects are or lead to, nearest first."""
+        """Yield the tensors, modules and optimizers that named objects are or lead to, nearest first."""
         level = list(roots)
         for _ in range(_DEEPEST):
             below: list[tuple[str, Any]] = []
             for name, held in level:
                 if id(held) in self._seen or isinstance(held, _LEAVES):
                     continue
-                if isinstance(held, torch.Tensor | torch.nn.Module):
+                if isinstance(held, _FOUND):
                     yield name, held
                 elif len(self._seen) < _MOST_OBJECTS:
                     self._seen[id(held)] = (held, name)
@@ -75,7 +76,7 @@ class Search:
         ]
         class_ = type(module)
         if class_ not in self._plain_classes:
-            own = list(_class_attributes(start, class_))
+            own = list(class_attributes(start, class_))
             roots += own
             if not own:
                 self._plain_classes.add(class_)
@@ -148,7 +149,7 @@ def _attributes(name: str, held: Any) -> Iterator[tuple[str, Any]]:
                 yield start + slot, value.__get__(held)
             except AttributeError:  # a slot that is empty
                 continue
-    yield from _class_attributes(start, type(held))
+    yield from class_attributes(start, type(held))
 
 
 def _is_traced_program(held: Any) -> bool:
@@ -161,7 +162,8 @@ def _is_library(made: Any) -> bool:
     return str(made.__module__).partition(".")[0] in _LIBRARIES
 
 
-def _class_attributes(start: str, class_: type) -> Iterator[tuple[str, Any]]:
+def class_attributes(start: str, class_: type) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors, and the containers that may hold some, among the attributes of a class."""
     for base in class_.__mro__:
         if _is_library(base):
             continue

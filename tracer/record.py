@@ -446,6 +446,7 @@ class Recorder(EventRecorder):
             if function in TRANSPARENT:
                 return call()
             scope, stack = self.state.walker.locate(frame)
+            self.unseen.before_whole(scope, stack)
             hold_numbers_kept_by(function)
             arguments = given(
                 call.args,
@@ -455,9 +456,16 @@ class Recorder(EventRecorder):
             )
             self._has_numbers = False  # they go in as they are
             place = (scope, stack, self._modes_of_apply)
-            return self.state.functions.record(self.state, function, call, arguments, place)
+            watched = ApplyCall(functools.partial(self._apply, call), call.args, call.kwargs)
+            return self.state.functions.record(self.state, function, watched, arguments, place)
         finally:
             self._modes_of_apply = modes_around
+
+    def _apply(self, call: ApplyCall, *args: Any, **kwargs: Any) -> Any:
+        """Call a custom function; what it wrote to memory without an operator is its own to repeat."""
+        result = call()
+        self.unseen.exposed.finish()
+        return result
 
     def _is_computed(self, part: Any) -> bool:
         """Whether something is a tensor or number that this run made or was given."""
@@ -473,6 +481,7 @@ class Recorder(EventRecorder):
         frame = sys._getframe(1)
         scope, stack = self.state.walker.locate(frame)
         place = (scope, stack, self._modes.read())
+        exposed = self.unseen.before_whole(scope, stack)
 
         def make_call() -> tuple[Any, ...]:
             if self.outer is not None:
@@ -487,6 +496,8 @@ class Recorder(EventRecorder):
         node, results = callees.record(
             self.state, callee, leaves, make_call, argument, place, frame
         )
+        for region in exposed:
+            region.settle()
         self._remember(list(results), node.outputs)
         return tuple(
             traced(self.state.numbers.of_value(value, result))

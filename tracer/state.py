@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import weakref
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from .dispatcher import (
 )
 from .frames import FrameWalker
 from .generators import Generators
+from .gradients import GRADIENT, owner_of_gradient
 from .literals import to_literal
 from .memories import memory_of
 from .modules import ModulePaths
@@ -56,6 +58,10 @@ class Gap(Protocol):
 
     def has_made(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor, or one that it shares memory with, was made in the gap."""
+        ...
+
+    def has_written(self, key: int) -> bool:
+        """Whether memory that the trace knows, given by its storage, was written in the gap."""
         ...
 
 
@@ -163,9 +169,9 @@ class TracingState:
     def adopt(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value:
         """Return a value for a tensor that no recorded operator has made.
 
-        It is a parameter, buffer or named constant; or it shares the memory of a value, as
-        ``x.data`` does, and is recorded as a view of it; or it becomes an unnamed constant, and a
-        diagnostic says so.
+        It is a parameter, buffer or named constant; or the gradient of one; or it shares the memory of
+        a value, as ``x.data`` does, and is recorded as a view of it; or it becomes an unnamed constant,
+        and a diagnostic says so.
         """
         value = self.made_without_operator(tensor, scope, stack)
         if value is None:
@@ -255,6 +261,7 @@ class TracingState:
         value = (
             self.kept.value_of(tensor, sys._getframe(2))
             or self.functions.recovered(self, tensor)
+            or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
             or self._as_wrapper(tensor, scope, stack)
             or self._as_view(tensor, scope, stack)
@@ -383,6 +390,17 @@ class TracingState:
             wrapping.stride,
         )
         return self._add_implied(WRAP, arguments, tensor, scope, stack)
+
+    def _as_gradient(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
+        known = (live for live, _ in self.values.live())
+        owner = owner_of_gradient(tensor, itertools.chain(self.kept.candidates(), known))
+        if owner is None:
+            return None
+        last = self.graph.insertion_block.last  # the modes in force do not matter for an attribute
+        modes = self.graph.modes if last is None else last.modes
+        return self._add_implied(
+            GRADIENT, (self.get_known(owner),), tensor, scope, stack, modes=modes
+        )
 
     def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return a value for a tensor on the memory of a known one; None if it is on no such memory.

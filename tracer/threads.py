@@ -67,14 +67,14 @@ class ThreadWatch(Passing):
 
     def __init__(self, installed: Kernels, state: TracingState, unseen: Unseen) -> None:
         self.installed = installed
-        self._state: TracingState | None = state
-        self._trace = unseen
+        # Weakly, since a thread may go on long after the trace.
+        self._state = weakref.ref(state)
+        self._unseen = weakref.ref(unseen)
 
     def record(self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operator and report it if it reads a tensor of the trace."""
-        state = self._state
-        if state is None or state.recorder is None:  # the trace has ended
-            self._state = None
+        state, unseen = self._state(), self._unseen()
+        if state is None or unseen is None or state.recorder is None:  # the trace has ended
             return self._run(op, args, kwargs)
         known = [
             tensor for tensor in _tensors((*args, *kwargs.values())) if _is_known(state, tensor)
@@ -88,7 +88,7 @@ class ThreadWatch(Passing):
             if operator.effects & (Effect.WRITES | Effect.UNKNOWN):
                 for tensor in known:
                     how = f"by {operator.base_name} in thread {thread}"
-                    self._trace.exposed.add(tensor, how, state.graph.root_scope, stack)
+                    unseen.exposed.add(tensor, how, state.graph.root_scope, stack)
         result = self._run(op, args, kwargs)
         for tensor in _tensors((result,)):
             origin = f"{operator.base_name} made in thread {thread}"

@@ -101,7 +101,7 @@ def test_a_check_leaves_what_the_program_changes_in_python_as_it_was() -> None:
 
     model = Counting()
     x = torch.ones(2)
-    traced = opscope.trace(lambda x: (seen.append(0), model(x))[1], x)
+    traced = opscope.trace(lambda x: (seen.append(0), model(x))[1], x, warn=False)
     total = model.total
     traced.check()
     assert model.calls == 1
@@ -311,7 +311,7 @@ def test_a_program_that_remembers_its_first_run_passes_with_a_note() -> None:
                 self.table = torch.arange(4.0).exp()
             return x * self.table
 
-    report = opscope.trace(Remembering(), torch.ones(4)).check(torch.ones(4))
+    report = opscope.trace(Remembering(), torch.ones(4), warn=False).check(torch.ones(4))
     assert report.ok
     assert len(report.notes) == 1
     assert "other operators than its graph has, with the same results" in report.notes[0]
@@ -325,7 +325,7 @@ def test_a_counter_in_python_is_found() -> None:
             self.calls += 1
             return x * self.calls
 
-    traced = opscope.trace(Counting(), torch.ones(1))
+    traced = opscope.trace(Counting(), torch.ones(1), warn=False)
     report = found_by(lambda: traced.check(torch.ones(1)))
     assert report.origin is not None
     assert report.origin.message == "aten::mul.Tensor read 1 first and then 2"

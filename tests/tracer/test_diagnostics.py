@@ -151,3 +151,10 @@ def test_gradients_written_by_backward_are_reported() -> None:
 
     with pytest.warns(opscope.TracerWarning, match=r"wrote the \.grad of 2 tensors"):
         opscope.trace(step, torch.ones(1, 2))
+
+
+def test_what_a_module_holds_that_the_program_builds_is_no_state() -> None:
+    traced = opscope.trace(lambda x: torch.nn.BatchNorm1d(3)(x), torch.randn(4, 3))
+    assert traced.diagnostics == ()
+    x = torch.randn(5, 3)
+    assert torch.equal(traced(x), torch.nn.BatchNorm1d(3)(x))

@@ -119,7 +119,6 @@ def test_a_branch_on_a_size_is_a_guard_with_its_line() -> None:
         (lambda x: x * [1, 2, 3, 4, 5, 6, 7][x.size(1)], "x.size(1) == 6"),
         (lambda x: x * int(x.size(0)), "x.size(0) == 4"),
         (lambda x: x * {4: 2}[x.size(0)], "x.size(0) == 4"),
-        (lambda x: x * torch.tensor(x.size(0)), "x.size(0) == 4"),
         (lambda x: x * len([0] * x.size(0)), "x.size(0) == 4"),
         (lambda x: sum(x.split(2)), "len(split(x, 2)) == 2"),
         (lambda x: x.chunk(4)[0] * 2, "len(chunk(x, 4)) == 4"),
@@ -340,3 +339,16 @@ def test_nothing_of_a_trace_is_kept_by_its_numbers() -> None:
         assert graph() is None
     finally:
         gc.enable()
+
+
+def test_numbers_stand_before_what_is_computed_from_them() -> None:
+    def program(x: torch.Tensor, sections: torch.Tensor) -> torch.Tensor:
+        count = sections.item()
+        assert count > 0
+        rest = (
+            x.shape[0] % count
+        )  # put into the graph when it is compared, behind the guard of the loop
+        return torch.stack([x * (2 if place < rest else 1) for place in range(int(count))])
+
+    check_replay(program, X.clone(), torch.tensor(1), warn=False)
+    check_replay(program, X.clone(), torch.tensor(3), warn=False)

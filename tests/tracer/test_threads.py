@@ -123,7 +123,7 @@ def test_each_thread_has_its_own_tracing_state() -> None:
         assert node.scope.name == name
 
 
-def test_what_a_helper_thread_computes_is_reported_where_it_was_started() -> None:
+def test_what_a_helper_thread_computes_is_reported_there_and_where_it_is_used() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         results: list[torch.Tensor] = []
         thread = threading.Thread(target=lambda: results.append(x * 2))
@@ -138,10 +138,11 @@ def test_what_a_helper_thread_computes_is_reported_where_it_was_started() -> Non
         "  %0 : f32[2] = aten::add.Tensor(%constant, 1)\n"
         "  return (%0)"
     )
-    (diagnostic,) = traced.diagnostics
-    assert "a tensor f32[2] made in another thread is read at" in diagnostic.message
-    assert diagnostic.source is not None
-    assert diagnostic.source.text.strip() == "thread.start()"
+    assert [diagnostic.kind.value for diagnostic in traced.diagnostics] == [
+        "other thread",
+        "untracked tensor",
+    ]
+    assert "a tensor f32[2] that aten::mul made in thread" in traced.diagnostics[1].message
 
 
 def test_a_pool_made_in_the_program_is_watched_too() -> None:
@@ -149,8 +150,8 @@ def test_a_pool_made_in_the_program_is_watched_too() -> None:
         with ThreadPoolExecutor(1) as pool:
             return x + pool.submit(torch.mul, x, 2).result()
 
-    with pytest.warns(opscope.TracerWarning, match="made in another thread is read at"):
-        opscope.trace(program, torch.ones(2))
+    traced = opscope.trace(program, torch.ones(2), warn=False)
+    assert any("made in thread ThreadPool" in found.message for found in traced.diagnostics)
 
 
 @pytest.mark.parametrize("write", [lambda t: t.add_(1), lambda t: t.view(-1).data.mul_(2)])
@@ -161,8 +162,9 @@ def test_what_a_helper_thread_writes_is_reported(write: Callable[[torch.Tensor],
         thread.join()
         return x + 1
 
-    with pytest.warns(opscope.TracerWarning, match="x was written in another thread"):
-        opscope.trace(program, torch.ones(2))
+    traced = opscope.trace(program, torch.ones(2), warn=False)
+    kinds = {diagnostic.kind for diagnostic in traced.diagnostics}
+    assert opscope.DiagnosticKind.OTHER_THREAD in kinds
 
 
 def test_a_helper_thread_that_leaves_the_trace_alone_is_no_matter() -> None:

@@ -447,5 +447,7 @@ def test_a_write_while_recording_was_paused_is_a_warning() -> None:
         opscope.set_tracing_state(state)
         return x * 2
 
-    with pytest.warns(opscope.TracerWarning, match=r"average \(f32\[3\]\) was written in place"):
+    with pytest.warns(
+        opscope.TracerWarning, match="average was written while the trace was paused"
+    ):
         opscope.trace(program, X)

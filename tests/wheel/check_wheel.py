@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 ROOMS = ("cli", "ir", "passes", "runtime", "tracer", "visualize")
+OUTSIDE = ("tests", "benchmarks", "conformance", "examples")
 FILES = ("__init__.py", "__init__.pyi", "errors.py", "program.py", "py.typed")
 
 PROGRAM = """
@@ -38,11 +39,7 @@ def main(wheel: Path) -> None:
     wanted = [f"opscope/{name}" for name in (*FILES, *(f"{room}/__init__.py" for room in ROOMS))]
     missing = [name for name in wanted if name not in names]
     assert not missing, f"the wheel lacks {missing}"
-    unwanted = [
-        n
-        for n in names
-        if n.startswith(("opscope/tests", "opscope/benchmarks", "opscope/examples"))
-    ]
+    unwanted = [n for n in names if n.startswith(tuple(f"opscope/{name}" for name in OUTSIDE))]
     assert not unwanted, f"the wheel holds {unwanted}"
     with tempfile.TemporaryDirectory() as folder:
         pip = [

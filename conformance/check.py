@@ -1,0 +1,274 @@
+"""One sample: run eagerly, captured, replayed, and compared bit by bit.
+
+Note [Uninitialised memory]
+    ``torch.empty`` and its like return whatever the memory held, so neither two eager runs nor eager
+    and replay agree. Torch can fill such memory with a known value, in its deterministic mode. Where
+    values differ, the sample is run again from the start in this mode, and must then agree like any
+    other. No list of names says which operators these are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import torch
+
+import opscope
+
+from .comparison import sharing, structure_difference, tensors_in, type_difference, value_difference
+from .samples import Sample, Trial
+from .seeds import seed_everything
+
+_REPLAYS: Final = 2  # the first must leave nothing behind
+_LONGEST: Final = 300  # characters of an error's message
+
+
+class Verdict(Enum):
+    """How a sample came out."""
+
+    PASSED = "passed"
+    PASSED_FILLED = "passed where torch fills uninitialised memory"
+    FAILED = "failed"
+    NO_PROGRAM = "no program"  # eager itself raises
+
+
+class Stage(Enum):
+    """What went wrong first."""
+
+    NONE = ""
+    EAGER = "eager"
+    CAPTURE = "capture"
+    GRAPH = "graph"  # it does not verify, or its text does not read back
+    TRACED_RUN = "traced run"  # tracing changed what the program does
+    REPLAY = "replay"
+    RESULT = "result"
+    INPUTS = "inputs"  # what the program wrote into its arguments
+    KEPT = "kept"  # what it wrote into parameters, buffers, optimizer state
+    RANDOM = "random numbers"
+    ALIASING = "aliasing"
+    GRADIENTS = "gradients"
+    PROCESS = "process"  # it died or never ended
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a sample.
+
+    Attributes:
+        number: the sample's place in its entry.
+        verdict: how it came out.
+        stage: what went wrong first.
+        problem: that in words.
+        reported: the kinds of the trace's diagnostics: what it said itself that is not exact.
+    """
+
+    number: int
+    verdict: Verdict
+    stage: Stage = Stage.NONE
+    problem: str = ""
+    reported: tuple[str, ...] = ()
+
+
+class Difference(Exception):
+    """A sample did not come out as in eager.
+
+    Attributes:
+        stage: where that shows.
+        problem: how, in words.
+        is_of_values: whether it is the values of two tensors of one type that differ.
+    """
+
+    def __init__(self, stage: Stage, problem: str, is_of_values: bool = False) -> None:
+        super().__init__(problem)
+        self.stage = stage
+        self.problem = problem
+        self.is_of_values = is_of_values
+
+
+def check(sample: Sample) -> Outcome:
+    """Run a sample eagerly, captured and replayed, and say whether the three agree."""
+    reported: list[str] = []
+    first = _difference(sample, reported)
+    if first is None:
+        return Outcome(sample.number, Verdict.PASSED)
+    if first.stage is Stage.EAGER:
+        return Outcome(sample.number, Verdict.NO_PROGRAM, first.stage, first.problem)
+    if first.is_of_values:
+        with filled_memory():
+            if _difference(sample, []) is None:
+                return Outcome(sample.number, Verdict.PASSED_FILLED)
+    kinds = tuple(dict.fromkeys(reported))
+    return Outcome(sample.number, Verdict.FAILED, first.stage, first.problem, kinds)
+
+
+def _difference(sample: Sample, reported: list[str]) -> Difference | None:
+    try:
+        _check(sample, reported)
+    except Difference as difference:
+        return difference
+    return None
+
+
+@contextlib.contextmanager
+def filled_memory() -> Iterator[None]:
+    """Make torch fill memory that it would leave as it was; see Note [Uninitialised memory]."""
+    is_on, only_warns = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(is_on, warn_only=only_warns)
+
+
+@dataclass(slots=True)
+class _Observed:
+    """All that a run gave, changed and drew."""
+
+    result: Any
+    inputs: Any
+    kept: Sequence[torch.Tensor]
+    random_state: torch.Tensor
+    gradients: list[torch.Tensor | None] | None = None
+
+
+def _check(sample: Sample, reported: list[str]) -> None:
+    expected = _eager(sample.build())
+    trial = sample.build()
+    saved = [(tensor, tensor.detach().clone()) for tensor in trial.kept()]
+    traced = _captured(trial, reported)
+    if trial.runs == 1:
+        _compare_traced_run(trial, expected)
+    _check_text(traced)
+    for _ in range(_REPLAYS):
+        _restore(saved)
+        fresh = sample.build()
+        _compare(_replayed(traced, trial, fresh.args, fresh.kwargs), expected)
+
+
+def _eager(trial: Trial) -> _Observed:
+    try:
+        return _observe(trial, lambda: trial.program(*trial.args, **trial.kwargs), trial)
+    except Exception as error:  # whatever torch's own test of it expects
+        raise Difference(Stage.EAGER, _described(error)) from error
+
+
+def _captured(trial: Trial, reported: list[str]) -> opscope.TracedProgram:
+    seed_everything()
+    try:
+        traced = opscope.trace(trial.program, trial.args, trial.kwargs, warn=False)
+    except Exception as error:  # any is a finding
+        raise Difference(Stage.CAPTURE, _described(error)) from error
+    reported.extend(diagnostic.kind.value for diagnostic in traced.diagnostics)
+    return traced
+
+
+def _compare_traced_run(trial: Trial, expected: _Observed) -> None:
+    """Check that the run under capture drew and wrote what eager did."""
+    if not torch.equal(torch.get_rng_state(), expected.random_state):
+        raise Difference(Stage.TRACED_RUN, "tracing drew other random numbers")
+    _compare_all(Stage.TRACED_RUN, "input", (trial.args, trial.kwargs), expected.inputs)
+    _compare_all(Stage.TRACED_RUN, "kept tensor", list(trial.kept()), expected.kept)
+
+
+def _check_text(traced: opscope.TracedProgram) -> None:
+    text = str(traced.graph)
+    try:
+        opscope.verify(traced.graph)
+        again = str(opscope.parse(text))
+    except opscope.OpscopeError as error:
+        raise Difference(Stage.GRAPH, _described(error)) from error
+    if again != text:
+        raise Difference(Stage.GRAPH, "the graph's text reads back as another text")
+
+
+def _restore(saved: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Put back what the traced run wrote into what the program keeps."""
+    with torch.no_grad():
+        for tensor, before in saved:
+            tensor.copy_(before)
+
+
+def _replayed(
+    traced: opscope.TracedProgram, trial: Trial, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> _Observed:
+    replayed = Trial(traced, args, kwargs, trial.kept, trial.is_differentiable, trial.runs)
+    try:
+        return _observe(replayed, lambda: traced(*args, **kwargs), trial)
+    except Exception as error:  # any is a finding
+        raise Difference(Stage.REPLAY, _described(error)) from error
+
+
+def _observe(trial: Trial, run: Callable[[], Any], owner: Trial) -> _Observed:
+    seed_everything()
+    for _ in range(trial.runs):
+        result = run()
+    inputs, kept = (trial.args, trial.kwargs), list(owner.kept())
+    observed = _Observed(result, inputs, kept, torch.get_rng_state())
+    if trial.is_differentiable:
+        observed.gradients = _gradients(result, inputs, kept)
+    return observed
+
+
+def _gradients(
+    result: Any, inputs: Any, kept: Sequence[torch.Tensor]
+) -> list[torch.Tensor | None] | None:
+    """Return the gradients of all that requires them; None where torch cannot take them."""
+    outputs = [tensor for tensor in tensors_in(result)[0] if tensor.requires_grad]
+    leaves = [*tensors_in(inputs)[0], *kept]
+    wanted = [leaf for leaf in leaves if leaf.requires_grad and leaf.is_leaf]
+    if not outputs or not wanted:
+        return []
+    try:
+        above = [torch.ones_like(output).mul(0.75) for output in outputs]
+        return list(torch.autograd.grad(outputs, wanted, above, allow_unused=True))
+    except (RuntimeError, NotImplementedError):
+        return None
+
+
+def _compare(actual: _Observed, expected: _Observed) -> None:
+    _compare_all(Stage.RESULT, "result", actual.result, expected.result)
+    _compare_all(Stage.INPUTS, "input", actual.inputs, expected.inputs)
+    _compare_all(Stage.KEPT, "kept tensor", actual.kept, expected.kept)
+    if not torch.equal(actual.random_state, expected.random_state):
+        raise Difference(Stage.RANDOM, "the replay drew other random numbers")
+    found, wanted = _sharing(actual), _sharing(expected)
+    if found != wanted:
+        raise Difference(Stage.ALIASING, f"tensors share memory as {found}, in eager as {wanted}")
+    if (actual.gradients is None) != (expected.gradients is None):
+        who = "replay's" if actual.gradients is None else "eager's"
+        raise Difference(Stage.GRADIENTS, f"torch cannot take the {who} gradients alone")
+    _compare_all(Stage.GRADIENTS, "gradient", actual.gradients, expected.gradients)
+
+
+def _sharing(run: _Observed) -> tuple[list[int], list[int]]:
+    """Return which inputs, results and kept tensors are one, and which share memory."""
+    tensors = [*tensors_in(run.inputs)[0], *tensors_in(run.result)[0], *run.kept]
+    first: dict[int, int] = {}
+    same = [first.setdefault(id(tensor), place) for place, tensor in enumerate(tensors)]
+    return same, sharing(tensors)
+
+
+def _compare_all(stage: Stage, what: str, actual: Any, expected: Any) -> None:
+    ours, our_structure = tensors_in(actual)
+    theirs, their_structure = tensors_in(expected)
+    problem = structure_difference(our_structure, their_structure)
+    if problem is not None:
+        raise Difference(stage, f"{what}: {problem}")
+    for place, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        problem = type_difference(one, other)
+        if problem is not None:
+            raise Difference(stage, f"{what} {place}: {problem}")
+        problem = value_difference(one, other)
+        if problem is not None:
+            raise Difference(stage, f"{what} {place}: {problem}", is_of_values=True)
+
+
+def _described(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]

@@ -1,0 +1,155 @@
+"""An optimizer's step: parameters, state and gradients under their names, and exact at every step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import opscope
+from opscope.ir import StateKind
+from support.ir_text import check_text
+from support.replays import plain_text
+
+
+def _trained(optimizer_class: Callable[..., Any], **options: Any) -> tuple[torch.nn.Module, Any]:
+    """Return a model and its optimizer after one step, with gradients for the next."""
+    torch.manual_seed(3)
+    model = torch.nn.Linear(3, 2, bias=False)
+    optimizer = optimizer_class(model.parameters(), **options)
+    model.weight.grad = torch.randn(2, 3)
+    optimizer.step()
+    return model, optimizer
+
+
+def test_a_step_reads_state_and_gradients_by_name() -> None:
+    _, optimizer = _trained(torch.optim.SGD, lr=0.5, momentum=0.9, foreach=False)
+    traced = opscope.trace(optimizer.step)
+    text = "\n".join(
+        line for line in plain_text(traced).splitlines() if "profiler" not in line
+    ).replace("  constant %ScriptObject : object\n", "")
+    check_text(
+        opscope.parse(text),
+        """
+        graph step() -> ():
+          state %param_groups.0.params.0 : f32[2, 3]{grad}
+          buffer %state.0.momentum_buffer : f32[2, 3]
+          mode no_grad
+          %1 : f32[2, 3] = aten::mul_.Tensor(%state.0.momentum_buffer, 0.9)
+          %param_groups.0.params.0.grad : f32[2, 3] = prim::gradient(%param_groups.0.params.0)
+          %2 : f32[2, 3] = aten::add_.Tensor(%1, %param_groups.0.params.0.grad)
+          %3 : f32[2, 3]{grad} = aten::add_.Tensor(%param_groups.0.params.0, %2, alpha=-0.5)
+          return ()
+        """,
+    )
+    assert traced.diagnostics == ()
+
+
+@pytest.mark.parametrize(
+    ("optimizer_class", "options"),
+    [
+        (torch.optim.SGD, {"momentum": 0.9}),
+        (torch.optim.Adam, {}),
+        (torch.optim.Adam, {"fused": True}),
+        (torch.optim.AdamW, {"foreach": True, "amsgrad": True}),
+        (torch.optim.Adam, {"lr": torch.tensor(0.1), "capturable": False}),
+        (torch.optim.ASGD, {}),
+        (torch.optim.RMSprop, {"centered": True}),
+    ],
+)
+def test_later_steps_on_other_gradients_are_exact(
+    optimizer_class: Callable[..., Any], options: dict[str, Any]
+) -> None:
+    model, optimizer = _trained(optimizer_class, **options)
+    twin, other = _trained(optimizer_class, **copy.deepcopy(options))
+    traced = opscope.trace(optimizer.step, warn=False)  # ASGD decides by the number of the step
+    other.step()
+    for _ in range(4):
+        gradient = torch.randn(2, 3)
+        # Another tensor each time, as after ``zero_grad()``.
+        model.weight.grad, twin.weight.grad = gradient.clone(), gradient
+        traced()
+        other.step()
+        assert torch.equal(model.weight, twin.weight)
+        ours, theirs = optimizer.state[model.weight], other.state[twin.weight]
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_an_optimizer_in_a_closure_leaves_parameters_their_names() -> None:
+    model, adam = _trained(torch.optim.Adam)
+
+    def train() -> torch.Tensor:
+        adam.step()
+        return model.weight.sum()
+
+    traced = opscope.trace(train)
+    kinds = {entry.name: entry.kind for entry in traced.graph.state.values()}
+    assert kinds["model.weight"] is StateKind.PARAMETER
+    assert kinds["adam.state.0.exp_avg"] is StateKind.BUFFER
+    assert not any("params" in name for name in kinds)
+    names = [node.output.name for node in traced.graph.nodes(op="prim::gradient")]
+    assert names == ["model.weight.grad"]
+
+
+def test_the_gradient_of_an_input_is_read_from_it() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        assert x.grad is not None
+        return x.grad * 2
+
+    x = torch.ones(2, requires_grad=True)
+    x.grad = torch.tensor([1.0, 2.0])
+    traced = opscope.trace(program, x)
+    assert traced.diagnostics == ()
+    other = torch.ones(2, requires_grad=True)
+    other.grad = torch.tensor([5.0, 6.0])
+    assert torch.equal(traced(other), torch.tensor([10.0, 12.0]))
+    other.grad = None
+    with pytest.raises(opscope.ReplayError, match="gradient that is not there"):
+        traced(other)
+
+
+def test_options_that_are_tensors_are_state() -> None:
+    rate = torch.tensor(0.5)
+    _, optimizer = _trained(torch.optim.SGD, lr=rate, foreach=False)
+    traced = opscope.trace(optimizer.step)
+    assert traced.state["param_groups.0.lr"] is rate
+
+
+def _messages(traced: opscope.TracedProgram) -> list[str]:
+    return [diagnostic.message for diagnostic in traced.diagnostics]
+
+
+def test_state_that_the_first_step_makes_is_reported() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    weight.grad = torch.ones(2)
+    optimizer = torch.optim.SGD([weight], momentum=0.9)
+    traced = opscope.trace(optimizer.step, warn=False)
+    (message,) = _messages(traced)
+    assert message.startswith("SGD made new state, state.0.momentum_buffer; a replay makes it anew")
+
+
+def test_steps_that_are_counted_in_python_are_reported() -> None:
+    weight = torch.ones(3, requires_grad=True)
+    weight.grad = torch.tensor([0.0, 1.0, 0.0]).to_sparse()
+    optimizer = torch.optim.SparseAdam([weight])
+    optimizer.step()
+    traced = opscope.trace(optimizer.step, warn=False)
+    (message,) = _messages(traced)
+    assert message.startswith(
+        "SparseAdam changed plain Python numbers, state.0.step from 1 to 2; a replay computes with"
+    )
+
+
+def test_options_that_a_schedule_changes_inside_are_reported() -> None:
+    _, sgd = _trained(torch.optim.SGD, lr=0.5)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(sgd, gamma=0.5)
+
+    def train() -> None:
+        sgd.step()
+        schedule.step()
+
+    traced = opscope.trace(train, warn=False)
+    assert any("param_groups.0.lr from 0.5 to 0.25" in message for message in _messages(traced))
