@@ -27,6 +27,7 @@ _HOMES: Final = {
         "Diagnostic", "DiagnosticKind", "Severity", "TracingState", "get_tracing_state", "is_tracing",
         "paused", "set_tracing_state", "tracing",
     ),
+    "traced_module": ("TracedModule", "trace_module"),
     "visualize": ("ViewOptions",),
 }  # fmt: skip
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}

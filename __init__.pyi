@@ -28,6 +28,8 @@ from .program import to_graphviz as to_graphviz
 from .program import to_networkx as to_networkx
 from .program import to_pydot as to_pydot
 from .program import trace as trace
+from .traced_module import TracedModule as TracedModule
+from .traced_module import trace_module as trace_module
 from .tracer import Diagnostic as Diagnostic
 from .tracer import DiagnosticKind as DiagnosticKind
 from .tracer import Severity as Severity

@@ -31,6 +31,7 @@ from .runtime import (
     torch_literal,
 )
 from .tracer import (
+    OWN_OPERATORS,
     Capture,
     Diagnostic,
     DiagnosticKind,
@@ -40,6 +41,7 @@ from .tracer import (
     MetaFacts,
     capture,
     operator_of,
+    run_recorded,
     unrecorded,
 )
 from .visualize import ViewOptions, save_picture
@@ -121,7 +123,7 @@ class TracedProgram:
         return self._compiled.source
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Replay the program.
+        """Replay the program. Inside a trace that is one ``prim::call`` of it.
 
         What the program writes to its arguments and state, the replay writes too. If the graph is
         functional, that happens when it has run, with the contents that ``mutations`` lists.
@@ -136,13 +138,17 @@ class TracedProgram:
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         leaves = self.inputs.leaves(args, kwargs)
+
+        def run(*leaves: Any) -> tuple[Any, ...]:
+            return self._run(compiled, leaves)
+
         if self.mutations:
             write_back = WriteBack(self.mutations, leaves, self.inputs.names, self.state)
-            results = self._run(compiled, write_back.arguments())
+            results = run_recorded(self, write_back.arguments(), run)
             return self.outputs.build(write_back.write(results, self.graph.outputs))
-        return self.outputs.build(self._run(compiled, leaves))
+        return self.outputs.build(run_recorded(self, leaves, run))
 
-    def _run(self, compiled: CompiledGraph, leaves: list[Any]) -> tuple[Any, ...]:
+    def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
         try:
             with plain_calls():
                 return compiled.function(*leaves)
@@ -371,8 +377,10 @@ def functionalize(
 def operator_named(name: str) -> Operator:
     """Return the operator of a qualified name as torch's schemas describe it.
 
-    A name that torch does not know gives an operator of unknown effect.
+    A name that neither torch nor opscope knows gives an operator of unknown effect.
     """
+    if name in OWN_OPERATORS:
+        return OWN_OPERATORS[name]
     scalar = scalar_named(name)
     if scalar is not None:
         return scalar

@@ -1,6 +1,7 @@
 """The intermediate representation: graphs as data and as text, without torch."""
 
 from .dtype import DType
+from .functions import take_in
 from .graph import Graph
 from .literals import CPU, STRIDED, Device, FunctionRef, Layout, Literal, MemoryFormat
 from .modes import DEFAULT_MODES, Autocast, Modes
@@ -9,6 +10,7 @@ from .node import Argument, Block, Node, StateEntry, StateKind, Use, Value
 from .operator import MISSING, Effect, Operator, OperatorTable, Parameter, Return, unknown_operator
 from .parser import parse
 from .printer import literal_text, print_graph, print_node, provenance
+from .rules import CALL
 from .scope import Scope, ScopeKind
 from .source import Frame, SourceRange
 from .type_parser import parse_type
@@ -27,6 +29,7 @@ from .types import (
 from .verify import verify
 
 __all__ = [
+    "CALL",
     "CPU",
     "DEFAULT_MODES",
     "MISSING",
@@ -72,6 +75,7 @@ __all__ = [
     "print_node",
     "provenance",
     "row_major_strides",
+    "take_in",
     "unknown_operator",
     "value_names",
     "verify",

@@ -67,11 +67,22 @@ def guards_of(
     found: dict[str, Guard] = {}
     listed = dict.fromkeys(lengths)
     for node in graph.walk():
-        text = writer.condition(node) if node.kind == GUARD or node in listed else None
+        is_checked = (node.kind == GUARD or node in listed) and not _only_shows(node)
+        text = writer.condition(node) if is_checked else None
         if text is not None and text not in found:
             stack = node.stack
             found[text] = Guard(text, node, None if stack is None else stack.user.range)
     return tuple(found.values())
+
+
+def _only_shows(node: Node) -> bool:
+    """Whether a node is part of what a custom function did: a replay runs the function, not the node."""
+    block = node.block
+    while block is not None and block.owner is not None:
+        if block.owner.kind == "prim::autograd_function":
+            return True
+        block = block.owner.block
+    return False
 
 
 class ConditionWriter:

@@ -90,6 +90,29 @@ class Graph:
             raise IRError(f"state {name!r} is still read")
         del self._state[name]
 
+    def rename_state(self, names: Mapping[str, str]) -> None:
+        """Give pieces of state other first names, all at once; their order stays. O(state).
+
+        Raises:
+            IRError: there is none of an old name, or two pieces would share a name.
+        """
+        missing = next((name for name in names if name not in self._state), None)
+        if missing is not None:
+            raise IRError(f"the graph has no state named {missing!r}")
+        renamed = {
+            entry: (new := names.get(name, name), *[n for n in entry.names[1:] if n != new])
+            for name, entry in self._state.items()
+        }
+        taken = [name for all_names in renamed.values() for name in all_names]
+        if len(set(taken)) < len(taken):
+            twice = next(name for name in taken if taken.count(name) > 1)
+            raise IRError(f"the graph would have two pieces of state named {twice!r}")
+        for entry, all_names in renamed.items():
+            if entry.name != all_names[0]:
+                entry.value.name = all_names[0]
+            entry.names = all_names
+        self._state = {entry.name: entry for entry in renamed}
+
     def append(
         self,
         operator: Operator,

@@ -6,12 +6,12 @@ privates, also with ``graph.py`` and ``verify.py``; nothing else touches use lis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..errors import IRError
-from .literals import PYTHON_LITERALS, Literal
+from .literals import PYTHON_LITERALS, FunctionRef, Literal
 from .modes import Modes
 from .operator import Effect, Missing, Operator
 from .scope import Scope
@@ -375,6 +375,11 @@ class Node:
             before._drop_user(self)
         value._add_user(self)
 
+    def rename_functions(self, names: Mapping[str, str]) -> None:
+        """Refer to functions by other names; those not among ``names`` keep theirs. O(arguments)."""
+        if any(arg.__class__ in (FunctionRef, tuple) for arg in self._args):
+            self._args = tuple(_renamed(arg, names) for arg in self._args)
+
     def add_block(self) -> Block:
         """Give the node one more block, empty, and return it."""
         graph = self.graph
@@ -383,6 +388,23 @@ class Node:
         block = Block(graph, self)
         self._blocks = (*self._blocks, block)
         return block
+
+    def take_blocks(self, other: Node) -> None:
+        """Own, after its own blocks, those of ``other``, which keeps none. O(size of the blocks).
+
+        Blocks are filled while their results are not known yet, so below a node that is replaced by
+        the one with the results.
+
+        Raises:
+            IRError: either node is detached, or they stand in different graphs.
+        """
+        graph = self.graph
+        if graph is None or other.graph is not graph:
+            raise IRError(f"{self.kind} cannot take the blocks of a node that is not in its graph")
+        for block in other._blocks:
+            block.owner = self
+        self._blocks += other._blocks
+        other._blocks = ()
 
     def erase(self) -> None:
         """Take the node out of the graph for good. O(operands), and O(size) of its blocks.
@@ -681,3 +703,12 @@ def _exchange(arg: Argument, old: Value, new: Value) -> Argument:
     if isinstance(arg, tuple):
         return tuple(_exchange(item, old, new) for item in arg)
     return new if arg is old else arg
+
+
+def _renamed(arg: Argument, names: Mapping[str, str]) -> Argument:
+    """Return ``arg`` with functions called by their new names."""
+    if isinstance(arg, tuple):
+        return tuple(_renamed(item, names) for item in arg)
+    if isinstance(arg, FunctionRef):
+        return FunctionRef(names.get(arg.name, arg.name))
+    return arg

@@ -199,6 +199,14 @@ class _Search:
             )
 
 
+def is_plain_container(whole: Any) -> bool:
+    """Whether an object is a list, tuple, dictionary or named tuple, and nothing beyond that."""
+    class_ = type(whole)
+    return class_ in (list, tuple, dict) or (
+        issubclass(class_, tuple) and hasattr(class_, "_fields")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A container's own parts: what :class:`Structure` keeps of it, with the objects in place."""

@@ -10,10 +10,12 @@ import re
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 from ..errors import ReplayError
 from ..ir import (
+    CALL,
     Argument,
     DType,
     FunctionRef,
@@ -30,7 +32,7 @@ from ..passes.liveness import dying_after
 from .guards import GuardFailures
 from .literals import torch_literal
 from .modes import mode_contexts
-from .operators import callable_of
+from .operators import RUNS_BLOCKS_ITSELF, callable_of
 
 _COMMENT_COLUMN = 60
 _PYTHON_NAMES = frozenset(
@@ -73,59 +75,135 @@ def compile_graph(
     Raises:
         ReplayError: an operator is not registered in this process, or state is missing.
     """
-    writer = _Writer(graph, state, binding_of)
+    program = _Program(binding_of)
+    writer = _Writer(graph, program)
+    writer.bind_state(state)
+    names = [writer.function_name]
+    for name, function in graph.functions.items():
+        callee = _Writer(function, program, name)
+        callee.bind_state(state)
+        callee.write()
+        names.append(callee.function_name)
     source = writer.write()
     filename = f"<opscope {graph.name} {next(_program_numbers)}>"
     code = compile(source, filename, "exec")
-    exec(code, writer.namespace)  # the source is our own, made from the graph
+    exec(code, program.namespace)  # the source is our own, made from the graph
     # Tracebacks show the line that failed, as long as the function lives.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    # Taken out of its own globals, the function and the state it reads go as soon as nobody needs it.
-    function = writer.namespace.pop(writer.function_name)
-    compiled = CompiledGraph(source, function, filename, writer.nodes)
+    made = _take_out(program.namespace, names)
+    compiled = CompiledGraph(source, made, filename, program.nodes)
     weakref.finalize(compiled.function, linecache.cache.pop, filename, None)
     return compiled
 
 
-class _Writer:
-    """Writes the function line by line and collects what its names stand for."""
+def _take_out(namespace: dict[str, Any], names: list[str]) -> FunctionType:
+    """Return the first of the functions of a namespace; no globals of any of them lead back to it.
 
-    def __init__(
-        self,
-        graph: Graph,
-        state: Mapping[str, Any],
-        binding_of: Callable[[Node], Callable[..., Any] | None],
-    ) -> None:
-        self._binding_of = binding_of
+    So functions, and the state that they read, go as soon as nobody needs them.
+    """
+    made: dict[str, FunctionType] = {name: namespace.pop(name) for name in names}
+    if len(made) > 1:
+        made = {
+            name: FunctionType(function.__code__, dict(namespace), name)
+            for name, function in made.items()
+        }
+        for function in made.values():
+            called = [name for name in function.__code__.co_names if name in made]
+            function.__globals__.update((name, made[name]) for name in called)
+    return made[names[0]]
+
+
+class _Program:
+    """The text of all functions, one for a graph and one for each that it calls, and their globals."""
+
+    def __init__(self, binding_of: Callable[[Node], Callable[..., Any] | None]) -> None:
+        self.binding_of = binding_of
         self.namespace: dict[str, Any] = {}
         self.nodes: dict[int, Node] = {}
-        self._graph = graph
-        self._taken: set[str] = set(keyword.kwlist) | _PYTHON_NAMES
+        self.lines: list[str] = []
+        self.functions: dict[str, str] = {}  # the Python names of functions, by those in the graph
+        self._reserved: set[str] = set(keyword.kwlist) | _PYTHON_NAMES
         self.namespace["math"] = math
+        self._locals: set[str] = set()  # of any function; none of them is global
         self._objects: dict[Any, str] = {}
-        self._lines: list[str] = []
+
+    @property
+    def source(self) -> str:
+        """The whole text."""
+        return "\n".join(self.lines) + "\n"
+
+    def function(self, name: str) -> str:
+        """Return the Python name of a function of the graph."""
+        known = self.functions.get(name)
+        if known is None:
+            known = self.functions[name] = self.name(name)
+        return known
+
+    def bind(self, name: str, bound: Any, key: Any = None) -> str:
+        """Return the global name under which functions find an object; one name per key."""
+        key = name if key is None else key
+        known = self._objects.get(key)
+        if known is None:
+            known = self._objects[key] = self.name(name)
+            self.namespace[known] = bound
+        return known
+
+    def name(self, wanted: str) -> str:
+        """Return a global name like the one wanted."""
+        name = _free(wanted, self._locals, self._reserved)
+        self._reserved.add(name)
+        return name
+
+    def local(self, wanted: str, taken: set[str]) -> str:
+        """Return a name like the one wanted for a function that has taken some; it takes this one."""
+        name = _free(wanted, taken, self._reserved)
+        taken.add(name)
+        self._locals.add(name)
+        return name
+
+
+class _Writer:
+    """Writes one function line by line."""
+
+    def __init__(self, graph: Graph, program: _Program, name: str | None = None) -> None:
+        self.program = program
+        self._graph = graph
+        self._lines = program.lines
         self._guards: list[Node] = []
-        self.function_name = self._name(graph.name)
+        self.function_name = program.name(graph.name) if name is None else program.function(name)
         self._locals: dict[Value, str] = {}
-        for value, name in value_names(graph).items():
-            self._locals[value] = self._name(name)
-        for entry in graph.state.values():
+        taken: set[str] = set()
+        for value, readable in value_names(graph).items():
+            is_global = value.state is not None
+            self._locals[value] = (
+                program.name(readable) if is_global else program.local(readable, taken)
+            )
+
+    def bind_state(self, state: Mapping[str, Any]) -> None:
+        """Make globals of the state that the graph reads.
+
+        Raises:
+            ReplayError: a piece is missing.
+        """
+        for entry in self._graph.state.values():
             if entry.value.is_used:
                 if entry.name not in state:
                     raise ReplayError(
                         f"the program needs state {entry.name!r}, which was not given"
                     )
-                self.namespace[self._locals[entry.value]] = state[entry.name]
+                self.program.namespace[self._locals[entry.value]] = state[entry.name]
 
     def write(self) -> str:
         graph = self._graph
+        if self._lines:
+            self._lines += ["", ""]
         inputs = ", ".join(self._locals[value] for value in graph.inputs)
         self._lines.append(f"def {self.function_name}({inputs}):")
         dying = dying_after(graph)
         modes: Modes = graph.modes
         indent = "    "
         for node in graph.block:
-            if node.blocks:
+            if node.blocks and node.kind not in RUNS_BLOCKS_ITSELF:
                 raise ReplayError(f"{node.kind} has blocks, which replay cannot run")
             if node.modes != modes:
                 modes = node.modes
@@ -133,7 +211,7 @@ class _Writer:
             self._write_node(node, indent, dying.get(node, ()))
         outputs = "".join(f"{self._locals[value]}, " for value in graph.outputs)
         self._lines.append(f"    return ({outputs.rstrip()})" if outputs else "    return ()")
-        return "\n".join(self._lines) + "\n"
+        return self.program.source
 
     def _open_modes(self, modes: Modes) -> str:
         contexts = mode_contexts(self._graph.modes, modes)
@@ -141,21 +219,23 @@ class _Writer:
             return "    "
         names = []
         for text, make in contexts:
-            name = self._bind(text, make)
+            name = self.program.bind(text, make)
             names.append(f"{name}()")
         self._lines.append(f"    with {', '.join(names)}:")
         return "        "
 
     def _write_node(self, node: Node, indent: str, dying: tuple[Value, ...]) -> None:
         line = indent + self._statement(node)
-        if dying:
-            start = f"\n{indent}" if node.kind == GUARD else "; "
-            line += f"{start}del {', '.join(self._locals[value] for value in dying)}"
+        freed = f"del {', '.join(self._locals[value] for value in dying)}" if dying else ""
+        if freed and node.kind != GUARD:
+            line += f"; {freed}"
         comment = provenance(node)
         if comment:
             line = f"{line:<{_COMMENT_COLUMN}}  # {_one_line(comment)}"
         self._lines.append(line)
-        self.nodes[len(self._lines)] = node
+        self.program.nodes[len(self._lines)] = node
+        if freed and node.kind == GUARD:  # what follows a semicolon would be part of the branch
+            self._lines.append(indent + freed)
 
     def _statement(self, node: Node) -> str:
         if node.kind == GUARD:
@@ -165,7 +245,8 @@ class _Writer:
             operands = [self._operand(arg) for arg in node.all_args]
             return self._targets(node) + write_expression(form, operands).text
         function = self._function(node)
-        args = [self._argument(arg) for arg in node.args]
+        given = node.args[1:] if node.kind == CALL else node.args
+        args = [self._argument(arg) for arg in given]
         args += [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
         return f"{self._targets(node)}{function}({', '.join(args)})"
 
@@ -173,7 +254,8 @@ class _Writer:
         """Return the check of a condition; the node is found again by its number when it fails."""
         actual, expected = node.all_args
         self._guards.append(node)
-        fail = self._bind("fail", GuardFailures(self._graph, self._guards), key=GuardFailures)
+        failures = GuardFailures(self._graph, self._guards)
+        fail = self.program.bind("fail", failures, key=(GuardFailures, self.function_name))
         text = self._argument(actual)
         if isinstance(expected, bool):
             condition = f"not {text}" if expected else text
@@ -187,14 +269,20 @@ class _Writer:
         return Expression(self._argument(arg))
 
     def _function(self, node: Node) -> str:
-        binding = self._binding_of(node)
+        if node.kind == CALL:
+            callee = node.args[0]
+            assert isinstance(callee, FunctionRef), "a graph that verifies names what it calls"
+            return self.program.function(callee.name)
+        binding = self.program.binding_of(node)
         if binding is None:
-            return self._bind(_readable(node.kind), callable_of(node.kind), key=node.kind)
-        return self._bind(_readable(node.kind), binding, key=(node.kind, binding))
+            return self.program.bind(_readable(node.kind), callable_of(node.kind), key=node.kind)
+        return self.program.bind(_readable(node.kind), binding, key=(node.kind, binding))
 
     def _targets(self, node: Node) -> str:
         if not node.groups:
             return ""
+        if node.kind == CALL:  # functions return a tuple
+            return "".join(f"{self._locals[value]}, " for value in node.outputs) + "= "
         results = iter(node.outputs)
         parts = []
         for group in node.groups:
@@ -221,25 +309,17 @@ class _Writer:
         if isinstance(literal, float) and math.isfinite(literal):
             return repr(literal)
         text = literal.long_name if isinstance(literal, DType) else str(literal)
-        return self._bind(_readable(text), torch_literal(literal), key=(type(literal), text))
+        return self.program.bind(_readable(text), torch_literal(literal), key=(type(literal), text))
 
-    def _bind(self, name: str, bound: Any, key: Any = None) -> str:
-        """Return the global name under which the function finds an object; one name per key."""
-        key = name if key is None else key
-        known = self._objects.get(key)
-        if known is None:
-            known = self._objects[key] = self._name(name)
-            self.namespace[known] = bound
-        return known
 
-    def _name(self, wanted: str) -> str:
-        name = base = _readable(wanted)
-        suffix = 0
-        while name in self._taken:
-            suffix += 1
-            name = f"{base}_{suffix}"
-        self._taken.add(name)
-        return name
+def _free(wanted: str, *taken: set[str]) -> str:
+    """Return a Python identifier like the one wanted that none of the sets has."""
+    name = base = _readable(wanted)
+    suffix = 0
+    while any(name in names for names in taken):
+        suffix += 1
+        name = f"{base}_{suffix}"
+    return name
 
 
 def _readable(text: str) -> str:

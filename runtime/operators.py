@@ -11,6 +11,8 @@ import torch
 from torch.utils import _python_dispatch
 
 from ..errors import ReplayError
+from ..ir.callables import close_callables
+from ..ir.structure import Structure, StructureKind, is_plain_container, take_apart
 from .outplace import keep_history, outplace, view_scatter
 
 
@@ -150,6 +152,36 @@ def _seed_generator(generator: torch.Generator, seed: int) -> None:
     generator.manual_seed(seed)
 
 
+def _autograd_function(
+    class_: Any, *args: Any, structure: Structure | None = None, **flags: Any
+) -> Any:
+    """Apply a custom autograd function; ``flags`` only tell readers of the graph what it is like."""
+    if structure is not None:
+        args = close_callables(structure.build(list(_leaves(structure, args))))
+    # Its forward is the user's own Python, to which subclasses are what they are everywhere.
+    with torch._C._EnableTorchFunction():
+        result = _APPLY(class_, *args)
+    if isinstance(result, torch.Tensor):
+        return result
+    tensors = take_apart(result, _is_tensor, lambda part: not is_plain_container(part))[0]
+    return tensors[0] if len(tensors) == 1 else tensors
+
+
+def _leaves(structure: Structure, arg: Any) -> Iterator[Any]:
+    """Yield the leaves among arguments that are nested like ``structure``."""
+    if structure.kind is StructureKind.LEAF:
+        yield arg
+    for child, part in zip(structure.children, arg if structure.children else (), strict=True):
+        yield from _leaves(child, part)
+
+
+def _is_tensor(part: Any) -> bool:
+    return isinstance(part, torch.Tensor)
+
+
+_APPLY: Any = cast(Any, torch.autograd.Function.apply).__func__  # a class may have one of its own
+
+
 def _gradient(owner: torch.Tensor) -> torch.Tensor:
     gradient = owner.grad
     if gradient is None:
@@ -183,4 +215,8 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::outplace": partial(outplace, find_overload),
     "prim::view_scatter": partial(view_scatter, find_overload),
     "prim::keep_history": keep_history,
+    "prim::autograd_function": _autograd_function,
 }
+
+RUNS_BLOCKS_ITSELF = frozenset({"prim::autograd_function"})
+"""Operators whose blocks show what they do, and are not what runs."""

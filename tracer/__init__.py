@@ -9,6 +9,7 @@ from .active import (
     unrecorded,
 )
 from .bindings import ExactBindings
+from .callees import run_recorded
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind, Severity
 from .dispatcher import storage_key
@@ -16,12 +17,14 @@ from .inputs import InputSpec, input_leaves, is_opaque, is_tensor
 from .literals import equal_literals
 from .modules import held_objects
 from .operator_facts import MetaFacts
+from .own_operators import OWN_OPERATORS
 from .program_state import mentioned_objects, named_objects
 from .schemas import operator_of
 from .sizes import Dynamic
 from .state import TracingState
 
 __all__ = [
+    "OWN_OPERATORS",
     "Capture",
     "Diagnostic",
     "DiagnosticKind",
@@ -43,6 +46,7 @@ __all__ = [
     "named_objects",
     "operator_of",
     "paused",
+    "run_recorded",
     "set_tracing_state",
     "storage_key",
     "tracing",

@@ -327,12 +327,8 @@ def _finish(state: TracingState, result: Any) -> Structure:
         ]
     )
     _name_values(state)
-    for name, stack in state.walker.functions_seen.items():
-        message = (
-            f"the forward of {name} was recorded operator by operator, without its backward; no gradient "
-            "flows through it at a replay"
-        )
-        state.report(DiagnosticKind.CUSTOM_BACKWARD, message, None, stack)
+    if any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
+        state.functions.report_dissolved(state)
     return structure
 
 

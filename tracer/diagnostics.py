@@ -202,6 +202,17 @@ class Diagnostics:
             site.shaped.append(shaped)
         return site.diagnostic() if is_first else None
 
+    def include(self, diagnostic: Diagnostic, node: Node) -> bool:
+        """Add a diagnostic of another trace, whose program ``node`` calls; False if it is there already."""
+        key = (diagnostic.kind, str(diagnostic))
+        is_first = key not in self._sites
+        if is_first:
+            self._sites[key] = site = _Site(diagnostic)
+            site.count = diagnostic.count
+            site.values.update({diagnostic.value: None} if diagnostic.value else {})
+        self._sites[key].nodes[node] = None
+        return is_first
+
     def all(self) -> tuple[Diagnostic, ...]:
         """Return what was found, in the order it happened first."""
         return tuple(site.diagnostic() for site in self._sites.values())

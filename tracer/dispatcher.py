@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Protocol, cast
 
 import torch
@@ -93,6 +93,20 @@ class Recorder(Protocol):
         self, tensor: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """Note the call that made a tensor which wraps others."""
+        ...
+
+    def record_function(self, function: Any, call: Callable[[], Any], frame: FrameType) -> Any:
+        """Run one custom autograd function, record it, and return what it returned."""
+        ...
+
+    def record_call(
+        self, callee: Any, leaves: list[Any], run: Callable[..., tuple[Any, ...]]
+    ) -> tuple[Any, ...]:
+        """Run a traced program, record that as one call, and return what it returned."""
+        ...
+
+    def record_mark(self, name: str, args: tuple[Any, ...]) -> None:
+        """Note what the forward of a custom autograd function tells its context."""
         ...
 
     def record_subclass(

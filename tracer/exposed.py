@@ -30,7 +30,7 @@ from .state import TracingState
 from .tensors import type_of_tensor
 
 
-class _Region:
+class Region:
     """A piece of memory that something else than operators can write to, and how it was exposed."""
 
     def __init__(
@@ -68,7 +68,7 @@ class ExposedMemory:
 
     def __init__(self, state: TracingState) -> None:
         self._state = state
-        self._regions: dict[int, _Region] = {}  # by storage; two may be of the same memory
+        self._regions: dict[int, Region] = {}  # by storage; two may be of the same memory
         self.on_first: Callable[[], None] = lambda: None
         self.on_last: Callable[[], None] = lambda: None
 
@@ -82,16 +82,16 @@ class ExposedMemory:
         key = storage_key(tensor)
         known = self._regions.get(key)
         if known is None or known.owner.expired():
-            self._regions[key] = _Region(storage, how, scope, stack)
+            self._regions[key] = Region(storage, how, scope, stack)
 
-    def touch(self, args: Any) -> list[_Region]:
+    def touch(self, args: Any) -> list[Region]:
         """Record what was written to exposed storages among an operator's arguments; return those."""
         for key in [key for key, region in self._regions.items() if region.owner.expired()]:
             del self._regions[key]
         if not self._regions:
             self.on_last()
             return []
-        touched: dict[int, _Region] = {}
+        touched: dict[int, Region] = {}
         for tensor in _tensors_in(args):
             region = self._region_of(tensor)
             if region is not None and id(region) not in touched:
@@ -99,11 +99,14 @@ class ExposedMemory:
                 self._compare(region)
         return list(touched.values())
 
-    def finish(self) -> None:
-        """Record what was written since an operator last touched the exposed storages."""
-        for region in dict.fromkeys(self._regions.values()):
-            if not region.owner.expired():
-                self._compare(region)
+    def finish(self) -> list[Region]:
+        """Record what was written since an operator last touched the exposed storages; return those."""
+        regions = [
+            region for region in dict.fromkeys(self._regions.values()) if not region.owner.expired()
+        ]
+        for region in regions:
+            self._compare(region)
+        return regions
 
     def close(self) -> None:
         """Watch nothing any more, and let go of who was to be called."""
@@ -156,13 +159,13 @@ class ExposedMemory:
                         return known, place
         return None
 
-    def _region_of(self, tensor: torch.Tensor) -> _Region | None:
+    def _region_of(self, tensor: torch.Tensor) -> Region | None:
         try:
             return self._regions.get(storage_key(tensor))
         except (RuntimeError, NotImplementedError):  # sparse tensors and wrappers have no storage
             return None
 
-    def _compare(self, region: _Region) -> None:
+    def _compare(self, region: Region) -> None:
         """Record the contents of the known tensors of a region if something wrote there."""
         if not region.changed():
             return
@@ -172,7 +175,7 @@ class ExposedMemory:
                 self.record_contents(tensor, region.how, region.scope, region.stack)
             covered |= plain_numel(tensor) * tensor.element_size() == region.nbytes
 
-    def _known_in(self, region: _Region) -> Iterator[torch.Tensor]:
+    def _known_in(self, region: Region) -> Iterator[torch.Tensor]:
         for tensor, _ in self._state.values.live():
             if self._region_of(tensor) is region:
                 yield tensor

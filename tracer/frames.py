@@ -25,10 +25,10 @@ from typing import Any
 import torch
 
 from ..ir import Frame, Scope, ScopeKind
+from .function_patches import BEHIND_APPLY
 from .modules import ForwardCodes, ModulePaths
 
 _MODULE_CALL = torch.nn.Module._wrapped_call_impl.__code__
-_FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _LIBRARIES = tuple(
@@ -45,6 +45,7 @@ _OWN_ROOMS = (
         for room in ("checking", "cli", "ir", "passes", "runtime", "tracer", "visualize")
     ),
     os.path.join(_PACKAGE, "program.py"),
+    os.path.join(_PACKAGE, "traced_module.py"),
     os.path.join(_PACKAGE, "__init__.py"),
 )
 _COMMAND_LINE = os.path.join(_PACKAGE, "cli", "")
@@ -63,7 +64,6 @@ def is_library_file(path: str) -> bool:
 class _CodeKind(Enum):
     LIBRARY = auto()  # torch and the like: shown in stacks, opens no scope
     MODULE_CALL = auto()  # torch's entry to every module call
-    FUNCTION_APPLY = auto()  # torch's entry to a custom autograd function
     USER = auto()  # may open a scope
     INLINE = auto()  # user code that is part of the function around it: lambdas, comprehensions
 
@@ -79,8 +79,6 @@ class _Code:
         self.is_forward = code.co_name == "forward" and code.co_argcount > 0
         if code is _MODULE_CALL:
             self.kind = _CodeKind.MODULE_CALL
-        elif code is _FUNCTION_APPLY:
-            self.kind = _CodeKind.FUNCTION_APPLY
         elif self.is_library:
             self.kind = _CodeKind.LIBRARY
         elif code.co_name.startswith("<"):
@@ -93,7 +91,7 @@ class _Code:
 class Mark:
     """What the walks keep on a frame: see Note [Marks on frames]."""
 
-    __slots__ = ("caller", "function", "hook", "is_entry", "module", "owner", "regions", "scope")
+    __slots__ = ("caller", "hook", "is_entry", "module", "owner", "regions", "scope")
 
     def __init__(
         self,
@@ -102,7 +100,6 @@ class Mark:
         caller: Frame | None,
         scope: Scope,
         module: torch.nn.Module | None,
-        function: str | None,
         is_entry: bool = False,
     ) -> None:
         self.owner = owner  # a token of the walk that made the mark
@@ -110,7 +107,6 @@ class Mark:
         self.caller = caller  # the stack above the frame
         self.scope = scope
         self.module = module  # the module whose call the frame is part of
-        self.function = function  # name of the custom autograd function it is part of
         self.is_entry = is_entry
         self.hook: Any = None  # what a debugger had put in the slot
 
@@ -126,10 +122,9 @@ class FrameWalker:
 
     Attributes:
         regions: the scopes opened by hand that are open now, outermost first.
-        functions_seen: names of custom autograd functions whose operators were recorded, with the
-            stack of their first operator.
         above: the user's stack above the traced program.
-        behind_apply: whether the operator located last was called by ``autograd.Function.apply`` itself.
+        behind_apply: whether the operator located last was called in C++ by ``autograd.Function.apply``
+            itself, before or after the ``forward``.
     """
 
     def __init__(self, root: Scope, paths: ModulePaths) -> None:
@@ -137,7 +132,6 @@ class FrameWalker:
         self.above: Frame | None = None
         self.behind_apply = False
         self.regions: list[Scope] = []
-        self.functions_seen: dict[str, Frame] = {}
         self._paths = paths
         self._forwards = ForwardCodes()
         self._codes: dict[int, _Code] = {}
@@ -145,12 +139,12 @@ class FrameWalker:
         self._calls: dict[tuple[Scope, ScopeKind, str], int] = {}
         self._token = object()
         self._entry: tuple[FrameType | None, Mark]
-        self._entry = (None, Mark(self._token, 0, None, root, None, None, is_entry=True))
+        self._entry = (None, Mark(self._token, 0, None, root, None, is_entry=True))
 
     def enter(self, frame: FrameType, module: torch.nn.Module | None) -> None:
         """Make ``frame`` the one below which scopes are counted; ``module`` is the root, if one is."""
         self.above = self._plain_stack(frame.f_back)
-        mark = Mark(self._token, 0, self.above, self.root, module, None, is_entry=True)
+        mark = Mark(self._token, 0, self.above, self.root, module, is_entry=True)
         self._entry = (frame, mark)
 
     def leave(self) -> None:
@@ -175,8 +169,7 @@ class FrameWalker:
         caller = mark.caller
         if frame is not None and not mark.is_entry:
             caller = self._intern(caller, frame.f_code, frame.f_lasti)
-        # In C++ behind ``Function.apply`` gradients are off, but not for what comes out of it.
-        self.behind_apply = bool(fresh) and fresh[0].f_code is _FUNCTION_APPLY
+        self.behind_apply = bool(fresh) and fresh[0].f_code is BEHIND_APPLY
         codes = self._codes
         for frame in reversed(fresh):
             code_object = frame.f_code
@@ -184,8 +177,6 @@ class FrameWalker:
             if code.may_mark:
                 mark = self._enter_frame(frame, code, caller, mark)
             caller = self._intern(caller, code_object, frame.f_lasti)
-        if mark.function is not None and caller is not None and not self.behind_apply:
-            self.functions_seen.setdefault(mark.function, caller)
         if len(self.regions) > mark.regions:
             return self.regions[-1], caller
         return mark.scope, caller
@@ -224,10 +215,6 @@ class FrameWalker:
                 mark = self._module_mark(module, caller, above)
             case _CodeKind.MODULE_CALL:
                 mark = self._module_mark(_first_local(frame), caller, above)
-            case _CodeKind.FUNCTION_APPLY:
-                scope = self.regions[-1] if len(self.regions) > above.regions else above.scope
-                function = getattr(_first_local(frame), "__qualname__", "autograd.Function")
-                mark = Mark(self._token, len(self.regions), caller, scope, above.module, function)
             case _CodeKind.USER:
                 mark = self._user_mark(frame, code, caller, above)
         if not isinstance(frame.f_trace, Mark):
@@ -243,7 +230,7 @@ class FrameWalker:
             step = self._paths.step(above.module, module)
             scope = self._child(parent, ScopeKind.MODULE, step, type(module).__name__)
             self._paths.meet(module, scope)
-        return Mark(self._token, len(self.regions), caller, scope, module, above.function)
+        return Mark(self._token, len(self.regions), caller, scope, module)
 
     def _user_mark(self, frame: FrameType, code: _Code, caller: Frame | None, above: Mark) -> Mark:
         module = self._called_directly(frame, code, above)
@@ -255,7 +242,7 @@ class FrameWalker:
         )
         if not is_part:
             scope = self._child(scope, ScopeKind.FUNCTION, code.code.co_name, "")
-        return Mark(self._token, len(self.regions), caller, scope, above.module, above.function)
+        return Mark(self._token, len(self.regions), caller, scope, above.module)
 
     def _called_directly(
         self, frame: FrameType, code: _Code, above: Mark

@@ -7,7 +7,7 @@ generator was not in it when the trace began, then the program has seeded it, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ class Generators:
             return False, None  # what seeds it is recorded where it happens
         state = generator.get_state()
         seed = generator.initial_seed()
-        seeded = torch.Generator(generator.device).manual_seed(seed).get_state()
+        seeded = _state_of_seed(generator, seed)
         started = self._started.get(key)
         self._started[key] = (generator, None)
         if not torch.equal(state, seeded):
@@ -47,3 +47,17 @@ class Generators:
         if started is not None and started[1] is not None and torch.equal(started[1], state):
             return False, None
         return started is None, seed
+
+    def seeded(self) -> Iterator[tuple[torch.Generator, int]]:
+        """Yield the known generators that the program has seeded and not drawn from, each with its seed."""
+        for key, (generator, started) in list(self._started.items()):
+            state = generator.get_state()
+            seed = generator.initial_seed()
+            is_as_before = started is not None and torch.equal(started, state)
+            if not is_as_before and torch.equal(state, _state_of_seed(generator, seed)):
+                self._started[key] = (generator, None)
+                yield generator, seed
+
+
+def _state_of_seed(generator: torch.Generator, seed: int) -> torch.Tensor:
+    return torch.Generator(generator.device).manual_seed(seed).get_state()

@@ -15,7 +15,9 @@ from ..ir import TensorType, row_major_strides
 from ..ir.structure import Structure, StructureKind, parts_of, take_apart
 from .literals import equal_literals
 from .ragged import as_expected
+from .sizes import TracedSize
 from .tensors import type_of_tensor
+from .traced_numbers import is_traced
 
 
 def is_tensor(value: Any) -> bool:
@@ -272,7 +274,17 @@ def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tens
         _match(structure.children[position], by_key[key], path + step, leaves)
 
 
+def _plain_sizes(actual: Any) -> Any:
+    """Return sizes that are data of a trace, in which this program is called, as what they are now."""
+    if is_traced(actual):
+        return actual.plain("is fixed by a traced program that is called with it")
+    if type(actual) is TracedSize:
+        return torch.Size([_plain_sizes(size) for size in actual])
+    return actual
+
+
 def _match_constant(expected: Any, actual: Any, path: str) -> None:
+    actual = _plain_sizes(actual)
     if actual is expected:
         return
     if type(actual) is type(expected) and not is_tensor(actual) and _equal(expected, actual):

@@ -148,6 +148,11 @@ class Numbers:
             return number.plain
         if number.numbers is not self:  # of a trace around this one, or of one that is over
             return number.numbers.pin(number, "goes into another trace")  # type: ignore[no-any-return]
+        if not self._is_visible(number):
+            self._tell(
+                number, "is used outside the forward of the custom function that computed it"
+            )
+            return number.plain
         if number.value is None:
             assert number.operator is not None, "a number is a value or is computed"
             assert number.place is not None, "what is computed is computed somewhere"
@@ -156,6 +161,12 @@ class Numbers:
             number.value = self._insert(number.operator, args, types, number.place).output
             self.by_value[number.value] = number
         return number.value
+
+    def _is_visible(self, number: Number) -> bool:
+        """Whether the block that nodes go into sees a number; blocks of custom functions keep theirs."""
+        value, place = number.value, number.place
+        block = value.block if value is not None else place.block if place is not None else None
+        return block is None or self._state.graph.insertion_block.is_within(block)
 
     def _insert(
         self,

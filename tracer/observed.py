@@ -10,7 +10,10 @@ from typing import Any
 import torch
 
 from ..ir import Node
+from .callees import Callee
 from .dispatcher import Kernels
+from .function_calls import tensors_in
+from .function_patches import ApplyCall
 from .record import Recorder
 from .state import TracingState
 
@@ -41,11 +44,34 @@ class ObservedRecorder(Recorder):
         """Run one operator, record it, show it, and return what it returned."""
         if frame is None:
             frame = sys._getframe(2)
-        block = self.state.graph.block
-        before = next(reversed(block), None)
+        before = self._last_node()
         result = super().record(op, keyset, args, kwargs, frame)
-        node = next(reversed(block), None)
+        self._show(before, result, args, kwargs)
+        return result
+
+    def record_function(self, function: Any, call: ApplyCall, frame: FrameType) -> Any:
+        """Run one custom autograd function, record it, show it, and return its result."""
+        before = self._last_node()
+        result = super().record_function(function, call, frame)
+        self._show(before, tensors_in(result), call.args, {})
+        return result
+
+    def record_call(
+        self, callee: Callee, leaves: list[Any], run: Callable[..., tuple[Any, ...]]
+    ) -> tuple[Any, ...]:
+        """Run a traced program, record that as a call, show it, and return what it returned."""
+        before = self._last_node()
+        results = super().record_call(callee, leaves, run)
+        self._show(before, results, tuple(leaves), {})
+        return results
+
+    def _last_node(self) -> Node | None:
+        return next(reversed(self.state.graph.block), None)
+
+    def _show(
+        self, before: Node | None, result: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        node = self._last_node()
         if node is not None and node is not before:
             with self._excluded():
                 self._observe(node, result, args, kwargs)
-        return result

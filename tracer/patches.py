@@ -18,6 +18,7 @@ import torch
 
 from . import number_tensors
 from .dispatcher import Kernels, recorder_here
+from .function_patches import functions
 from .patched_reads import Patch, reads
 from .patched_settings import settings
 from .patched_worlds import worlds
@@ -56,7 +57,7 @@ class ProcessPatches:
                     self._undo.close()
 
     def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
-        subjects = (_subclasses, reads, writes, settings, worlds, threads)
+        subjects = (_subclasses, functions, reads, writes, settings, worlds, threads)
         for owner, name, wrap in (patch for subject in subjects for patch in subject(installed)):
             original = getattr(owner, name, None)
             made = self._made.get((owner, name))

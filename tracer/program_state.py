@@ -14,7 +14,7 @@ import torch
 
 from ..ir import Graph, ScalarType, StateKind, TensorType, Value
 from .optimizers import OptimizerNote, optimizer_tensors
-from .reachable import Search, parts_of_function, parts_of_object
+from .reachable import Search, class_attributes, parts_of_function, parts_of_object
 from .tensors import type_of_value
 
 
@@ -65,7 +65,7 @@ class ProgramState:
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module or an optimizer with all it holds."""
         if isinstance(kept, torch.Tensor):
-            if id(kept) not in self._candidates:
+            if self._candidate(kept) is None:
                 is_parameter = isinstance(kept, torch.nn.Parameter)
                 kind = StateKind.PARAMETER if is_parameter else StateKind.CONSTANT
                 self._add_candidate(name, kept, kind)
@@ -85,7 +85,7 @@ class ProgramState:
         self._optimizers.append(OptimizerNote(name, optimizer))
         start = f"{name}." if name else ""
         for path, tensor, kind in optimizer_tensors(optimizer):
-            if id(tensor) not in self._candidates:
+            if self._candidate(tensor) is None:
                 self._add_candidate(start + path, tensor, kind)
 
     def _register_tensors(self, path: str, module: torch.nn.Module) -> None:
@@ -111,6 +111,15 @@ class ProgramState:
     def _candidate(self, tensor: torch.Tensor) -> _Candidate | None:
         candidate = self._candidates.get(id(tensor))
         return candidate if candidate is not None and candidate.reference() is tensor else None
+
+    def register_as(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
+        """Take note of a tensor of a known kind, unless a name leads to it already."""
+        if self._candidate(tensor) is None:
+            self._add_candidate(name, tensor, kind)
+
+    def name_of(self, kept: Any) -> str | None:
+        """Return the name under which the program, or a module of it, keeps an object; None if none does."""
+        return self._search.name_of(kept)
 
     def value_of(self, tensor: torch.Tensor, frame: FrameType | None = None) -> Value | None:
         """Return the state that a tensor is, adding it to the graph; None if no name leads to it.
@@ -206,13 +215,20 @@ class ProgramState:
 
 
 def root_module(function: Callable[..., Any]) -> torch.nn.Module | None:
-    """Return the module that a callable is, or that it is a method of."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if isinstance(function, torch.nn.Module):
-        return function
-    owner = getattr(function, "__self__", None)
-    return owner if isinstance(owner, torch.nn.Module) else None
+    """Return the module that a callable is, or that it is a method of, decorated or not."""
+    seen: set[int] = set()
+    while id(function) not in seen:
+        seen.add(id(function))
+        if isinstance(function, torch.nn.Module):
+            return function
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, torch.nn.Module):
+            return owner
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif owner is None:
+            function = getattr(function, "__wrapped__", function)
+    return None
 
 
 def named_objects(
@@ -237,8 +253,12 @@ def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]
         yield from function.keywords.items()
         function = function.func
     owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
-    if isinstance(owner, torch.optim.Optimizer):
+    if isinstance(owner, torch.Tensor):
+        yield "self", owner
+    elif isinstance(owner, torch.optim.Optimizer):
         yield "", owner
+    elif isinstance(owner, type):
+        yield from class_attributes("", owner)
     elif root_module(function) is None and owner is not None and not inspect.ismodule(owner):
         yield from parts_of_object("", owner)
     if isinstance(function, torch.nn.Module):

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from ..ir import Graph
+
 _MOST_OBJECTS = 20_000  # a program that keeps more is not searched to the end
 _DEEPEST = 6
 _FOUND = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)
@@ -35,8 +37,14 @@ class Search:
     """One search through the objects of a program; each is looked into once."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, Any] = {}  # held, so that addresses stay theirs
+        # What was looked into, with its name, by address; held, so that addresses stay theirs.
+        self._seen: dict[int, tuple[Any, str]] = {}
         self._plain_classes: set[type] = set()  # module classes that hold nothing themselves
+
+    def name_of(self, held: Any) -> str | None:
+        """Return the name under which an object, neither tensor nor module, was found; None if it was not."""
+        seen = self._seen.get(id(held))
+        return None if seen is None else seen[1]
 
     def reachable(self, roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         """Yield the tensors, modules and optimizers that named objects are or lead to, nearest first."""
@@ -49,7 +57,7 @@ class Search:
                 if isinstance(held, _FOUND):
                     yield name, held
                 elif len(self._seen) < _MOST_OBJECTS:
-                    self._seen[id(held)] = held
+                    self._seen[id(held)] = (held, name)
                     below.extend(parts_of_object(name, held))
             level = below
 
@@ -57,7 +65,7 @@ class Search:
         """Yield what a module holds besides its parameters, buffers and modules."""
         if id(module) in self._seen:
             return
-        self._seen[id(module)] = module
+        self._seen[id(module)] = (module, path)
         start = f"{path}." if path else ""
         roots = [
             (start + name, value)
@@ -68,7 +76,7 @@ class Search:
         ]
         class_ = type(module)
         if class_ not in self._plain_classes:
-            own = list(_class_attributes(start, class_))
+            own = list(class_attributes(start, class_))
             roots += own
             if not own:
                 self._plain_classes.add(class_)
@@ -92,7 +100,7 @@ def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(held, MethodType):
         yield name, held.__self__
         yield name, held.__func__
-    elif not isinstance(held, type) and not _is_library(type(held)):
+    elif not (isinstance(held, type) or _is_library(type(held)) or _is_traced_program(held)):
         yield from _attributes(name, held)
 
 
@@ -141,7 +149,12 @@ def _attributes(name: str, held: Any) -> Iterator[tuple[str, Any]]:
                 yield start + slot, value.__get__(held)
             except AttributeError:  # a slot that is empty
                 continue
-    yield from _class_attributes(start, type(held))
+    yield from class_attributes(start, type(held))
+
+
+def _is_traced_program(held: Any) -> bool:
+    """Whether an object is a program that was traced before: what it keeps goes by its names for it."""
+    return isinstance(getattr(held, "__dict__", {}).get("graph"), Graph)
 
 
 def _is_library(made: Any) -> bool:
@@ -149,7 +162,8 @@ def _is_library(made: Any) -> bool:
     return str(made.__module__).partition(".")[0] in _LIBRARIES
 
 
-def _class_attributes(start: str, class_: type) -> Iterator[tuple[str, Any]]:
+def class_attributes(start: str, class_: type) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors, and the containers that may hold some, among the attributes of a class."""
     for base in class_.__mro__:
         if _is_library(base):
             continue

@@ -7,6 +7,7 @@ operator itself, and a node.
 
 from __future__ import annotations
 
+import functools
 import sys
 import weakref
 from collections.abc import Callable
@@ -17,14 +18,19 @@ from typing import Any, cast
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Effect, Frame, Modes, Node, Operator, Scope, Value, unknown_operator
+from ..ir import Argument, Frame, Modes, Node, Scope, Value, unknown_operator
+from .callees import Callee
+from .custom_functions import TRANSPARENT
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels, plain_tensors, quiet
 from .events import EventRecorder
+from .function_calls import given, hold_numbers_kept_by
+from .function_patches import ApplyCall
 from .generators import GENERATOR
 from .literals import PLAIN, equal_literals, to_literal
 from .number import number_of, with_plain_numbers
 from .numbers import SCALAR_TYPES
+from .own_operators import AS_SUBCLASS, MAKE_SUBCLASS
 from .ragged import is_ragged_size
 from .schemas import operator_of
 from .state import TracingState
@@ -45,8 +51,6 @@ _METADATA_READS = frozenset(
     )
 )  # fmt: skip
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
-_MAKE_SUBCLASS = Operator("prim::make_subclass", effects=Effect.NONE)
-_AS_SUBCLASS = Operator("prim::as_subclass", effects=Effect.NONE)
 
 
 class _Facts:
@@ -115,7 +119,7 @@ class Recorder(EventRecorder):
         self._below = kernels.below
         self._excluded = kernels.excluded
         self._set_excluded = kernels.set_excluded
-        self._modes_before: Modes = state.graph.modes
+        self._modes_of_apply: Modes = state.graph.modes
         self._fresh_constant: Value | None = None
         self._has_numbers = False  # whether a traced number is among the arguments being looked at
         self.unseen = Unseen(state, self._modes)
@@ -141,9 +145,8 @@ class Recorder(EventRecorder):
         scope, stack = state.walker.locate(frame)
         modes = self._modes.read()
         if state.walker.behind_apply:
-            modes = self._modes_before
-        else:
-            self._modes_before = modes
+            # There gradients are off in C++, but not for what comes out of it.
+            modes = self._modes_of_apply
         entries = state.values.entries
         # Arguments are looked up before the operator runs: it may change what a tensor is.
         arguments: list[Argument] = []
@@ -423,7 +426,7 @@ class Recorder(EventRecorder):
         if is_detached:
             arguments = (*arguments, requires_grad_of(result))
         node = self.state.graph.append(
-            _MAKE_SUBCLASS if is_detached else _AS_SUBCLASS,
+            MAKE_SUBCLASS if is_detached else AS_SUBCLASS,
             arguments,
             (type_of_tensor(result),),
             scope=scope,
@@ -432,6 +435,82 @@ class Recorder(EventRecorder):
         )
         self._remember([result], node.outputs)
         return result
+
+    def record_function(self, function: Any, call: ApplyCall, frame: FrameType) -> Any:
+        """Run one custom autograd function, record it with its forward, and return its result."""
+        modes_around, self._modes_of_apply = self._modes_of_apply, self._modes.read()
+        try:
+            if self.outer is not None:
+                outer = functools.partial(self.outer.record_function, function, call, frame)
+                call = ApplyCall(lambda *args: outer(), call.args, {})
+            if function in TRANSPARENT:
+                return call()
+            scope, stack = self.state.walker.locate(frame)
+            self.unseen.before_whole(scope, stack)
+            hold_numbers_kept_by(function)
+            arguments = given(
+                call.args,
+                lambda leaf: self._argument(leaf, scope, stack),
+                self.state.kept.constant,
+                self._is_computed,
+            )
+            self._has_numbers = False  # they go in as they are
+            place = (scope, stack, self._modes_of_apply)
+            watched = ApplyCall(functools.partial(self._apply, call), call.args, call.kwargs)
+            return self.state.functions.record(self.state, function, watched, arguments, place)
+        finally:
+            self._modes_of_apply = modes_around
+
+    def _apply(self, call: ApplyCall, *args: Any, **kwargs: Any) -> Any:
+        """Call a custom function; what it wrote to memory without an operator is its own to repeat."""
+        result = call()
+        self.unseen.exposed.finish()
+        return result
+
+    def _is_computed(self, part: Any) -> bool:
+        """Whether something is a tensor or number that this run made or was given."""
+        if not isinstance(part, torch.Tensor):
+            return number_of(part) is not None
+        value = self.state.values.get(part)
+        return value is not None and value.state is None
+
+    def record_call(
+        self, callee: Callee, leaves: list[Any], run: Callable[..., tuple[Any, ...]]
+    ) -> tuple[Any, ...]:
+        """Run a traced program, record that as a call of a function, and return what it returned."""
+        frame = sys._getframe(1)
+        scope, stack = self.state.walker.locate(frame)
+        place = (scope, stack, self._modes.read())
+        exposed = self.unseen.before_whole(scope, stack)
+
+        def make_call() -> tuple[Any, ...]:
+            if self.outer is not None:
+                return self.outer.record_call(callee, leaves, run)
+            with self._excluded():
+                return run(*leaves)
+
+        def argument(tensor: torch.Tensor) -> Argument:
+            return self._argument(tensor, scope, stack)
+
+        callees = self.state.callees
+        node, results = callees.record(
+            self.state, callee, leaves, make_call, argument, place, frame
+        )
+        for region in exposed:
+            region.settle()
+        self._remember(list(results), node.outputs)
+        return tuple(
+            traced(self.state.numbers.of_value(value, result))
+            if type(result) in SCALAR_TYPES
+            else result
+            for result, value in zip(results, node.outputs, strict=True)
+        )
+
+    def record_mark(self, name: str, args: tuple[Any, ...]) -> None:
+        """Note what the forward of a custom autograd function tells its context."""
+        self.state.functions.mark(name, args)
+        if self.outer is not None:
+            self.outer.record_mark(name, args)
 
     def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operator that takes Python functions, record it as one node, and return its result.

@@ -13,8 +13,10 @@ import torch
 
 from ..errors import CaptureError
 from ..ir import Argument, Frame, Graph, Modes, Node, Operator, ScalarType, Scope, TensorType, Value
+from .callees import Callees
 from .collectives import Collectives, class_name_of
-from .diagnostics import DiagnosticKind, Diagnostics, Severity
+from .custom_functions import CustomFunctions
+from .diagnostics import Diagnostic, DiagnosticKind, Diagnostics, Severity
 from .dispatcher import (
     kernels,
     nested_dummy,
@@ -44,7 +46,7 @@ from .subclasses import (
     wrapping_of,
 )
 from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
-from .values import ValueMap
+from .values import Moment, ValueMap
 
 
 class Gap(Protocol):
@@ -87,6 +89,8 @@ class TracingState:
         gaps: the stretches of the run that are not recorded, such as pauses.
         walker: finds scopes and stacks.
         diagnostics: what could not be recorded exactly.
+        functions: the custom autograd functions that run and ran.
+        callees: the traced programs that were called.
     """
 
     def __init__(
@@ -122,6 +126,8 @@ class TracingState:
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
         self.sizes = Sizes(self, self.numbers)
+        self.functions = CustomFunctions()
+        self.callees = Callees()
         self.walker = FrameWalker(
             graph.root_scope, ModulePaths(self.kept.outer_names, self.kept.register)
         )
@@ -254,6 +260,7 @@ class TracingState:
         """Return the value of a tensor that is named, or of which it is known how it came to be."""
         value = (
             self.kept.value_of(tensor, sys._getframe(2))
+            or self.functions.recovered(self, tensor)
             or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
             or self._as_wrapper(tensor, scope, stack)
@@ -436,7 +443,7 @@ class TracingState:
         self.values.set(tensor, view)
         key = memory_of(tensor)
         if key is not None:
-            self.values.index(tensor, key, len(self.graph.block))
+            self.values.index(tensor, key, self._moment())
         return view
 
     def _add_implied(
@@ -457,9 +464,13 @@ class TracingState:
         self.implied.add(node)
         return node.output
 
+    def _moment(self) -> Moment:
+        block = self.graph.insertion_block
+        return block, len(block)
+
     def known_on(self, key: int) -> list[torch.Tensor]:
         """Return the known tensors of one storage, newest first, then parameters and buffers on it."""
-        known = self.values.sharing(key, len(self.graph.block), memory_of)
+        known = self.values.sharing(key, self._moment(), memory_of)
         named = self.kept.sharing(key, memory_of)
         return [*reversed(known), *(t for t in named if self.values.get(t) is None)]
 
@@ -473,7 +484,7 @@ class TracingState:
         if key is None or not shares_storage(tensor):
             return None
         here = _geometry(tensor)
-        known = self.values.sharing(key, len(self.graph.block), memory_of)
+        known = self.values.sharing(key, self._moment(), memory_of)
         candidates = [
             candidate
             for candidate in (*reversed(known), *self.kept.sharing(key, memory_of))
@@ -508,14 +519,25 @@ class TracingState:
         Raises:
             CaptureError: the trace is strict, and this is neither mere information nor of an allowed kind.
         """
+        if self.functions.holds_back(kind, message, scope, stack, details):
+            return
         address = "" if scope is None else scope.address
         found = self.diagnostics.report(kind, message, stack, address, **details)
-        if (
-            found is not None
-            and self.strict
-            and found.severity is not Severity.INFO
-            and kind not in self.allowed
-        ):
+        if found is not None:
+            self._refuse_if_strict(found)
+
+    def report_again(self, diagnostic: Diagnostic, node: Node) -> None:
+        """Note what the trace of a program that ``node`` calls could not record exactly.
+
+        Raises:
+            CaptureError: the trace is strict, and this is neither mere information nor of an allowed kind.
+        """
+        if self.diagnostics.include(diagnostic, node):
+            self._refuse_if_strict(diagnostic)
+
+    def _refuse_if_strict(self, found: Diagnostic) -> None:
+        is_expected = found.severity is Severity.INFO or found.kind in self.allowed
+        if self.strict and not is_expected:
             raise CaptureError(str(found))
 
 

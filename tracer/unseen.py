@@ -16,7 +16,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from ..ir import Argument, Frame, Node, Operator, Scope, TensorType, Type, Value
 from .diagnostics import DiagnosticKind, short_text
 from .dispatcher import kernels, plain_data, plain_numel
-from .exposed import ExposedMemory
+from .exposed import ExposedMemory, Region
 from .lineage import is_fixed, rows_of, sizing_node
 from .literals import to_literal
 from .modes import ModeReader
@@ -176,8 +176,7 @@ class Unseen:
         """
         is_new, seed = self._state.generators.seed_before_use(generator)
         if seed is not None:
-            known = self._state.kept.constant(generator, type(generator).__name__)
-            self._append(SEED_GENERATOR, (known, seed), (), scope, stack)
+            self._record_seed(generator, seed, scope, stack)
         elif is_new:
             self._state.report(
                 DiagnosticKind.UNTRACKED_EFFECT,
@@ -187,6 +186,22 @@ class Unseen:
                 stack,
                 hint="pass the generator in as an argument, or seed it in the program with manual_seed",
             )
+
+    def before_whole(self, scope: Scope, stack: Frame | None) -> list[Region]:
+        """Record what no operator has told of yet, before a part of the program that is one node.
+
+        Returns the exposed memory, as :meth:`ExposedMemory.touch` does.
+        """
+        with kernels().excluded():
+            for generator, seed in self._state.generators.seeded():
+                self._record_seed(generator, seed, scope, stack)
+        return self.exposed.finish()
+
+    def _record_seed(
+        self, generator: torch.Generator, seed: int, scope: Scope, stack: Frame | None
+    ) -> None:
+        known = self._state.kept.constant(generator, type(generator).__name__)
+        self._append(SEED_GENERATOR, (known, seed), (), scope, stack)
 
     def rng_state_read(self, rng_state: torch.Tensor) -> None:
         """Record that ``torch.get_rng_state()`` returned ``rng_state``."""

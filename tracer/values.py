@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import torch
 
-from ..ir import Value
+from ..ir import Block, Value
+
+Entries: TypeAlias = dict[int, tuple[weakref.ref[torch.Tensor], Value]]
+"""Values of tensors by the tensors' addresses."""
+
+Moment: TypeAlias = tuple[Block, int]
+"""The block that nodes go into, and how many it has: what is known changes only when that does."""
+
+
+class _Layer(Entries):
+    """Entries over others: reads find both, writes stay here."""
+
+    __slots__ = ("below",)
+
+    def __init__(self, below: Entries) -> None:
+        super().__init__()
+        self.below = below
+
+    def get(self, key: int, default: Any = None) -> Any:
+        found = super().get(key)
+        return self.below.get(key, default) if found is None else found
+
+    def values(self) -> Any:
+        return [*self.below.values(), *super().values()]
 
 
 class ValueMap:
@@ -19,9 +44,19 @@ class ValueMap:
     """
 
     def __init__(self) -> None:
-        self.entries: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
+        self.entries: Entries = {}
         self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
-        self._indexed_at = -1
+        self._indexed_at: Moment | None = None
+
+    @contextmanager
+    def layer(self) -> Iterator[Entries]:
+        """Keep what is set until the ``with`` ends apart, and give it; then what was before is in force."""
+        below = self.entries
+        self.entries = layer = _Layer(below)
+        try:
+            yield layer
+        finally:
+            self.entries = below
 
     def get(self, tensor: torch.Tensor) -> Value | None:
         """Return the value that the tensor object is now; None if no operator has made it."""
@@ -32,13 +67,18 @@ class ValueMap:
         """Make ``value`` what the tensor object is from now on."""
         self.entries[id(tensor)] = (weakref.ref(tensor), value)
 
+    def add(self, tensor: torch.Tensor, value: Value) -> None:
+        """Make ``value``, which was there before, what the tensor object is; :meth:`sharing` looks again."""
+        self.set(tensor, value)
+        self._indexed_at = None
+
     def sharing(
-        self, key: int, at: int, key_of: Callable[[torch.Tensor], int | None]
+        self, key: int, at: Moment, key_of: Callable[[torch.Tensor], int | None]
     ) -> list[torch.Tensor]:
         """Return the live tensors whose storage has this key, oldest first.
 
-        All are indexed at the first call for one length of the graph, ``at``, since entries are added
-        as nodes are; further calls for that length are O(tensors of the storage).
+        All are indexed at the first call for one moment, ``at``, since entries are added as nodes are;
+        further calls for that moment are O(tensors of the storage).
         """
         if at != self._indexed_at:
             self._by_storage = {}
@@ -50,10 +90,19 @@ class ValueMap:
         found = [reference() for reference in self._by_storage.get(key, ())]
         return [tensor for tensor in found if tensor is not None and key_of(tensor) == key]
 
-    def index(self, tensor: torch.Tensor, key: int, at: int) -> None:
-        """Add a tensor to the index that :meth:`sharing` made, and call it one of length ``at``."""
+    def index(self, tensor: torch.Tensor, key: int, at: Moment) -> None:
+        """Add a tensor to the index that :meth:`sharing` made, and call it one of the moment ``at``."""
         self._by_storage.setdefault(key, []).append(weakref.ref(tensor))
         self._indexed_at = at
+
+    def replace(self, becomes: Mapping[Value, Value]) -> None:
+        """Make every tensor that is one of these values be the other, in all layers. O(entries)."""
+        entries: Entries | None = self.entries
+        while entries is not None:
+            for key, (reference, value) in list(dict.items(entries)):
+                if value in becomes:
+                    entries[key] = (reference, becomes[value])
+            entries = entries.below if isinstance(entries, _Layer) else None
 
     def live(self) -> Iterator[tuple[torch.Tensor, Value]]:
         """Yield the tensors that are still alive, with their values."""

@@ -69,6 +69,8 @@ def operator_label(node: Node, part: Part, last: Node | None = None) -> Label:
     configured = configuration(node)
     if last is not None:
         configured = _range(configured, configuration(last))
+    if configured == callee:
+        callee = ""
     words = [*names, callee, configured, _written(node), *constants[:1]]
     detail = " · ".join(word for word in words if word)
     title = operator_title(node)
@@ -156,7 +158,7 @@ def _span(part: Part) -> str:
 
 def _steps(item: Item) -> list[Scope]:
     """Return the scopes that name an item: its own, or those of the items put together in it."""
-    if isinstance(item, Node):
+    if isinstance(item, Node) or item.kind in (RegionKind.CONTROL, RegionKind.BLOCK):
         return []
     if item.scopes:
         return [item.scopes[0]]

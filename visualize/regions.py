@@ -82,6 +82,8 @@ class Region:
 
 Item: TypeAlias = Node | Region
 
+_CUSTOM_FUNCTION = "prim::autograd_function"
+
 
 def item_nodes(item: Item) -> Iterator[Node]:
     """Yield the drawn nodes of an item: itself, or all that are in it."""
@@ -143,7 +145,19 @@ class _Builder:
         return region
 
     def _control(self, region: Region, node: Node) -> None:
-        """Make the region of a node that owns blocks, with one region for each block."""
+        """Make the region of a node that owns blocks, with one region for each block.
+
+        A custom function is what its forward does, so it has its operators and no box besides,
+        unless there are none.
+        """
+        if node.kind == _CUSTOM_FUNCTION:
+            if not len(node.blocks[0]):
+                region.items.append(node)
+                return
+            body = Region(RegionKind.CONTROL, region, name=_first_name(node), node=node)
+            region.items.append(body)
+            self._bodies[node.blocks[0]] = (body, node.scope)
+            return
         control = Region(
             RegionKind.CONTROL, region, name=node.operator.base_name.rpartition("::")[2], node=node
         )
@@ -155,6 +169,12 @@ class _Builder:
             )
         control.items.append(node)
         control.items.extend(self._bodies[block][0] for block in node.blocks)
+
+
+def _first_name(node: Node) -> str:
+    """Return the name of what a node is given first: the class of a custom function."""
+    entry = node.inputs[0].state if node.inputs else None
+    return node.operator.base_name if entry is None else entry.name
 
 
 def all_regions(root: Region) -> list[Region]:

@@ -74,13 +74,13 @@ class Wiring:
         """Yield the values a value really is: inputs of the graph, or results of drawn nodes.
 
         The result of a node that owns blocks is what its blocks yield, and an input of such a block
-        comes from the node.
+        comes from the node. Where its blocks do nothing that can be drawn, the node stands for itself.
         """
         pending, seen = [value], {value}
         while pending:
             value = pending.pop()
             node = value.node
-            if node is None or not node.blocks:
+            if node is None or not any(len(block) for block in node.blocks):
                 yield value
                 continue
             position = node.outputs.index(value)

@@ -664,3 +664,65 @@ def test_scopes_are_shared_by_a_copy() -> None:
     scope = Scope(graph.root_scope, ScopeKind.MODULE, "fc")
     graph.append(NEG, (), [ScalarType.INT], scope=scope)
     assert [node.scope for node in graph.copy().walk()] == [scope]
+
+
+def test_a_node_takes_the_blocks_of_the_one_it_replaces() -> None:
+    graph = parse(
+        """
+        graph(%x : f32[2]):
+          prim::holder()
+            block0(%i : f32[2]):
+              %a : f32[2] = aten::add(%x, %i)
+              -> (%a)
+          return (%x)
+        """
+    )
+    (holder,) = graph.nodes(op="prim::holder")
+    (block,) = holder.blocks
+    with graph.inserting(block):
+        assert graph.insertion_block is block
+    assert graph.insertion_block is graph.block
+    node = graph.append(unknown_operator("prim::body"), graph.inputs, [F32])
+    node.take_blocks(holder)
+    assert holder.blocks == ()
+    assert block.owner is node
+    holder.erase()
+    graph.set_outputs(node.outputs)
+    check_text(
+        graph,
+        """
+        graph(%x : f32[2]) -> (f32[2]):
+          %0 : f32[2] = prim::body(%x)
+            block0(%i : f32[2]):
+              %a : f32[2] = aten::add(%x, %i)
+              -> (%a)
+          return (%0)
+        """,
+    )
+    with pytest.raises(IRError, match="not in its graph"):
+        node.take_blocks(holder)
+
+
+def test_state_gets_other_names_all_at_once() -> None:
+    graph = parse(
+        """
+        graph(%x : f32[2]):
+          state %a = %tied : f32[2], %b : f32[2], %c : f32[2]
+          %0 : f32[2] = aten::add(%a, %b)
+          return (%0)
+        """
+    )
+    graph.rename_state({"a": "b", "b": "a", "c": "net.c"})
+    check_text(
+        graph,
+        """
+        graph(%x : f32[2]) -> (f32[2]):
+          state %b = %tied : f32[2], %a : f32[2], %net.c : f32[2]
+          %0 : f32[2] = aten::add(%b, %a)
+          return (%0)
+        """,
+    )
+    with pytest.raises(IRError, match="two pieces of state named 'a'"):
+        graph.rename_state({"b": "a"})
+    with pytest.raises(IRError, match="no state named 'z'"):
+        graph.rename_state({"z": "y"})

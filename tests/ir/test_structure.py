@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from opscope.errors import CaptureError
-from opscope.ir.structure import Structure, take_apart
+from opscope.ir.structure import Structure, is_plain_container, take_apart
 
 
 class Leaf:
@@ -118,3 +118,13 @@ def test_an_object_that_contains_itself_is_refused_only_if_it_holds_leaves() -> 
     loop.x = A
     with pytest.raises(CaptureError, match="SimpleNamespace holds tensors and itself"):
         apart(loop)
+
+
+def test_plain_containers_are_no_more_than_their_parts() -> None:
+    class Named(list[int]):
+        pass
+
+    for plain in ([], (), {}, Pair(1, 2)):
+        assert is_plain_container(plain)
+    for other in (Named(), OrderedDict(), SimpleNamespace(), "text", None, {1}):
+        assert not is_plain_container(other)

@@ -114,18 +114,23 @@ def test_mere_information_is_no_warning_and_no_error() -> None:
         assert diagnostic.severity is opscope.Severity.INFO
 
 
-def test_a_custom_backward_is_reported() -> None:
-    class Square(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
-            return x * x
+def test_a_custom_backward_that_cannot_be_kept_is_reported() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        doubled = x * 2
 
-        @staticmethod
-        def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-            return gradient * 3
+        class Square(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+                return x * doubled
+
+            @staticmethod
+            def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+                return gradient * 3
+
+        return Square.apply(x)  # type: ignore[no-any-return]
 
     with pytest.warns(opscope.TracerWarning, match="no gradient flows through it"):
-        opscope.trace(lambda x: Square.apply(x), torch.ones(2))
+        opscope.trace(program, torch.ones(2, requires_grad=True))
 
 
 def test_strict_makes_it_an_error_and_warn_false_makes_it_silent() -> None:

@@ -1,0 +1,139 @@
+"""Several methods of one module are traced into one program with one state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import opscope
+
+
+class Coder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.into = nn.Linear(4, 2)
+        self.out = nn.Linear(2, 4)
+        self.out.tied = self.into.weight
+        self.register_buffer("mean", torch.ones(4))
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return self.into(x - self.mean) * torch.tensor([1.0, 2.0])
+
+    def decode(self, z: torch.Tensor, *, gain: float = 1.0) -> torch.Tensor:
+        return self.out(z * torch.tensor([3.0, 4.0])) * gain + self.mean
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.encode(x))
+
+
+def traced_coder(coder: Coder) -> opscope.TracedModule:
+    x, z = torch.randn(3, 4), torch.randn(3, 2)
+    return opscope.trace_module(
+        coder,
+        {"forward": (x,), "encode": x, "decode": (z,)},
+        kwargs={"decode": {"gain": 2.0}},
+    )
+
+
+def test_methods_are_programs_and_replay() -> None:
+    coder = Coder()
+    traced = traced_coder(coder)
+    x, z = torch.randn(3, 4), torch.randn(3, 2)
+    assert torch.equal(traced(x), coder(x))
+    assert torch.equal(traced.forward(x), coder(x))
+    assert torch.equal(traced.encode(x), coder.encode(x))
+    assert torch.equal(traced.decode(z, gain=2.0), coder.decode(z, gain=2.0))
+    assert list(traced) == list(traced.methods) == ["forward", "encode", "decode"]
+    assert traced["encode"] is traced.encode is traced.methods["encode"]
+    assert len(traced) == 3
+    assert "encode" in dir(traced)
+    assert repr(traced) == "<TracedModule Coder: forward, encode, decode>"
+    assert [program.graph.name for program in traced.methods.values()] == [
+        "Coder", "encode", "decode",
+    ]  # fmt: skip
+    for program in traced.methods.values():
+        opscope.verify(program.graph)
+        assert str(opscope.parse(str(program.graph))) == str(program.graph)
+
+
+def test_state_is_shared_by_identity_and_other_constants_get_other_names() -> None:
+    coder = Coder()
+    traced = traced_coder(coder)
+    assert list(traced.state) == [
+        "mean", "into.weight", "into.bias", "constant", "constant.1", "out.weight", "out.bias",
+        "encode.constant", "decode.constant",
+    ]  # fmt: skip
+    assert list(traced.encode.state) == ["mean", "into.weight", "into.bias", "encode.constant"]
+    assert list(traced.encode.graph.state) == list(traced.encode.state)
+    assert traced.state["into.weight"] is coder.into.weight
+    for program in traced.methods.values():
+        for name, kept in program.state.items():
+            assert traced.state[name] is kept
+    assert traced.parameter_count == sum(p.numel() for p in coder.parameters())
+
+
+def test_training_the_module_trains_every_method() -> None:
+    coder = Coder()
+    traced = traced_coder(coder)
+    (traced(torch.randn(3, 4)).sum() + traced.encode(torch.randn(3, 4)).sum()).backward()
+    assert coder.into.weight.grad is not None
+    with torch.no_grad():
+        coder.into.weight.mul_(2)
+    x = torch.randn(3, 4)
+    assert torch.equal(traced.encode(x), coder.encode(x))
+
+
+def test_hooks_belong_to_the_call_of_the_module() -> None:
+    coder = Coder()
+    coder.register_forward_hook(lambda module, args, result: result.neg())
+    traced = opscope.trace_module(
+        coder, {"forward": torch.randn(3, 4), "encode": torch.randn(3, 4)}
+    )
+    assert traced.forward.graph.nodes(op="aten::neg")
+    assert not traced.encode.graph.nodes(op="aten::neg")
+
+
+def test_diagnostics_of_all_methods() -> None:
+    class Reading(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return x * float(x.sum())
+
+        def other(self, x: torch.Tensor) -> Any:
+            return x + float(x.max())
+
+    x = torch.randn(3)
+    with pytest.warns(opscope.TracerWarning, match="data read"):
+        traced = opscope.trace_module(Reading(), {"forward": x, "other": x})
+    assert len(traced.diagnostics) == 2
+    with pytest.raises(opscope.CaptureError, match="data read"):
+        opscope.trace_module(Reading(), {"other": x}, strict=True)
+
+
+def test_mistakes_are_answered() -> None:
+    coder, x = Coder(), torch.randn(3, 4)
+    with pytest.raises(opscope.CaptureError, match="Coder has no method 'encod'"):
+        opscope.trace_module(coder, {"encod": x})
+    with pytest.raises(opscope.CaptureError, match="none is named"):
+        opscope.trace_module(coder, {})
+    with pytest.raises(opscope.CaptureError, match="'decode' has keyword arguments and no inputs"):
+        opscope.trace_module(coder, {"encode": x}, {"decode": {"gain": 1.0}})
+    with pytest.raises(opscope.CaptureError, match="needs a module, not function"):
+        opscope.trace_module(test_mistakes_are_answered, {"forward": x})  # type: ignore[arg-type]
+    traced = opscope.trace_module(coder, {"encode": x})
+    with pytest.raises(AttributeError, match="methods that were traced: encode"):
+        traced(x)
+    with pytest.raises(opscope.InputError, match="dtype"):
+        traced.encode(x.double())
+
+
+def test_a_traced_method_is_called_inside_another_trace() -> None:
+    coder = Coder()
+    traced = traced_coder(coder)
+    whole = opscope.trace(lambda x: traced.decode(traced.encode(x), gain=2.0), torch.randn(3, 4))
+    assert list(whole.graph.functions) == ["encode", "decode"]
+    x = torch.randn(3, 4)
+    assert torch.equal(whole(x), coder.decode(coder.encode(x), gain=2.0))
+    assert sum(part is coder.mean for part in whole.state.values()) == 1

@@ -1,0 +1,164 @@
+"""TracedModule, what ``opscope.trace_module`` returns: several methods of one module, with one state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from .errors import CaptureError
+from .program import TracedProgram, trace
+from .tracer import Diagnostic
+
+
+class TracedModule:
+    """A module as some of its methods ran: a program for each, and one state for all.
+
+    A method is called by its name, ``traced.encode(x)``, and the module's own call, hooks included,
+    by calling the whole, ``traced(x)``. A parameter that several methods read is one entry of
+    ``state``, and goes by one name in all their graphs.
+
+    Attributes:
+        name: the class of the module.
+        methods: the program of each method that was traced, in order.
+        state: the parameters, buffers and constants that the methods read, by name.
+    """
+
+    def __init__(self, name: str, methods: Mapping[str, TracedProgram]) -> None:
+        self.name = name
+        self.methods: Mapping[str, TracedProgram] = MappingProxyType(dict(methods))
+        shared = _SharedState()
+        for method, program in self.methods.items():
+            shared.take_in(method, program)
+        self.state: Mapping[str, Any] = MappingProxyType(shared.objects)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Replay the module's own call.
+
+        Raises:
+            InputError: the arguments do not fit those that it was traced with.
+            AttributeError: ``forward`` is not among the methods that were traced.
+        """
+        return self.__getattr__("forward")(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> TracedProgram:
+        methods = self.__dict__.get("methods", {})
+        if name in methods:
+            program: TracedProgram = methods[name]
+            return program
+        traced = ", ".join(methods) or "none"
+        raise AttributeError(
+            f"{type(self).__name__} has no attribute {name!r}\n  methods that were traced: {traced}"
+        )
+
+    def __getitem__(self, name: str) -> TracedProgram:
+        """Return a method's program, also where its name is that of something else here."""
+        return self.methods[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the methods."""
+        return iter(self.methods)
+
+    def __len__(self) -> int:
+        return len(self.methods)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.methods})
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What could not be recorded exactly, method by method."""
+        return tuple(found for program in self.methods.values() for found in program.diagnostics)
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of elements in all parameters that the methods read, each counted once."""
+        return sum(
+            part.numel() for part in self.state.values() if isinstance(part, torch.nn.Parameter)
+        )
+
+    def __repr__(self) -> str:
+        return f"<TracedModule {self.name}: {', '.join(self.methods)}>"
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"# {self.name}.{name}\n{program.graph}" for name, program in self.methods.items()
+        )
+
+
+def trace_module(
+    module: torch.nn.Module,
+    inputs: Mapping[str, Any],
+    kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    strict: bool = False,
+    warn: bool = True,
+) -> TracedModule:
+    """Run methods of a module, each once on real inputs, and return the programs they were.
+
+    Args:
+        module: the module.
+        inputs: for each method's name a tuple of positional arguments; anything else, a tensor say,
+            is the only one. ``forward`` stands for calling the module, its hooks included.
+        kwargs: keyword arguments by the method's name.
+        strict: whether something that cannot be recorded exactly is an error instead of a warning.
+        warn: whether it is a warning otherwise; ``diagnostics`` lists it either way.
+
+    Raises:
+        CaptureError: a method cannot be traced, or there is none of that name.
+    """
+    if not isinstance(module, torch.nn.Module):
+        raise CaptureError(
+            f"trace_module needs a module, not {type(module).__qualname__}\n"
+            "  opscope.trace takes any callable"
+        )
+    kwargs = {} if kwargs is None else kwargs
+    unknown = [name for name in kwargs if name not in inputs]
+    if unknown or not inputs:
+        what = f"{unknown[0]!r} has keyword arguments and no inputs" if unknown else "none is named"
+        raise CaptureError(
+            f"{what}: name each method to trace, as in "
+            'trace_module(model, {"forward": (x,), "encode": (x, y)})'
+        )
+    methods = {}
+    for name, given in inputs.items():
+        method = module if name == "forward" else getattr(module, name, None)
+        if not callable(method):
+            raise CaptureError(f"{type(module).__qualname__} has no method {name!r}")
+        methods[name] = trace(method, given, kwargs.get(name), strict=strict, warn=warn)
+    return TracedModule(type(module).__name__, methods)
+
+
+class _SharedState:
+    """One name for each object that several programs keep."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Any] = {}
+        self._names: dict[int, str] = {}  # by the object's address; ``objects`` holds it
+
+    def take_in(self, method: str, program: TracedProgram) -> None:
+        """Add a program's state; rename in its graph what goes by another name, or by one that is taken."""
+        state: dict[str, Any] = {}
+        renamed: dict[str, str] = {}
+        for name in program.graph.state:
+            kept = program.state[name]
+            shared = self._names.get(id(kept))
+            if shared is None:
+                shared = self._free(name, method)
+                self._names[id(kept)] = shared
+                self.objects[shared] = kept
+            state[shared] = kept
+            if shared != name:
+                renamed[name] = shared
+        program.graph.rename_state(renamed)
+        program.state = {name: state[name] for name in program.graph.state}
+
+    def _free(self, name: str, method: str) -> str:
+        wanted = free = name if name not in self.objects else f"{method}.{name}"
+        suffix = 0
+        while free in self.objects:
+            suffix += 1
+            free = f"{wanted}.{suffix}"
+        return free
