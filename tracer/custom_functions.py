@@ -33,7 +33,8 @@ from .function_patches import ApplyCall
 from .numbers import Numbers
 from .own_operators import AUTOGRAD_FUNCTION
 from .program_state import ProgramState
-from .tensors import type_of_tensor
+from .subclasses import Subclasses
+from .tensors import PLAIN_CLASSES, type_of_tensor
 from .values import Entries, ValueMap
 
 TRANSPARENT: Final = frozenset({BackwardHookFunction})
@@ -49,6 +50,7 @@ class _Trace(Protocol):
     graph: Graph
     values: ValueMap
     kept: ProgramState
+    subclasses: Subclasses
     numbers: Numbers
     lookup_var_name_fn: Callable[[torch.Tensor], str] | None
 
@@ -140,6 +142,7 @@ class CustomFunctions:
             if trace.lookup_var_name_fn is not None:
                 value.name = trace.lookup_var_name_fn(tensor) or None
         self._inner.update(inner)
+        _note_wrappers(trace, (*call.args, *results))
         self._reports[node] = running.reports
         self._check(trace, function, call, node, running, result)
         return result
@@ -228,7 +231,13 @@ class CustomFunctions:
         entry = self._inner.get(id(tensor))
         if entry is None or entry[0]() is not tensor:
             return None
-        value = entry[1]
+        value = self.brought_out(trace, entry[1])
+        if value is not None:
+            trace.values.add(tensor, value)
+        return value
+
+    def brought_out(self, trace: _Trace, value: Value) -> Value | None:
+        """Return a value, seen from where nodes go; dissolves functions that it is inside of."""
         here = trace.graph.insertion_block
         while (block := value.block) is not None and not here.is_within(block):
             owner = _outermost_owner(block, here)
@@ -240,7 +249,6 @@ class CustomFunctions:
                 "a tensor from inside the forward of a custom function is read outside, so it was recorded "
                 "operator by operator, without its backward; no gradient flows through it at a replay",
             )
-        trace.values.add(tensor, value)
         return value
 
     def _dissolve(self, trace: _Trace, node: Node, message: str) -> None:
@@ -267,6 +275,15 @@ class CustomFunctions:
         """Report the functions whose backward is not part of the graph."""
         for report in self._dissolved:
             _report(trace, report)
+
+
+def _note_wrappers(trace: _Trace, parts: tuple[Any, ...]) -> None:
+    """Make what tensors wrap known by what these are outside a forward, which knew them otherwise."""
+    for part in parts:
+        if isinstance(part, torch.Tensor) and part.__class__ not in PLAIN_CLASSES:
+            value = trace.values.get(part)
+            if value is not None:
+                trace.subclasses.note(part, value)
 
 
 def _report(trace: _Trace, report: _Report) -> None:

@@ -260,9 +260,9 @@ class TracingState:
         """Return the value of a tensor that is named, or of which it is known how it came to be."""
         value = (
             self.kept.value_of(tensor, sys._getframe(2))
-            or self.functions.recovered(self, tensor)
             or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
+            or self.functions.recovered(self, tensor)
             or self._as_wrapper(tensor, scope, stack)
             or self._as_view(tensor, scope, stack)
         )
@@ -358,7 +358,10 @@ class TracingState:
         if found is None:
             return None
         wrapper, path = found
-        return self._add_implied(INNER, (wrapper, path), tensor, scope, stack)
+        visible = self.functions.brought_out(self, wrapper)
+        if visible is None:
+            return None
+        return self._add_implied(INNER, (visible, path), tensor, scope, stack)
 
     def _as_wrapper(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return the value of a tensor that the program made to wrap others."""
