@@ -179,6 +179,7 @@ def _capture(
     try:
         result = _run(state, function, args, kwargs, observe)
         if state.force_outplace:
+            state.functions.dissolve_all(state)
             _require_fixed(any(spec.dimensions))
             _require_told_effects(state)
         with without_hooks():

@@ -251,6 +251,16 @@ class CustomFunctions:
             )
         return value
 
+    def dissolve_all(self, trace: _Trace) -> None:
+        """Put the operators of all forwards in the place of their nodes, for a functional graph."""
+        for node in list(self._reports):
+            self._dissolve(
+                trace,
+                node,
+                "a functional graph has the operators of a custom function's forward, without its backward; "
+                "no gradient flows through it at a replay",
+            )
+
     def _dissolve(self, trace: _Trace, node: Node, message: str) -> None:
         """Put the operators of a forward in the place of their node."""
         inside = _unfold(node)

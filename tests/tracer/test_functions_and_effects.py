@@ -187,3 +187,35 @@ def test_fake_traces_of_custom_functions_and_calls() -> None:
     x = torch.full((3,), 2.0, requires_grad=True)
     (gradient,) = torch.autograd.grad(traced(x).sum(), x)
     assert torch.equal(gradient, torch.full((3,), 6.0))
+
+
+def test_a_functional_graph_has_the_operators_of_a_forward() -> None:
+    class Both(Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            y = Noise.apply(x * 2, generator)
+            return y.add_(x)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+            return gradient, None
+
+    generator = torch.Generator()
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return Both.apply(x, generator).mul_(3)  # type: ignore[no-any-return]
+
+    traced = opscope.trace(program, torch.ones(3), force_outplace=True)
+    assert [node.operator.base_name for node in traced.graph.walk()] == [
+        "aten::mul",
+        "aten::rand",
+        "aten::add",
+        "aten::add",
+        "aten::mul",
+    ]
+    generator.manual_seed(1)
+    expected = program(torch.ones(3))
+    generator.manual_seed(1)
+    assert torch.equal(traced(torch.ones(3)), expected)
+    with pytest.warns(opscope.TracerWarning, match="without its backward"):
+        opscope.trace(program, torch.ones(3, requires_grad=True), force_outplace=True)
