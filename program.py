@@ -19,6 +19,7 @@ from .runtime import (
     find_overload,
     length_error,
     plain_calls,
+    run_blocks,
     torch_literal,
 )
 from .tracer import Capture, Diagnostic, Dynamic, ExactBindings, InputSpec, capture, operator_of
@@ -165,9 +166,17 @@ def trace(
         UnsupportedTorchError: the installed torch cannot be captured on.
     """
     args = inputs if type(inputs) is tuple else (inputs,)
-    return TracedProgram._of(
-        capture(function, args, kwargs, dynamic=dynamic, strict=strict, warn=warn, fake=fake)
+    captured = capture(
+        function,
+        args,
+        kwargs,
+        dynamic=dynamic,
+        strict=strict,
+        warn=warn,
+        fake=fake,
+        run_blocks=run_blocks,
     )
+    return TracedProgram._of(captured)
 
 
 @cache

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from .dispatcher import (
     current_recorder,
     kernels,
-    plain_script_execution,
     recorder_here,
     recording,
     set_recorder,
 )
+from .higher_order import ProgramRecorder
 from .patches import process_patches
 from .record import Recorder
 from .state import TracingState
@@ -31,7 +31,7 @@ def set_tracing_state(state: TracingState | None) -> None:
     reported if a recorded operator uses it.
     """
     installed = kernels()
-    set_recorder(None if state is None else state.recorder or Recorder(state, installed))
+    set_recorder(None if state is None else state.recorder or ProgramRecorder(state, installed))
     installed.set_included(state is not None)
 
 
@@ -49,11 +49,10 @@ def tracing(state: TracingState) -> Iterator[TracingState]:
     installed = kernels()
     installed.cover()
     outer = recorder_here(installed)
-    recorder = Recorder(state, installed, outer if isinstance(outer, Recorder) else None)
+    recorder = ProgramRecorder(state, installed, outer if isinstance(outer, Recorder) else None)
     state.recorder = recorder
     with (
         process_patches(installed),
-        plain_script_execution(),
         recording(installed, recorder),
     ):
         try:

@@ -28,7 +28,7 @@ from .program_state import root_module
 from .ragged import number_ragged_sizes
 from .settling import settle
 from .sizes import Dynamic, varying_dimensions
-from .state import TracingState
+from .state import RunBlocks, TracingState
 from .subclasses import MAKE_WRAPPER, WRAP
 from .tensors import PLAIN_CLASSES, type_of_tensor
 from .traced_numbers import is_traced
@@ -65,6 +65,7 @@ def capture(
     strict: bool = False,
     warn: bool = True,
     fake: bool = False,
+    run_blocks: RunBlocks | None = None,
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -77,6 +78,7 @@ def capture(
         strict: whether something that cannot be recorded exactly is an error.
         warn: whether it is a warning otherwise.
         fake: whether nothing is computed: see Note [The fake world] in ``fake.py``.
+        run_blocks: runs operators on functions made of blocks.
 
     Raises:
         CaptureError: the program cannot be traced; or ``strict`` and it cannot be traced exactly.
@@ -87,7 +89,8 @@ def capture(
             f"a module or function is needed to trace, not {type(function).__qualname__}"
         )
     kwargs = {} if kwargs is None else kwargs
-    captured = (_capture_fake if fake else _capture)(function, args, kwargs, dynamic, strict, warn)
+    run = _capture_fake if fake else _capture
+    captured = run(function, args, kwargs, dynamic, strict, warn, run_blocks)
     if warn:
         for diagnostic in captured.diagnostics:
             warn_of(diagnostic)
@@ -101,12 +104,15 @@ def _capture_fake(
     dynamic: Dynamic,
     strict: bool,
     warn: bool,
+    run_blocks: RunBlocks | None,
 ) -> Capture:
     """Capture in a fake world, and make the result stand for the real one."""
     try:
         world = FakeWorld(function, args, kwargs)
         with world.entered():
-            captured = _capture(function, world.args, world.kwargs, dynamic, strict, warn)
+            captured = _capture(
+                function, world.args, world.kwargs, dynamic, strict, warn, run_blocks
+            )
     except Exception as error:
         explanation = explained(error)
         if explanation is None:
@@ -126,6 +132,7 @@ def _capture(
     dynamic: Dynamic,
     strict: bool,
     warn: bool,
+    run_blocks: RunBlocks | None,
 ) -> Capture:
     # What we read of tensors must not call the hooks of their classes, nor modes around the trace.
     with without_hooks():
@@ -134,6 +141,8 @@ def _capture(
         leaves, structure = input_leaves(bound)
         graph = Graph(_program_name(function), ModeReader().read())
         state = TracingState(graph, function, strict=strict, warn=warn)
+        if run_blocks is not None:
+            state.run_blocks = run_blocks
         spec = _add_inputs(state, arguments, structure, leaves, dynamic)
         before = Before(state.kept, bound, leaves)
     try:
@@ -220,11 +229,20 @@ def _rank(leaf: torch.Tensor) -> int:
 
 def _finish(state: TracingState, result: Any) -> Structure:
     """Give the graph its outputs, names and diagnostics; return the structure of the outputs."""
-    leaves, structure = take_apart(result, is_tensor_or_number, is_opaque)
+
+    def is_whole(part: Any) -> bool:
+        return is_opaque(part) or state.functions.get(part) is not None
+
+    leaves, structure = take_apart(result, is_tensor_or_number, is_whole)
     if any(isinstance(part.constant, Iterator) for part in structure.walk()):
         raise CaptureError(
             "the program returns a generator or another iterator, which runs after the trace has ended\n"
             "  return a list instead"
+        )
+    if any(state.functions.get(part.constant) is not None for part in structure.walk()):
+        raise CaptureError(
+            "the program returns a function that a transform made of tensors of this run, such as the second "
+            "result of vjp\n  call it inside the program and return what it gives"
         )
     root = state.graph.root_scope
     values: list[Value] = []

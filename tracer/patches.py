@@ -17,8 +17,11 @@ import torch
 from torch.utils import _python_dispatch
 
 from .dispatcher import Kernels, distributed_module, plain_data, recorder_here
+from .hop_patches import patch_higher_order
+from .scripted import patch_scripted
 from .size_patches import SizePatches
 from .traced_numbers import pinned
+from .transforms import patch_transforms
 
 _ABSENT: Any = object()
 
@@ -72,6 +75,9 @@ def _patch_all(installed: Kernels, undo: ExitStack) -> None:
             if "wait" in vars(class_):
                 _patch(undo, "wait", functools.partial(_wait, installed), class_)
     _watch_modes(installed, undo)
+    patch_transforms(installed, undo)
+    patch_higher_order(installed, undo)
+    patch_scripted(installed, undo)
     _run_compiled_code_eagerly(undo)
 
 

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Frame, Graph, Node, Operator, ScalarType, Scope, Value
+from ..ir import (
+    Argument,
+    Block,
+    Frame,
+    Graph,
+    Modes,
+    Node,
+    Operator,
+    ScalarType,
+    Scope,
+    Value,
+)
 from .collectives import Collectives, class_name_of
 from .diagnostics import DiagnosticKind, Diagnostics
 from .dispatcher import (
+    is_inside_transform,
     kernels,
     nested_dummy,
     plain_numel,
@@ -23,6 +35,7 @@ from .dispatcher import (
     storage_key,
 )
 from .frames import FrameWalker
+from .functions import FunctionMap
 from .literals import to_literal
 from .modules import ModulePaths
 from .numbers import Numbers
@@ -41,6 +54,17 @@ from .subclasses import (
 from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
 from .values import ValueMap
 
+RunBlocks: TypeAlias = Callable[
+    [str, Sequence[Block], Modes, Mapping[Value, Any], tuple[Any, ...], Mapping[str, Any]], Any
+]
+
+
+def _no_run_blocks(kind: str, *rest: Any) -> Any:
+    raise CaptureError(
+        f"{kind} takes functions, and this trace was given no way to run them\n"
+        "  trace with opscope.trace, or set run_blocks of the TracingState to opscope.runtime.run_blocks"
+    )
+
 
 class TracingState:
     """Everything a running trace knows: graph, values of tensors, scopes, state, flags.
@@ -56,6 +80,8 @@ class TracingState:
         values: which value a live tensor is.
         subclasses: what is known of tensors of other classes than torch's own.
         collectives: process groups, and what is still to be waited for.
+        functions: which value a function is that a recorded call has returned.
+        run_blocks: runs an operator on functions made of blocks; see ``runtime.run_blocks``.
         kept: the parameters, buffers and constants of the program.
         numbers: the sizes and items of tensors that the program computes with.
         sizes: which sizes of tensors are numbers of the graph.
@@ -79,6 +105,8 @@ class TracingState:
         self.subclasses = Subclasses()
         self.collectives = Collectives()
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
+        self.functions = FunctionMap()
+        self.run_blocks: RunBlocks = _no_run_blocks
         self.implied: set[Node] = set()
         self.recorder: object | None = None
         self.diagnostics = Diagnostics()
@@ -143,6 +171,13 @@ class TracingState:
         diagnostic says so.
         """
         value = self.made_without_operator(tensor, scope, stack)
+        if value is None and is_inside_transform(tensor):
+            where = "" if stack is None else f"\n  from {stack.user.range}"
+            raise CaptureError(
+                "a function transform that the trace does not know of gave its function a tensor "
+                f"{type_of_tensor(tensor)}{where}\n"
+                "  make the transform while the trace runs, with the functions of torch.func"
+            )
         if value is None:
             value = self.kept.constant(tensor, "constant")
             self.report(
