@@ -25,7 +25,7 @@ from .blocks import Place, add_inputs, input_names, plain_numbers, recording_int
 from .dispatcher import Kernels, kernels, recording
 from .hops import HigherOrderCall, Scalar, Slice, call_of, operator_named
 from .record import Recorder
-from .stand_ins import ClonedStandIns, FakeStandIns, StandIns, can_be_fake
+from .stand_ins import ClonedStandIns, FakeStandIns, StandIns, can_be_fake, entered_unseen
 from .state import TracingState
 
 
@@ -126,7 +126,7 @@ class ProgramRecorder(Recorder):
             for function, example in zip(call.functions, call.examples, strict=True):
                 branch = _Branch(self, stand_ins)
                 branches.append(branch)
-                with call.running():
+                with entered_unseen(self._excluded, call.running()):
                     branch.record(function, tuple(example), has_numbers=call.has_numbers)
         except BaseException:
             for branch in branches:
@@ -206,7 +206,7 @@ class _Branch:
         with recording_into(state, self.block):
             leaves = add_inputs(state, self.block, leaves, names, has_numbers=has_numbers)
             args = pytree.tree_unflatten(leaves, spec)
-            with self._stand_ins.running():
+            with entered_unseen(self._kernels.excluded, self._stand_ins.running()):
                 with recording(self._kernels, recorder):
                     result = function(*args)
                 results, self.structure = pytree.tree_flatten(result)

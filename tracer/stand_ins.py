@@ -8,8 +8,8 @@ given back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Protocol, cast
 
 import torch
@@ -73,3 +73,18 @@ def can_be_fake(tensors: list[torch.Tensor]) -> bool:
         or is_inside_transform(tensor)
         for tensor in others
     )
+
+
+@contextmanager
+def entered_unseen(
+    excluded: Callable[[], Any], context: AbstractContextManager[Any]
+) -> Iterator[None]:
+    """Enter a context of ours, a mode say, in a way that no trace takes for the program's own."""
+    with ExitStack() as stack:
+        with excluded():
+            stack.enter_context(context)
+        try:
+            yield
+        finally:
+            with excluded():
+                stack.close()
