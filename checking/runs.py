@@ -11,7 +11,7 @@ import torch
 
 from ..ir import Graph
 from ..ir.structure import Structure, take_apart
-from ..runtime import CompiledGraph
+from ..runtime import CompiledGraph, run_blocks
 from ..tracer import Capture, Dynamic, InputSpec, capture, input_leaves, is_opaque, is_tensor
 from .arguments import Call, KeptArguments
 from .randomness import TorchRandomness
@@ -132,6 +132,7 @@ class Runs:
                 dynamic=subject.dynamic,
                 warn=False,
                 observe=observe,
+                run_blocks=run_blocks,
             )
             return captured, self._apart_from_state(list(captured.results))
 

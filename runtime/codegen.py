@@ -8,13 +8,14 @@ import linecache
 import math
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ReplayError
 from ..ir import (
     Argument,
+    Block,
     DType,
     FunctionRef,
     Graph,
@@ -26,7 +27,8 @@ from ..ir import (
     value_names,
 )
 from ..ir.scalars import GUARD, Expression, scalar_form, write_expression, write_number
-from ..passes.liveness import dying_after
+from ..passes.liveness import dying_in, outer_values
+from .blocks import Convention, convention_of
 from .guards import GuardFailures
 from .literals import torch_literal
 from .modes import mode_contexts
@@ -73,89 +75,219 @@ def compile_graph(
     Raises:
         ReplayError: an operator is not registered in this process, or state is missing.
     """
-    writer = _Writer(graph, state, binding_of)
-    source = writer.write()
-    filename = f"<opscope {graph.name} {next(_program_numbers)}>"
+    writer = _Writer(value_names(graph), binding_of)
+    for entry in graph.state.values():
+        if entry.value.is_used:
+            if entry.name not in state:
+                raise ReplayError(f"the program needs state {entry.name!r}, which was not given")
+            writer.give(entry.value, state[entry.name])
+    function_name = writer.write_function(graph.name, graph.block, (), (), graph.modes)
+    return _compiled(writer, graph.name, function_name)
+
+
+def run_blocks(
+    kind: str,
+    blocks: Sequence[Block],
+    modes: Modes,
+    objects: Mapping[Value, Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """Run an operator on functions made of blocks, as a replay of a node that owns them would.
+
+    Args:
+        kind: the operator's name.
+        blocks: what its functions do.
+        modes: those in force.
+        objects: what stands for each value that the blocks read from around them.
+        args: the operator's arguments without its functions.
+        kwargs: those passed by name.
+
+    Raises:
+        ReplayError: no operator of this name calls blocks.
+    """
+    convention = convention_of(kind)
+    writer = _Writer({}, lambda node: None)
+    lifted = [convention.lifted(blocks, number) for number in range(len(blocks))]
+    # Tensors are passed, not kept: a function and its globals hold each other until they are collected.
+    passed = {value for values in lifted for value in values}
+    for value in outer_values(blocks):
+        if value not in passed:
+            writer.give(value, objects[value])
+    name = _readable(kind.rpartition("::")[2])
+    dropped = convention.dropped(blocks)
+    functions = []
+    for number, block in enumerate(blocks):
+        function_name = writer.write_function(
+            f"{name}_{number}",
+            block,
+            lifted[number],
+            dropped,
+            convention.ambient(modes),
+            returns_one=number in convention.single,
+        )
+        functions.append(_compiled(writer, name, function_name).function)
+        writer.lines.clear()
+    free = [[objects[value] for value in values] for values in lifted]
+    args = convention.without_dropped(args, dropped)
+    return convention.run(functions, free, *args, **kwargs)
+
+
+def _compiled(writer: _Writer, name: str, function_name: str) -> CompiledGraph:
+    source = "\n".join(writer.lines) + "\n"
+    filename = f"<opscope {name} {next(_program_numbers)}>"
     code = compile(source, filename, "exec")
     exec(code, writer.namespace)  # the source is our own, made from the graph
     # Tracebacks show the line that failed, as long as the function lives.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     # Taken out of its own globals, the function and the state it reads go as soon as nobody needs it.
-    function = writer.namespace.pop(writer.function_name)
-    compiled = CompiledGraph(source, function, filename, writer.nodes)
+    compiled = CompiledGraph(source, writer.namespace.pop(function_name), filename, writer.nodes)
     weakref.finalize(compiled.function, linecache.cache.pop, filename, None)
     return compiled
 
 
 class _Writer:
-    """Writes the function line by line and collects what its names stand for."""
+    """Writes functions line by line and collects what their names stand for."""
 
     def __init__(
         self,
-        graph: Graph,
-        state: Mapping[str, Any],
+        names: Mapping[Value, str],
         binding_of: Callable[[Node], Callable[..., Any] | None],
     ) -> None:
-        self._binding_of = binding_of
         self.namespace: dict[str, Any] = {}
         self.nodes: dict[int, Node] = {}
-        self._graph = graph
-        self._taken: set[str] = set(keyword.kwlist) | _PYTHON_NAMES
         self.namespace["math"] = math
+        self.lines: list[str] = []
+        self._binding_of = binding_of
+        self._names = names
+        self._taken: set[str] = set(keyword.kwlist) | _PYTHON_NAMES
         self._objects: dict[Any, str] = {}
-        self._lines: list[str] = []
         self._guards: list[Node] = []
-        self.function_name = self._name(graph.name)
         self._locals: dict[Value, str] = {}
-        for value, name in value_names(graph).items():
-            self._locals[value] = self._name(name)
-        for entry in graph.state.values():
-            if entry.value.is_used:
-                if entry.name not in state:
-                    raise ReplayError(
-                        f"the program needs state {entry.name!r}, which was not given"
-                    )
-                self.namespace[self._locals[entry.value]] = state[entry.name]
 
-    def write(self) -> str:
-        graph = self._graph
-        inputs = ", ".join(self._locals[value] for value in graph.inputs)
-        self._lines.append(f"def {self.function_name}({inputs}):")
-        dying = dying_after(graph)
-        modes: Modes = graph.modes
-        indent = "    "
-        for node in graph.block:
-            if node.blocks:
-                raise ReplayError(f"{node.kind} has blocks, which replay cannot run")
+    def give(self, value: Value, bound: Any) -> None:
+        """Make a value, such as a piece of state, a global name that stands for an object."""
+        self.namespace[self._local(value)] = bound
+
+    def write_function(
+        self,
+        wanted_name: str,
+        block: Block,
+        lifted: Sequence[Value],
+        dropped: Collection[int],
+        ambient: Modes,
+        *,
+        indent: str = "",
+        bound: Sequence[Value] = (),
+        returns_one: bool = False,
+    ) -> str:
+        """Write the function of a block and return its name.
+
+        Args:
+            wanted_name: what to call it, or nearly so.
+            block: what it does.
+            lifted: outer values that it takes as further arguments.
+            dropped: the numbers of the block's inputs that it does not take.
+            ambient: the modes in force when it is entered.
+            indent: what its lines start with.
+            bound: outer values that it keeps from its definition on.
+            returns_one: whether it returns its only result rather than a tuple.
+        """
+        name = self._name(wanted_name)
+        inputs = [value for n, value in enumerate(block.inputs) if n not in dropped]
+        parameters = [self._local(value) for value in (*inputs, *lifted)]
+        parameters += [f"{self._local(value)}={self._local(value)}" for value in bound]
+        self.lines.append(f"{indent}def {name}({', '.join(parameters)}):")
+        self._write_body(block, ambient, f"{indent}    ")
+        outputs = self._named(block.outputs)
+        returned = outputs[0] if returns_one else f"({''.join(f'{o}, ' for o in outputs).rstrip()})"
+        self.lines.append(f"{indent}    return {returned}")
+        return name
+
+    def _write_body(self, block: Block, ambient: Modes, base: str) -> None:
+        dying = dying_in(block)
+        modes = ambient
+        indent = base
+        for node in block:
             if node.modes != modes:
                 modes = node.modes
-                indent = self._open_modes(modes)
-            self._write_node(node, indent, dying.get(node, ()))
-        outputs = "".join(f"{self._locals[value]}, " for value in graph.outputs)
-        self._lines.append(f"    return ({outputs.rstrip()})" if outputs else "    return ()")
-        return "\n".join(self._lines) + "\n"
+                indent = self._open_modes(ambient, modes, base)
+            if node.blocks:
+                self._write_blocks(node, indent, dying.get(node, ()))
+            else:
+                statement = self._statement(node)
+                self._write_line(node, statement, indent, self._named(dying.get(node, ())))
 
-    def _open_modes(self, modes: Modes) -> str:
-        contexts = mode_contexts(self._graph.modes, modes)
+    def _open_modes(self, ambient: Modes, modes: Modes, indent: str) -> str:
+        contexts = mode_contexts(ambient, modes)
         if not contexts:
-            return "    "
+            return indent
         names = []
         for text, make in contexts:
             name = self._bind(text, make)
             names.append(f"{name}()")
-        self._lines.append(f"    with {', '.join(names)}:")
-        return "        "
+        self.lines.append(f"{indent}with {', '.join(names)}:")
+        return f"{indent}    "
 
-    def _write_node(self, node: Node, indent: str, dying: tuple[Value, ...]) -> None:
-        line = indent + self._statement(node)
-        if dying:
-            start = f"\n{indent}" if node.kind == GUARD else "; "
-            line += f"{start}del {', '.join(self._locals[value] for value in dying)}"
+    def _write_blocks(self, node: Node, indent: str, dying: tuple[Value, ...]) -> None:
+        """Write the blocks of a node as functions, then the call of what runs them."""
+        convention = convention_of(node.kind)
+        dropped = convention.dropped(node.blocks)
+        outer = outer_values(node.blocks)
+        functions, free = [], []
+        for number, block in enumerate(node.blocks):
+            lifted = convention.lifted(node.blocks, number)
+            bound = [v for v in outer if v not in lifted and v.state is None]
+            functions.append(
+                self.write_function(
+                    f"{_readable(node.kind.rpartition('::')[2])}_{number}",
+                    block,
+                    lifted,
+                    dropped,
+                    convention.ambient(node.modes),
+                    indent=indent,
+                    bound=bound,
+                    returns_one=number in convention.single,
+                )
+            )
+            free.append(f"[{', '.join(self._named(lifted))}]")
+        run = self._bind(_readable(node.kind), convention.run, key=("blocks", node.kind))
+        args = [f"[{', '.join(functions)}]", f"[{', '.join(free)}]"]
+        args += self._arguments(node, convention, dropped)
+        call = f"{self._targets(node)}{run}({', '.join(args)})"
+        self._write_line(node, call, indent, [*functions, *self._named(dying)])
+
+    def _write_line(self, node: Node, statement: str, indent: str, dying: Sequence[str]) -> None:
+        ending = f"del {', '.join(dying)}" if dying else ""
+        line = f"{indent}{statement}"
+        if ending and node.kind != GUARD:
+            line += f"; {ending}"
         comment = provenance(node)
         if comment:
             line = f"{line:<{_COMMENT_COLUMN}}  # {_one_line(comment)}"
-        self._lines.append(line)
-        self.nodes[len(self._lines)] = node
+        self.lines.append(line)
+        self.nodes[len(self.lines)] = node
+        if (
+            ending and node.kind == GUARD
+        ):  # what stands behind a condition on its line depends on it
+            self.lines.append(f"{indent}{ending}")
+
+    def _arguments(
+        self, node: Node, convention: Convention | None = None, dropped: Collection[int] = ()
+    ) -> list[str]:
+        args = node.args if convention is None else convention.without_dropped(node.args, dropped)
+        texts = [self._argument(arg) for arg in args]
+        return texts + [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
+
+    def _named(self, values: Iterable[Value]) -> list[str]:
+        return [self._local(value) for value in values]
+
+    def _local(self, value: Value) -> str:
+        name = self._locals.get(value)
+        if name is None:
+            wanted = self._names.get(value) or value.name or "v"
+            name = self._locals[value] = self._name(wanted)
+        return name
 
     def _statement(self, node: Node) -> str:
         if node.kind == GUARD:
@@ -164,16 +296,15 @@ class _Writer:
         if form is not None:
             operands = [self._operand(arg) for arg in node.all_args]
             return self._targets(node) + write_expression(form, operands).text
-        function = self._function(node)
-        args = [self._argument(arg) for arg in node.args]
-        args += [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
-        return f"{self._targets(node)}{function}({', '.join(args)})"
+        return f"{self._targets(node)}{self._function(node)}({', '.join(self._arguments(node))})"
 
     def _guard(self, node: Node) -> str:
         """Return the check of a condition; the node is found again by its number when it fails."""
         actual, expected = node.all_args
         self._guards.append(node)
-        fail = self._bind("fail", GuardFailures(self._graph, self._guards), key=GuardFailures)
+        graph = node.graph
+        assert graph is not None, "nodes that are written stand in a graph"
+        fail = self._bind("fail", GuardFailures(graph, self._guards), key=GuardFailures)
         text = self._argument(actual)
         if isinstance(expected, bool):
             condition = f"not {text}" if expected else text
@@ -199,16 +330,16 @@ class _Writer:
         parts = []
         for group in node.groups:
             if group is None:
-                parts.append(self._locals[next(results)])
+                parts.append(self._local(next(results)))
             else:
                 parts.append(
-                    "[" + ", ".join(self._locals[next(results)] for _ in range(group)) + "]"
+                    "[" + ", ".join(self._local(next(results)) for _ in range(group)) + "]"
                 )
         return ", ".join(parts) + " = "
 
     def _argument(self, arg: Argument) -> str:
         if isinstance(arg, Value):
-            return self._locals[arg]
+            return self._local(arg)
         if isinstance(arg, tuple):
             return "[" + ", ".join(map(self._argument, arg)) + "]"
         return self._literal(arg)

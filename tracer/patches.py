@@ -16,12 +16,15 @@ from typing import Any, cast
 import torch
 
 from .dispatcher import Kernels, recorder_here
+from .hop_patches import higher_order
 from .patched_reads import Patch, reads
 from .patched_settings import settings
 from .patched_worlds import worlds
 from .patched_writes import writes
+from .scripted import scripted
 from .size_patches import SizePatches
 from .threads import threads
+from .transforms import exchange_transforms, transforms
 
 _ABSENT: Any = object()
 
@@ -54,7 +57,9 @@ class ProcessPatches:
                     self._undo.close()
 
     def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
-        subjects = (_subclasses, reads, writes, settings, worlds, threads)
+        subjects = (
+            _subclasses, reads, writes, settings, worlds, threads, transforms, higher_order, scripted,
+        )  # fmt: skip
         for owner, name, wrap in (patch for subject in subjects for patch in subject(installed)):
             original = getattr(owner, name, None)
             made = self._made.get((owner, name))
@@ -64,6 +69,7 @@ class ProcessPatches:
         sizes = installed.shared.setdefault("sizes", SizePatches(installed))
         for owner, name, replacement in sizes.replacements():
             _replace(undo, owner, name, replacement)
+        exchange_transforms(installed, undo)
         _run_compiled_code_eagerly(undo)
 
 
