@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from .blocks import Place, plain_numbers
 from .dispatcher import Kernels, plain_script_execution, recorder_here
 from .higher_order import ProgramRecorder
 from .patched_reads import Patch
+from .state import TracingState
 
 _CALL: Final = unknown_operator("torchscript::call")
 _PLAIN_KINDS: Final = frozenset(
@@ -78,14 +80,28 @@ def _record(
     else:
         arguments += map(place.argument, args)
         keywords |= {name: place.argument(value) for name, value in kwargs.items()}
-    if isinstance(recorder.outer, ProgramRecorder):
-        result = _record(recorder.outer, function, args, kwargs, call, frame)
-    else:
-        with recorder.unrecorded():
-            result = call()
+    with _noting_writes(state, function):
+        if isinstance(recorder.outer, ProgramRecorder):
+            result = _record(recorder.outer, function, args, kwargs, call, frame)
+        else:
+            with recorder.unrecorded():
+                result = call()
     results, nested = pytree.tree_flatten(result)
     given = place.append(_CALL, arguments, results, keywords=keywords, groups=(len(results),))
     return pytree.tree_unflatten(given, nested)
+
+
+@contextmanager
+def _noting_writes(state: TracingState, function: Any) -> Iterator[None]:
+    """Tell a trace which tensors of a scripted module its call wrote: its replay writes them too."""
+    owner = getattr(function, "owner", None)
+    held = [] if owner is None else [t for t in _tensors_of(owner) if not t.is_inference()]
+    versions = [tensor._version for tensor in held]
+    yield
+    inside = state.writes_inside
+    for tensor, version in zip(held, versions, strict=True):
+        if tensor._version != version:
+            inside[id(tensor)] = inside.get(id(tensor), 0) + tensor._version - version
 
 
 def _is_plain(function: Any, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

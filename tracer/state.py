@@ -100,6 +100,7 @@ class TracingState:
         collectives: process groups, and what is still to be waited for.
         functions: which value a function is that a recorded call has returned.
         run_blocks: runs an operator on functions made of blocks; see ``runtime.run_blocks``.
+        writes_inside: how often recorded calls have written tensors that they hold, by the id of each.
         was_paused: whether somebody chose that operators ran unrecorded.
         inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
@@ -133,6 +134,7 @@ class TracingState:
         self.inputs: list[tuple[torch.Tensor, Value]] = []
         self.functions = FunctionMap()
         self.run_blocks: RunBlocks = _no_run_blocks
+        self.writes_inside: dict[int, int] = {}
         self.implied: set[Node] = set()
         self.recorder: object | None = None
         self.gaps: list[Gap] = []
