@@ -207,8 +207,11 @@ class _Branch:
             leaves = add_inputs(state, self.block, leaves, names, has_numbers=has_numbers)
             args = pytree.tree_unflatten(leaves, spec)
             with entered_unseen(self._kernels.excluded, self._stand_ins.running()):
-                with recording(self._kernels, recorder):
-                    result = function(*args)
+                try:
+                    with recording(self._kernels, recorder):
+                        result = function(*args)
+                finally:
+                    recorder.unseen.exposed.close()
                 results, self.structure = pytree.tree_flatten(result)
                 place = Place(state, sys._getframe())
                 outputs = [place.value(recorder.admitted(leaf)) for leaf in results]
