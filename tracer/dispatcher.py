@@ -389,10 +389,14 @@ class WrappedNumbers:
     """
 
     def __init__(self, installed: Kernels) -> None:
-        self._installed = installed
+        # Inside a transform of ``torch.func``, what is made there would be wrapped.
+        self._passed_by = installed.keyset
+        for name in ("FuncTorchDynamicLayerFrontMode", "FuncTorchDynamicLayerBackMode"):
+            self._passed_by |= _C.DispatchKeySet(_C._dispatch_key_parse(name))
         self._prototypes: dict[type, torch.Tensor] = {}
+        passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
         with (
-            installed.excluded(),  # first: the trace is not told which modes are set aside here
+            passed_by,  # first: the trace is not told which modes are set aside here
             plain_torch(),
             torch.inference_mode(False),
             torch.enable_grad(),
@@ -409,7 +413,8 @@ class WrappedNumbers:
 
     def wrap(self, number: complex) -> torch.Tensor:
         """Return a zero-dimensional tensor that promotes as ``number`` does."""
-        with _C._DisableTorchDispatch(), self._installed.excluded(), torch.no_grad():
+        passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
+        with _C._DisableTorchDispatch(), passed_by, torch.no_grad():
             wrapped: torch.Tensor = plain_data.__get__(self._prototypes[type(number)])
             value = torch.tensor(number, dtype=wrapped.dtype)
             return wrapped.set_(value.untyped_storage(), 0, (), ())
@@ -473,6 +478,10 @@ def non_fake_inputs() -> Iterator[None]:
 def set_version(tensor: torch.Tensor, version: int) -> None:
     """Set the counter of writes that autograd checks saved tensors by."""
     _C._autograd._unsafe_set_version_counter((tensor,), (version,))
+
+
+is_inside_transform: Callable[[torch.Tensor], bool] = _C._functorch.is_functorch_wrapped_tensor
+"""Whether a tensor is what a transform of ``torch.func`` makes of another for its function."""
 
 
 @contextmanager
