@@ -111,10 +111,10 @@ def test_distributed_tensors_go_in_are_made_and_come_out(mesh: DeviceMesh) -> No
         return (distribute_tensor(torch.arange(12.0).view(4, 3), mesh, [Shard(0)]),)
 
     check_exact(lambda d: (d * 2, d @ d.t(), d.sum()), given)
-    check_exact(lambda d: d.to_local() + 1, given, diagnostics=1)
+    check_exact(lambda d: d.to_local() + 1, given)
     check_exact(lambda x: distribute_tensor(x, mesh, [Shard(0)]) * 2, one)
-    check_exact(lambda x: DTensor.from_local(x, mesh, [Shard(0)]) * 2, one, diagnostics=1)
-    check_exact(lambda x: DTensor.from_local(x, mesh, [Shard(0)]), one, diagnostics=1)
+    check_exact(lambda x: DTensor.from_local(x, mesh, [Shard(0)]) * 2, one)
+    check_exact(lambda x: DTensor.from_local(x, mesh, [Shard(0)]), one)
 
 
 def test_a_change_of_placement_is_recorded_with_its_collectives(mesh: DeviceMesh) -> None:
