@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
-from ..ir import Effect
+from ..ir import Effect, Frame
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels, Passing, current_recorder, recorder_here, recording
 from .patched_reads import Patch
@@ -90,17 +91,20 @@ class ThreadWatch(Passing):
                     how = f"by {operator.base_name} in thread {thread}"
                     self._trace.exposed.add(tensor, how, state.graph.root_scope, stack)
         result = self._run(op, args, kwargs)
-        for tensor in _tensors((result,)):
-            origin = f"{operator.base_name} made in thread {thread}"
-            state.origins[id(tensor)] = (weakref.ref(tensor), origin)
-        values = [state.values.get(tensor) for tensor in known]
-        state.diagnostics.report(
-            DiagnosticKind.OTHER_THREAD,
-            f"{operator.base_name} runs in thread {thread} on a tensor of this trace and is not recorded; a "
-            "replay does not run it",
-            stack,
-            nodes=[v.node for v in values if v is not None and v.node is not None],
-        )
+        _report(state, operator.base_name, known, result, stack)
+        return result
+
+    def pass_transform(self, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
+        """Call a transform of ``torch.func`` and report it if it is given a tensor of the trace."""
+        result = call()
+        state = self._state
+        if state is None or state.recorder is None:
+            return result
+        leaves = pytree.tree_leaves(arguments)
+        known = [tensor for tensor in _tensors(leaves) if _is_known(state, tensor)]
+        if known:
+            stack = state.walker.stack_of(sys._getframe(3))
+            _report(state, name, known, pytree.tree_leaves(result), stack)
         return result
 
     def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -119,6 +123,23 @@ class ThreadWatch(Passing):
     def _run(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self.installed.excluded():
             return op(*args, **kwargs)
+
+
+def _report(
+    state: TracingState, name: str, known: list[torch.Tensor], result: Any, stack: Frame | None
+) -> None:
+    """Report that something ran in this thread on tensors of a trace, and remember what it made."""
+    thread = threading.current_thread().name
+    for tensor in _tensors((result,)):
+        state.origins[id(tensor)] = (weakref.ref(tensor), f"{name} made in thread {thread}")
+    values = [state.values.get(tensor) for tensor in known]
+    state.diagnostics.report(
+        DiagnosticKind.OTHER_THREAD,
+        f"{name} runs in thread {thread} on a tensor of this trace and is not recorded; a replay does "
+        "not run it",
+        stack,
+        nodes=[v.node for v in values if v is not None and v.node is not None],
+    )
 
 
 def _is_known(state: TracingState, tensor: torch.Tensor) -> bool:
