@@ -54,7 +54,7 @@ def trace_of_functions() -> tuple[Any, ...]:
     network, x = small_network()
 
     def program(x: torch.Tensor) -> torch.Tensor:
-        scale = network[4].weight
+        scale = network[4].weight.detach()  # torch keeps what cond makes for gradients
         y: torch.Tensor = torch.cond(x.sum() > 0, torch.sin, lambda x: scale.sum() * x, (x,))
         result: torch.Tensor = torch.func.vmap(torch.func.grad(lambda row: (row * y[0]).sum()))(x)
         return result
