@@ -34,7 +34,7 @@ from torch.utils import _pytree as pytree
 
 from ..ir import Argument, Block, Effect, Operator
 from .blocks import Place, add_inputs, input_names, recording_into
-from .dispatcher import Kernels, recorder_here
+from .dispatcher import Kernels, pass_transform, recorder_here
 from .higher_order import ProgramRecorder
 from .patched_reads import Patch
 from .replacing import exchange_code
@@ -213,7 +213,9 @@ def _door(installed: Kernels, read: _Reader, original: Callable[..., Any]) -> Ca
     def door(function: Any, *args: Any, **kwargs: Any) -> Any:
         recorder = recorder_here(installed)
         if not isinstance(recorder, ProgramRecorder) or not callable(function):
-            return original(function, *args, **kwargs)
+            call = functools.partial(original, function, *args, **kwargs)
+            name = original.__name__.strip("_").removesuffix("_impl").removesuffix("_with_argnums")
+            return pass_transform(installed, name, (args, kwargs), call)
         args, kwargs = recorder.admitted((args, kwargs))
         transform = read(original, function, *args, **kwargs)
         return _record(installed, recorder, transform, sys._getframe(1))
@@ -266,6 +268,7 @@ def _legacy_vmap_door(installed: Kernels, original: Any) -> Callable[..., Any]:
                 lambda body: {"in_dims": flat_dims, "out_dims": _flat_out_dims(out_dims, body)},
             )
 
+        @functools.wraps(original)
         def call(function: Any, *args: Any) -> Any:
             return original(function, in_dims, out_dims, **options)(*args)
 
@@ -386,6 +389,7 @@ def _functionalize_door(installed: Kernels, original: Any) -> Callable[..., Any]
                 lambda body: {"remove": remove},
             )
 
+        @functools.wraps(original)
         def call(function: Any, *args: Any, **kwargs: Any) -> Any:
             return made(*args, **kwargs)
 

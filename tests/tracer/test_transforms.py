@@ -1,5 +1,6 @@
 """Transforms of torch.func are nodes whose block is the function; replay is eager bit for bit."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -297,3 +298,43 @@ def test_traces_inside_traces_and_what_torch_has_after_them() -> None:
         eager_transforms.functionalize.__code__,
         eager_transforms.linearize.__code__,
     ]
+
+
+def gradient(x: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = grad(lambda row: (row * 2).sin().sum())(x)
+    return result
+
+
+def test_what_a_transform_makes_in_a_pause_is_reported_there() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with opscope.paused():
+            y = gradient(x)
+        return x + y
+
+    traced = opscope.trace(program, MATRIX, warn=False)
+    assert torch.equal(traced(MATRIX), MATRIX + gradient(MATRIX))
+    (found,) = traced.diagnostics
+    assert "made while the trace was paused is read" in found.message
+
+
+def test_a_transform_in_a_helper_thread_is_reported() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        made: list[torch.Tensor] = []
+        thread = threading.Thread(target=lambda: made.append(gradient(x)), name="helper")
+        thread.start()
+        thread.join()
+        return x + made[0]
+
+    traced = opscope.trace(program, MATRIX, warn=False)
+    assert torch.equal(traced(MATRIX), MATRIX + gradient(MATRIX))
+    messages = [found.message for found in traced.diagnostics]
+    assert any(m.startswith("grad runs in thread helper on a tensor of this") for m in messages)
+
+
+def test_a_check_runs_blocks_too() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))
+        return y + gradient(x)
+
+    traced = opscope.trace(program, MATRIX)
+    assert traced.check((MATRIX,), (-MATRIX,), (OTHER,)).ok
