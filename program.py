@@ -28,6 +28,7 @@ from .runtime import (
     find_overload,
     length_error,
     plain_calls,
+    run_blocks,
     torch_literal,
 )
 from .tracer import (
@@ -322,6 +323,7 @@ def trace(
         fake=fake,
         allow=allow,
         force_outplace=force_outplace,
+        run_blocks=run_blocks,
     )
     traced = TracedProgram._of(captured, function, dynamic)
     if before is not None:

@@ -11,7 +11,7 @@ import torch
 
 from ..ir import Graph
 from ..ir.structure import Structure, take_apart
-from ..runtime import CompiledGraph
+from ..runtime import CompiledGraph, run_blocks
 from ..tracer import (
     Capture,
     DiagnosticKind,
@@ -142,6 +142,7 @@ class Runs:
                 warn=False,
                 allow=DiagnosticKind,  # what is wrong shows in what it gives
                 observe=observe,
+                run_blocks=run_blocks,
             )
             return captured, self._apart_from_state(list(captured.results))
 

@@ -385,7 +385,17 @@ class Node:
         graph = self.graph
         if graph is None:
             raise IRError(f"{self.kind} is detached; insert it into a graph before it gets blocks")
-        block = Block(graph, self)
+        return self.take_block(Block(graph, None))
+
+    def take_block(self, block: Block) -> Block:
+        """Give the node one more block, which stood free until now, and return it.
+
+        Raises:
+            IRError: the block is that of another node, or of a graph.
+        """
+        if block.owner is not None or block.graph.block is block:
+            raise IRError(f"a block that has an owner cannot become one of {self.kind}")
+        block.owner = self
         self._blocks = (*self._blocks, block)
         return block
 
@@ -506,6 +516,8 @@ class Node:
 class Block:
     """An ordered list of nodes with inputs and outputs; inner blocks see the values of outer ones.
 
+    A block that is made by itself stands free until ``Node.take_block`` gives it an owner.
+
     Insert and erase are O(1). Walks tolerate change, in both directions: erasing any node is safe,
     nodes inserted ahead of the current one are visited, and a node that moves to another block does
     not take the walk along. There is no indexing, which would be O(n).
@@ -607,6 +619,10 @@ class Block:
             block = None if block.owner is None else block.owner._block
         return False
 
+    def discard(self) -> None:
+        """Give up a free block for good: nothing in it reads a value any more."""
+        self._release()
+
     def _require_visible(self, value: Value) -> None:
         definer = value._definer
         if isinstance(definer, StateEntry):
@@ -614,9 +630,16 @@ class Block:
                 return
         else:
             home = definer._block if isinstance(definer, Node) else definer
-            if home is not None and self.is_within(home):
+            if home is not None and (self.is_within(home) or self._stands_free()):
                 return
         raise IRError(f"{value!r} is not visible here: it is defined in another graph or block")
+
+    def _stands_free(self) -> bool:
+        """Whether no graph holds the block yet, so that nobody knows which values it will see."""
+        block = self
+        while block.owner is not None and block.owner._block is not None:
+            block = block.owner._block
+        return block is not self.graph.block
 
     def _reads(self) -> Sequence[Value]:
         return self._outputs

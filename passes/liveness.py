@@ -1,8 +1,10 @@
-"""Liveness: where each value is read for the last time."""
+"""Liveness: where each value is read for the last time, and what a block reads from around it."""
 
 from __future__ import annotations
 
-from ..ir import Graph, Node, Value
+from collections.abc import Iterable
+
+from ..ir import Block, Graph, Node, Value
 
 
 def dying_after(graph: Graph) -> dict[Node, tuple[Value, ...]]:
@@ -12,18 +14,33 @@ def dying_after(graph: Graph) -> dict[Node, tuple[Value, ...]]:
     who gives them up frees them early; graph outputs and state never die. A value read inside a
     node's blocks is read at that node.
     """
-    alive: set[Value] = set(graph.outputs)
-    alive.update(entry.value for entry in graph.state.values())
+    return dying_in(graph.block)
+
+
+def dying_in(block: Block) -> dict[Node, tuple[Value, ...]]:
+    """Return the same for the nodes of any block: which of its own values die after which node."""
+    own = set(block.inputs)
+    for node in block:
+        own.update(node.outputs)
+    own.difference_update(block.outputs)
     dying: dict[Node, tuple[Value, ...]] = {}
-    for node in reversed(graph.block):
+    for node in reversed(block):
         ends: dict[Value, None] = {}
         for value in (*_read_by(node), *node.outputs):
-            if value not in alive:
+            if value in own:
                 ends[value] = None
-                alive.add(value)
+                own.discard(value)
         if ends:
             dying[node] = tuple(ends)
     return dying
+
+
+def outer_values(blocks: Iterable[Block]) -> list[Value]:
+    """Return the values that blocks read and do not define, each once, in the order they are read."""
+    read: dict[Value, None] = {}
+    for block in blocks:
+        read.update(dict.fromkeys(_read_inside(block)))
+    return list(read)
 
 
 def _read_by(node: Node) -> tuple[Value, ...]:
@@ -31,9 +48,15 @@ def _read_by(node: Node) -> tuple[Value, ...]:
         return node.inputs
     read = list(node.inputs)
     for block in node.blocks:
-        made = set(block.inputs)
-        for inner in block:
-            read.extend(value for value in _read_by(inner) if value not in made)
-            made.update(inner.outputs)
-        read.extend(value for value in block.outputs if value not in made)
+        read.extend(_read_inside(block))
     return tuple(read)
+
+
+def _read_inside(block: Block) -> list[Value]:
+    read: list[Value] = []
+    made = set(block.inputs)
+    for node in block:
+        read.extend(value for value in _read_by(node) if value not in made)
+        made.update(node.outputs)
+    read.extend(value for value in block.outputs if value not in made)
+    return read

@@ -1,6 +1,6 @@
 """Replay: a graph compiled to a Python function, and what it calls."""
 
-from .codegen import CompiledGraph, compile_graph
+from .codegen import CompiledGraph, compile_graph, run_blocks
 from .compare import Tolerance
 from .guards import length_error
 from .literals import torch_literal
@@ -15,5 +15,6 @@ __all__ = [
     "find_overload",
     "length_error",
     "plain_calls",
+    "run_blocks",
     "torch_literal",
 ]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
 import torch
+from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
+from torch.utils import _pytree as pytree
 
 from ..errors import ReplayError
 from ..ir.callables import close_callables
 from ..ir.structure import Structure, StructureKind, is_plain_container, take_apart
 from .outplace import keep_history, outplace, view_scatter
+from .transforms import call_function
 
 
 def callable_of(name: str) -> Callable[..., Any]:
@@ -29,7 +33,7 @@ def callable_of(name: str) -> Callable[..., Any]:
     if namespace == "higher_order":
         found: Callable[..., Any] | None = getattr(torch.ops.higher_order, rest, None)
         if found is not None:
-            return found
+            return functools.partial(_with_tuples, found)
     overload = find_overload(name)
     if overload is None:
         raise ReplayError(
@@ -192,6 +196,26 @@ def _gradient(owner: torch.Tensor) -> torch.Tensor:
     return gradient
 
 
+def _with_tuples(op: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call an operator that tells tuples from lists, which a graph does not, and wants tuples."""
+    return op(*map(_as_tuples, args), **{name: _as_tuples(arg) for name, arg in kwargs.items()})
+
+
+def _as_tuples(arg: Any) -> Any:
+    return tuple(map(_as_tuples, arg)) if isinstance(arg, list) else arg
+
+
+def _call_scripted(function: Any, *args: Any, structure: Any = None, **kwargs: Any) -> list[Any]:
+    """Call a TorchScript function and return the leaves of what it gives."""
+    if structure is not None:
+        args, kwargs = pytree.tree_unflatten(args, structure)
+    return pytree.tree_leaves(function(*args, **kwargs))
+
+
+def _literal(value: Any) -> Any:
+    return value
+
+
 _OWN: dict[str, Callable[..., Any]] = {
     "prim::set_data": _set_data,
     "prim::write": _write,
@@ -202,6 +226,11 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::set_rng_state": torch.random.set_rng_state,
     "prim::set_default_dtype": torch.set_default_dtype,
     "prim::gradient": _gradient,
+    "prim::literal": _literal,
+    "torchscript::call": _call_scripted,
+    "autograd::enter_dual_level": forward_ad.enter_dual_level,
+    "autograd::exit_dual_level": forward_ad.exit_dual_level,
+    "functorch::call": call_function,
     "prim::make_subclass": _make_subclass,
     "prim::as_subclass": _as_subclass,
     "prim::enter_mode": _enter_mode,

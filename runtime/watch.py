@@ -32,6 +32,8 @@ def watch_graph(
     """
 
     def watch(node: Node) -> Callable[..., Any] | None:
+        if node.block is not graph.block:
+            return None  # what a transform's function sees are no tensors of the program
         try:
             function = callable_of(node.kind)
         except (

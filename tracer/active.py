@@ -11,12 +11,12 @@ from .dispatcher import (
     Passing,
     current_recorder,
     kernels,
-    plain_script_execution,
     recorder_here,
     recording,
     set_recorder,
 )
 from .gaps import GapRecorder
+from .higher_order import ProgramRecorder
 from .observed import ObservedRecorder, Observer
 from .patches import process_patches
 from .record import Recorder
@@ -35,7 +35,7 @@ def set_tracing_state(state: TracingState | None) -> None:
     current = current_recorder()
     if state is None and isinstance(current, GapRecorder):
         return
-    recorder = None if state is None else state.recorder or Recorder(state, installed)
+    recorder = None if state is None else state.recorder or ProgramRecorder(state, installed)
     if recorder is None and isinstance(current, Recorder):
         recorder = GapRecorder(current, installed, sys._getframe(1))
     set_recorder(recorder)
@@ -96,14 +96,13 @@ def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[Tr
     outer = recorder_here(installed)
     outer = outer if isinstance(outer, Recorder) else None
     recorder = (
-        Recorder(state, installed, outer)
+        ProgramRecorder(state, installed, outer)
         if observe is None
         else ObservedRecorder(state, installed, outer, observe)
     )
     state.recorder = recorder
     with (
         process_patches(installed),
-        plain_script_execution(),
         recording(installed, recorder),
     ):
         try:

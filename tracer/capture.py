@@ -31,7 +31,7 @@ from .program_state import root_module
 from .ragged import number_ragged_sizes
 from .settling import settle
 from .sizes import Dynamic, varying_dimensions
-from .state import TracingState, without_history
+from .state import RunBlocks, TracingState, without_history
 from .subclasses import MAKE_WRAPPER, WRAP
 from .tensors import PLAIN_CLASSES, type_of_tensor
 from .traced_numbers import is_traced
@@ -47,6 +47,7 @@ class Options:
     warn: bool
     allowed: frozenset[DiagnosticKind]
     force_outplace: bool = False
+    run_blocks: RunBlocks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def capture(
     allow: Iterable[DiagnosticKind | str] = (),
     observe: Observer | None = None,
     force_outplace: bool = False,
+    run_blocks: RunBlocks | None = None,
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -106,6 +108,7 @@ def capture(
         observe: is told of every operator that was recorded.
         force_outplace: whether the graph is to be made functional; the program may say so itself.
             Sizes are plain numbers then: where elements lie in memory depends on them.
+        run_blocks: runs operators on functions made of blocks.
 
     Raises:
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
@@ -120,7 +123,7 @@ def capture(
         _require_fixed(dynamic is not None and dynamic is not False)
         dynamic = False
     kwargs = {} if kwargs is None else kwargs
-    options = Options(dynamic, strict, warn, allowed_kinds(allow), force_outplace)
+    options = Options(dynamic, strict, warn, allowed_kinds(allow), force_outplace, run_blocks)
     run = _capture_fake if fake else functools.partial(_capture, observe=observe)
     captured = run(function, args, kwargs, options)
     conclude(captured.diagnostics, options.allowed, strict=strict, warn=warn)
@@ -173,6 +176,8 @@ def _capture(
             allowed=options.allowed,
             force_outplace=options.force_outplace,
         )
+        if options.run_blocks is not None:
+            state.run_blocks = options.run_blocks
         spec = _add_inputs(state, arguments, structure, leaves, options.dynamic)
         before = Before(state, function, bound, leaves, structure)
         state.kept.on_module = before.note_module
@@ -298,11 +303,20 @@ def _rank(leaf: torch.Tensor) -> int:
 
 def _finish(state: TracingState, result: Any) -> Structure:
     """Give the graph its outputs, names and diagnostics; return the structure of the outputs."""
-    leaves, structure = take_apart(result, is_tensor_or_number, is_opaque)
+
+    def is_whole(part: Any) -> bool:
+        return is_opaque(part) or state.function_values.get(part) is not None
+
+    leaves, structure = take_apart(result, is_tensor_or_number, is_whole)
     if any(isinstance(part.constant, Iterator) for part in structure.walk()):
         raise CaptureError(
             "the program returns a generator or another iterator, which runs after the trace has ended\n"
             "  return a list instead"
+        )
+    if any(state.function_values.get(part.constant) is not None for part in structure.walk()):
+        raise CaptureError(
+            "the program returns a function that a transform made of tensors of this run, such as the second "
+            "result of vjp\n  call it inside the program and return what it gives"
         )
     _report_modules(state, structure)
     root = state.graph.root_scope

@@ -119,13 +119,22 @@ class Recorder(Protocol):
 class Passing:
     """Base of recorders that watch operators go by while, for everybody else, nothing traces."""
 
+    def pass_transform(self, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
+        """Call a transform of ``torch.func``, with our key excluded, and take note of what it made."""
+        raise NotImplementedError
+
 
 class Kernels:
     """Our kernels on one dispatch key of this process: installed once, kept until it ends.
 
     Torch takes one fallback per key and process, so there is one object of this class, found in
     ``sys.modules`` even by a second copy of this package.
+
+    Attributes:
+        numbers: makes tensors of Python numbers.
     """
+
+    numbers: WrappedNumbers
 
     def __init__(self, key_name: str) -> None:
         self.key_name = key_name
@@ -156,11 +165,6 @@ class Kernels:
         if recorder is None:
             return self.pass_by(op, keyset, args, kwargs)
         return recorder.record(op, keyset, args, kwargs)
-
-    @functools.cached_property
-    def numbers(self) -> WrappedNumbers:
-        """What makes tensors of Python numbers."""
-        return WrappedNumbers(self)
 
     def cover(self) -> None:
         """Give every registered operator a kernel of its own.
@@ -255,8 +259,11 @@ def kernels() -> Kernels:
         if holder is None:
             holder = ModuleType(_INSTALLED)
             with plain_torch():
-                holder.kernels = _install_on_first_working_key()  # type: ignore[attr-defined]
-                nested_dummy()  # else the first trace that meets one would record how it is made
+                installed = _install_on_first_working_key()
+                # Made now: inside a transform or a trace these would be of its making.
+                installed.numbers = WrappedNumbers(installed)
+                nested_dummy()
+            holder.kernels = installed  # type: ignore[attr-defined]
             sys.modules[_INSTALLED] = holder
         return cast(Kernels, holder.kernels)
 
@@ -339,6 +346,19 @@ def recorder_here(installed: Kernels) -> Any:
     return None if isinstance(recorder, Passing) else recorder
 
 
+def pass_transform(installed: Kernels, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
+    """Call a transform of ``torch.func`` where nothing records.
+
+    Our key is excluded: torch cannot hand a Python kernel the numbers that autograd saves inside.
+    """
+    is_excluded = _C._dispatch_tls_is_dispatch_key_excluded(installed.key)
+    watching = None if is_excluded else current_recorder()
+    with installed.excluded():
+        if isinstance(watching, Passing):
+            return watching.pass_transform(name, arguments, call)
+        return call()
+
+
 def listeners(installed: Kernels) -> list[Any]:
     """Return what is to be told of what no operator tells of: innermost trace first, none if none records."""
     found = []
@@ -389,10 +409,14 @@ class WrappedNumbers:
     """
 
     def __init__(self, installed: Kernels) -> None:
-        self._installed = installed
+        # Inside a transform of ``torch.func``, what is made there would be wrapped.
+        self._passed_by = installed.keyset
+        for name in ("FuncTorchDynamicLayerFrontMode", "FuncTorchDynamicLayerBackMode"):
+            self._passed_by |= _C.DispatchKeySet(_C._dispatch_key_parse(name))
         self._prototypes: dict[type, torch.Tensor] = {}
+        passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
         with (
-            installed.excluded(),  # first: the trace is not told which modes are set aside here
+            passed_by,  # first: the trace is not told which modes are set aside here
             plain_torch(),
             torch.inference_mode(False),
             torch.enable_grad(),
@@ -409,7 +433,8 @@ class WrappedNumbers:
 
     def wrap(self, number: complex) -> torch.Tensor:
         """Return a zero-dimensional tensor that promotes as ``number`` does."""
-        with _C._DisableTorchDispatch(), self._installed.excluded(), torch.no_grad():
+        passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
+        with _C._DisableTorchDispatch(), passed_by, torch.no_grad():
             wrapped: torch.Tensor = plain_data.__get__(self._prototypes[type(number)])
             value = torch.tensor(number, dtype=wrapped.dtype)
             return wrapped.set_(value.untyped_storage(), 0, (), ())
@@ -473,6 +498,10 @@ def non_fake_inputs() -> Iterator[None]:
 def set_version(tensor: torch.Tensor, version: int) -> None:
     """Set the counter of writes that autograd checks saved tensors by."""
     _C._autograd._unsafe_set_version_counter((tensor,), (version,))
+
+
+is_inside_transform: Callable[[torch.Tensor], bool] = _C._functorch.is_functorch_wrapped_tensor
+"""Whether a tensor is what a transform of ``torch.func`` makes of another for its function."""
 
 
 @contextmanager

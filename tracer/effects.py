@@ -132,7 +132,8 @@ class Before:
 
     def _report_versions(self) -> None:
         """Report inputs and state that were written, though no recorded operator wrote them."""
-        written = [t for t, before in self._versions if t._version != before]
+        inside = self._state.writes_inside
+        written = [t for t, before in self._versions if t._version != before + inside.get(id(t), 0)]
         if not written:
             return
         roots = self._state.roots()

@@ -10,10 +10,12 @@ from torch._subclasses import fake_tensor
 from ..errors import CaptureError
 from ..ir import Frame
 from .frames import is_library_file
-from .record import Recorder
+from .higher_order import ProgramRecorder
 
 _NEEDS_DATA = (fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException)
-_RECORDING = {function.__code__ for function in (Recorder.record, Recorder.record_higher_order)}
+_RECORDING = {
+    function.__code__ for function in (ProgramRecorder.record, ProgramRecorder.record_higher_order)
+}
 
 
 def explained(error: BaseException) -> CaptureError | None:

@@ -10,12 +10,13 @@ Note [Gaps are watched, not recorded]
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import FrameType
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from .diagnostics import DiagnosticKind
 from .dispatcher import Kernels, Passing, set_recorder
@@ -160,6 +161,12 @@ class GapRecorder(Passing):
         with self._kernels.excluded():
             result = op(*args, **kwargs)
         self._note_made(result)
+        return result
+
+    def pass_transform(self, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
+        """Call a transform of ``torch.func`` and take note of what it made."""
+        result = call()
+        self._note_made(pytree.tree_leaves(result))
         return result
 
     def _note_made(self, result: Any) -> None:

@@ -14,6 +14,7 @@ from .callees import Callee
 from .dispatcher import Kernels
 from .function_calls import tensors_in
 from .function_patches import ApplyCall
+from .higher_order import ProgramRecorder
 from .record import Recorder
 from .state import TracingState
 
@@ -21,8 +22,8 @@ Observer = Callable[[Node, Any, tuple[Any, ...], Mapping[str, Any]], None]
 """Is told of a node that was recorded, with what the operator returned and what it was called with."""
 
 
-class ObservedRecorder(Recorder):
-    """Records as a :class:`Recorder` does and tells an observer of every operator, after it ran.
+class ObservedRecorder(ProgramRecorder):
+    """Records as a :class:`ProgramRecorder` does and tells an observer of every operator, after it ran.
 
     What the observer itself computes is not recorded.
     """

@@ -19,12 +19,15 @@ import torch
 from . import number_tensors
 from .dispatcher import Kernels, recorder_here
 from .function_patches import functions
+from .hop_patches import higher_order
 from .patched_reads import Patch, reads
 from .patched_settings import settings
 from .patched_worlds import worlds
 from .patched_writes import writes
+from .scripted import scripted
 from .size_patches import SizePatches
 from .threads import threads
+from .transforms import exchange_transforms, transforms
 
 _ABSENT: Any = object()
 
@@ -57,7 +60,10 @@ class ProcessPatches:
                     self._undo.close()
 
     def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
-        subjects = (_subclasses, functions, reads, writes, settings, worlds, threads)
+        subjects = (
+            _subclasses, functions, reads, writes, settings, worlds, threads, transforms, higher_order,
+            scripted,
+        )  # fmt: skip
         for owner, name, wrap in (patch for subject in subjects for patch in subject(installed)):
             original = getattr(owner, name, None)
             made = self._made.get((owner, name))
@@ -68,6 +74,7 @@ class ProcessPatches:
         numbers = number_tensors.replacements(installed)
         for owner, name, replacement in itertools.chain(sizes.replacements(), numbers):
             _replace(undo, owner, name, replacement)
+        exchange_transforms(installed, undo)
         _run_compiled_code_eagerly(undo)
 
 

@@ -17,8 +17,7 @@ from typing import Any, cast
 
 import torch
 
-from ..errors import CaptureError
-from ..ir import Argument, Frame, Modes, Node, Scope, Value, unknown_operator
+from ..ir import Argument, Frame, Modes, Node, Scope, Value
 from .callees import Callee
 from .custom_functions import TRANSPARENT
 from .diagnostics import DiagnosticKind
@@ -512,58 +511,6 @@ class Recorder(EventRecorder):
         if self.outer is not None:
             self.outer.record_mark(name, args)
 
-    def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run one operator that takes Python functions, record it as one node, and return its result.
-
-        Raises:
-            CaptureError: a function closes over a tensor of the trace, or the result is nested.
-        """
-        scope, stack = self.state.walker.locate(sys._getframe(2))
-        modes = self._modes.read()
-        values = [*args, *kwargs.values()]
-        for value in values:
-            self._require_closed(op, value, stack)
-        arguments: list[Argument] = [self._argument(value, scope, stack) for value in values]
-        if self.outer is not None:
-            result = self.outer.record_higher_order(op, args, kwargs)
-        else:
-            with self._excluded():
-                result = op(*args, **kwargs)
-        groups: tuple[int | None, ...] | None = None
-        results = [result]
-        if isinstance(result, list | tuple):
-            results = list(result)
-            groups = (len(results),)
-        if not all(isinstance(r, _LEAVES) for r in results):
-            raise CaptureError(
-                f"{op.name()} returned a nested structure, which a node cannot have as its results"
-            )
-        node = self.state.graph.append(
-            unknown_operator(f"higher_order::{op.name()}"),
-            tuple(arguments),
-            [type_of_value(r) for r in results],
-            keywords=tuple(kwargs),
-            groups=groups,
-            scope=scope,
-            stack=stack,
-            modes=modes,
-        )
-        self._remember(results, node.outputs)
-        return result
-
-    def _require_closed(self, op: Any, function: Any, stack: Frame | None) -> None:
-        """Refuse a function whose closure holds a tensor of this run: a replay could not give it one."""
-        source = None if stack is None else stack.user.range
-        where = "" if source is None else f"\n  from {source} in {source.function}"
-        for name, tensor in _closed_over(function):
-            value = self.state.values.get(tensor)
-            if value is not None and value.state is None:
-                raise CaptureError(
-                    f"a function passed to {op.name()} closes over the tensor {name!r}, which this run "
-                    f"computed{where}\n"
-                    "  pass the tensor as an operand instead"
-                )
-
 
 def _is_literal_data(tensor: Any, value: Value) -> bool:
     """Whether a tensor is one that ``torch.tensor`` made of Python numbers and that nobody has written to."""
@@ -589,26 +536,6 @@ def _taken_apart(facts: _Facts, result: Any) -> tuple[list[Any], tuple[int | Non
         results.extend(part if is_list else (part,))
         groups.append(len(part) if is_list else None)
     return results, tuple(groups)
-
-
-_LEAVES = (torch.Tensor, int, float, bool, type(None))
-
-
-def _closed_over(function: Any) -> list[tuple[str, torch.Tensor]]:
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return []
-    found = []
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            content = cell.cell_contents
-        except ValueError:  # a variable that has no value yet
-            continue
-        if isinstance(content, torch.Tensor):
-            found.append((name, content))
-        elif content is not function:
-            found.extend(_closed_over(content))
-    return found
 
 
 def _erase_dead_producers(value: Value) -> None:

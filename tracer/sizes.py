@@ -161,6 +161,8 @@ class Sizes:
 
     def numel(self, value: Value, plain: int) -> Any:
         """Return the number of elements."""
+        if isinstance(value.type, TensorType) and value.type.shape == ():
+            return plain  # one, as long as it has no dimensions
         return self._read(_NUMEL, (value,), plain)
 
     def storage_offset(self, value: Value, plain: int) -> Any:

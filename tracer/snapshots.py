@@ -224,11 +224,9 @@ def _text(value: Any) -> str:
 
 def _held_by_module(module: torch.nn.Module) -> dict[str, Any]:
     """Return a module's own attributes, parameters, buffers and children by name."""
-    attributes = vars(module)
-    held = {name: value for name, value in attributes.items() if name not in _MACHINERY}
-    held.update(attributes["_parameters"])
-    held.update(attributes["_buffers"])
-    held.update(attributes["_modules"])
+    held = {name: value for name, value in vars(module).items() if name not in _MACHINERY}
+    for kept in (module._parameters, module._buffers, module._modules):
+        held.update(kept.items())  # those of scripted modules are no dictionaries
     return held
 
 

@@ -5,19 +5,32 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import torch
 
 from ..errors import CaptureError
-from ..ir import Argument, Frame, Graph, Modes, Node, Operator, ScalarType, Scope, TensorType, Value
+from ..ir import (
+    Argument,
+    Block,
+    Frame,
+    Graph,
+    Modes,
+    Node,
+    Operator,
+    ScalarType,
+    Scope,
+    TensorType,
+    Value,
+)
 from .callees import Callees
 from .collectives import Collectives, class_name_of
 from .custom_functions import CustomFunctions
 from .diagnostics import Diagnostic, DiagnosticKind, Diagnostics, Severity
 from .dispatcher import (
+    is_inside_transform,
     kernels,
     nested_dummy,
     plain_data,
@@ -27,6 +40,7 @@ from .dispatcher import (
     shares_storage,
 )
 from .frames import FrameWalker
+from .functions import FunctionMap
 from .generators import Generators
 from .gradients import GRADIENT, owner_of_gradient
 from .literals import to_literal
@@ -47,6 +61,17 @@ from .subclasses import (
 )
 from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
 from .values import Moment, ValueMap
+
+RunBlocks: TypeAlias = Callable[
+    [str, Sequence[Block], Modes, Mapping[Value, Any], tuple[Any, ...], Mapping[str, Any]], Any
+]
+
+
+def _no_run_blocks(kind: str, *rest: Any) -> Any:
+    raise CaptureError(
+        f"{kind} takes functions, and this trace was given no way to run them\n"
+        "  trace with opscope.trace, or set run_blocks of the TracingState to opscope.runtime.run_blocks"
+    )
 
 
 class Gap(Protocol):
@@ -81,6 +106,9 @@ class TracingState:
         values: which value a live tensor is.
         subclasses: what is known of tensors of other classes than torch's own.
         collectives: process groups, and what is still to be waited for.
+        functions: which value a function is that a recorded call has returned.
+        run_blocks: runs an operator on functions made of blocks; see ``runtime.run_blocks``.
+        writes_inside: how often recorded calls have written tensors that they hold, by the id of each.
         was_paused: whether somebody chose that operators ran unrecorded.
         inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
@@ -114,6 +142,9 @@ class TracingState:
         self.collectives = Collectives()
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
         self.inputs: list[tuple[torch.Tensor, Value]] = []
+        self.function_values = FunctionMap()
+        self.run_blocks: RunBlocks = _no_run_blocks
+        self.writes_inside: dict[int, int] = {}
         self.implied: set[Node] = set()
         self.recorder: object | None = None
         self.gaps: list[Gap] = []
@@ -174,6 +205,13 @@ class TracingState:
         and a diagnostic says so.
         """
         value = self.made_without_operator(tensor, scope, stack)
+        if value is None and is_inside_transform(tensor):
+            where = "" if stack is None else f"\n  from {stack.user.range}"
+            raise CaptureError(
+                "a function transform that the trace does not know of gave its function a tensor "
+                f"{type_of_tensor(tensor)}{where}\n"
+                "  make the transform while the trace runs, with the functions of torch.func"
+            )
         if value is None:
             value = self.kept.constant(without_history(tensor), "constant")
             became = f"its present data became the constant %{value.name}"

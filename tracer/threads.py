@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from ..ir import Effect, Frame
 from .diagnostics import DiagnosticKind
@@ -80,10 +81,10 @@ class ThreadWatch(Passing):
         """Run one operator and report it if it reads a tensor of the trace."""
         state, unseen = self._state(), self._unseen()
         if state is None or unseen is None or state.recorder is None:  # the trace has ended
-            return self._run(op, args, kwargs)
+            return self.installed.pass_by(op, keyset, args, kwargs)
         known = list(_known_among(state, (*args, *kwargs.values())))
         if not known:
-            return self._run(op, args, kwargs)
+            return self.installed.pass_by(op, keyset, args, kwargs)
         stack = state.walker.stack_of(sys._getframe(2))
         if stack is None or stack.user.is_library:
             stack = self._started
@@ -94,23 +95,26 @@ class ThreadWatch(Passing):
                 for tensor in known:
                     how = f"by {operator.base_name} in thread {thread}"
                     unseen.exposed.add(tensor, how, state.graph.root_scope, stack)
-        result = self._run(op, args, kwargs)
-        for tensor in _tensors((result,)):
-            origin = f"{operator.base_name} made in thread {thread}"
-            state.origins[id(tensor)] = (weakref.ref(tensor), origin)
-        values = [state.values.get(tensor) for tensor in known]
-        state.diagnostics.report(
-            DiagnosticKind.OTHER_THREAD,
-            f"{operator.base_name} runs in thread {thread} on a tensor of this trace and is not recorded; a "
-            "replay does not run it",
-            stack,
-            nodes=[v.node for v in values if v is not None and v.node is not None],
-        )
+        result = self.installed.pass_by(op, keyset, args, kwargs)
+        _report(state, operator.base_name, known, result, stack)
+        return result
+
+    def pass_transform(self, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
+        """Call a transform of ``torch.func`` and report it if it is given a tensor of the trace."""
+        result = call()
+        state = self._state()
+        if state is None or state.recorder is None:
+            return result
+        known = list(_known_among(state, pytree.tree_leaves(arguments)))
+        if known:
+            stack = state.walker.stack_of(sys._getframe(3))
+            _report(state, name, known, pytree.tree_leaves(result), stack)
         return result
 
     def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operator that takes Python functions."""
-        return self._run(op, args, kwargs)
+        with self.installed.excluded():
+            return op(*args, **kwargs)
 
     def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
         """Take no note of ``source.data``."""
@@ -121,9 +125,22 @@ class ThreadWatch(Passing):
         """Make a tensor of another class."""
         return make()
 
-    def _run(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with self.installed.excluded():
-            return op(*args, **kwargs)
+
+def _report(
+    state: TracingState, name: str, known: list[torch.Tensor], result: Any, stack: Frame | None
+) -> None:
+    """Report that something ran in this thread on tensors of a trace, and remember what it made."""
+    thread = threading.current_thread().name
+    for tensor in _tensors((result,)):
+        state.origins[id(tensor)] = (weakref.ref(tensor), f"{name} made in thread {thread}")
+    values = [state.values.get(tensor) for tensor in known]
+    state.diagnostics.report(
+        DiagnosticKind.OTHER_THREAD,
+        f"{name} runs in thread {thread} on a tensor of this trace and is not recorded; a replay does "
+        "not run it",
+        stack,
+        nodes=[v.node for v in values if v is not None and v.node is not None],
+    )
 
 
 def _known_among(state: TracingState, args: Any) -> Iterator[torch.Tensor]:

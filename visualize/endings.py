@@ -9,7 +9,7 @@ from ..ir import DType, Graph, Node, TensorType, Value
 from .labels import operator_title
 from .placing import Placement
 from .scene import BoxKind
-from .wiring import Wiring
+from .wiring import Wiring, as_read
 from .wording import TIMES, TO, counted, shortened, type_text
 
 _MANY = 8  # endings with the same neighbours above which they share one box
@@ -85,7 +85,7 @@ def add_outputs(
             for value in wiring.sources(result):
                 found = wiring.box_of(value)
                 if found is not None:
-                    wiring.add(found[0], box, found[1])
+                    wiring.add(found[0], box, as_read(found[1], result))
 
 
 def readable(path: str) -> str:

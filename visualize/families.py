@@ -100,7 +100,8 @@ _NAMES: Final[dict[Family, str]] = {
     """,
     Family.CONTROL: """
         cond while_loop scan map map_impl associative_scan call Call checkpoint run_with_rng_state
-        wrap invoke_subgraph If Loop custom_function_call
+        wrap invoke_subgraph If Loop custom_function_call while_loop_stack_output vmap legacy_vmap
+        grad grad_and_value vjp jvp functionalize linearize strict_mode register_hook
     """,
     Family.LOSS: """
         cross_entropy cross_entropy_loss nll_loss nll_loss2d nll_loss_nd mse_loss l1_loss

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Final
 
 from ..ir import (
     Argument,
@@ -48,9 +49,15 @@ class Label:
     tooltip: str
 
 
+# Whose operators are known by their names alone.
+_PLAIN_NAMESPACES: Final = ("aten::", "prim::", "higher_order::", "functorch::")
+
+
 def operator_title(node: Node) -> str:
-    """Return an operator's name for people: without ``aten::``, without its overload."""
-    name = node.operator.base_name.removeprefix("aten::").removeprefix("prim::")
+    """Return an operator's name for people: without torch's namespaces, without its overload."""
+    name = node.operator.base_name
+    for namespace in _PLAIN_NAMESPACES:
+        name = name.removeprefix(namespace)
     return shortened(_SHORT_NAMES.get(name, name), _TITLE_WIDTH)
 
 

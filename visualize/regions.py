@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ..errors import RenderError
 from ..ir import Block, Graph, Node, Scope
@@ -164,7 +164,7 @@ class _Builder:
         region.items.append(control)
         for number, block in enumerate(node.blocks):
             self._bodies[block] = (
-                Region(RegionKind.BLOCK, control, name=f"block {number}"),
+                Region(RegionKind.BLOCK, control, name=_block_name(node, number)),
                 node.scope,
             )
         control.items.append(node)
@@ -175,6 +175,20 @@ def _first_name(node: Node) -> str:
     """Return the name of what a node is given first: the class of a custom function."""
     entry = node.inputs[0].state if node.inputs else None
     return node.operator.base_name if entry is None else entry.name
+
+
+# What the blocks of an operator are for, where they have several.
+_BLOCK_NAMES: Final = {
+    "cond": ("if true", "if false"),
+    "while_loop": ("while", "do"),
+    "while_loop_stack_output": ("while", "do"),
+    "flex_attention": ("score", "mask"),
+}
+
+
+def _block_name(node: Node, number: int) -> str:
+    names = _BLOCK_NAMES.get(node.operator.base_name.rpartition("::")[2], ())
+    return names[number] if number < len(names) else f"block {number}"
 
 
 def all_regions(root: Region) -> list[Region]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..ir import Effect, Node, Value
+from ..ir import Effect, Node, TensorType, Value
 from .placing import Placement
 
 
@@ -133,7 +133,8 @@ class Wiring:
                             continue
                         wired.add((found[0], target))
                     role = self._role(node, operand)
-                    self.add(found[0], target, found[1], writes=_writes(node, operand), role=role)
+                    shown = as_read(found[1], read)
+                    self.add(found[0], target, shown, writes=_writes(node, operand), role=role)
 
     def _role(self, node: Node, operand: int) -> str:
         """Return what an operand from outside is to the rounds of the chain that the node is in."""
@@ -160,6 +161,20 @@ class Wiring:
             return False
         read = self._placement.turn(reader)
         return any(read.get(part, turn) != turn for part, turn in made.items())
+
+
+def as_read(made: Value, read: Value) -> Value:
+    """Return what an edge shows: the value that is made in a block, or what its operator makes of it.
+
+    A condition yields what its branch does. A ``vmap`` stacks that, and a ``grad`` differentiates it.
+    """
+    owner = read.node
+    if made is read or owner is None or not owner.blocks:
+        return made
+    one, other = made.type, read.type
+    if isinstance(one, TensorType) and isinstance(other, TensorType):
+        return made if one.shape == other.shape else read
+    return made if one == other else read
 
 
 def _writes(node: Node, operand: int) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from opscope.errors import IRError
 from opscope.ir import (
+    Block,
     DType,
     Effect,
     Graph,
@@ -726,3 +727,44 @@ def test_state_gets_other_names_all_at_once() -> None:
         graph.rename_state({"b": "a"})
     with pytest.raises(IRError, match="no state named 'z'"):
         graph.rename_state({"z": "y"})
+
+
+def test_a_free_block_is_filled_before_its_node_is_there() -> None:
+    graph = parse("graph(%x : int):\n %a : int = aten::neg(%x)\n return (%a)")
+    (x,), (a,) = graph.inputs, graph.outputs
+    block = Block(graph, None)
+    inner = block.add_input(a.type, "i")
+    with graph.inserting(block):
+        total = graph.append(unknown_operator("aten::add"), (a, inner), (a.type,))
+    block.set_outputs([total.output])
+    node = graph.append(unknown_operator("prim::If"), (x,))
+    assert node.take_block(block) is block
+    check_text(
+        graph,
+        """
+        graph(%x : int):
+          %a : int = aten::neg(%x)
+          prim::If(%x)
+            block0(%i : int):
+              %0 : int = aten::add(%a, %i)
+              -> (%0)
+          return (%a)
+        """,
+    )
+    with pytest.raises(IRError, match="has an owner"):
+        node.take_block(block)
+    with pytest.raises(IRError, match="has an owner"):
+        node.take_block(graph.block)
+
+
+def test_a_discarded_block_reads_nothing_any_more() -> None:
+    graph = parse("graph(%x : int):\n %a : int = aten::neg(%x)\n return (%x)")
+    (neg,) = graph.block
+    block = Block(graph, None)
+    with graph.inserting(block):
+        graph.append(unknown_operator("aten::exp"), (neg.output,), (neg.output.type,))
+    block.set_outputs([neg.output])
+    block.discard()
+    assert not neg.output.is_used
+    neg.erase()
+    check_text(graph, "graph(%x : int):\n return (%x)")

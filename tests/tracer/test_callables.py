@@ -125,7 +125,7 @@ CALLABLES: dict[str, tuple[Callable[..., Any], str, list[str]]] = {
     "a cached function": (functools.lru_cache(lambda x: x * 2), "function", []),
     "a method caller": (operator.methodcaller("mul", 2), "methodcaller", []),
     "a class": (nn.Parameter, "Parameter", ["Parameter"]),
-    "a scripted module": (torch.jit.script(nn.Linear(4, 4)), "RecursiveScriptModule", ["weight", "bias"]),
+    "a scripted module": (torch.jit.script(nn.Linear(4, 4)), "RecursiveScriptModule", ["forward"]),
 }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import functools
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -319,34 +318,6 @@ def test_a_function_that_returns_a_generator_or_loops_over_one() -> None:
     check_replay(program, torch.randn(2))
 
 
-def test_higher_order_operators_are_single_nodes() -> None:
-    def program(x: torch.Tensor) -> torch.Tensor:
-        return torch.cond(x.sum() > 0, lambda t: t.sin(), lambda t: t.cos(), (x,))
-
-    with torch.no_grad():
-        traced = opscope.trace(program, torch.ones(2))
-        assert len(traced.graph.nodes(op="higher_order::cond")) == 1
-        for x in (torch.ones(2), -torch.ones(2)):
-            assert torch.equal(traced(x), program(x)), "both arms replay"
-
-
-def test_a_branch_that_closes_over_a_computed_tensor_is_refused() -> None:
-    def program(x: torch.Tensor) -> torch.Tensor:
-        y = x * 2
-        return torch.cond(x.sum() > 0, lambda t: t + y, lambda t: t - y, (x,))
-
-    with torch.no_grad(), pytest.raises(opscope.CaptureError, match=r"closes over the tensor 'y'"):
-        opscope.trace(program, torch.ones(2))
-    assert not opscope.is_tracing()
-
-
-def test_compiled_callees_are_recorded_as_the_python_they_were_made_from() -> None:
-    compiled = torch.compile(lambda x: torch.relu(x + 1), backend="eager")
-    traced = opscope.trace(lambda x: compiled(x) * 2, torch.randn(3))
-    kinds = [node.kind for node in traced.graph.walk()]
-    assert kinds == ["aten::add.Tensor", "aten::relu", "aten::mul.Tensor"]
-
-
 def test_custom_operators_are_single_nodes() -> None:
     @torch.library.custom_op("opscope_tests::double", mutates_args=())
     def double(x: torch.Tensor) -> torch.Tensor:
@@ -405,27 +376,6 @@ def test_gradients_flow_through_modules_with_backward_hooks() -> None:
     x = torch.ones(1, 2)
     opscope.trace(net, x, warn=False)(x).sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
-
-
-def scripted_mlp() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
-
-
-def test_scripted_modules_are_recorded_operator_by_operator() -> None:
-    traced = check_replay(scripted_mlp(), torch.randn(3, 4))
-    assert [node.kind for node in traced.graph.walk()] == ["aten::linear", "aten::relu"]
-
-
-def test_gradients_lost_in_a_scripted_module_that_is_optimized_already_are_reported() -> None:
-    x, scripted = torch.randn(3, 4), scripted_mlp()
-    for _ in range(3):
-        scripted(x)
-    with pytest.warns(
-        opscope.TracerWarning, match="through something that is not a recorded operator"
-    ):
-        opscope.trace(scripted, x)
 
 
 def test_signatures_that_lie_are_not_trusted() -> None:

@@ -50,6 +50,19 @@ def trace_with_a_pause() -> tuple[Any, ...]:
     return network, x, program, opscope.trace(program, x, warn=False)
 
 
+def trace_of_functions() -> tuple[Any, ...]:
+    network, x = small_network()
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        scale = network[4].weight.detach()  # torch keeps what cond makes for gradients
+        y: torch.Tensor = torch.cond(x.sum() > 0, torch.sin, lambda x: scale.sum() * x, (x,))
+        result: torch.Tensor = torch.func.vmap(torch.func.grad(lambda row: (row * y[0]).sum()))(x)
+        return result
+
+    traced = opscope.trace(program, x)
+    return network, x, program, traced, traced(x)
+
+
 def trace_that_fails() -> tuple[Any, ...]:
     network, x = small_network()
     with pytest.raises(RuntimeError):
@@ -57,7 +70,14 @@ def trace_that_fails() -> tuple[Any, ...]:
     return network, x
 
 
-WORK = [trace_only, trace_and_replay, trace_and_check, trace_with_a_pause, trace_that_fails]
+WORK = [
+    trace_only,
+    trace_and_replay,
+    trace_and_check,
+    trace_with_a_pause,
+    trace_of_functions,
+    trace_that_fails,
+]
 
 
 @pytest.mark.parametrize("work", WORK)

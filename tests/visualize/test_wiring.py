@@ -145,6 +145,47 @@ def test_results_of_blocks_come_from_what_is_inside(draw: Draw, outline: Outline
     ]
 
 
+def test_branches_have_names_and_transforms_hand_on_what_they_make(draw: Draw) -> None:
+    scene = draw("""
+        graph(%x : f32[2, 4], %p : bool[]):
+          [%r : f32[2, 4]] = higher_order::cond(%p, [%x])
+            block0(%t : f32[2, 4]):
+              %a : f32[2, 4] = aten::exp(%t)
+              %b : f32[2, 4] = aten::neg(%a)
+              -> (%b)
+            block1(%u : f32[2, 4]):
+              %c : f32[2, 4] = aten::sin(%u)
+              %d : f32[2, 4] = aten::cos(%c)
+              -> (%d)
+          [%s : f32[2, 4]] = functorch::vmap(%r, in_dims=[0], out_dims=[0])
+            block0(%v : f32[4]):
+              %w : f32[4] = aten::tan(%v)
+              %y : f32[4] = aten::abs(%w)
+              -> (%y)
+          return (%s)
+    """)
+    assert [cluster.title for cluster in scene.clusters] == [
+        "cond",
+        "if true",
+        "if false",
+        "vmap",
+        "block 0",
+    ]
+    assert _edges(scene) == [
+        "x -> cond",
+        "p -> cond",
+        "cond -> exp (2×4)",
+        "exp -> neg",
+        "cond -> sin (2×4)",
+        "sin -> cos",
+        "neg -> vmap (2×4)",
+        "cos -> vmap (2×4)",
+        "vmap -> tan (4)",
+        "tan -> abs",
+        "abs -> s (2×4)",
+    ]
+
+
 def test_many_inputs_of_one_kind_share_a_box(draw: Draw) -> None:
     names = [f"cache_{n}" for n in range(12)]
     text = f"""

@@ -1,0 +1,330 @@
+"""The text of compiled graphs: functions of graphs and of blocks, line by line, and their globals."""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..errors import ReplayError
+from ..ir import (
+    CALL,
+    Argument,
+    Block,
+    DType,
+    FunctionRef,
+    Graph,
+    Literal,
+    Modes,
+    Node,
+    Value,
+    provenance,
+    value_names,
+)
+from ..ir.scalars import GUARD, Expression, scalar_form, write_expression, write_number
+from ..passes.liveness import dying_in, outer_values
+from .blocks import Convention, convention_of
+from .guards import GuardFailures
+from .literals import torch_literal
+from .modes import mode_contexts
+from .operators import RUNS_BLOCKS_ITSELF, callable_of
+
+_COMMENT_COLUMN = 60
+_PYTHON_NAMES = frozenset(
+    ("None", "abs", "bool", "del", "float", "int", "math", "max", "min", "round")
+)
+"""What generated code calls by these names, so that no value may take them."""
+
+
+class Writer:
+    """Writes functions line by line and collects what their names stand for.
+
+    Attributes:
+        namespace: the globals of the functions.
+        lines: the text so far.
+        nodes: the node of each line that runs one, by line number.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[Value, str],
+        binding_of: Callable[[Node], Callable[..., Any] | None],
+    ) -> None:
+        self.namespace: dict[str, Any] = {}
+        self.nodes: dict[int, Node] = {}
+        self.namespace["math"] = math
+        self.lines: list[str] = []
+        self._binding_of = binding_of
+        self._names = dict(names)
+        self._functions: dict[str, str] = {}  # Python's names of functions, by those in the graph
+        self._scope: set[str] = set()  # local names of the function being written
+        self._all_locals: set[str] = set()  # of any function; none of them is global
+        self._taken: set[str] = set(keyword.kwlist) | _PYTHON_NAMES
+        self._objects: dict[Any, str] = {}
+        self._guards: dict[Graph, list[Node]] = {}
+        self._locals: dict[Value, str] = {}
+
+    def write_graph(self, graph: Graph, state: Mapping[str, Any], name: str) -> str:
+        """Write the function of a graph, and give it the state that it reads; return its Python name.
+
+        Raises:
+            ReplayError: a piece of state is missing.
+        """
+        for entry in graph.state.values():
+            if entry.value.is_used:
+                if entry.name not in state:
+                    raise ReplayError(
+                        f"the program needs state {entry.name!r}, which was not given"
+                    )
+                self.give(entry.value, state[entry.name])
+        self._scope = set()
+        return self.write_function(name, graph.block, (), (), graph.modes)
+
+    def write_callees(self, graph: Graph, state: Mapping[str, Any]) -> list[str]:
+        """Write the functions that a graph calls; return their Python names."""
+        for name in graph.functions:
+            self._functions[name] = self.reserve(name)
+        for name, function in graph.functions.items():
+            self._names.update(value_names(function))
+            self.write_graph(function, state, self._functions[name])
+            self.lines += ["", ""]
+        return list(self._functions.values())
+
+    def give(self, value: Value, bound: Any) -> None:
+        """Make a value, such as a piece of state, a global name that stands for an object."""
+        name = self._locals[value] = self.reserve(self._names.get(value) or value.name or "v")
+        self.namespace[name] = bound
+
+    def write_function(
+        self,
+        name: str,
+        block: Block,
+        lifted: Sequence[Value],
+        dropped: Collection[int],
+        ambient: Modes,
+        *,
+        indent: str = "",
+        bound: Sequence[Value] = (),
+        returns_one: bool = False,
+    ) -> str:
+        """Write the function of a block under a name that was reserved for it; return the name.
+
+        Args:
+            name: what to call it.
+            block: what it does.
+            lifted: outer values that it takes as further arguments.
+            dropped: the numbers of the block's inputs that it does not take.
+            ambient: the modes in force when it is entered.
+            indent: what its lines start with.
+            bound: outer values that it keeps from its definition on.
+            returns_one: whether it returns its only result rather than a tuple.
+        """
+        inputs = [value for n, value in enumerate(block.inputs) if n not in dropped]
+        parameters = [self._local(value) for value in (*inputs, *lifted)]
+        parameters += [f"{self._local(value)}={self._local(value)}" for value in bound]
+        self.lines.append(f"{indent}def {name}({', '.join(parameters)}):")
+        self._write_body(block, ambient, f"{indent}    ")
+        outputs = self._named(block.outputs)
+        returned = outputs[0] if returns_one else f"({''.join(f'{o}, ' for o in outputs).rstrip()})"
+        self.lines.append(f"{indent}    return {returned}")
+        return name
+
+    def _write_body(self, block: Block, ambient: Modes, base: str) -> None:
+        dying = dying_in(block)
+        modes = ambient
+        indent = base
+        for node in block:
+            if node.modes != modes:
+                modes = node.modes
+                indent = self._open_modes(ambient, modes, base)
+            if node.blocks and node.kind not in RUNS_BLOCKS_ITSELF:
+                self._write_blocks(node, indent, dying.get(node, ()))
+            else:
+                statement = self._statement(node)
+                self._write_line(node, statement, indent, self._named(dying.get(node, ())))
+
+    def _open_modes(self, ambient: Modes, modes: Modes, indent: str) -> str:
+        contexts = mode_contexts(ambient, modes)
+        if not contexts:
+            return indent
+        names = []
+        for text, make in contexts:
+            name = self._bind(text, make)
+            names.append(f"{name}()")
+        self.lines.append(f"{indent}with {', '.join(names)}:")
+        return f"{indent}    "
+
+    def _write_blocks(self, node: Node, indent: str, dying: tuple[Value, ...]) -> None:
+        """Write the blocks of a node as functions, then the call of what runs them."""
+        convention = convention_of(node.kind)
+        dropped = convention.dropped(node.blocks)
+        outer = outer_values(node.blocks)
+        functions, free = [], []
+        for number, block in enumerate(node.blocks):
+            lifted = convention.lifted(node.blocks, number)
+            bound = [v for v in outer if v not in lifted and v.state is None]
+            functions.append(
+                self.write_function(
+                    self._local_name(f"{node.kind.rpartition('::')[2]}_{number}"),
+                    block,
+                    lifted,
+                    dropped,
+                    convention.ambient(node.modes),
+                    indent=indent,
+                    bound=bound,
+                    returns_one=number in convention.single,
+                )
+            )
+            free.append(f"[{', '.join(self._named(lifted))}]")
+        run = self._bind(readable(node.kind), convention.run, key=("blocks", node.kind))
+        args = [f"[{', '.join(functions)}]", f"[{', '.join(free)}]"]
+        args += self._arguments(node, convention, dropped)
+        call = f"{self._targets(node)}{run}({', '.join(args)})"
+        self._write_line(node, call, indent, [*functions, *self._named(dying)])
+
+    def _write_line(self, node: Node, statement: str, indent: str, dying: Sequence[str]) -> None:
+        ending = f"del {', '.join(dying)}" if dying else ""
+        line = f"{indent}{statement}"
+        if ending and node.kind != GUARD:
+            line += f"; {ending}"
+        comment = provenance(node)
+        if comment:
+            line = f"{line:<{_COMMENT_COLUMN}}  # {_one_line(comment)}"
+        self.lines.append(line)
+        self.nodes[len(self.lines)] = node
+        if ending and node.kind == GUARD:  # behind a semicolon it would be part of the branch
+            self.lines.append(f"{indent}{ending}")
+
+    def _arguments(
+        self, node: Node, convention: Convention | None = None, dropped: Collection[int] = ()
+    ) -> list[str]:
+        args = node.args[1:] if node.kind == CALL else node.args
+        if convention is not None:
+            args = convention.without_dropped(args, dropped)
+        texts = [self._argument(arg) for arg in args]
+        return texts + [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
+
+    def _named(self, values: Iterable[Value]) -> list[str]:
+        return [self._local(value) for value in values]
+
+    def _local(self, value: Value) -> str:
+        name = self._locals.get(value)
+        if name is None:
+            wanted = self._names.get(value) or value.name or "v"
+            name = self._locals[value] = self._local_name(wanted)
+        return name
+
+    def _statement(self, node: Node) -> str:
+        if node.kind == GUARD:
+            return self._guard(node)
+        form = scalar_form(node.kind)
+        if form is not None:
+            operands = [self._operand(arg) for arg in node.all_args]
+            return self._targets(node) + write_expression(form, operands).text
+        return f"{self._targets(node)}{self._function(node)}({', '.join(self._arguments(node))})"
+
+    def _guard(self, node: Node) -> str:
+        """Return the check of a condition; the node is found again by its number when it fails."""
+        actual, expected = node.all_args
+        graph = node.graph
+        assert graph is not None, "nodes that are written stand in a graph"
+        guards = self._guards.setdefault(graph, [])
+        guards.append(node)
+        fail = self._bind("fail", GuardFailures(graph, guards), key=(GuardFailures, graph))
+        text = self._argument(actual)
+        if isinstance(expected, bool):
+            condition = f"not {text}" if expected else text
+        else:
+            condition = f"{text} != {expected!r}"
+        return f"if {condition}: {fail}({len(guards) - 1}, {text})"
+
+    def _operand(self, arg: Argument) -> Expression:
+        if isinstance(arg, bool | int | float):
+            return write_number(arg)
+        return Expression(self._argument(arg))
+
+    def _function(self, node: Node) -> str:
+        if node.kind == CALL:
+            callee = node.args[0]
+            assert isinstance(callee, FunctionRef), "a call names its function"
+            return self._functions[callee.name]
+        binding = self._binding_of(node)
+        if binding is None:
+            return self._bind(readable(node.kind), callable_of(node.kind), key=node.kind)
+        return self._bind(readable(node.kind), binding, key=(node.kind, binding))
+
+    def _targets(self, node: Node) -> str:
+        if not node.groups:
+            return ""
+        if node.kind == CALL:  # functions return a tuple
+            return "".join(f"{self._local(value)}, " for value in node.outputs).rstrip() + " = "
+        results = iter(node.outputs)
+        parts = []
+        for group in node.groups:
+            if group is None:
+                parts.append(self._local(next(results)))
+            else:
+                parts.append(
+                    "[" + ", ".join(self._local(next(results)) for _ in range(group)) + "]"
+                )
+        return ", ".join(parts) + " = "
+
+    def _argument(self, arg: Argument) -> str:
+        if isinstance(arg, Value):
+            return self._local(arg)
+        if isinstance(arg, tuple):
+            return "[" + ", ".join(map(self._argument, arg)) + "]"
+        return self._literal(arg)
+
+    def _literal(self, literal: Literal) -> str:
+        if isinstance(literal, FunctionRef):
+            raise ReplayError(f"replay cannot call the function {literal}")
+        if literal is None or isinstance(literal, bool | int | str):
+            return repr(literal)
+        if isinstance(literal, float) and math.isfinite(literal):
+            return repr(literal)
+        text = literal.long_name if isinstance(literal, DType) else str(literal)
+        return self._bind(readable(text), torch_literal(literal), key=(type(literal), text))
+
+    def _bind(self, name: str, bound: Any, key: Any = None) -> str:
+        """Return the global name under which the function finds an object; one name per key."""
+        key = name if key is None else key
+        known = self._objects.get(key)
+        if known is None:
+            known = self._objects[key] = self.reserve(name)
+            self.namespace[known] = bound
+        return known
+
+    def reserve(self, wanted: str) -> str:
+        """Return a global name like the one wanted, and keep it."""
+        name = _free(wanted, self._taken, self._all_locals)
+        self._taken.add(name)
+        return name
+
+    def _local_name(self, wanted: str) -> str:
+        name = _free(wanted, self._taken, self._scope)
+        self._scope.add(name)
+        self._all_locals.add(name)
+        return name
+
+
+def _free(wanted: str, *taken: set[str]) -> str:
+    """Return an identifier like the one wanted that is in none of some sets."""
+    name = base = readable(wanted)
+    suffix = 0
+    while any(name in names for names in taken):
+        suffix += 1
+        name = f"{base}_{suffix}"
+    return name
+
+
+def readable(text: str) -> str:
+    """Return a Python identifier close to ``text``: ``aten::add.Tensor`` becomes ``aten_add_Tensor``."""
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII)
+    return name if name and not name[0].isdigit() else f"v{name}"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", "?", text)
