@@ -15,6 +15,8 @@ from .check import Outcome, Verdict
 from .entry import Report
 from .exceptions import Expected, find
 
+_MOST_NOT_RUN = 5  # samples that eager cannot run, named for each suite
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -143,14 +145,17 @@ def _show_listed(summary: Summary, console: Console) -> None:
     """Print what counts neither as a plain pass nor as an unexpected failure, with the reason."""
     for suite in summary.suites():
         filled: dict[str, int] = {}
+        not_run: list[str] = []
         for report, outcome in _outcomes(summary.of(suite)):
             if outcome.verdict is Verdict.PASSED_FILLED:
                 filled[report.task.entry] = filled.get(report.task.entry, 0) + 1
             if outcome.verdict is Verdict.NO_PROGRAM and outcome.number == 0:
-                console.print(
-                    f"no program: {suite} {escape(report.task.entry)}: {escape(outcome.problem)}",
-                    soft_wrap=True,
-                )
+                not_run.append(f"{report.task.entry}: {outcome.problem}")
+        for line in not_run[:_MOST_NOT_RUN]:
+            console.print(f"no program: {suite} {escape(line)}", soft_wrap=True)
+        rest = len(not_run) - _MOST_NOT_RUN
+        if rest > 0:
+            console.print(f"no program: {rest} more of {suite} that eager cannot run; see --json")
         if filled:
             names = ", ".join(filled)
             console.print(
