@@ -48,6 +48,10 @@ class NumberBook(Protocol):
         """Return a number as the plain one it is; a guard holds it to that."""
         ...
 
+    def shown(self, number: Number, text: str) -> None:
+        """Take note that a number was turned into text."""
+        ...
+
     def decide(self, number: Number) -> bool:
         """Return a number as a plain truth value; a guard holds it to that."""
         ...

@@ -214,7 +214,7 @@ class Numbers:
         """
         if self.is_recording() and not self._is_fixed(number):
             if number.is_data and type(number.plain) is float:
-                self._tell(number, use)
+                self._tell(number, use, "which the trace keeps")
             else:
                 self.guard(number, use)
         return number.plain
@@ -233,7 +233,20 @@ class Numbers:
             _pin(number)
         self._insert(GUARD_OPERATOR, (value, number.plain), (), place)
         if number.is_data:
-            self._tell(number, use)
+            self._tell(number, use, "and a replay is refused where it is not")
+
+    def shown(self, number: Number, text: str) -> None:
+        """Report that a number that a tensor's data gave was turned into text."""
+        if not number.is_data or not self.is_recording() or self._is_fixed(number):
+            return
+        scope, stack = self._state.walker.locate(user_frame())
+        self._state.report(
+            DiagnosticKind.PRINTED,
+            "a number that the data of a tensor gave is turned into text here; the text is that of the trace",
+            scope,
+            stack,
+            value=text,
+        )
 
     def _is_fixed(self, number: Number) -> bool:
         """Whether a number is the same at every run: a literal, or read from constants."""
@@ -248,11 +261,11 @@ class Numbers:
             for operand in number.operands
         )
 
-    def _tell(self, number: Number, use: str) -> None:
+    def _tell(self, number: Number, use: str, then: str) -> None:
         scope, stack = self._state.walker.locate(user_frame())
         self._state.report(
             DiagnosticKind.DATA_READ,
-            f"a number that the data of a tensor gave {use}; it was {number.plain!r}, which the trace keeps",
+            f"a number that the data of a tensor gave {use}; it was {number.plain!r}, {then}",
             scope,
             stack,
             value=repr(number.plain),

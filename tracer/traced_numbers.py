@@ -173,12 +173,14 @@ class TracedNumber:
         return np.asarray(self.plain("goes to NumPy"), dtype=dtype)
 
     def __repr__(self) -> str:
-        return repr(self.node.plain)
+        return self.__format__("")
 
     __str__ = __repr__
 
     def __format__(self, spec: str) -> str:
-        return format(self.node.plain, spec)
+        text = format(self.node.plain, spec)
+        self.node.numbers.shown(self.node, text)
+        return text
 
     def __copy__(self) -> Any:
         return self

@@ -45,7 +45,7 @@ def test_a_diagnostic_holds_what_leaked_where_and_what_to_do() -> None:
     assert "torch.where" in diagnostic.hint
     assert str(diagnostic) == (
         "data read: a number that the data of a tensor gave decides, through aten::is_nonzero, which way "
-        "the program goes; it was True, which the trace keeps (3 times)\n"
+        "the program goes; it was True, and a replay is refused where it is not (3 times)\n"
         f"  from {diagnostic.source} in {program.__qualname__}\n"
         "    if row.sum() > 0:\n"
         "       ^^^^^^^^^^^^^\n"
