@@ -16,10 +16,10 @@ from .errors import CheckError, InputError, ReplayError
 from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Guard, guards_of
+from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
 from .passes.functionalize import Functionalize, Mutation
-from .passes.own_operators import OWN
 from .runtime import (
     CompiledGraph,
     Tolerance,
@@ -32,7 +32,6 @@ from .runtime import (
     torch_literal,
 )
 from .tracer import (
-    OWN_OPERATORS,
     Capture,
     Diagnostic,
     DiagnosticKind,
@@ -381,13 +380,9 @@ def operator_named(name: str) -> Operator:
 
     A name that neither torch nor opscope knows gives an operator of unknown effect.
     """
-    if name in OWN_OPERATORS:
-        return OWN_OPERATORS[name]
-    scalar = scalar_named(name)
-    if scalar is not None:
-        return scalar
-    if name in OWN:
-        return OWN[name]
+    own = OWN_OPERATORS.get(name) or scalar_named(name)
+    if own is not None:
+        return own
     overload = find_overload(name)
     return unknown_operator(name) if overload is None else operator_of(overload)
 

@@ -10,6 +10,7 @@ from .graph import Graph
 from .literals import MemoryFormat
 from .names import is_number, value_names
 from .node import Argument, Node, Value
+from .own_operators import AUTOGRAD_FUNCTION
 from .scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from .source import SourceRange
 
@@ -79,7 +80,7 @@ def _only_shows(node: Node) -> bool:
     """Whether a node is part of what a custom function did: a replay runs the function, not the node."""
     block = node.block
     while block is not None and block.owner is not None:
-        if block.owner.kind == "prim::autograd_function":
+        if block.owner.kind == AUTOGRAD_FUNCTION.name:
             return True
         block = block.owner.block
     return False

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from ..ir import Argument, Graph, Node, TensorType, Value
 from ..ir.node import values_in
+from ..ir.own_operators import OPERAND_OF
 from .geometry import places_of, reach_of, reaches_no_further, same_geometry, strides_of
-from .own_operators import OPERAND_OF
 from .torch_facts import TorchFacts
 
 

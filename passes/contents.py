@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..errors import PassError
 from ..ir import Argument, Graph, Modes, Node, Operator, Scope, TensorType, Type, Value, print_node
+from ..ir.own_operators import KEEP_HISTORY, OUTPLACE
 from .aliases import (
     Alias,
     Aliases,
@@ -15,7 +16,6 @@ from .aliases import (
     overlap,
 )
 from .geometry import overlaps_itself, same_geometry, strides_of
-from .own_operators import KEEP_HISTORY, OUTPLACE
 from .torch_facts import TorchFacts
 from .view_inverse import Emit, inverse
 

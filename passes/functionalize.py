@@ -19,10 +19,10 @@ from typing import ClassVar
 
 from ..ir import Block, Graph, Node, Value, verify
 from ..ir.node import values_in
+from ..ir.own_operators import KEEP_HISTORY
 from .aliases import Alias, Aliases, Memory
 from .contents import Contents, refusal
 from .hidden_writes import may_write_untold, written_parameters
-from .own_operators import KEEP_HISTORY
 from .torch_facts import TorchFacts
 from .write_replacement import WriteReplacer
 

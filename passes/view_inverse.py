@@ -13,9 +13,9 @@ from typing import Protocol
 
 from ..errors import PassError
 from ..ir import Argument, Node, Operator, TensorType, Type, Value, print_node
+from ..ir.own_operators import OPERAND_OF, VIEW_SCATTER
 from .aliases import Alias
 from .geometry import same_geometry, strides_of
-from .own_operators import OPERAND_OF, VIEW_SCATTER
 
 
 class Emit(Protocol):

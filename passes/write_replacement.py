@@ -27,12 +27,12 @@ from ..ir import (
     Type,
     Value,
 )
+from ..ir.own_operators import OUTPLACE, RANDOM_OUTPLACE
 from .aliases import Alias, Aliases
 from .contents import Contents, refusal, require_apart
 from .geometry import is_dense, same_geometry, strides_of
 from .handle_replacement import HandleReplacer
 from .overloads import FunctionalOverload, functional_overload
-from .own_operators import OUTPLACE, RANDOM_OUTPLACE
 from .torch_facts import ResultFact, TorchFacts
 
 _MOVES_ELEMENTS: Final = frozenset({

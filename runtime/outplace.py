@@ -1,4 +1,4 @@
-"""What our own operators for graphs without writes run; ``passes/own_operators.py`` says what they mean."""
+"""What our own operators for graphs without writes run; ``ir/own_operators.py`` says what they mean."""
 
 from __future__ import annotations
 

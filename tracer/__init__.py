@@ -17,14 +17,12 @@ from .inputs import InputSpec, input_leaves, is_opaque, is_tensor
 from .literals import equal_literals
 from .modules import held_objects
 from .operator_facts import MetaFacts
-from .own_operators import OWN_OPERATORS
 from .program_state import mentioned_objects, named_objects
 from .schemas import operator_of
 from .sizes import Dynamic
 from .state import TracingState
 
 __all__ = [
-    "OWN_OPERATORS",
     "Capture",
     "Diagnostic",
     "DiagnosticKind",

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from ..ir import Argument, Block, Effect, Frame, Modes, Operator, Scope, Value
+from ..ir import Argument, Block, Frame, Modes, Operator, Scope, Value
+from ..ir.own_operators import LITERAL
 from .literals import to_literal
 from .modes import ModeReader
 from .number import number_of
@@ -23,8 +24,6 @@ from .numbers import SCALAR_TYPES
 from .state import TracingState
 from .tensors import type_of_tensor, type_of_value
 from .traced_numbers import traced
-
-_LITERAL = Operator("prim::literal", effects=Effect.NONE)
 
 
 class Place:
@@ -107,7 +106,7 @@ class Place:
         if isinstance(argument, Value):
             return argument
         node = self.state.graph.append(
-            _LITERAL,
+            LITERAL,
             (argument,),
             (type_of_value(result),),
             scope=self.scope,

@@ -19,10 +19,10 @@ from ..ir import (
     StateEntry,
     take_in,
 )
+from ..ir.own_operators import CALL_FUNCTION
 from .diagnostics import Diagnostic
 from .dispatcher import current_recorder, kernels, plain_shape, recorder_here
 from .inputs import InputSpec
-from .own_operators import CALL_FUNCTION
 from .program_state import ProgramState, name_in_globals
 from .sizes import Sizes
 from .tensors import type_of_value

@@ -14,6 +14,7 @@ from torch._subclasses import FakeTensor
 
 from ..errors import CaptureError
 from ..ir import Frame, Graph, Node, TensorType, Value
+from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
 from ..ir.structure import Structure, take_apart
 from .active import tracing
 from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
@@ -21,7 +22,6 @@ from .dispatcher import kernels, recording, without_hooks
 from .effects import Before
 from .fake import FakeWorld
 from .fake_errors import explained
-from .gradients import GRADIENT
 from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .memories import shared_memories
 from .modes import ModeReader
@@ -32,7 +32,6 @@ from .ragged import number_ragged_sizes
 from .settling import settle
 from .sizes import Dynamic, varying_dimensions
 from .state import RunBlocks, TracingState, without_history
-from .subclasses import MAKE_WRAPPER, WRAP
 from .tensors import PLAIN_CLASSES, type_of_tensor
 from .traced_numbers import is_traced
 from .variables import VariableNames

@@ -11,11 +11,8 @@ from typing import Any, cast
 
 import torch
 
-from ..ir import Effect, Operator, Value
+from ..ir import Value
 from .dispatcher import distributed_module
-
-WAIT = Operator("prim::wait", effects=Effect.WRITES)
-RESIZE_STORAGE = Operator("prim::resize_storage", effects=Effect.WRITES)
 
 
 class Collectives:

@@ -22,6 +22,7 @@ import torch
 from torch.nn.modules._functions import BackwardHookFunction
 
 from ..ir import Argument, Block, Frame, Graph, Modes, Node, Scope, Value
+from ..ir.own_operators import AUTOGRAD_FUNCTION
 from .diagnostics import DiagnosticKind
 from .function_calls import (
     Given,
@@ -31,7 +32,6 @@ from .function_calls import (
 )
 from .function_patches import ApplyCall
 from .numbers import Numbers
-from .own_operators import AUTOGRAD_FUNCTION
 from .program_state import ProgramState
 from .subclasses import Subclasses
 from .tensors import PLAIN_CLASSES, type_of_tensor

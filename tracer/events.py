@@ -7,13 +7,10 @@ from typing import Any
 
 import torch
 
-from ..ir import Argument, Effect, Operator
-from .collectives import RESIZE_STORAGE, WAIT
+from ..ir import Argument, Operator
+from ..ir.own_operators import ENTER_MODE, EXIT_MODE, RESIZE_STORAGE, WAIT
 from .modes import ModeReader
 from .state import TracingState
-
-_ENTER_MODE = Operator("prim::enter_mode", effects=Effect.WRITES)
-_EXIT_MODE = Operator("prim::exit_mode", effects=Effect.WRITES)
 
 
 class EventRecorder:
@@ -42,7 +39,7 @@ class EventRecorder:
             (self._entered if entered else self._set_aside).append(mode)
         if is_paired is not entered:
             constant = self.state.kept.constant(mode, type(mode).__name__)
-            self._record_effect_of(_ENTER_MODE if entered else _EXIT_MODE, (constant,))
+            self._record_effect_of(ENTER_MODE if entered else EXIT_MODE, (constant,))
         if self.outer is not None:
             self.outer.record_mode(mode, entered)
 

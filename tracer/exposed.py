@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ..ir import Frame, Scope
+from ..ir.own_operators import WRITE
 from .diagnostics import DiagnosticKind
 from .dispatcher import (
     StorageWeakRef,
@@ -25,7 +26,6 @@ from .dispatcher import (
     plain_untyped_storage,
     storage_key,
 )
-from .own_operators import WRITE
 from .state import TracingState
 from .tensors import type_of_tensor
 

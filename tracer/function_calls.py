@@ -11,10 +11,10 @@ from torch.autograd.function import _SingleLevelFunction, once_differentiable
 
 from ..ir import Argument, Literal, Value
 from ..ir.callables import open_callables
+from ..ir.own_operators import AUTOGRAD_FUNCTION
 from ..ir.structure import Structure, StructureKind, is_plain_container, take_apart
 from .inputs import is_tensor
 from .literals import PLAIN, to_literal
-from .own_operators import AUTOGRAD_FUNCTION
 from .sizes import TracedSize
 from .traced_numbers import is_traced
 

@@ -6,15 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from ..ir import Effect, Operator, Parameter, Return
 from .dispatcher import quiet
-
-GRADIENT = Operator(
-    "prim::gradient",  # ``self.grad``, which may be another tensor at the next run
-    (Parameter("self", "Tensor"),),
-    (Return("Tensor"),),
-    Effect.NONE,
-)
 
 
 def owner_of_gradient(

@@ -23,7 +23,7 @@ from ..ir import Block, Value, unknown_operator
 from ..passes.liveness import outer_values
 from .blocks import Place, add_inputs, input_names, plain_numbers, recording_into
 from .dispatcher import Kernels, kernels, recording
-from .hops import HigherOrderCall, Scalar, Slice, call_of, operator_named
+from .hops import HigherOrderCall, Scalar, Slice, call_of, operator_with_blocks
 from .record import Recorder
 from .stand_ins import ClonedStandIns, FakeStandIns, StandIns, can_be_fake, entered_unseen
 from .state import TracingState
@@ -73,7 +73,7 @@ class ProgramRecorder(Recorder):
             raise
         leaves, structure = pytree.tree_flatten(result)
         results = place.append(
-            operator_named(op.name()),
+            operator_with_blocks(op.name()),
             arguments,
             leaves,
             keywords=keywords,

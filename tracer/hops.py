@@ -56,7 +56,7 @@ def call_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HigherO
     return None if reader is None else reader(*args, **kwargs)
 
 
-def operator_named(name: str) -> Operator:
+def operator_with_blocks(name: str) -> Operator:
     """Return the operator whose functions are blocks; what these do besides is known from them."""
     return Operator(f"higher_order::{name}", effects=Effect.NONE)
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 import torch
 
 from ..ir import Argument, Frame, Modes, Node, Scope, Value
+from ..ir.own_operators import AS_SUBCLASS, MAKE_SUBCLASS
 from .callees import Callee
 from .custom_functions import TRANSPARENT
 from .diagnostics import DiagnosticKind
@@ -29,7 +30,6 @@ from .generators import GENERATOR
 from .literals import PLAIN, equal_literals, to_literal
 from .number import number_of, with_plain_numbers
 from .numbers import SCALAR_TYPES
-from .own_operators import AS_SUBCLASS, MAKE_SUBCLASS
 from .ragged import is_ragged_size
 from .schemas import operator_of
 from .state import TracingState

@@ -25,6 +25,7 @@ from ..ir import (
     TensorType,
     Value,
 )
+from ..ir.own_operators import GRADIENT, INNER, MAKE_WRAPPER, SET_ATTRIBUTES, WRAP
 from .callees import Callees
 from .collectives import Collectives, class_name_of
 from .custom_functions import CustomFunctions
@@ -42,7 +43,7 @@ from .dispatcher import (
 from .frames import FrameWalker
 from .functions import FunctionMap
 from .generators import Generators
-from .gradients import GRADIENT, owner_of_gradient
+from .gradients import owner_of_gradient
 from .literals import to_literal
 from .memories import memory_of
 from .modules import ModulePaths
@@ -50,15 +51,7 @@ from .numbers import Numbers
 from .program_state import ProgramState
 from .schemas import operator_of
 from .sizes import Sizes
-from .subclasses import (
-    INNER,
-    MAKE_WRAPPER,
-    SET_ATTRIBUTES,
-    WRAP,
-    Subclasses,
-    attributes_as_arguments,
-    wrapping_of,
-)
+from .subclasses import Subclasses, attributes_as_arguments, wrapping_of
 from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
 from .values import Moment, ValueMap
 

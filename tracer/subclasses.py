@@ -20,44 +20,10 @@ import torch
 from torch._subclasses import FakeTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from ..ir import Argument, Effect, Operator, Parameter, Return, Value
+from ..ir import Argument, Value
 from .dispatcher import quiet
 from .ragged import RaggedSizes
 from .tensors import PLAIN_CLASSES
-
-_RESULT = (Return("Tensor", alias="a"),)
-INNER = Operator(
-    "prim::inner",
-    (Parameter("wrapper", "Tensor", alias="a"), Parameter("path", "str[]")),
-    _RESULT,
-    Effect.NONE,
-)
-WRAP = Operator(
-    "prim::wrap",
-    (
-        Parameter("class", "Any"),
-        Parameter("names", "str[]"),
-        Parameter("inner", "Tensor[]", alias="a"),
-        Parameter("context", "Any"),
-        Parameter("size", "int?[]"),
-        Parameter("stride", "int?[]"),
-    ),
-    _RESULT,
-    Effect.NONE,
-)
-MAKE_WRAPPER = Operator(
-    "prim::make_wrapper", (Parameter("call", "Any"),), (Return("Tensor"),), Effect.NONE
-)
-SET_ATTRIBUTES = Operator(
-    "prim::set_attributes",
-    (
-        Parameter("self", "Tensor", alias="a", is_written=True),
-        Parameter("names", "str[]"),
-        Parameter("values", "Any[]", alias="a"),
-    ),
-    _RESULT,
-    Effect.WRITES,
-)
 
 
 @dataclass(frozen=True, slots=True)

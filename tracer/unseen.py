@@ -1,6 +1,6 @@
 """What a program does to tensors without an operator, told to a trace by what stands in torch's classes.
 
-What has an exact counterpart is recorded as a node of our own (``own_operators.py``). What has none is
+What has an exact counterpart is recorded as a node of our own (``ir/own_operators.py``). What has none is
 reported.
 """
 
@@ -14,13 +14,7 @@ import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..ir import Argument, Frame, Node, Operator, Scope, TensorType, Type, Value
-from .diagnostics import DiagnosticKind, short_text
-from .dispatcher import kernels, plain_data, plain_numel
-from .exposed import ExposedMemory, Region
-from .lineage import is_fixed, rows_of, sizing_node
-from .literals import to_literal
-from .modes import ModeReader
-from .own_operators import (
+from ..ir.own_operators import (
     DEEPCOPY,
     GET_RNG_STATE,
     MANUAL_SEED,
@@ -29,6 +23,12 @@ from .own_operators import (
     SET_DEFAULT_DTYPE,
     SET_RNG_STATE,
 )
+from .diagnostics import DiagnosticKind, short_text
+from .dispatcher import kernels, plain_data, plain_numel
+from .exposed import ExposedMemory, Region
+from .lineage import is_fixed, rows_of, sizing_node
+from .literals import to_literal
+from .modes import ModeReader
 from .schemas import operator_of
 from .state import TracingState
 from .tensors import type_of_tensor
