@@ -53,11 +53,6 @@ class Structure:
     items: int = 0
     mirrored: tuple[str, ...] = ()
 
-    @property
-    def leaf_count(self) -> int:
-        """The number of leaves below."""
-        return sum(1 for part in self.walk() if part.kind is StructureKind.LEAF)
-
     def walk(self) -> Iterator[Structure]:
         """Yield this part and all below, in order."""
         yield self

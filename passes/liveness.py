@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ir import Block, Graph, Node, Value
-
-
-def dying_after(graph: Graph) -> dict[Node, tuple[Value, ...]]:
-    """Return, per node of the top block, the values that nothing reads after it. O(operands).
-
-    Values that a node makes and nothing reads die at that node. Graph inputs count, so that a caller
-    who gives them up frees them early; graph outputs and state never die. A value read inside a
-    node's blocks is read at that node.
-    """
-    return dying_in(graph.block)
+from ..ir import Block, Node, Value
 
 
 def dying_in(block: Block) -> dict[Node, tuple[Value, ...]]:
-    """Return the same for the nodes of any block: which of its own values die after which node."""
+    """Return, per node of a block, the block's own values that nothing reads after it. O(operands).
+
+    Values that a node makes and nothing reads die at that node. The block's inputs count, so that a
+    caller who gives them up frees them early; its outputs never die, and neither does state. A value
+    read inside a node's blocks is read at that node.
+    """
     own = set(block.inputs)
     for node in block:
         own.update(node.outputs)

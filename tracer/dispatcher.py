@@ -19,8 +19,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType, ModuleType
-from typing import Any, Protocol, cast
+from types import ModuleType
+from typing import Any, cast
 
 import torch
 from torch._subclasses import FakeTensorMode
@@ -39,9 +39,11 @@ CANDIDATE_KEYS = ("TESTING_ONLY_GenericMode", "TESTING_ONLY_GenericWrapper", "De
 _SLOT = "opscope.recorder"
 _INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy of this package
 
+NUMBERS = frozenset((int, float, bool, complex))
+"""What Python may pass where a schema says Tensor."""
 
-_NUMBERS = frozenset((int, float, bool, complex))
 _INSTALLING = threading.Lock()
+
 plain_data: Any = cast(Any, _C.TensorBase).data
 """The getter and setter of ``tensor.data`` itself, whatever stands before it while a trace runs."""
 
@@ -60,60 +62,6 @@ plain_untyped_storage: Any = cast(Any, _C.TensorBase).untyped_storage
 
 StorageWeakRef: Any = torch.multiprocessing.reductions.StorageWeakRef
 """Tells whether a storage is still there, and keeps its number (``_cdata``) from being used again."""
-
-
-class Recorder(Protocol):
-    """What receives the operators of a thread while it traces."""
-
-    def record(self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run one operator, record it, and return what it returned."""
-        ...
-
-    def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run one operator that takes Python functions, record it, and return what it returned."""
-        ...
-
-    def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
-        """Record that ``data`` is ``source.data``."""
-        ...
-
-    def record_mode(self, mode: Any, entered: bool) -> None:
-        """Record that operators go through a dispatch mode of the program's from now on, or no longer."""
-        ...
-
-    def record_wait(self, work: Any) -> None:
-        """Record that the program waited for a collective operator."""
-        ...
-
-    def record_resize(self, storage: torch.UntypedStorage) -> None:
-        """Record that the program gave a storage another size."""
-        ...
-
-    def record_wrapper(
-        self, tensor: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """Note the call that made a tensor which wraps others."""
-        ...
-
-    def record_function(self, function: Any, call: Callable[[], Any], frame: FrameType) -> Any:
-        """Run one custom autograd function, record it, and return what it returned."""
-        ...
-
-    def record_call(
-        self, callee: Any, leaves: list[Any], run: Callable[..., tuple[Any, ...]]
-    ) -> tuple[Any, ...]:
-        """Run a traced program, record that as one call, and return what it returned."""
-        ...
-
-    def record_mark(self, name: str, args: tuple[Any, ...]) -> None:
-        """Note what the forward of a custom autograd function tells its context."""
-        ...
-
-    def record_subclass(
-        self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
-    ) -> torch.Tensor:
-        """Make a tensor of another class on the memory of ``source`` and record that."""
-        ...
 
 
 class Passing:
@@ -216,7 +164,7 @@ class Kernels:
         """Run an operator that nothing records, on plain numbers for what may be left of a trace's."""
         plain = [with_plain_numbers(arg) for arg in args]
         for slot in tensor_slots(op):
-            if slot < len(plain) and type(plain[slot]) in _NUMBERS:
+            if slot < len(plain) and type(plain[slot]) in NUMBERS:
                 plain[slot] = self.numbers.wrap(plain[slot])
         named = {name: with_plain_numbers(arg) for name, arg in kwargs.items()}
         with self.excluded():
@@ -270,9 +218,6 @@ def kernels() -> Kernels:
 
 without_hooks: Callable[[], Any] = _C.DisableTorchFunction
 """Gives a context in which no class and no mode has its ``__torch_function__`` called."""
-
-plain_tensors: Callable[[], Any] = _C._DisableTorchDispatch
-"""Gives a context in which no mode and no subclass sees operators on plain tensors."""
 
 
 @contextmanager
@@ -381,6 +326,10 @@ def set_recorder(recorder: Any) -> None:
 @contextmanager
 def recording(installed: Kernels, recorder: Any) -> Iterator[None]:
     """Send this thread's operators to ``recorder`` until the ``with`` ends, then restore what was.
+
+    A recorder has ``record(op, keyset, args, kwargs)`` and, for operators that take functions,
+    ``record_higher_order(op, args, kwargs)``. Each runs the operator and returns what it returned.
+    That of a trace (``record.Recorder``) is told of more by what stands in torch's classes.
 
     Inside an operator that another trace records, and after an interrupt at the worst moment, our
     key may be excluded; it is not while the ``with`` lasts.

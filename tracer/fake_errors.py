@@ -12,7 +12,6 @@ from ..ir import Frame
 from .frames import is_library_file
 from .higher_order import ProgramRecorder
 
-_NEEDS_DATA = (fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException)
 _RECORDING = {
     function.__code__ for function in (ProgramRecorder.record, ProgramRecorder.record_higher_order)
 }

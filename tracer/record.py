@@ -22,7 +22,7 @@ from ..ir.own_operators import AS_SUBCLASS, MAKE_SUBCLASS
 from .callees import Callee
 from .custom_functions import TRANSPARENT
 from .diagnostics import DiagnosticKind
-from .dispatcher import Kernels, plain_tensors, quiet
+from .dispatcher import NUMBERS, Kernels, quiet, without_torch_dispatch
 from .events import EventRecorder
 from .function_calls import given, hold_numbers_kept_by
 from .function_patches import ApplyCall
@@ -38,7 +38,6 @@ from .traced_numbers import traced
 from .unseen import Unseen
 
 _PLAIN = frozenset(PLAIN)
-_NUMBERS = frozenset((int, float, bool, complex))
 _DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
 # What these give follows from the types of their arguments, which a replay checks.
 _METADATA_READS = frozenset(
@@ -267,7 +266,7 @@ class Recorder(EventRecorder):
     def _with_wrapped_numbers(self, facts: _Facts, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments with tensors for the numbers that stand where the schema says Tensor."""
         for slot in facts.tensor_slots:
-            if slot < len(args) and args[slot].__class__ in _NUMBERS:
+            if slot < len(args) and args[slot].__class__ in NUMBERS:
                 args = (*args[:slot], self._kernels.numbers.wrap(args[slot]), *args[slot + 1 :])
         return args
 
@@ -364,7 +363,9 @@ class Recorder(EventRecorder):
         known = self.state.values.get(args[0])
         with self._excluded():
             tensor: torch.Tensor = op.redispatch(keyset & self._below, *args)
-            with plain_tensors():  # a mode must not see our copy, and a fake one has no data
+            with (
+                without_torch_dispatch()
+            ):  # a mode must not see our copy, and a fake one has no data
                 data = args[0].detach().clone()
         if self.outer is not None:
             self.outer.record(op, keyset, args, {}, frame)

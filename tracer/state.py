@@ -99,9 +99,12 @@ class TracingState:
         values: which value a live tensor is.
         subclasses: what is known of tensors of other classes than torch's own.
         collectives: process groups, and what is still to be waited for.
-        functions: which value a function is that a recorded call has returned.
+        function_values: which value a function is that a recorded call has returned.
         run_blocks: runs an operator on functions made of blocks; see ``runtime.run_blocks``.
         writes_inside: how often recorded calls have written tensors that they hold, by the id of each.
+        assigned: where attributes of modules were set, by the module's id and the attribute's name.
+        origins: what is known of who made a tensor that no recorded operator made, by its id.
+        generators: the random number generators that the program can reach, and their states.
         was_paused: whether somebody chose that operators ran unrecorded.
         inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
@@ -142,7 +145,6 @@ class TracingState:
         self.recorder: object | None = None
         self.gaps: list[Gap] = []
         self.diagnostics = Diagnostics()
-        # Where attributes of modules were set, by module and name; where foreign tensors come from.
         self.assigned: dict[tuple[int, Any], tuple[Scope, Frame | None]] = {}
         self.origins: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
         self.was_paused = False

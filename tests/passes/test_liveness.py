@@ -1,7 +1,7 @@
 """Liveness: the node after which nothing reads a value."""
 
 from opscope.ir import parse, value_names
-from opscope.passes.liveness import dying_after, dying_in, outer_values
+from opscope.passes.liveness import dying_in, outer_values
 
 
 def test_values_die_at_their_last_use_and_outputs_never() -> None:
@@ -19,7 +19,7 @@ def test_values_die_at_their_last_use_and_outputs_never() -> None:
     )
     names = value_names(graph)
     dying = {
-        names[n.outputs[0]]: [names[v] for v in dead] for n, dead in dying_after(graph).items()
+        names[n.outputs[0]]: [names[v] for v in dead] for n, dead in dying_in(graph.block).items()
     }
     assert dying == {"a": ["x"], "c": ["a", "b"], "dead": ["dead"], "d": ["c"]}
 
@@ -41,7 +41,7 @@ def test_values_read_inside_a_block_live_up_to_its_node() -> None:
     names = value_names(graph)
     dying = {
         names[n.outputs[0]]: sorted(names[v] for v in dead)
-        for n, dead in dying_after(graph).items()
+        for n, dead in dying_in(graph.block).items()
     }
     assert dying == {"r": ["a", "p", "x"]}
 

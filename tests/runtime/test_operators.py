@@ -1,10 +1,9 @@
 """What a replay runs and what a parsed graph says of it go together."""
 
 import opscope
-from opscope.ir import Effect
+from opscope.ir import CALL, Effect
 from opscope.ir.own_operators import OWN_OPERATORS, SET_ATTRIBUTES, WRAP
 from opscope.runtime.operators import callable_of
-from opscope.runtime.writer import CALL
 
 
 def test_each_operator_of_ours_can_be_run() -> None:
