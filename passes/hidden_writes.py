@@ -11,6 +11,13 @@ from __future__ import annotations
 from typing import Final
 
 from ..ir import Effect, Node, Value
+from ..ir.own_operators import (
+    GET_RNG_STATE,
+    MANUAL_SEED,
+    SEED_GENERATOR,
+    SET_DEFAULT_DTYPE,
+    SET_RNG_STATE,
+)
 
 _STATISTICS = ("running_mean", "running_var")
 _HIDDEN: Final[dict[str, tuple[tuple[str, ...], str | None]]] = {
@@ -31,16 +38,9 @@ _HIDDEN: Final[dict[str, tuple[tuple[str, ...], str | None]]] = {
     "aten::batch_norm_gather_stats_with_counts.out": (_STATISTICS, None),
 }
 
-
 _SETTINGS = frozenset(
-    f"prim::{name}"
-    for name in (
-        "manual_seed",
-        "seed_generator",
-        "set_rng_state",
-        "get_rng_state",
-        "set_default_dtype",
-    )
+    operator.name
+    for operator in (MANUAL_SEED, SEED_GENERATOR, SET_RNG_STATE, GET_RNG_STATE, SET_DEFAULT_DTYPE)
 )
 """Operators of ours that write settings of torch and no memory of tensors."""
 
