@@ -149,9 +149,8 @@ class Numbers:
         if number.numbers is not self:  # of a trace around this one, or of one that is over
             return number.numbers.pin(number, "goes into another trace")  # type: ignore[no-any-return]
         if not self._is_visible(number):
-            self._tell(
-                number, "is used outside the forward of the custom function that computed it"
-            )
+            use = "is used outside the forward of the custom function that computed it"
+            self._tell(number, use, "which the trace keeps")
             return number.plain
         if number.value is None:
             assert number.operator is not None, "a number is a value or is computed"
