@@ -33,8 +33,12 @@ from .settling import settle
 from .sizes import Dynamic, varying_dimensions
 from .state import RunBlocks, TracingState, without_history
 from .tensors import PLAIN_CLASSES, type_of_tensor
-from .traced_numbers import is_traced
 from .variables import VariableNames
+
+_NOT_PLAIN = (
+    "While a program is traced, sizes and items of tensors are numbers that the graph knows, which C code\n"
+    "may not take for Python's own. Pass int(n) or float(n) there, or trace with dynamic=False."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,10 @@ def _capture(
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
             lengths = tuple(node for node in graph.walk() if state.sizes.length_may_vary(node))
+    except TypeError as error:
+        if state.numbers.seen:
+            error.add_note(_NOT_PLAIN)
+        raise
     finally:
         state.kept.on_module = None
         state.numbers.forget()
@@ -348,7 +356,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
 
 def is_tensor_or_number(value: Any) -> bool:
     """Whether a value is a leaf of what a program returns."""
-    return is_tensor(value) or is_traced(value)
+    return is_tensor(value) or number_of(value) is not None
 
 
 def _returned_number(state: TracingState, number: Number) -> Value:

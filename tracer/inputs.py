@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..ir import TensorType, row_major_strides
 from ..ir.structure import Structure, StructureKind, parts_of, take_apart
 from .literals import equal_literals
+from .number import number_of
 from .ragged import as_expected
 from .sizes import TracedSize
 from .tensors import type_of_tensor
@@ -27,8 +28,8 @@ def is_tensor(value: Any) -> bool:
 
 def is_opaque(value: Any) -> bool:
     """Whether a value is passed on whole, whatever tensors it may hold."""
-    if type(value) is torch.Size:  # sizes that hold traced numbers are of another class
-        return True
+    if type(value) is torch.Size:
+        return not any(number_of(size) is not None for size in value)
     return isinstance(value, torch.nn.Module | torch.Generator | torch.device | torch.dtype)
 
 

@@ -122,6 +122,14 @@ class Number:
         """Whether it is the same at every run that comes so far."""
         return self.is_pinned or (self.operator is None and self.value is None)
 
+    @property
+    def is_size(self) -> bool:
+        """Whether it is a size as it was read from a tensor, and so not negative."""
+        return self.operator is not None and self.operator.name in (
+            "aten::sym_size.int",
+            "aten::sym_numel",
+        )
+
     def __repr__(self) -> str:
         return f"<Number {self.plain!r}>"
 

@@ -22,10 +22,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ..ir import Argument, Block, Node, Operator, ScalarType, Value
 from ..ir.scalars import GUARD_OPERATOR, scalar_operator
 from . import number as number_file
-from .diagnostics import DiagnosticKind
+from .diagnostics import DiagnosticKind, Severity
 from .dispatcher import Kernels, recorder_here
 from .lineage import is_fixed
 from .number import Number, Place, PlainNumber
@@ -60,6 +62,7 @@ class Numbers:
         self._guarded: dict[Number, Block] = {}
         self._tails: dict[tuple[int, Node | None], Node] = {}
         self._entry_tail: Node | None = None
+        self._gave_data = False  # whether an operator that autograd follows took a number of data
         self.seen: list[weakref.ref[Any]] = []  # the traced numbers that were handed out
 
     def is_recording(self) -> bool:
@@ -83,7 +86,12 @@ class Numbers:
         """
         plain = function(*[o.plain if type(o) is Number else o for o in operands])
         result = SCALAR_TYPES.get(type(plain))
-        if result is None or not self.is_recording():
+        if not self.is_recording():
+            return plain
+        if result is None:  # a complex number, say, of which the graph knows nothing
+            for operand in operands:
+                if type(operand) is Number:
+                    operand.numbers.pin(operand, "gives a number that the graph has no class for")
             return plain
         own: list[Any] = []
         for operand in operands:
@@ -152,6 +160,8 @@ class Numbers:
             use = "is used outside the forward of the custom function that computed it"
             self._tell(number, use, "which the trace keeps")
             return number.plain
+        if number.is_data and torch.is_grad_enabled():
+            self._gave_data = True
         if number.value is None:
             assert number.operator is not None, "a number is a value or is computed"
             assert number.place is not None, "what is computed is computed somewhere"
@@ -235,16 +245,36 @@ class Numbers:
             self._tell(number, use, "and a replay is refused where it is not")
 
     def shown(self, number: Number, text: str) -> None:
-        """Report that a number that a tensor's data gave was turned into text."""
-        if not number.is_data or not self.is_recording() or self._is_fixed(number):
+        """Report that a number was turned into text."""
+        if not self.is_recording() or self._is_fixed(number):
             return
+        what = "a number that the data of a tensor gave" if number.is_data else "a size"
         scope, stack = self._state.walker.locate(user_frame())
         self._state.report(
             DiagnosticKind.PRINTED,
-            "a number that the data of a tensor gave is turned into text here; the text is that of the trace",
+            f"{what} is turned into text here; the text is that of the trace, and so is what comes of it",
             scope,
             stack,
+            severity=Severity.INFO if number.is_data else Severity.WARNING,
             value=text,
+            hint=""
+            if number.is_data
+            else "a text that decides nothing does no harm; else use the number",
+        )
+
+    def before_backward(self) -> None:
+        """Report that a backward pass keeps the numbers of data that its forward took."""
+        if not self._gave_data:
+            return
+        self._gave_data = False
+        scope, stack = self._state.walker.locate(user_frame())
+        self._state.report(
+            DiagnosticKind.DATA_READ,
+            "operators took numbers that the data of a tensor gave, and a backward pass runs inside the "
+            "program: autograd gives it what they were, which the trace keeps",
+            scope,
+            stack,
+            hint="multiply by the tensor itself instead of its item()",
         )
 
     def _is_fixed(self, number: Number) -> bool:

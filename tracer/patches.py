@@ -20,6 +20,7 @@ from . import number_tensors
 from .dispatcher import Kernels, recorder_here
 from .function_patches import functions
 from .hop_patches import higher_order
+from .patched_backward import backward
 from .patched_reads import Patch, reads
 from .patched_settings import settings
 from .patched_worlds import worlds
@@ -61,8 +62,8 @@ class ProcessPatches:
 
     def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
         subjects = (
-            _subclasses, functions, reads, writes, settings, worlds, threads, transforms, higher_order,
-            scripted,
+            _subclasses, functions, backward, reads, writes, settings, worlds, threads, transforms,
+            higher_order, scripted,
         )  # fmt: skip
         for owner, name, wrap in (patch for subject in subjects for patch in subject(installed)):
             original = getattr(owner, name, None)

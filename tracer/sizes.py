@@ -206,6 +206,18 @@ class Sizes:
         is_plain = isinstance(dimension, int) and isinstance(sizes[dimension], int)
         return not is_plain or len(node.inputs) > 1
 
+    def pin_inputs(self, use: str) -> None:
+        """Guard all sizes of the inputs; ``use`` says what for."""
+        for value, dimensions in list(self._inputs.items()):
+            type_ = value.type
+            if isinstance(type_, TensorType) and type_.shape is not None:
+                for dimension in sorted(dimensions):
+                    plain = type_.shape[dimension]
+                    if isinstance(plain, int) and is_traced(
+                        size := self.size(value, dimension, plain)
+                    ):
+                        size.plain(use)
+
     def pin(self, tensor: torch.Tensor) -> None:
         """Guard all sizes of a tensor, for something that takes them as plain numbers."""
         value = self.value_of(tensor)

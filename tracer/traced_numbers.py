@@ -31,6 +31,8 @@ def traced(number: Any) -> Any:
     """Return a number as the program sees it; a plain one as it is."""
     if type(number) is not Number:
         return number
+    if number.is_bool():  # torch and ``is`` take none but Python's own
+        return number.numbers.decide(number)
     made = _CLASSES[type(number.plain)](number)
     number.numbers.seen.append(weakref.ref(made))
     return made
@@ -53,7 +55,7 @@ def _binary(base: str, function: Callable[[Any, Any], Any], *, reflected: bool =
             plain = self.plain("meets a number of a class that the graph does not have")
             return function(other, plain) if reflected else function(plain, other)
         if base == "aten::pow":
-            _settle_sign(other if not reflected else self)
+            _settle_class(*((other, self) if reflected else (self, other)))
         return (
             compute(base, function, other, self)
             if reflected
@@ -63,10 +65,12 @@ def _binary(base: str, function: Callable[[Any, Any], Any], *, reflected: bool =
     return method
 
 
-def _settle_sign(exponent: Any) -> None:
-    """Hold the sign of an exponent, on which the class of a power depends."""
+def _settle_class(base: Any, exponent: Any) -> None:
+    """Hold the signs on which the class of a power depends: ``int``, ``float`` or ``complex``."""
     if type(exponent) is TracedInt:
         bool(exponent >= 0)
+    elif type(base) in _TRACED and isinstance(exponent, float) and not base.node.is_size:
+        bool(base >= 0)
 
 
 def _unary(base: str, function: Callable[[Any], Any]) -> Any:
@@ -134,6 +138,11 @@ class TracedNumber:
     def __pos__(self) -> Any:
         return self
 
+    def __invert__(self) -> Any:
+        if type(self) is TracedFloat:
+            return ~self.plain("is inverted")
+        return -self - 1
+
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
 
@@ -141,7 +150,7 @@ class TracedNumber:
         return other // self, other % self
 
     def __round__(self, digits: int | None = None) -> Any:
-        if type(self) is TracedInt:
+        if type(self) is TracedInt and (digits is None or digits >= 0):
             return self
         if digits is None:
             return compute("aten::round", round, self)
@@ -197,6 +206,19 @@ class TracedNumber:
         if name == "node" or not hasattr(plain_class, name):
             raise AttributeError(f"{plain_class.__name__!r} object has no attribute {name!r}")
         return getattr(self.plain(f"is asked for .{name}"), name)
+
+
+def _as_plain(name: str) -> Any:
+    """Return a method that Python's numbers have and torch's symbolic ones have in another way."""
+
+    def method(self: Any, *args: Any) -> Any:
+        return getattr(self.plain(f"is asked for .{name}()"), name)(*args)
+
+    return method
+
+
+for _name in ("as_integer_ratio", "bit_length", "conjugate", "hex", "is_integer"):
+    setattr(TracedNumber, _name, _as_plain(_name))
 
 
 class TracedInt(TracedNumber, torch.SymInt):

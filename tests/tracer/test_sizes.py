@@ -243,7 +243,7 @@ def test_a_size_is_an_int_for_the_program() -> None:
         )
         return x * rows
 
-    check_replay(program, X)
+    check_replay(program, X, warn=False)
     assert seen[2:4] == seen[:2]
 
 
@@ -352,3 +352,66 @@ def test_numbers_stand_before_what_is_computed_from_them() -> None:
 
     check_replay(program, X.clone(), torch.tensor(1), warn=False)
     check_replay(program, X.clone(), torch.tensor(3), warn=False)
+
+
+def test_what_is_compared_is_a_plain_truth_value() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.sum(0, keepdim=x.shape[0] > 2)
+        return y * (2 if (x.shape[1] == 6) is True else 3)
+
+    traced = check_sizes(program, torch.randn(3, 6))
+    assert [guard.text for guard in traced.guards] == ["x.size(0) > 2", "x.size(1) == 6"]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: x * round(x.shape[0] * 7, -1),
+        lambda x: x * (x.shape[0] / 2).is_integer(),
+        lambda x: x * ~x.shape[0],
+        lambda x: x * abs((x.shape[0] - 5.0) ** 0.5),
+        lambda x: x * abs((9.0 - x.shape[0]) ** 0.5),
+        lambda x: torch.Size([x.shape[0], 2]),
+        lambda x: torch.broadcast_shapes(x.shape, (1, 1)),
+    ],
+)
+def test_numbers_do_as_plain_ones_do(program: Callable[..., Any]) -> None:
+    traced = opscope.trace(program, X)
+    for other in (X, torch.ones(9, 10), torch.ones(13, 6)):
+        try:
+            actual = traced(other)
+        except opscope.GuardError:
+            continue
+        expected = program(other)
+        assert type(actual) is type(expected)
+        assert torch.equal(torch.as_tensor(actual), torch.as_tensor(expected))
+
+
+def test_a_backward_pass_inside_pins_the_sizes_that_autograd_keeps() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone().requires_grad_()
+        return torch.autograd.grad((y * y.shape[0]).mean(), y)[0]
+
+    traced = opscope.trace(program, X)
+    assert torch.equal(traced(X * 2), program(X * 2))
+    assert [guard.text for guard in traced.guards] == ["x.size(0) == 4", "x.size(1) == 6"]
+
+
+def test_a_backward_pass_inside_keeps_the_items_that_its_forward_took() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone().requires_grad_()
+        return torch.autograd.grad((y * x.max().item()).sum(), y)[0]
+
+    with pytest.warns(opscope.TracerWarning, match="autograd gives it what they were"):
+        opscope.trace(program, X)
+
+
+def test_a_size_turned_into_text_is_told() -> None:
+    with pytest.warns(opscope.TracerWarning, match="a size is turned into text here"):
+        opscope.trace(lambda x: x * {"4": 2.0}[f"{x.shape[0]}"], X)
+
+
+def test_c_code_that_wants_a_plain_int_says_what_helps() -> None:
+    with pytest.raises(TypeError) as raised:
+        opscope.trace(lambda x: x * int.__add__(x.shape[0], 1), X)
+    assert "Pass int(n) or float(n) there" in raised.value.__notes__[0]
