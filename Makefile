@@ -29,7 +29,8 @@ check: $(VENV)/check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p opscope
-	$(BIN)/mypy tests/support benchmarks conformance examples
+	MYPYPATH=tests $(BIN)/mypy -p support
+	$(BIN)/mypy benchmarks conformance examples
 	$(BIN)/lint-imports
 
 format: $(VENV)/check

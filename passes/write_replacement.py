@@ -295,6 +295,7 @@ class WriteReplacer:
     def _run_on_copies(
         self, node: Node, written: list[_Written], args: tuple[Argument, ...]
     ) -> tuple[Node, dict[str, tuple[Value, ...]]]:
+        _require_gapless(node, written)
         is_random = Effect.RANDOM in node.operator.effects
         operator = RANDOM_OUTPLACE if is_random else OUTPLACE
         names = tuple([part.parameter.name for part in written])
@@ -460,3 +461,15 @@ def _flagged(type_: TensorType | None, requires_grad: bool, device: Device | Non
     assert type_ is not None, "what is written is a tensor"
     is_float = type_.dtype is not None and (type_.dtype.is_floating_point or type_.dtype.is_complex)
     return replace(type_, requires_grad=requires_grad and is_float, device=device or type_.device)
+
+
+def _require_gapless(node: Node, written: list[_Written]) -> None:
+    """Refuse ``out=`` tensors with gaps: some operators of torch write into the gaps as well."""
+    if node.operator.is_pointwise:
+        return
+    for part in written:
+        for alias in part.aliases:
+            if part.parameter.is_keyword and alias.parent is not None and not is_dense(alias.type):
+                raise refusal(
+                    node, f"{part.parameter.name}= is part of a tensor, and not one piece of its memory"
+                )
