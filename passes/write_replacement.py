@@ -471,5 +471,6 @@ def _require_gapless(node: Node, written: list[_Written]) -> None:
         for alias in part.aliases:
             if part.parameter.is_keyword and alias.parent is not None and not is_dense(alias.type):
                 raise refusal(
-                    node, f"{part.parameter.name}= is part of a tensor, and not one piece of its memory"
+                    node,
+                    f"{part.parameter.name}= is part of a tensor, and not one piece of its memory",
                 )
