@@ -52,6 +52,10 @@ class NumberBook(Protocol):
         """Take note that a number was turned into text."""
         ...
 
+    def is_in_block(self) -> bool:
+        """Whether a function inside the program is being recorded, whose result may be a truth value."""
+        ...
+
     def decide(self, number: Number) -> bool:
         """Return a number as a plain truth value; a guard holds it to that."""
         ...
@@ -121,14 +125,6 @@ class Number:
     def is_literal(self) -> bool:
         """Whether it is the same at every run that comes so far."""
         return self.is_pinned or (self.operator is None and self.value is None)
-
-    @property
-    def is_size(self) -> bool:
-        """Whether it is a size as it was read from a tensor, and so not negative."""
-        return self.operator is not None and self.operator.name in (
-            "aten::sym_size.int",
-            "aten::sym_numel",
-        )
 
     def __repr__(self) -> str:
         return f"<Number {self.plain!r}>"

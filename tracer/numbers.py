@@ -208,6 +208,10 @@ class Numbers:
         erased = tail is not None and tail.block is None
         return place.block.last if erased else tail
 
+    def is_in_block(self) -> bool:
+        """Whether a function inside the program is being recorded, whose result may be a truth value."""
+        return self._state.graph.insertion_block is not self._state.graph.block
+
     def decide(self, number: Number) -> bool:
         """Return a number as Python's ``bool`` for a branch; a guard makes the replay take it as well."""
         if self.is_recording() and not self._is_fixed(number):

@@ -26,8 +26,10 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         recorder = recorder_here(installed)
         while recorder is not None:
-            recorder.state.sizes.pin_inputs("is fixed by a backward pass inside the program")
-            recorder.state.numbers.before_backward()
+            # Inside a transform or a custom function a replay runs autograd itself.
+            if not recorder.state.numbers.is_in_block():
+                recorder.state.sizes.pin_inputs("is fixed by a backward pass inside the program")
+                recorder.state.numbers.before_backward()
             recorder = recorder.outer
         return run(*args, **kwargs)
 

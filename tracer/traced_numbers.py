@@ -31,8 +31,8 @@ def traced(number: Any) -> Any:
     """Return a number as the program sees it; a plain one as it is."""
     if type(number) is not Number:
         return number
-    if number.is_bool():  # torch and ``is`` take none but Python's own
-        return number.numbers.decide(number)
+    if number.is_bool() and not number.numbers.is_in_block():
+        return number.numbers.decide(number)  # torch and ``is`` take none but Python's own
     made = _CLASSES[type(number.plain)](number)
     number.numbers.seen.append(weakref.ref(made))
     return made
@@ -55,7 +55,7 @@ def _binary(base: str, function: Callable[[Any, Any], Any], *, reflected: bool =
             plain = self.plain("meets a number of a class that the graph does not have")
             return function(other, plain) if reflected else function(plain, other)
         if base == "aten::pow":
-            _settle_class(*((other, self) if reflected else (self, other)))
+            _settle_class(self if reflected else other)
         return (
             compute(base, function, other, self)
             if reflected
@@ -65,12 +65,10 @@ def _binary(base: str, function: Callable[[Any, Any], Any], *, reflected: bool =
     return method
 
 
-def _settle_class(base: Any, exponent: Any) -> None:
-    """Hold the signs on which the class of a power depends: ``int``, ``float`` or ``complex``."""
+def _settle_class(exponent: Any) -> None:
+    """Hold the sign of an exponent, on which the class of a power depends."""
     if type(exponent) is TracedInt:
         bool(exponent >= 0)
-    elif type(base) in _TRACED and isinstance(exponent, float) and not base.node.is_size:
-        bool(base >= 0)
 
 
 def _unary(base: str, function: Callable[[Any], Any]) -> Any:

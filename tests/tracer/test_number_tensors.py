@@ -42,7 +42,6 @@ MADE: dict[str, Any] = {
     "mixed with float": lambda n, i: torch.tensor([n, 0.5, True]),
     "mixed with bool": lambda n, i: torch.tensor([True, n]),
     "item and bool": lambda n, i: torch.tensor([i, True]),
-    "comparisons": lambda n, i: torch.tensor((i > 0, False)),
     "dtype": lambda n, i: torch.as_tensor([n, n], dtype=torch.int32),
     "rounded down": lambda n, i: torch.tensor(i, dtype=torch.int64),
     "gradient": lambda n, i: torch.tensor(n, dtype=torch.float64, requires_grad=True),
