@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch._subclasses import FakeTensor
 
 from ..ir import Frame, Scope
 from ..ir.own_operators import WRITE
@@ -194,10 +195,11 @@ def _tensors_in(args: Any) -> Iterator[torch.Tensor]:
 
 def _plain_memory(tensor: torch.Tensor) -> torch.UntypedStorage | None:
     """Return the storage of a tensor; None where it is not memory that this process can read."""
-    if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+    is_fake = isinstance(tensor, FakeTensor)
+    if is_fake or tensor.layout is not torch.strided or tensor.device.type != "cpu":
         return None
     try:
         storage: torch.UntypedStorage = plain_untyped_storage(tensor)
         return storage if storage.nbytes() and storage.data_ptr() else None
-    except (RuntimeError, NotImplementedError):  # wrappers and fake tensors have none
+    except (RuntimeError, NotImplementedError):  # wrappers have none
         return None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..ir import Graph, Value
-from .dispatcher import plain_numel, storage_key
+from .dispatcher import plain_numel, plain_untyped_storage, storage_key
 
 
 def memory_of(tensor: torch.Tensor) -> int | None:
@@ -22,6 +22,14 @@ def memory_of(tensor: torch.Tensor) -> int | None:
         NotImplementedError,
     ):  # wrapper subclasses and functorch tensors have none
         return None
+
+
+def is_foreign_memory(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is on memory that torch did not allocate, such as a NumPy array's.
+
+    Torch can resize the storages that it allocated, and no others.
+    """
+    return not plain_untyped_storage(tensor).resizable()
 
 
 def shared_memories(

@@ -28,6 +28,7 @@ from .function_calls import given, hold_numbers_kept_by
 from .function_patches import ApplyCall
 from .generators import GENERATOR
 from .literals import PLAIN, equal_literals, to_literal
+from .memories import is_foreign_memory
 from .number import number_of, with_plain_numbers
 from .numbers import SCALAR_TYPES
 from .ragged import is_ragged_size
@@ -384,6 +385,8 @@ class Recorder(EventRecorder):
         )
         self._remember([tensor], node.outputs)
         if known is None:  # NumPy's memory, which the program may go on to write to
+            if is_foreign_memory(args[0]):  # and not a number that is assigned to a slice
+                self.unseen.data_brought_in(tensor, "an array of NumPy", node, scope, stack)
             self.unseen.exposed.add(tensor, "through the array it was made from", scope, stack)
         self._fresh_constant = node.output
         return tensor

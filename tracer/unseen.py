@@ -122,7 +122,25 @@ class Unseen:
         clone = operator_of(torch.ops.aten.clone.default)
         node = self._append(clone, (constant,), (type_of_tensor(tensor),), scope, stack)
         state.values.set(tensor, node.output)
+        self.data_brought_in(tensor, "memory that is not torch's", node, scope, stack)
         self.exposed.add(tensor, how, scope, stack)
+
+    def data_brought_in(
+        self, tensor: torch.Tensor, whence: str, node: Node, scope: Scope, stack: Frame | None
+    ) -> None:
+        """Report a tensor on memory that others than operators filled, which ``node`` makes of a constant.
+
+        Its numbers may be other ones at another run, and nothing tells whether they are.
+        """
+        self._state.report(
+            DiagnosticKind.UNTRACKED_TENSOR,
+            f"a tensor {type_of_tensor(tensor)} is made here of {whence}; its present data became the "
+            f"constant %{node.inputs[0].name}",
+            scope,
+            stack,
+            nodes=(node,),
+            shaped=node.output,
+        )
 
     def storage_written(self, storage: Any, how: str) -> None:
         """Record what a write to a storage left in the tensors that are known to be on it."""

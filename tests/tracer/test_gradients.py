@@ -250,6 +250,30 @@ def test_what_autograd_saved_is_the_value_that_was_saved() -> None:
     )
 
 
+def test_what_autograd_saved_of_a_result_written_in_place_is_that_result() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        y.relu_()
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        return gradient
+
+    traced = opscope.trace(program, torch.ones(2, requires_grad=True), dynamic=False)
+    assert plain_text(traced) == (
+        "graph program(%x : f32[2]{grad}) -> (f32[2]):\n"
+        "  %y : f32[2]{grad} = aten::mul.Tensor(%x, 2)\n"
+        "  %0 : f32[2]{grad} = aten::relu_(%y)\n"
+        "  %1 : f32[]{grad} = aten::sum(%0)\n"
+        "  %2 : f32[] = aten::ones_like(%1, memory_format=memory.preserve_format)\n"
+        "  mode no_grad\n"
+        "  %3 : f32[2]{strides=[0]} = aten::expand(%2, [2])\n"
+        "  %4 : f32[2] = aten::threshold_backward(%3, %0, 0)\n"
+        "  %5 : f32[2] = aten::mul.Tensor(%4, 2)\n"
+        "  return (%5)"
+    )
+    other = torch.tensor([3.0, -1.0], requires_grad=True)  # where the gradient is another
+    assert torch.equal(traced(other), program(other))
+
+
 def test_a_closure_tensor_that_requires_grad_is_state() -> None:
     scale = torch.full((2,), 3.0, requires_grad=True)
     traced = opscope.trace(lambda x: x * scale, torch.ones(2), strict=True)
