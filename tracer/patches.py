@@ -7,7 +7,6 @@ thread, if one records there. All are taken out again when the last trace of the
 from __future__ import annotations
 
 import functools
-import itertools
 import sys
 import threading
 from collections.abc import Iterator
@@ -63,7 +62,7 @@ class ProcessPatches:
     def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
         subjects = (
             _subclasses, functions, backward, reads, writes, settings, worlds, threads, transforms,
-            higher_order, scripted,
+            higher_order, scripted, _sizes,
         )  # fmt: skip
         for owner, name, wrap in (patch for subject in subjects for patch in subject(installed)):
             original = getattr(owner, name, None)
@@ -71,9 +70,7 @@ class ProcessPatches:
             if made is None or made[0] is not original:
                 made = self._made[owner, name] = (original, wrap(original))
             _replace(undo, owner, name, made[1])
-        sizes = installed.shared.setdefault("sizes", SizePatches(installed))
-        numbers = number_tensors.replacements(installed)
-        for owner, name, replacement in itertools.chain(sizes.replacements(), numbers):
+        for owner, name, replacement in number_tensors.replacements(installed):
             _replace(undo, owner, name, replacement)
         exchange_transforms(installed, undo)
         _run_compiled_code_eagerly(undo)
@@ -99,6 +96,11 @@ def _replace(undo: ExitStack, owner: Any, name: str, replacement: Any) -> None:
 
     setattr(owner, name, replacement)
     undo.callback(restore)
+
+
+def _sizes(installed: Kernels) -> Iterator[Patch]:
+    """Yield what makes sizes and items data."""
+    yield from installed.shared.setdefault("sizes", SizePatches(installed)).patches()
 
 
 def _subclasses(installed: Kernels) -> Iterator[Patch]:

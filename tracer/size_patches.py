@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import torch
 
+from ..ir import Value
 from .dispatcher import (
     Kernels,
     plain_nbytes,
@@ -27,15 +28,13 @@ from .dispatcher import (
 from .indexing import has_traced_position, kept_bounds, selected
 from .number import number_of
 from .numbers import own_frames
+from .patched_reads import Patch
 from .sizes import Sizes
 from .traced_numbers import MATH, compute, is_traced, traced
 
 own_frames(__file__)
 _base: Any = cast(Any, torch._C).TensorBase
 _DEFAULT_FORMATS = (None, torch.contiguous_format)
-
-Replacement = tuple[Any, str, Any]
-"""An object, the name of an attribute of it, and what stands there while a thread traces."""
 
 
 class SizePatches:
@@ -46,15 +45,14 @@ class SizePatches:
         self._is_distributed = False  # whether there can be distributed tensors
         self._tracked: set[type] = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
 
-    def replacements(self) -> Iterator[Replacement]:
-        """Yield each thing to replace, with its replacement."""
+    def patches(self) -> Iterator[Patch]:
+        """Yield each thing to put something before, and what makes that of it."""
         self._is_distributed = "torch.distributed.tensor" in sys.modules
         fake_tensors = sys.modules.get("torch._subclasses.fake_tensor")
         if fake_tensors is not None:
             self._tracked.add(fake_tensors.FakeTensor)
-        tensor = torch.Tensor
-        yield tensor, "shape", _Property(tensor.shape, self._shape)
-        yield tensor, "nbytes", _Property(tensor.nbytes, self._nbytes)
+        yield torch.Tensor, "shape", functools.partial(_Property, self._shape)
+        yield torch.Tensor, "nbytes", functools.partial(_Property, self._nbytes)
         for name, wrap in (
             ("size", self._size),
             ("stride", self._stride),
@@ -68,11 +66,10 @@ class SizePatches:
             ("__getitem__", self._getitem),
             ("__setitem__", self._setitem),
         ):
-            original = getattr(tensor, name)
-            yield tensor, name, functools.wraps(original)(wrap(original))
-        yield torch, "numel", functools.wraps(torch.numel)(self._numel(torch.numel))
-        for name, original in MATH.items():
-            yield math, name, _of_math(name, original)
+            yield torch.Tensor, name, functools.partial(_wrapped, wrap)
+        yield torch, "numel", functools.partial(_wrapped, self._numel)
+        for name in MATH:
+            yield math, name, functools.partial(_of_math, name)
 
     def _sizes(self, tensor: Any) -> Sizes | None:
         """Return what knows the sizes of a tensor as data; None where they are plain."""
@@ -90,25 +87,30 @@ class SizePatches:
             outer = outer.outer
         return cast(Sizes, recorder.state.sizes)
 
+    def _found(self, tensor: Any) -> tuple[Sizes, Value] | None:
+        """Return what knows the sizes of a tensor, and its value; None where its sizes are plain."""
+        sizes = self._sizes(tensor)
+        value = None if sizes is None else sizes.value_of(tensor)
+        return None if sizes is None or value is None else (sizes, value)
+
     def _shape(self, tensor: Any) -> Any:
         plain = plain_shape(tensor)
-        sizes = self._sizes(tensor)
-        value = None if sizes is None else sizes.value_of(tensor)
-        return plain if sizes is None or value is None else sizes.shape(value, plain)
+        found = self._found(tensor)
+        return plain if found is None else found[0].shape(found[1], plain)
 
     def _nbytes(self, tensor: Any) -> Any:
-        sizes = self._sizes(tensor)
-        value = None if sizes is None else sizes.value_of(tensor)
-        if sizes is None or value is None:
+        found = self._found(tensor)
+        if found is None:
             return plain_nbytes(tensor)
+        sizes, value = found
         return sizes.numel(value, plain_numel(tensor)) * tensor.element_size()
 
     def _size(self, original: Any) -> Callable[..., Any]:
         def size(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            sizes = self._sizes(self_)
-            value = None if sizes is None else sizes.value_of(self_)
-            if sizes is None or value is None:
+            found = self._found(self_)
+            if found is None:
                 return original(self_, *args, **kwargs)
+            sizes, value = found
             plain = _base.size(self_, *args, **kwargs)
             if isinstance(plain, tuple):
                 return sizes.shape(value, cast(torch.Size, plain))
@@ -119,10 +121,10 @@ class SizePatches:
 
     def _stride(self, original: Any) -> Callable[..., Any]:
         def stride(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            sizes = self._sizes(self_)
-            value = None if sizes is None else sizes.value_of(self_)
-            if sizes is None or value is None:
+            found = self._found(self_)
+            if found is None:
                 return original(self_, *args, **kwargs)
+            sizes, value = found
             plain = _base.stride(self_, *args, **kwargs)
             strides = sizes.strides(value, plain_strides(self_))
             if isinstance(plain, tuple):
@@ -134,29 +136,27 @@ class SizePatches:
 
     def _numel(self, original: Any) -> Callable[..., Any]:
         def numel(self_: Any) -> Any:
-            sizes = self._sizes(self_)
-            value = None if sizes is None else sizes.value_of(self_)
             plain = original(self_)
-            return plain if sizes is None or value is None else sizes.numel(value, plain)
+            found = self._found(self_)
+            return plain if found is None else found[0].numel(found[1], plain)
 
         return numel
 
     def _storage_offset(self, original: Any) -> Callable[..., Any]:
         def storage_offset(self_: Any) -> Any:
-            sizes = self._sizes(self_)
-            value = None if sizes is None else sizes.value_of(self_)
             plain = original(self_)
-            return plain if sizes is None or value is None else sizes.storage_offset(value, plain)
+            found = self._found(self_)
+            return plain if found is None else found[0].storage_offset(found[1], plain)
 
         return storage_offset
 
     def _is_contiguous(self, original: Any) -> Callable[..., Any]:
         def is_contiguous(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            sizes = self._sizes(self_)
-            value = None if sizes is None else sizes.value_of(self_)
             plain = original(self_, *args, **kwargs)
-            if sizes is None or value is None:
+            found = self._found(self_)
+            if found is None:
                 return plain
+            sizes, value = found
             (memory_format,) = (*args, *kwargs.values()) or (None,)
             if memory_format in _DEFAULT_FORMATS:
                 return sizes.is_contiguous(value, plain)
@@ -168,8 +168,7 @@ class SizePatches:
         """Call the operator always: torch leaves it out for a tensor that is contiguous at this size."""
 
         def contiguous(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            sizes = self._sizes(self_)
-            if sizes is None or sizes.value_of(self_) is None:
+            if self._found(self_) is None:
                 return original(self_, *args, **kwargs)
             (memory_format,) = (*args, *kwargs.values()) or (torch.contiguous_format,)
             return torch.ops.aten.contiguous.default(self_, memory_format=memory_format)
@@ -223,8 +222,12 @@ class SizePatches:
 
     def _book_for(self, tensor: Any) -> Any:
         """Return the numbers of the trace that a tensor of varying size is recorded by; else None."""
-        sizes = self._sizes(tensor)
-        return None if sizes is None or sizes.value_of(tensor) is None else sizes.numbers
+        found = self._found(tensor)
+        return None if found is None else found[0].numbers
+
+
+def _wrapped(wrap: Callable[[Any], Any], original: Any) -> Any:
+    return functools.wraps(original)(wrap(original))
 
 
 def _reads_for_distributed(frame: FrameType | None) -> bool:
@@ -248,7 +251,7 @@ def _of_math(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 class _Property:
     """A property of tensors that asks the trace first; the class itself shows the original."""
 
-    def __init__(self, original: Any, read: Callable[[Any], Any]) -> None:
+    def __init__(self, read: Callable[[Any], Any], original: Any) -> None:
         self._original = original
         self._read = read
 
