@@ -28,7 +28,7 @@ from .dispatcher import (
     storage_key,
 )
 from .state import TracingState
-from .tensors import type_of_tensor
+from .tensors import tensors_in, type_of_tensor
 
 
 class Region:
@@ -93,7 +93,7 @@ class ExposedMemory:
             self.on_last()
             return []
         touched: dict[int, Region] = {}
-        for tensor in _tensors_in(args):
+        for tensor in tensors_in(args):
             region = self._region_of(tensor)
             if region is not None and id(region) not in touched:
                 touched[id(region)] = region
@@ -183,14 +183,6 @@ class ExposedMemory:
         for tensor in self._state.kept.candidates():
             if self._region_of(tensor) is region and self._state.values.get(tensor) is None:
                 yield tensor
-
-
-def _tensors_in(args: Any) -> Iterator[torch.Tensor]:
-    for arg in args:
-        if isinstance(arg, torch.Tensor):
-            yield arg
-        elif isinstance(arg, list | tuple):
-            yield from _tensors_in(arg)
 
 
 def _plain_memory(tensor: torch.Tensor) -> torch.UntypedStorage | None:

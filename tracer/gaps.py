@@ -24,7 +24,7 @@ from .memories import memory_of
 from .record import Recorder
 from .schemas import operator_of
 from .state import TracingState
-from .tensors import type_of_tensor
+from .tensors import tensors_in, type_of_tensor
 
 
 class Gap:
@@ -150,7 +150,7 @@ class GapRecorder(Passing):
         result = self._kernels.pass_by(op, keyset, args, kwargs)
         for position, name in _written_arguments(op):
             written = args[position] if position < len(args) else kwargs.get(name)
-            for tensor in _tensors_in(written):
+            for tensor in tensors_in(written):
                 for gap in self.gaps:
                     gap.note_written(tensor)
         self._note_made(result)
@@ -170,7 +170,7 @@ class GapRecorder(Passing):
         return result
 
     def _note_made(self, result: Any) -> None:
-        for tensor in _tensors_in(result):
+        for tensor in tensors_in(result):
             for gap in self.gaps:
                 gap.note_made(tensor)
 
@@ -180,14 +180,6 @@ def _written_arguments(op: torch._ops.OpOverload) -> tuple[tuple[int, str], ...]
     """Return position and name of each argument that an operator writes."""
     parameters = operator_of(op).parameters
     return tuple((n, p.name) for n, p in enumerate(parameters) if p.is_written)
-
-
-def _tensors_in(whole: Any) -> Iterator[torch.Tensor]:
-    if isinstance(whole, torch.Tensor):
-        yield whole
-    elif isinstance(whole, list | tuple):
-        for part in whole:
-            yield from _tensors_in(part)
 
 
 def _known_tensors(state: TracingState) -> Iterator[torch.Tensor]:

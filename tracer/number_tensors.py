@@ -15,6 +15,7 @@ from torch.utils import _device
 
 from .dispatcher import Kernels, recorder_here
 from .numbers import own_frames
+from .patched_reads import Patch
 from .traced_numbers import is_traced
 
 _MOST = 64  # numbers in one tensor; longer lists are constants, whose sizes and items are guarded
@@ -24,13 +25,13 @@ _OPTIONS = {"dtype", "device", "requires_grad"}
 own_frames(__file__)
 
 
-def replacements(installed: Kernels) -> Iterator[tuple[Any, str, Any]]:
-    """Yield what stands in for torch's functions while a thread traces."""
+def number_tensors(installed: Kernels) -> Iterator[Patch]:
+    """Yield what makes tensors of numbers data."""
     # Torch looks these functions up once, by identity, and would keep ours for good.
     _device._device_constructors()
     torch.jit._builtins._get_builtin_table()  # type: ignore[no-untyped-call]
     for name in ("tensor", "as_tensor"):
-        yield torch, name, _of_numbers(installed, getattr(torch, name))
+        yield torch, name, functools.partial(_of_numbers, installed)
 
 
 def _of_numbers(installed: Kernels, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,10 +15,10 @@ from typing import Any, cast
 
 import torch
 
-from . import number_tensors
 from .dispatcher import Kernels, recorder_here
 from .function_patches import functions
 from .hop_patches import higher_order
+from .number_tensors import number_tensors
 from .patched_backward import backward
 from .patched_reads import Patch, reads
 from .patched_settings import settings
@@ -62,7 +62,7 @@ class ProcessPatches:
     def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
         subjects = (
             _subclasses, functions, backward, reads, writes, settings, worlds, threads, transforms,
-            higher_order, scripted, _sizes,
+            higher_order, scripted, _sizes, number_tensors,
         )  # fmt: skip
         for owner, name, wrap in (patch for subject in subjects for patch in subject(installed)):
             original = getattr(owner, name, None)
@@ -70,8 +70,6 @@ class ProcessPatches:
             if made is None or made[0] is not original:
                 made = self._made[owner, name] = (original, wrap(original))
             _replace(undo, owner, name, made[1])
-        for owner, name, replacement in number_tensors.replacements(installed):
-            _replace(undo, owner, name, replacement)
         exchange_transforms(installed, undo)
         _run_compiled_code_eagerly(undo)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from typing import Any
 
@@ -166,3 +166,12 @@ def _strides(tensor: torch.Tensor) -> tuple[int, ...] | None:
     if any(number.__class__ is not int for number in (*sizes, *strides)):
         return None
     return None if strides == row_major_strides(sizes) else strides
+
+
+def tensors_in(whole: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors among an operator's arguments or results, those in lists too."""
+    if isinstance(whole, torch.Tensor):
+        yield whole
+    elif isinstance(whole, list | tuple):
+        for part in whole:
+            yield from tensors_in(part)

@@ -23,6 +23,7 @@ from .memories import memory_of
 from .patched_reads import Patch
 from .schemas import operator_of
 from .state import TracingState
+from .tensors import tensors_in
 from .unseen import Unseen
 
 
@@ -131,7 +132,7 @@ def _report(
 ) -> None:
     """Report that something ran in this thread on tensors of a trace, and remember what it made."""
     thread = threading.current_thread().name
-    for tensor in _tensors((result,)):
+    for tensor in tensors_in((result,)):
         state.origins[id(tensor)] = (weakref.ref(tensor), f"{name} made in thread {thread}")
     values = [state.values.get(tensor) for tensor in known]
     state.diagnostics.report(
@@ -145,17 +146,9 @@ def _report(
 
 def _known_among(state: TracingState, args: Any) -> Iterator[torch.Tensor]:
     """Yield the tensors of a trace that are among arguments, or whose memory arguments are on."""
-    for tensor in _tensors(args):
+    for tensor in tensors_in(args):
         if state.values.get(tensor) is not None or state.kept.named(tensor) is not None:
             yield tensor
         else:
             key = memory_of(tensor)
             yield from () if key is None else state.known_on(key)[:1]
-
-
-def _tensors(args: Any) -> Iterator[torch.Tensor]:
-    for arg in args:
-        if isinstance(arg, torch.Tensor):
-            yield arg
-        elif isinstance(arg, list | tuple):
-            yield from _tensors(arg)
