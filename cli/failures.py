@@ -83,7 +83,9 @@ def _of_program(error: ProgramError, cause: BaseException) -> list[str]:
 
 def _place(trace: TracebackType | None) -> list[str]:
     """Return the innermost place in the user's own code, with its line underlined."""
-    from ..tracer.frames import is_library_file  # loads torch, which a mistyped option need not
+    from ..tracer.sources.frames import (
+        is_library_file,  # loads torch, which a mistyped option need not
+    )
 
     found: Frame | None = None
     while trace is not None:

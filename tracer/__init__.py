@@ -8,18 +8,18 @@ from .active import (
     tracing,
     unrecorded,
 )
-from .bindings import ExactBindings
-from .callees import run_recorded
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind, Severity
-from .dispatcher import storage_key
-from .inputs import InputSpec, input_leaves, is_opaque, is_tensor
-from .literals import equal_literals
-from .modules import held_objects
-from .operator_facts import MetaFacts
-from .program_state import mentioned_objects, named_objects
-from .schemas import operator_of
-from .sizes import Dynamic
+from .dispatch.bindings import ExactBindings
+from .dispatch.dispatcher import storage_key
+from .dispatch.literals import equal_literals
+from .dispatch.operator_facts import MetaFacts
+from .dispatch.schemas import operator_of
+from .functions.callees import run_recorded
+from .numbers.sizes import Dynamic
+from .program.inputs import InputSpec, input_leaves, is_opaque, is_tensor
+from .program.modules import held_objects
+from .program.program_state import mentioned_objects, named_objects
 from .state import TracingState
 
 __all__ = [

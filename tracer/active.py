@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .dispatcher import (
+from .blocks.higher_order import ProgramRecorder
+from .dispatch.dispatcher import (
     Passing,
     current_recorder,
     kernels,
@@ -15,11 +16,10 @@ from .dispatcher import (
     recording,
     set_recorder,
 )
-from .gaps import GapRecorder
-from .higher_order import ProgramRecorder
 from .observed import ObservedRecorder, Observer
-from .patches import process_patches
-from .record import Recorder
+from .patches.process import process_patches
+from .recorders.gaps import GapRecorder
+from .recorders.recorder import Recorder
 from .state import TracingState
 
 

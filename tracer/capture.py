@@ -18,22 +18,22 @@ from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
 from ..ir.structure import Structure, take_apart
 from .active import tracing
 from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
-from .dispatcher import kernels, recording, without_hooks
+from .dispatch.dispatcher import kernels, recording, without_hooks
+from .dispatch.memories import shared_memories
+from .dispatch.modes import ModeReader
+from .dispatch.number import Number, number_of
+from .dispatch.tensors import PLAIN_CLASSES, type_of_tensor
 from .effects import Before
-from .fake import FakeWorld
-from .fake_errors import explained
-from .inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
-from .memories import shared_memories
-from .modes import ModeReader
-from .number import Number, number_of
+from .fake.errors import explained
+from .fake.world import FakeWorld
+from .numbers.ragged import number_ragged_sizes
+from .numbers.settling import settle
+from .numbers.sizes import Dynamic, varying_dimensions
 from .observed import Observer
-from .program_state import root_module
-from .ragged import number_ragged_sizes
-from .settling import settle
-from .sizes import Dynamic, varying_dimensions
+from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
+from .program.program_state import root_module
+from .sources.variables import VariableNames
 from .state import RunBlocks, TracingState, without_history
-from .tensors import PLAIN_CLASSES, type_of_tensor
-from .variables import VariableNames
 
 _NOT_PLAIN = (
     "While a program is traced, sizes and items of tensors are numbers that the graph knows, which C code\n"
@@ -106,7 +106,7 @@ def capture(
             (None), none (False), or those named by input and dimension.
         strict: whether something that cannot be recorded exactly is an error.
         warn: whether it is a warning otherwise.
-        fake: whether nothing is computed: see Note [The fake world] in ``fake.py``.
+        fake: whether nothing is computed: see Note [The fake world] in ``fake/world.py``.
         allow: kinds of diagnostics that are neither warned about nor errors.
         observe: is told of every operator that was recorded.
         force_outplace: whether the graph is to be made functional; the program may say so itself.

@@ -15,12 +15,12 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from ..ir import Value
 from ..ir.structure import Structure
 from .diagnostics import DiagnosticKind, Severity
-from .lineage import Writes, writes_to
-from .memories import memory_of
-from .program_state import mentioned_objects
-from .snapshots import Change, Snapshot
+from .dispatch.memories import memory_of
+from .dispatch.tensors import type_of_tensor
+from .numbers.lineage import Writes, writes_to
+from .program.program_state import mentioned_objects
+from .program.snapshots import Change, Snapshot
 from .state import TracingState
-from .tensors import type_of_tensor
 
 _COMPARED = (int, float, complex, bool, str, type(None), list, dict, set, torch.Tensor)
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from ..ir import Node
-from .callees import Callee
-from .dispatcher import Kernels
-from .function_calls import tensors_in
-from .function_patches import ApplyCall
-from .higher_order import ProgramRecorder
-from .record import Recorder
+from .blocks.higher_order import ProgramRecorder
+from .dispatch.dispatcher import Kernels
+from .functions.apply_call import ApplyCall
+from .functions.callees import Callee
+from .functions.function_calls import tensors_in
+from .recorders.recorder import Recorder
 from .state import TracingState
 
 Observer = Callable[[Node, Any, tuple[Any, ...], Mapping[str, Any]], None]

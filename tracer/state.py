@@ -26,11 +26,9 @@ from ..ir import (
     Value,
 )
 from ..ir.own_operators import GRADIENT, INNER, MAKE_WRAPPER, SET_ATTRIBUTES, WRAP
-from .callees import Callees
-from .collectives import Collectives, class_name_of
-from .custom_functions import CustomFunctions
 from .diagnostics import Diagnostic, DiagnosticKind, Diagnostics, Severity
-from .dispatcher import (
+from .dispatch.collectives import Collectives, class_name_of
+from .dispatch.dispatcher import (
     is_inside_transform,
     kernels,
     nested_dummy,
@@ -40,19 +38,21 @@ from .dispatcher import (
     plain_strides,
     shares_storage,
 )
-from .frames import FrameWalker
-from .functions import FunctionMap
-from .generators import Generators
-from .gradients import owner_of_gradient
-from .literals import to_literal
-from .memories import memory_of
-from .modules import ModulePaths
-from .numbers import Numbers
-from .program_state import ProgramState
-from .schemas import operator_of
-from .sizes import Sizes
-from .subclasses import Subclasses, attributes_as_arguments, wrapping_of
-from .tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
+from .dispatch.generators import Generators
+from .dispatch.gradients import owner_of_gradient
+from .dispatch.literals import to_literal
+from .dispatch.memories import memory_of
+from .dispatch.schemas import operator_of
+from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
+from .functions.callees import Callees
+from .functions.custom_functions import CustomFunctions
+from .functions.function_map import FunctionMap
+from .numbers.numbers import Numbers
+from .numbers.sizes import Sizes
+from .program.modules import ModulePaths
+from .program.program_state import ProgramState
+from .program.subclasses import Subclasses, attributes_as_arguments, wrapping_of
+from .sources.frames import FrameWalker
 from .values import Moment, ValueMap
 
 RunBlocks: TypeAlias = Callable[
@@ -68,7 +68,7 @@ def _no_run_blocks(kind: str, *rest: Any) -> Any:
 
 
 class Gap(Protocol):
-    """A stretch of the run that is not recorded; see ``gaps.py``."""
+    """A stretch of the run that is not recorded; see ``recorders/gaps.py``."""
 
     scope: Scope
     stack: Frame | None

@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
-from opscope.tracer import dispatcher
+from opscope.tracer.dispatch import dispatcher
 
 PROGRAM = """
 import torch
-from opscope.tracer import dispatcher
+from opscope.tracer.dispatch import dispatcher
 dispatcher.CANDIDATE_KEYS = {keys}
 import opscope
 traced = opscope.trace(torch.nn.Linear(2, 2), torch.ones(1, 2))

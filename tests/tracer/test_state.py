@@ -156,7 +156,7 @@ def test_twenty_traces_leave_no_tensors_behind() -> None:
 
 
 def test_an_interrupt_at_the_worst_moment_leaves_the_thread_able_to_trace() -> None:
-    dispatcher = importlib.import_module("opscope.tracer.dispatcher")
+    dispatcher = importlib.import_module("opscope.tracer.dispatch.dispatcher")
 
     def program(x: torch.Tensor) -> torch.Tensor:
         dispatcher.kernels().set_excluded(True)  # as if interrupted just before an operator ran

@@ -261,7 +261,7 @@ def test_a_device_context_is_in_the_graph() -> None:
 
 def test_the_first_trace_of_a_process_may_run_under_a_mode() -> None:
     # Kernels are installed and probed once, with the modes of that moment set aside.
-    from opscope.tracer import dispatcher
+    from opscope.tracer.dispatch import dispatcher
 
     with LoggingDispatchMode(), LoggingFunctionMode(), torch.device("meta"):
         LoggingDispatchMode.calls.clear()

@@ -1,0 +1,1 @@
+"""Torch's dispatcher and torch's own things as the graph has them: schemas, constants, types, modes."""

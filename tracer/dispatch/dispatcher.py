@@ -1,0 +1,464 @@
+"""The one door to torch's dispatcher: every use of private torch API for capture stands here.
+
+Note [Where we sit]
+    Torch's dispatcher routes each operator call through a fixed list of keys: modes first, then
+    autocast, autograd, and the backend last. Three keys near the top belong to nobody in a release
+    build. We put a Python kernel on one of them and switch it on per thread, through the
+    dispatcher's own thread-local state. There an operator is seen once and whole (``aten::linear``,
+    not its parts), above autograd, with the very tensors that the program holds; and autograd's
+    worker threads, which inherit that state, are seen too.
+
+    The kernel runs the operator with the key excluded, so what happens inside stays inside. Kernels
+    do nothing while no trace runs: the key is then in nobody's state.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, cast
+
+import torch
+from torch._subclasses import FakeTensorMode
+from torch._subclasses.fake_tensor import fake_tensor_tls
+from torch.nested._internal import nested_tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from ...errors import UnsupportedTorchError
+from .number import with_plain_numbers
+
+_C = torch._C
+
+CANDIDATE_KEYS = ("TESTING_ONLY_GenericMode", "TESTING_ONLY_GenericWrapper", "DeferredInit")
+"""Dispatch keys that nothing in a release of torch uses, the best position first."""
+
+_SLOT = "opscope.recorder"
+_INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy of this package
+
+NUMBERS = frozenset((int, float, bool, complex))
+"""What Python may pass where a schema says Tensor."""
+
+_INSTALLING = threading.Lock()
+
+plain_data: Any = cast(Any, _C.TensorBase).data
+"""The getter and setter of ``tensor.data`` itself, whatever stands before it while a trace runs."""
+
+without_torch_dispatch: Callable[[], Any] = _C._DisableTorchDispatch
+"""Gives a context in which no mode and no subclass takes part in a call."""
+
+# The facts of a tensor as they are, where a trace would give numbers of its graph for them.
+plain_shape: Callable[[torch.Tensor], torch.Size] = cast(Any, _C.TensorBase).shape.__get__
+plain_nbytes: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).nbytes.__get__
+plain_strides: Callable[[torch.Tensor], tuple[int, ...]] = cast(Any, _C.TensorBase).stride
+plain_numel: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).numel
+plain_offset: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).storage_offset
+
+plain_untyped_storage: Any = cast(Any, _C.TensorBase).untyped_storage
+"""``tensor.untyped_storage()`` itself."""
+
+StorageWeakRef: Any = torch.multiprocessing.reductions.StorageWeakRef
+"""Tells whether a storage is still there, and keeps its number (``_cdata``) from being used again."""
+
+
+class Passing:
+    """Base of recorders that watch operators go by while, for everybody else, nothing traces."""
+
+    def pass_transform(self, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
+        """Call a transform of ``torch.func``, with our key excluded, and take note of what it made."""
+        raise NotImplementedError
+
+
+class Kernels:
+    """Our kernels on one dispatch key of this process: installed once, kept until it ends.
+
+    Torch takes one fallback per key and process, so there is one object of this class, found in
+    ``sys.modules`` even by a second copy of this package.
+
+    Attributes:
+        numbers: makes tensors of Python numbers.
+    """
+
+    numbers: WrappedNumbers
+
+    def __init__(self, key_name: str) -> None:
+        self.key_name = key_name
+        self.key = _C._dispatch_key_parse(key_name)
+        self.keyset = _C.DispatchKeySet(self.key)
+        self.below = _C._dispatch_keyset_full_after(self.key)
+        # Gives a context in which operators of this thread pass our key by.
+        self.excluded: Callable[[], Any] = functools.partial(
+            _C._ExcludeDispatchKeyGuard, self.keyset
+        )
+        # The same until further notice, which is quicker.
+        self.set_excluded: Callable[[bool], None] = functools.partial(
+            _C._dispatch_tls_set_dispatch_key_excluded, self.key
+        )
+        self.shared: dict[str, Any] = {}  # what else there must be one of in a process
+        self._libraries: dict[str, Any] = {}
+        self._operators: set[str] = set()
+        self._higher_order: set[str] = set()
+        self._covered: tuple[int, int, int] | None = None  # what there was at the last ``cover``
+        self._lock = threading.Lock()
+        fallback: Any = cast(Any, torch.library).Library("_", "IMPL")
+        fallback.fallback(self._fallback, key_name, with_keyset=True)
+        self._libraries["_"] = fallback
+
+    def _fallback(self, keyset: Any, op: Any, *args: Any, **kwargs: Any) -> Any:
+        """Serve operators that were registered after the last :meth:`cover`."""
+        recorder = current_recorder()
+        if recorder is None:
+            return self.pass_by(op, keyset, args, kwargs)
+        return recorder.record(op, keyset, args, kwargs)
+
+    def cover(self) -> None:
+        """Give every registered operator a kernel of its own.
+
+        The fallback alone is not enough: under a ``TorchDispatchMode`` or with tensor subclasses,
+        torch asks for the Python kernel that was registered for the very operator.
+        """
+        # Listing all operators takes milliseconds. New ones come with an import or a definition.
+        sources = (len(sys.modules), len(torch.ops.loaded_libraries), len(torch.library._defs))
+        with self._lock:
+            if sources != self._covered:
+                for name in _C._dispatch_get_all_op_names():
+                    if name not in self._operators:
+                        self._operators.add(name)
+                        self._install(name)
+                self._covered = (len(sys.modules), *sources[1:])
+            for name, op in list(torch._ops._higher_order_ops.items()):
+                if name not in self._higher_order:
+                    self._higher_order.add(name)
+                    op.py_impl(self.key)(self._higher_order_kernel(op))
+
+    def _install(self, qualified: str) -> None:
+        namespace, _, rest = qualified.partition("::")
+        name, _, overload = rest.partition(".")
+        op = getattr(getattr(getattr(torch.ops, namespace), name), overload or "default")
+        library = self._libraries.get(namespace)
+        if library is None:
+            library = self._libraries[namespace] = cast(Any, torch.library).Library(
+                namespace, "IMPL"
+            )
+        library.m.impl(rest, self.key_name, self._kernel(op), True)
+
+    def _kernel(self, op: Any) -> Callable[..., Any]:
+        stashed = _C._get_obj_in_tls
+        pass_by = self.pass_by
+
+        def kernel(keyset: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                recorder = stashed(_SLOT)
+            except RuntimeError:  # this thread inherited the key but never had a recorder
+                recorder = None
+            if recorder is None:
+                return pass_by(op, keyset, args, kwargs)
+            return recorder.record(op, keyset, args, kwargs)
+
+        return kernel
+
+    def pass_by(self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator that nothing records, on plain numbers for what may be left of a trace's."""
+        plain = [with_plain_numbers(arg) for arg in args]
+        for slot in tensor_slots(op):
+            if slot < len(plain) and type(plain[slot]) in NUMBERS:
+                plain[slot] = self.numbers.wrap(plain[slot])
+        named = {name: with_plain_numbers(arg) for name, arg in kwargs.items()}
+        with self.excluded():
+            return op.redispatch(keyset & self.below, *plain, **named)
+
+    def _higher_order_kernel(self, op: Any) -> Callable[..., Any]:
+        def kernel(*args: Any, **kwargs: Any) -> Any:
+            recorder = current_recorder()
+            if recorder is None:
+                with self.excluded():
+                    return op(*args, **kwargs)
+            return recorder.record_higher_order(op, args, kwargs)
+
+        return kernel
+
+    def included(self) -> Any:
+        """Return a context in which operators of this thread, and of threads it starts, stop at our key."""
+        return _C._IncludeDispatchKeyGuard(self.key)
+
+    def set_included(self, included: bool) -> None:
+        """Switch our key on or off for this thread until further notice."""
+        _C._dispatch_tls_set_dispatch_key_included(self.key, included)
+
+
+@functools.cache
+def tensor_slots(op: torch._ops.OpOverload) -> tuple[int, ...]:
+    """Return the positions at which an operator's schema says Tensor, where Python may pass a number."""
+    parameters = cast(Any, op._schema).arguments
+    return tuple(n for n, parameter in enumerate(parameters) if str(parameter.type) == "Tensor")
+
+
+def kernels() -> Kernels:
+    """Return this process's kernels; install and probe them at the first call.
+
+    Raises:
+        UnsupportedTorchError: no candidate key works with the installed torch.
+    """
+    with _INSTALLING:
+        holder = sys.modules.get(_INSTALLED)
+        if holder is None:
+            holder = ModuleType(_INSTALLED)
+            with plain_torch():
+                installed = _install_on_first_working_key()
+                # Made now: inside a transform or a trace these would be of its making.
+                installed.numbers = WrappedNumbers(installed)
+                nested_dummy()
+            holder.kernels = installed  # type: ignore[attr-defined]
+            sys.modules[_INSTALLED] = holder
+        return cast(Kernels, holder.kernels)
+
+
+without_hooks: Callable[[], Any] = _C.DisableTorchFunction
+"""Gives a context in which no class and no mode has its ``__torch_function__`` called."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Read tensors of any class unseen by its ``__torch_function__``, by modes, and by ourselves."""
+    with without_hooks(), kernels().excluded():
+        yield
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Torch without anybody's modes and hooks, for tensors that only we make and see."""
+    with without_hooks(), _disable_current_modes():
+        yield
+
+
+def _install_on_first_working_key() -> Kernels:
+    failures = []
+    for key_name in CANDIDATE_KEYS:
+        try:
+            installed = Kernels(key_name)
+            _probe(installed)
+        except (AttributeError, RuntimeError, ValueError, TypeError, AssertionError) as error:
+            failures.append(f"  {key_name}: {type(error).__name__}: {error}")
+        else:
+            return installed
+    raise UnsupportedTorchError(
+        f"torch {torch.__version__} offers no dispatcher key that operators can be captured on.\n"
+        + "\n".join(failures)
+        + "\nUse a torch version that opscope was tested with (2.13), or report this one."
+    )
+
+
+class _Probe:
+    """A recorder that only notes what comes by."""
+
+    def __init__(self, installed: Kernels) -> None:
+        self.seen: list[str] = []
+        self._installed = installed
+
+    def record(self, op: Any, keyset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.seen.append(op.name())
+        with self._installed.excluded():
+            return op.redispatch(keyset & self._installed.below, *args, **kwargs)
+
+
+def _probe(installed: Kernels) -> None:
+    """Check on real tensors that composite operators arrive whole, once, and give right results."""
+    probe = _Probe(installed)
+    data = torch.ones(2, 2)
+    expected = torch.nn.functional.linear(data, data)
+    with recording(installed, probe):
+        result = torch.nn.functional.linear(data, data)
+    assert probe.seen == ["aten::linear"], f"linear arrived as {probe.seen}"
+    assert torch.equal(result, expected), "linear gave another result under capture"
+
+
+def current_recorder() -> Any:
+    """Return what records this thread, or the thread that started its work; None if nothing does.
+
+    The slot is part of the state that torch hands on to autograd's worker threads and forks.
+    """
+    return _C._get_obj_in_tls(_SLOT) if _C._is_key_in_tls(_SLOT) else None
+
+
+def recorder_here(installed: Kernels) -> Any:
+    """Return what records the code that runs now; None in a pause and inside a recorded operator."""
+    if _C._dispatch_tls_is_dispatch_key_excluded(installed.key):
+        return None
+    recorder = current_recorder()
+    return None if isinstance(recorder, Passing) else recorder
+
+
+def pass_transform(installed: Kernels, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
+    """Call a transform of ``torch.func`` where nothing records.
+
+    Our key is excluded: torch cannot hand a Python kernel the numbers that autograd saves inside.
+    """
+    is_excluded = _C._dispatch_tls_is_dispatch_key_excluded(installed.key)
+    watching = None if is_excluded else current_recorder()
+    with installed.excluded():
+        if isinstance(watching, Passing):
+            return watching.pass_transform(name, arguments, call)
+        return call()
+
+
+def listeners(installed: Kernels) -> list[Any]:
+    """Return what is to be told of what no operator tells of: innermost trace first, none if none records."""
+    found = []
+    recorder = recorder_here(installed)
+    while recorder is not None:
+        found.append(recorder.unseen)
+        recorder = recorder.outer
+    return found
+
+
+def set_recorder(recorder: Any) -> None:
+    """Make ``recorder`` (or nobody) receive this thread's operators."""
+    if recorder is None:
+        if _C._is_key_in_tls(_SLOT):
+            _C._remove_obj_from_tls(_SLOT)
+    else:
+        _C._stash_obj_in_tls(_SLOT, recorder)
+
+
+@contextmanager
+def recording(installed: Kernels, recorder: Any) -> Iterator[None]:
+    """Send this thread's operators to ``recorder`` until the ``with`` ends, then restore what was.
+
+    A recorder has ``record(op, keyset, args, kwargs)`` and, for operators that take functions,
+    ``record_higher_order(op, args, kwargs)``. Each runs the operator and returns what it returned.
+    That of a trace (``record.Recorder``) is told of more by what stands in torch's classes.
+
+    Inside an operator that another trace records, and after an interrupt at the worst moment, our
+    key may be excluded; it is not while the ``with`` lasts.
+    """
+    previous = current_recorder()
+    was_included = _C._dispatch_tls_is_dispatch_key_included(installed.key)
+    was_excluded = _C._dispatch_tls_is_dispatch_key_excluded(installed.key)
+    try:
+        installed.set_excluded(False)
+        set_recorder(recorder)
+        installed.set_included(recorder is not None)
+        yield
+    finally:
+        set_recorder(previous)
+        installed.set_included(was_included)
+        installed.set_excluded(was_excluded and previous is not None)
+
+
+class WrappedNumbers:
+    """Makes tensors that take part in type promotion as the Python number they stand for.
+
+    An operator called from Python takes a number where its schema says Tensor; one redispatched
+    from a kernel does not. The flag of such tensors can only be inherited: multiplying by a number
+    makes autograd save one, and ``.data`` of that keeps the flag with a version counter of its own.
+    A tensor is made for each use, since autograd may save it and in-place kernels may change it.
+    """
+
+    def __init__(self, installed: Kernels) -> None:
+        # Inside a transform of ``torch.func``, what is made there would be wrapped.
+        self._passed_by = installed.keyset
+        for name in ("FuncTorchDynamicLayerFrontMode", "FuncTorchDynamicLayerBackMode"):
+            self._passed_by |= _C.DispatchKeySet(_C._dispatch_key_parse(name))
+        self._prototypes: dict[type, torch.Tensor] = {}
+        passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
+        with (
+            passed_by,  # first: the trace is not told which modes are set aside here
+            plain_torch(),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
+            for number, dtype in (
+                (1.5, torch.float64),
+                (2, torch.float64),
+                (True, torch.float64),
+                (3j, torch.complex128),
+            ):
+                product = torch.ones((), dtype=dtype, requires_grad=True) * number
+                saved = cast(Any, product.grad_fn)._saved_other
+                self._prototypes[type(number)] = saved
+
+    def wrap(self, number: complex) -> torch.Tensor:
+        """Return a zero-dimensional tensor that promotes as ``number`` does."""
+        passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
+        with _C._DisableTorchDispatch(), passed_by, torch.no_grad():
+            wrapped: torch.Tensor = plain_data.__get__(self._prototypes[type(number)])
+            value = torch.tensor(number, dtype=wrapped.dtype)
+            return wrapped.set_(value.untyped_storage(), 0, (), ())
+
+
+def autocast_regions() -> tuple[tuple[str, torch.dtype], ...]:
+    """Return device type and dtype of every autocast region in force on this thread."""
+    if not _C._is_any_autocast_enabled():
+        return ()
+    return tuple(
+        (device, torch.get_autocast_dtype(device))
+        for device in ("cpu", "cuda", "xpu", "mps", "hpu", "xla", "mtia", "maia", "ipu")
+        if torch.is_autocast_enabled(device)
+    )
+
+
+is_any_autocast_enabled: Callable[[], bool] = _C._is_any_autocast_enabled
+
+
+def storage_key(tensor: torch.Tensor) -> int:
+    """Return a number that two live tensors share exactly if they share their storage."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def generator_key(generator: torch.Generator) -> int:
+    """Return a number that two handles of one generator share; Python may see it as several objects."""
+    return int(cast(Any, generator)._cdata)
+
+
+def shares_storage(tensor: torch.Tensor) -> bool:
+    """Whether anything but this tensor and its Python handle holds its storage."""
+    return bool(_C._storage_Use_Count(tensor.untyped_storage()._cdata) > 2)
+
+
+def nested_dummy() -> torch.Tensor:
+    """Return the tensor that torch hands to operators which must know the class of nested tensors."""
+    return nested_tensor._nt_view_dummy()
+
+
+def distributed_module() -> ModuleType | None:
+    """Return torch's bindings for process groups; None where nothing has loaded them."""
+    return sys.modules.get("torch._C._distributed_c10d")
+
+
+def active_fake_mode() -> FakeTensorMode | None:
+    """Return the mode that makes this thread's tensors fake; None while they are real."""
+    return cast("FakeTensorMode | None", _C._get_dispatch_mode(_C._TorchDispatchModeKey.FAKE))
+
+
+@contextmanager
+def non_fake_inputs() -> Iterator[None]:
+    """Let operators of a fake mode read real tensors, which become fake as they do."""
+    before = fake_tensor_tls.allow_non_fake_inputs_override
+    fake_tensor_tls.allow_non_fake_inputs_override = True
+    try:
+        yield
+    finally:
+        fake_tensor_tls.allow_non_fake_inputs_override = before
+
+
+def set_version(tensor: torch.Tensor, version: int) -> None:
+    """Set the counter of writes that autograd checks saved tensors by."""
+    _C._autograd._unsafe_set_version_counter((tensor,), (version,))
+
+
+is_inside_transform: Callable[[torch.Tensor], bool] = _C._functorch.is_functorch_wrapped_tensor
+"""Whether a tensor is what a transform of ``torch.func`` makes of another for its function."""
+
+
+@contextmanager
+def plain_script_execution() -> Iterator[None]:
+    """Make scripted functions of this thread run operator by operator, not in fused or autograd groups."""
+    optimizes = _C._get_graph_executor_optimize()
+    _C._set_graph_executor_optimize(False)
+    try:
+        yield
+    finally:
+        _C._set_graph_executor_optimize(optimizes)

@@ -1,0 +1,1 @@
+"""Tracing without computing."""

@@ -1,0 +1,162 @@
+"""Traced programs that a program under trace calls: each one function, each call one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import Any, Protocol, TypeAlias
+
+import torch
+
+from ...ir import (
+    Argument,
+    Frame,
+    FunctionRef,
+    Graph,
+    Modes,
+    Node,
+    Scope,
+    StateEntry,
+    take_in,
+)
+from ...ir.own_operators import CALL_FUNCTION
+from ..diagnostics import Diagnostic
+from ..dispatch.dispatcher import current_recorder, kernels, plain_shape, recorder_here
+from ..dispatch.tensors import type_of_value
+from ..numbers.sizes import Sizes
+from ..numbers.traced_numbers import is_traced
+from ..program.inputs import InputSpec
+from ..program.program_state import ProgramState, name_in_globals
+
+Place: TypeAlias = tuple[Scope, Frame | None, Modes]
+
+
+class Callee(Protocol):
+    """What a call needs of a traced program."""
+
+    @property
+    def graph(self) -> Graph:
+        """What it runs."""
+        ...
+
+    @property
+    def inputs(self) -> InputSpec:
+        """What it takes."""
+        ...
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The tensors and objects behind the graph's state, by name."""
+        ...
+
+    @property
+    def diagnostics(self) -> Sequence[Diagnostic]:
+        """What its own trace could not record exactly."""
+        ...
+
+
+class _Trace(Protocol):
+    """What calls need of the trace that they are part of."""
+
+    graph: Graph
+    kept: ProgramState
+    sizes: Sizes
+
+    def report_again(self, diagnostic: Diagnostic, node: Node) -> None: ...
+
+
+def run_recorded(
+    callee: Callee, leaves: list[Any], run: Callable[..., tuple[Any, ...]]
+) -> tuple[Any, ...]:
+    """Run a traced program on its leaves; where a trace is running, as a call that it records."""
+    if current_recorder() is None:
+        return run(*leaves)
+    recorder = recorder_here(kernels())
+    if recorder is None:  # inside an operator that is being recorded
+        return run(*leaves)
+    results: tuple[Any, ...] = recorder.record_call(callee, leaves, run)
+    return results
+
+
+def hold_sizes(sizes: Sizes, callee: Callee, leaves: list[Any]) -> None:
+    """Guard the sizes of arguments as the callee does, which has fixed some and has named some alike."""
+    named: dict[str, Any] = {}
+    for leaf, varying in zip(leaves, callee.inputs.dimensions, strict=True):
+        value = sizes.value_of(leaf)
+        if value is None:
+            continue
+        for dimension, plain in enumerate(plain_shape(leaf)):
+            size = sizes.size(value, dimension, plain)
+            name = varying.get(dimension)
+            if name is None and is_traced(size):
+                size.plain("is fixed by a traced program that is called with it")
+            elif name:
+                bool(size == named.setdefault(name, size))  # a branch, which makes a guard
+
+
+class Callees:
+    """The traced programs that one trace has called so far."""
+
+    def __init__(self) -> None:
+        # By address; programs are held, so that their addresses stay theirs.
+        self._known: dict[int, tuple[Callee, str, tuple[StateEntry, ...]]] = {}
+
+    def record(
+        self,
+        trace: _Trace,
+        callee: Callee,
+        leaves: list[Any],
+        make_call: Callable[[], tuple[Any, ...]],
+        argument: Callable[[torch.Tensor], Argument],
+        place: Place,
+        frame: FrameType,
+    ) -> tuple[Node, tuple[Any, ...]]:
+        """Make a call, add its node, and return both the node and the results.
+
+        Args:
+            trace: the trace that this is part of.
+            callee: the program.
+            leaves: what it is given.
+            make_call: runs it.
+            argument: gives the argument that a tensor is.
+            place: where the node stands.
+            frame: whose globals, and those above, may name the program.
+        """
+        hold_sizes(trace.sizes, callee, leaves)
+        name, entries = self._function(trace.graph, trace.kept, callee, frame)
+        arguments = [argument(leaf) for leaf in leaves]
+        for entry in entries:
+            part = callee.state[entry.name]
+            is_tensor = isinstance(part, torch.Tensor)
+            arguments.append(argument(part) if is_tensor else trace.kept.constant(part, entry.name))
+        results = make_call()
+        scope, stack, modes = place
+        node = trace.graph.append(
+            CALL_FUNCTION,
+            (FunctionRef(name), *arguments),
+            map(type_of_value, results),
+            scope=scope,
+            stack=stack,
+            modes=modes,
+        )
+        for diagnostic in callee.diagnostics:
+            trace.report_again(diagnostic, node)
+        return node, results
+
+    def _function(
+        self, graph: Graph, kept: ProgramState, callee: Callee, frame: FrameType | None
+    ) -> tuple[str, tuple[StateEntry, ...]]:
+        """Return the function that a program is in the graph, and the state that it must be passed.
+
+        Its parameters become known to ``kept`` under the name by which the caller knows the program.
+        """
+        known = self._known.get(id(callee))
+        if known is None:
+            name, entries = take_in(graph, callee.graph)
+            prefix = kept.name_of(callee) or name_in_globals(callee, frame) or name
+            for entry in entries:
+                part = callee.state[entry.name]
+                if isinstance(part, torch.Tensor):
+                    kept.register_as(f"{prefix}.{entry.name}", part, entry.kind)
+            known = self._known[id(callee)] = (callee, name, entries)
+        return known[1:]

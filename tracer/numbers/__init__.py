@@ -1,0 +1,1 @@
+"""Sizes and items of tensors as numbers of the graph."""

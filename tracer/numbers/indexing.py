@@ -1,0 +1,77 @@
+"""Indexing of tensors whose sizes vary, so that what depends on a size is recorded.
+
+Torch leaves a slice out where it takes everything at the present size, and wants plain numbers for
+positions. Here bounds are kept, and positions that are numbers of the graph go to ``select``.
+"""
+
+from __future__ import annotations
+
+from types import EllipsisType
+from typing import Any, cast
+
+import torch
+
+from ..dispatch.number import Number
+from .traced_numbers import is_traced
+
+_BASIC = (int, slice, type(None), EllipsisType)
+
+
+def kept_bounds(index: Any, book: Any) -> Any:
+    """Return an index whose bounds torch cannot tell to be needless."""
+    if isinstance(index, slice):
+        return _kept_slice(index, book)
+    if type(index) is tuple and any(isinstance(part, slice) for part in index):
+        return tuple([_kept_slice(p, book) if isinstance(p, slice) else p for p in index])
+    return index
+
+
+def _kept_slice(part: slice, book: Any) -> slice:
+    if any(isinstance(bound, torch.Tensor) for bound in (part.start, part.stop, part.step)):
+        part = slice(_number(part.start), _number(part.stop), _number(part.step))
+    if type(part.stop) is not int or part.stop < 0 or part.start not in (None, 0):
+        return part
+    # Torch compares the bound with the size, which it cannot do with a symbolic number.
+    return slice(part.start, cast(Any, torch.SymInt)(Number.constant(book, part.stop)), part.step)
+
+
+def _number(bound: Any) -> Any:
+    """Return a tensor that serves as a bound as the number it holds, as a slice would."""
+    return bound.item() if isinstance(bound, torch.Tensor) else bound
+
+
+def has_traced_position(index: Any) -> bool:
+    """Whether an index of plain parts has a traced number among its positions."""
+    if is_traced(index):
+        return True
+    return (
+        type(index) is tuple
+        and any(map(is_traced, index))
+        and all(
+            isinstance(part, _BASIC) and part is not True and part is not False for part in index
+        )
+    )
+
+
+def selected(tensor: torch.Tensor, index: Any) -> torch.Tensor:
+    """Return what indexing gives, by the operators that torch itself would call in this order."""
+    parts = index if type(index) is tuple else (index,)
+    counted = sum(part is not None and part is not Ellipsis for part in parts)
+    dimension = 0
+    result = tensor
+    skipped = tensor.dim() - counted
+    for part in parts:
+        if part is None:
+            result = result.unsqueeze(dimension)
+            dimension += 1
+        elif part is Ellipsis:
+            dimension += skipped
+        elif isinstance(part, slice):
+            if part != slice(None):
+                start = 0 if part.start is None else part.start
+                step = 1 if part.step is None else part.step
+                result = torch.ops.aten.slice.Tensor(result, dimension, start, part.stop, step)
+            dimension += 1
+        else:
+            result = torch.select(result, dimension, part)
+    return result

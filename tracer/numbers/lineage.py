@@ -1,0 +1,134 @@
+"""What the data and the size of a value depend on, found by walking up the graph while it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from enum import Enum, auto
+from functools import cache
+
+import torch
+
+from ...ir import DType, Effect, Node, TensorType, Value
+
+_MOST_NODES = 256
+_UNSURE = Effect.RANDOM | Effect.UNKNOWN
+_MASKS = (DType.BOOL, DType.U8)
+_UNSAID = (
+    "batch_norm",
+    "instance_norm",
+)  # write running statistics, which their schemas do not say
+_SOMETIMES_SAME = ("dropout",)  # returns its argument in evaluation, which its schema does not say
+_UNTAGGED = ("aten::where", "aten::nonzero_numpy")  # torch tags the others that belong to them
+
+
+def is_fixed(value: Value, constants: Container[str]) -> bool:
+    """Whether a value is the same at every run: computed from ``constants`` alone, without chance.
+
+    A write through a view of it would not show in how it was made, so none of the values that went
+    into it may be written to, or given to an operator of unknown effect, on the side.
+    """
+    values: dict[Value, None] = {value: None}
+    nodes: dict[Node, None] = {}
+    pending = [value]
+    while pending:
+        current = pending.pop()
+        node = current.node
+        if node is None:
+            state = current.state
+            if state is None or state.name not in constants:
+                return False
+            continue
+        if node.operator.effects & _UNSURE or node.blocks or len(nodes) >= _MOST_NODES:
+            return False
+        if "empty" in node.operator.base_name:  # its data is whatever was in memory
+            return False
+        nodes[node] = None
+        for read in node.inputs:
+            if read not in values:
+                values[read] = None
+                pending.append(read)
+    return all(writes_to(read, apart_from=nodes) is not Writes.CERTAIN for read in values)
+
+
+class Writes(Enum):
+    """Whether recorded operators write to a value."""
+
+    NONE = auto()  # all that read it are torch's own, and their schemas say that none does
+    POSSIBLE = auto()
+    CERTAIN = auto()
+
+
+def writes_to(value: Value, apart_from: Container[Node] = ()) -> Writes:
+    """Say whether a recorded operator writes to a value or to a view of it, as far as schemas tell.
+
+    A write to what is computed from it is a possible one: some operators return an argument at times,
+    which their schemas do not say.
+    """
+    found = Writes.NONE
+    # With each value: whether it is on the memory of the first one.
+    pending, seen = [(value, True)], {value: True}
+    while pending:
+        current, is_alias = pending.pop()
+        for user in current.users:
+            if not isinstance(user, Node) or user in apart_from:
+                continue
+            operator = user.operator
+            is_flag = operator.base_name == "aten::requires_grad_"
+            writes = bool(operator.effects & (Effect.WRITES | Effect.UNKNOWN)) and not is_flag
+            if is_alias and (writes or operator.base_name.endswith(_UNSAID)):
+                return Writes.CERTAIN
+            if writes or (is_alias and not operator.name.startswith("aten::")):
+                found = Writes.POSSIBLE
+            keeps = operator.is_view or is_flag or not operator.parameters
+            stays = is_alias and (keeps or operator.base_name.endswith(_SOMETIMES_SAME))
+            for output in user.outputs:
+                if output not in seen or (stays and not seen[output]):
+                    seen[output] = stays
+                    pending.append((output, stays))
+    return found
+
+
+def sizing_node(value: Value) -> Node | None:
+    """Return the node whose data decides how many rows a value has, if there is such a node.
+
+    The way up follows the values that have as many rows.
+    """
+    rows = rows_of(value)
+    pending, seen = [value], {value: None}
+    while pending and rows is not None and len(seen) < _MOST_NODES:
+        node = pending.pop().node
+        if node is None:
+            continue
+        if _has_data_dependent_size(node.kind) and not _has_static_size(node):
+            return node
+        for read in node.inputs:
+            if read not in seen and rows_of(read) == rows:
+                seen[read] = None
+                pending.append(read)
+    return None
+
+
+def rows_of(value: Value) -> int | None:
+    """Return the first size of a value; None where it has none that is known."""
+    type_ = value.type
+    shape = type_.shape if isinstance(type_, TensorType) else None
+    return shape[0] if shape and isinstance(shape[0], int) else None
+
+
+def _has_static_size(node: Node) -> bool:
+    """Whether an index operator was called with positions only: masks alone depend on data."""
+    if not node.kind.startswith("aten::index."):
+        return False
+    types = [value.type for value in node.inputs[1:]]
+    return not any(isinstance(type_, TensorType) and type_.dtype in _MASKS for type_ in types)
+
+
+@cache
+def _has_data_dependent_size(name: str) -> bool:
+    if name in _UNTAGGED:
+        return True
+    namespace, _, rest = name.partition("::")
+    packet, _, overload = rest.partition(".")
+    found = getattr(getattr(torch.ops, namespace), packet, None)
+    op = getattr(found, overload or "default", None)
+    return op is not None and torch.Tag.dynamic_output_shape in op.tags

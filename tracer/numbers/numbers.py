@@ -1,0 +1,338 @@
+"""The numbers of one trace: sizes and items of tensors, and what is computed from them.
+
+Note [Numbers as data]
+    ``x.shape[0]`` gives the program a ``TracedInt``: a ``torch.SymInt`` that works as the number it is,
+    passes through torch's argument parser untouched, and tells the trace what is done with it.
+    Arithmetic gives further traced numbers; an operator that takes one gets a value of the graph
+    instead of a literal; a branch on one becomes a guard, which a replay checks. Where Python needs a
+    plain number, for a loop or an index, the number is pinned: a guard says what it must be.
+
+    Nothing is added to the graph before it is needed. A number remembers the place it was made at, and
+    its node is put there when an operator or a guard reads it. What depends on the sizes of inputs
+    alone goes to the start of the graph, so that a replay refuses inputs before it has done anything.
+
+    Once the trace has ended, and wherever it does not record, traced numbers work with plain results.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ...ir import Argument, Block, Node, Operator, ScalarType, Value
+from ...ir.scalars import GUARD_OPERATOR, scalar_operator
+from ..diagnostics import DiagnosticKind, Severity
+from ..dispatch import number as number_file
+from ..dispatch.dispatcher import Kernels, recorder_here
+from ..dispatch.number import Number, Place, PlainNumber
+from .lineage import is_fixed
+from .trace import Trace
+
+SCALAR_TYPES: dict[type, ScalarType] = {
+    int: ScalarType.INT,
+    float: ScalarType.FLOAT,
+    bool: ScalarType.BOOL,
+}
+
+
+class Numbers:
+    """Makes and keeps the traced numbers of one trace.
+
+    Args:
+        state: the trace.
+        installed: tells whether the trace records where a number is used.
+
+    Attributes:
+        by_value: the number that a value of the graph is.
+        seen: the traced numbers that the program was given.
+    """
+
+    def __init__(self, state: Trace, installed: Kernels) -> None:
+        self._state: Trace = weakref.proxy(state)  # who owns the numbers
+        self._installed = installed
+        self._known: dict[tuple[Any, ...], Number] = {}
+        self.by_value: dict[Value, Number] = {}
+        self._guarded: dict[Number, Block] = {}
+        self._tails: dict[tuple[int, Node | None], Node] = {}
+        self._entry_tail: Node | None = None
+        self._gave_data = False  # whether an operator that autograd follows took a number of data
+        self.seen: list[weakref.ref[Any]] = []  # the traced numbers that were handed out
+
+    def is_recording(self) -> bool:
+        """Whether the trace records the code that runs now."""
+        recorder = recorder_here(self._installed)
+        while recorder is not None and recorder.state.numbers is not self:
+            recorder = recorder.outer
+        return recorder is not None
+
+    def forget(self) -> None:
+        """Let go of what the trace needed to know of numbers, once it is over."""
+        self._known.clear()
+        self.by_value.clear()
+        self._guarded.clear()
+        self._tails.clear()
+
+    def compute(self, base: str, function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
+        """Return ``function`` of numbers and plain ones: a number, or plain where nothing records.
+
+        Raises whatever ``function`` raises for the plain operands.
+        """
+        plain = function(*[o.plain if type(o) is Number else o for o in operands])
+        result = SCALAR_TYPES.get(type(plain))
+        if not self.is_recording():
+            return plain
+        if result is None:  # a complex number, say, of which the graph knows nothing
+            for operand in operands:
+                if type(operand) is Number:
+                    operand.numbers.pin(operand, "gives a number that the graph has no class for")
+            return plain
+        own: list[Any] = []
+        for operand in operands:
+            if type(operand) is not Number:
+                own.append(operand)
+            elif operand.is_literal:
+                own.append(operand.plain)
+            elif operand.numbers is self:
+                own.append(operand)
+            else:  # of a trace around this one
+                own.append(operand.numbers.pin(operand, "goes into a trace inside this one"))
+        if _is_settled(base, own):
+            return plain
+        types = tuple([SCALAR_TYPES[type(o.plain if type(o) is Number else o)] for o in own])
+        return self.number(scalar_operator(base, types, result), tuple(own), plain)
+
+    def number(
+        self,
+        operator: Operator,
+        operands: tuple[Any, ...],
+        plain: PlainNumber,
+        *,
+        is_entry: bool = True,
+    ) -> Number:
+        """Return the number that an operator computes, the same object for the same computation.
+
+        Args:
+            operator: a scalar operator, or one that reads a fact of a tensor.
+            operands: in its order; a tensor stands as its value.
+            plain: the result.
+            is_entry: whether those operands that are values are inputs of the graph.
+        """
+        block = self._state.graph.insertion_block
+        key = (
+            operator,
+            *[o if type(o) in (Number, Value) else (type(o), o) for o in operands],
+        )
+        known = self._known.get(key)
+        if known is not None and known.place is not None and block.is_within(known.place.block):
+            return known
+        own = [operand for operand in operands if type(operand) is Number]
+        is_entry = is_entry and all(o.place is not None and o.place.is_entry for o in own)
+        is_data = any(operand.is_data for operand in own)
+        number = Number(self, plain, operator, operands, self._place(block, is_entry), is_data)
+        self._known[key] = number
+        return number
+
+    def of_value(self, value: Value, plain: PlainNumber) -> Number:
+        """Return the number that an operator has read from the data of a tensor."""
+        number = self.by_value[value] = Number(self, plain, None, (), None, True, value)
+        return number
+
+    def _place(self, block: Block, is_entry: bool) -> Place:
+        scope, stack = self._state.walker.locate(user_frame())
+        if is_entry:
+            block = self._state.graph.block
+        return Place(block, block.last, scope, stack, is_entry)
+
+    def argument(self, number: Number) -> Argument:
+        """Return a number as an argument of a node, adding the node that computes it if there is none yet."""
+        if number.is_literal:
+            return number.plain
+        if number.numbers is not self:  # of a trace around this one, or of one that is over
+            return number.numbers.pin(number, "goes into another trace")  # type: ignore[no-any-return]
+        if not self._is_visible(number):
+            use = "is used outside the forward of the custom function that computed it"
+            self._tell(number, use, "which the trace keeps")
+            return number.plain
+        if number.is_data and torch.is_grad_enabled():
+            self._gave_data = True
+        if number.value is None:
+            assert number.operator is not None, "a number is a value or is computed"
+            assert number.place is not None, "what is computed is computed somewhere"
+            args = tuple([self.argument(o) if type(o) is Number else o for o in number.operands])
+            types = (SCALAR_TYPES[type(number.plain)],)
+            number.value = self._insert(number.operator, args, types, number.place).output
+            self.by_value[number.value] = number
+        return number.value
+
+    def _is_visible(self, number: Number) -> bool:
+        """Whether the block that nodes go into sees a number; blocks of custom functions keep theirs."""
+        value, place = number.value, number.place
+        block = value.block if value is not None else place.block if place is not None else None
+        return block is None or self._state.graph.insertion_block.is_within(block)
+
+    def _insert(
+        self,
+        operator: Operator,
+        args: tuple[Argument, ...],
+        types: tuple[ScalarType, ...],
+        place: Place,
+    ) -> Node:
+        """Add a node at a place, behind those that were added there before."""
+        graph = self._state.graph
+        after = self._entry_tail if place.is_entry else self._tail(place)
+        modes = graph.modes if after is None or place.is_entry else after.modes
+        with graph.inserting_after(place.block if after is None else after):
+            node = graph.append(
+                operator, args, types, scope=place.scope, stack=place.stack, modes=modes
+            )
+        if place.is_entry:
+            self._entry_tail = node
+        else:
+            self._tails[id(place.block), place.anchor] = node
+        # What is anchored at that very node may read this one, so it must come behind it.
+        self._tails[id(place.block), after] = node
+        return node
+
+    def _tail(self, place: Place) -> Node | None:
+        """Return the last node that was put behind a place; None for the start of the block."""
+        block, tail = id(place.block), place.anchor
+        while (following := self._tails.get((block, tail))) is not None:
+            tail = following
+        erased = tail is not None and tail.block is None
+        return place.block.last if erased else tail
+
+    def is_in_block(self) -> bool:
+        """Whether a function inside the program is being recorded, whose result may be a truth value."""
+        return self._state.graph.insertion_block is not self._state.graph.block
+
+    def decide(self, number: Number) -> bool:
+        """Return a number as Python's ``bool`` for a branch; a guard makes the replay take it as well."""
+        if self.is_recording() and not self._is_fixed(number):
+            self.guard(number, "decides which way the program goes")
+        return bool(number.plain)
+
+    def pin(self, number: Number, use: str) -> Any:
+        """Return a number as a plain one that Python goes on with; a guard holds it to what it is.
+
+        Args:
+            number: what Python wants to have.
+            use: what for, in words that follow the number.
+        """
+        if self.is_recording() and not self._is_fixed(number):
+            if number.is_data and type(number.plain) is float:
+                self._tell(number, use, "which the trace keeps")
+            else:
+                self.guard(number, use)
+        return number.plain
+
+    def guard(self, number: Number, use: str) -> None:
+        """Make a replay refuse to go on unless the number is what it was."""
+        block = self._state.graph.insertion_block
+        known = self._guarded.get(number)
+        if known is not None and block.is_within(known):
+            return
+        value = self.argument(number)
+        is_entry = number.place is not None and number.place.is_entry
+        place = self._place(block, is_entry)
+        self._guarded[number] = place.block
+        if is_entry:
+            _pin(number)
+        self._insert(GUARD_OPERATOR, (value, number.plain), (), place)
+        if number.is_data:
+            self._tell(number, use, "and a replay is refused where it is not")
+
+    def shown(self, number: Number, text: str) -> None:
+        """Report that a number was turned into text."""
+        if not self.is_recording() or self._is_fixed(number):
+            return
+        what = "a number that the data of a tensor gave" if number.is_data else "a size"
+        scope, stack = self._state.walker.locate(user_frame())
+        self._state.report(
+            DiagnosticKind.PRINTED,
+            f"{what} is turned into text here; the text is that of the trace, and so is what comes of it",
+            scope,
+            stack,
+            severity=Severity.INFO if number.is_data else Severity.WARNING,
+            value=text,
+            hint=""
+            if number.is_data
+            else "a text that decides nothing does no harm; else use the number",
+        )
+
+    def before_backward(self) -> None:
+        """Report that a backward pass keeps the numbers of data that its forward took."""
+        if not self._gave_data:
+            return
+        self._gave_data = False
+        scope, stack = self._state.walker.locate(user_frame())
+        self._state.report(
+            DiagnosticKind.DATA_READ,
+            "operators took numbers that the data of a tensor gave, and a backward pass runs inside the "
+            "program: autograd gives it what they were, which the trace keeps",
+            scope,
+            stack,
+            hint="multiply by the tensor itself instead of its item()",
+        )
+
+    def _is_fixed(self, number: Number) -> bool:
+        """Whether a number is the same at every run: a literal, or read from constants."""
+        if number.is_literal:
+            return True
+        if not number.is_data:
+            return False
+        if number.value is not None:
+            return is_fixed(number.value, self._state.kept.copies)
+        return all(
+            self._is_fixed(operand) if type(operand) is Number else type(operand) is not Value
+            for operand in number.operands
+        )
+
+    def _tell(self, number: Number, use: str, then: str) -> None:
+        scope, stack = self._state.walker.locate(user_frame())
+        self._state.report(
+            DiagnosticKind.DATA_READ,
+            f"a number that the data of a tensor gave {use}; it was {number.plain!r}, {then}",
+            scope,
+            stack,
+            value=repr(number.plain),
+            nodes=() if number.value is None or number.value.node is None else (number.value.node,),
+        )
+
+
+def _is_settled(base: str, operands: list[Any]) -> bool:
+    """Whether a result is the same at every run: nothing varies, or a number is compared with itself."""
+    if not any(type(operand) is Number for operand in operands):
+        return True
+    is_comparison = base in ("aten::eq", "aten::ne", "aten::le", "aten::lt", "aten::ge", "aten::gt")
+    return is_comparison and operands[0] is operands[1] and operands[0].is_int()
+
+
+def _pin(number: Number) -> None:
+    """Take note that a number, and one that it is found equal to a plain one, does not vary from here on."""
+    number.is_pinned = True
+    operator = number.operator
+    if operator is not None and operator.base_name == "aten::eq" and number.plain is True:
+        one, other = number.operands
+        if type(one) is Number and type(other) is not Number:
+            one.is_pinned = True
+
+
+_OWN_FILES = {__file__, number_file.__file__}
+
+
+def own_frames(file: str) -> None:
+    """Take the frames of a file for parts of traced numbers, behind which the user's code is found."""
+    _OWN_FILES.add(file)
+
+
+def user_frame() -> FrameType:
+    """Return the frame that uses a traced number."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename in _OWN_FILES and frame.f_back is not None:
+        frame = frame.f_back
+    return frame

@@ -1,0 +1,1 @@
+"""What stands in torch's classes while a trace runs, because no operator tells of it."""

@@ -1,0 +1,36 @@
+"""What stands before autograd's engine while a trace runs.
+
+Autograd keeps sizes and numbers of the forward in C++ and gives them to its operators as plain ones. So
+a backward pass inside a program holds for the sizes and numbers that it was traced with.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ..dispatch.dispatcher import Kernels, recorder_here
+from ..dispatch.replacing import Patch
+
+
+def backward(installed: Kernels) -> Iterator[Patch]:
+    """Yield what tells of backward passes."""
+    yield torch.autograd, "_engine_run_backward", functools.partial(_run_backward, installed)
+
+
+def _run_backward(installed: Kernels, run: Any) -> Any:
+    @functools.wraps(run)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        recorder = recorder_here(installed)
+        while recorder is not None:
+            # Inside a transform or a custom function a replay runs autograd itself.
+            if not recorder.state.numbers.is_in_block():
+                recorder.state.sizes.pin_inputs("is fixed by a backward pass inside the program")
+                recorder.state.numbers.before_backward()
+            recorder = recorder.outer
+        return run(*args, **kwargs)
+
+    return wrapped

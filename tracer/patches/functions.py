@@ -1,0 +1,59 @@
+"""What stands in torch's classes while any thread traces to tell of custom autograd functions.
+
+``Function.apply`` does its work by ``super().apply``, which reaches a method made in C++. Our wrapper is
+put between the two, so it is passed even by code that kept a reference to ``apply`` from before the
+trace. It is not passed under functorch's transforms, where torch goes another way.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+import torch
+from torch.autograd.function import FunctionCtx, _SingleLevelFunction
+
+from ..dispatch.dispatcher import Kernels, recorder_here
+from ..dispatch.replacing import Patch
+from ..functions.apply_call import ApplyCall
+
+MARKS: Final = ("mark_dirty", "mark_non_differentiable", "set_materialize_grads")
+"""The methods by which a ``forward`` says what autograd shall think of it."""
+
+
+def functions(installed: Kernels) -> Iterator[Patch]:
+    """Yield what tells of every custom function that is applied."""
+    yield _SingleLevelFunction, "apply", functools.partial(_apply, installed)
+    for name in MARKS:
+        yield FunctionCtx, name, functools.partial(_mark, installed)
+
+
+def _apply(installed: Kernels, inherited: Any) -> Any:
+    # What stands there is bound to the class that it was read from, and so is what that inherits.
+    before = vars(_SingleLevelFunction).get("apply")
+
+    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if before is None:
+            plain = super(_SingleLevelFunction, cls).apply
+        else:
+            plain = before.__get__(None, cls)
+        call = ApplyCall(plain, args, kwargs)
+        recorder = recorder_here(installed)
+        if recorder is None or not issubclass(cls, torch.autograd.Function):
+            return call()
+        return recorder.record_function(cls, call, sys._getframe(1))
+
+    return classmethod(apply)
+
+
+def _mark(installed: Kernels, before: Any) -> Any:
+    @functools.wraps(before)
+    def mark(ctx: Any, *args: Any) -> Any:
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_mark(before.__name__, args)
+        return before(ctx, *args)
+
+    return mark

@@ -1,0 +1,79 @@
+"""What stands before the methods of ``torch.Tensor`` that hand data to Python while a trace runs.
+
+The conversions run with our key excluded: what they compute on the way is no part of the program. So
+a tensor that is printed does not leave the sixty operators in the graph that make its text.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ..dispatch.dispatcher import Kernels, listeners
+from ..dispatch.replacing import Patch
+
+_READS = {
+    "tolist": "tolist()",
+    "numpy": "numpy()",
+    "__array__": "the conversion to a NumPy array",
+    "__dlpack__": "the exchange through DLPack",
+    "__reduce_ex__": "pickling",
+}
+_SHARING = ("numpy", "__array__", "__dlpack__")  # what they return is on the tensor's memory
+_INDIRECT = ("__dlpack__", "__reduce_ex__")  # what they return only leads to the data
+
+
+def reads(installed: Kernels) -> Iterator[Patch]:
+    """Yield what tells of data that goes to Python."""
+    for name in _READS:
+        yield torch.Tensor, name, functools.partial(_read, installed, name)
+    for name in ("__repr__", "__format__"):
+        yield torch.Tensor, name, functools.partial(_shown, installed)
+    yield torch.Tensor, "__iter__", functools.partial(_counted, installed, "iterating over")
+
+
+def _read(installed: Kernels, name: str, method: Any) -> Any:
+    how, is_sharing, is_shown = _READS[name], name in _SHARING, name not in _INDIRECT
+
+    @functools.wraps(method)
+    def wrapped(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        told = listeners(installed)
+        if not told:
+            return method(self, *args, **kwargs)
+        with installed.excluded():
+            result = method(self, *args, **kwargs)
+        for unseen in told:
+            unseen.read(self, how, result if is_shown else None)
+            if is_sharing:
+                unseen.shared(self, f"through what {how} gave")
+        return result
+
+    return wrapped
+
+
+def _shown(installed: Kernels, method: Any) -> Any:
+    @functools.wraps(method)
+    def wrapped(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        told = listeners(installed)
+        if not told:
+            return method(self, *args, **kwargs)
+        with installed.excluded():
+            text = method(self, *args, **kwargs)
+            for unseen in told:
+                unseen.shown(self, text)
+        return text
+
+    return wrapped
+
+
+def _counted(installed: Kernels, how: str, method: Any) -> Any:
+    @functools.wraps(method)
+    def wrapped(self: torch.Tensor) -> Any:
+        for unseen in listeners(installed):
+            unseen.counted(self, how)
+        return method(self)
+
+    return wrapped

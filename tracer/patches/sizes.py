@@ -1,0 +1,262 @@
+"""What stands before torch's and ``math``'s ways to sizes and items while any thread traces.
+
+Torch reads ``x.shape`` without calling an operator, and takes some short cuts by size before it comes
+to one. Each function here asks the trace of its thread for numbers of the graph, and passes through
+where there is none; see Note [Numbers as data].
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, cast
+
+import torch
+
+from ...ir import Value
+from ..dispatch.dispatcher import (
+    Kernels,
+    plain_nbytes,
+    plain_numel,
+    plain_shape,
+    plain_strides,
+    recorder_here,
+)
+from ..dispatch.number import number_of
+from ..dispatch.replacing import Patch
+from ..numbers.indexing import has_traced_position, kept_bounds, selected
+from ..numbers.numbers import own_frames
+from ..numbers.sizes import Sizes
+from ..numbers.traced_numbers import MATH, compute, is_traced, traced
+
+own_frames(__file__)
+_base: Any = cast(Any, torch._C).TensorBase
+_DEFAULT_FORMATS = (None, torch.contiguous_format)
+
+
+class SizePatches:
+    """Makes the functions that stand in for others; there is one object per process."""
+
+    def __init__(self, installed: Kernels) -> None:
+        self._installed = installed
+        self._is_distributed = False  # whether there can be distributed tensors
+        self._tracked: set[type] = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
+
+    def patches(self) -> Iterator[Patch]:
+        """Yield each thing to put something before, and what makes that of it."""
+        self._is_distributed = "torch.distributed.tensor" in sys.modules
+        fake_tensors = sys.modules.get("torch._subclasses.fake_tensor")
+        if fake_tensors is not None:
+            self._tracked.add(fake_tensors.FakeTensor)
+        yield torch.Tensor, "shape", functools.partial(_Property, self._shape)
+        yield torch.Tensor, "nbytes", functools.partial(_Property, self._nbytes)
+        for name, wrap in (
+            ("size", self._size),
+            ("stride", self._stride),
+            ("numel", self._numel),
+            ("nelement", self._numel),
+            ("storage_offset", self._storage_offset),
+            ("is_contiguous", self._is_contiguous),
+            ("contiguous", self._contiguous),
+            ("__len__", self._length),
+            ("item", self._item),
+            ("__getitem__", self._getitem),
+            ("__setitem__", self._setitem),
+        ):
+            yield torch.Tensor, name, functools.partial(_wrapped, wrap)
+        yield torch, "numel", functools.partial(_wrapped, self._numel)
+        for name in MATH:
+            yield math, name, functools.partial(_of_math, name)
+
+    def _sizes(self, tensor: Any) -> Sizes | None:
+        """Return what knows the sizes of a tensor as data; None where they are plain."""
+        if type(tensor) not in self._tracked:
+            return None
+        recorder = recorder_here(self._installed)
+        if recorder is None:
+            return None
+        if self._is_distributed and _reads_for_distributed(sys._getframe(2)):
+            recorder.state.sizes.pin(tensor)
+            return None
+        outer = recorder.outer
+        while outer is not None:
+            outer.state.sizes.pin(tensor)
+            outer = outer.outer
+        return cast(Sizes, recorder.state.sizes)
+
+    def _found(self, tensor: Any) -> tuple[Sizes, Value] | None:
+        """Return what knows the sizes of a tensor, and its value; None where its sizes are plain."""
+        sizes = self._sizes(tensor)
+        value = None if sizes is None else sizes.value_of(tensor)
+        return None if sizes is None or value is None else (sizes, value)
+
+    def _shape(self, tensor: Any) -> Any:
+        plain = plain_shape(tensor)
+        found = self._found(tensor)
+        return plain if found is None else found[0].shape(found[1], plain)
+
+    def _nbytes(self, tensor: Any) -> Any:
+        found = self._found(tensor)
+        if found is None:
+            return plain_nbytes(tensor)
+        sizes, value = found
+        return sizes.numel(value, plain_numel(tensor)) * tensor.element_size()
+
+    def _size(self, original: Any) -> Callable[..., Any]:
+        def size(self_: Any, *args: Any, **kwargs: Any) -> Any:
+            found = self._found(self_)
+            if found is None:
+                return original(self_, *args, **kwargs)
+            sizes, value = found
+            plain = _base.size(self_, *args, **kwargs)
+            if isinstance(plain, tuple):
+                return sizes.shape(value, cast(torch.Size, plain))
+            (dimension,) = args or kwargs.values()
+            return sizes.size(value, int(dimension) % self_.dim(), plain)
+
+        return size
+
+    def _stride(self, original: Any) -> Callable[..., Any]:
+        def stride(self_: Any, *args: Any, **kwargs: Any) -> Any:
+            found = self._found(self_)
+            if found is None:
+                return original(self_, *args, **kwargs)
+            sizes, value = found
+            plain = _base.stride(self_, *args, **kwargs)
+            strides = sizes.strides(value, plain_strides(self_))
+            if isinstance(plain, tuple):
+                return strides
+            (dimension,) = args or kwargs.values()
+            return strides[int(dimension)]
+
+        return stride
+
+    def _numel(self, original: Any) -> Callable[..., Any]:
+        def numel(self_: Any) -> Any:
+            plain = original(self_)
+            found = self._found(self_)
+            return plain if found is None else found[0].numel(found[1], plain)
+
+        return numel
+
+    def _storage_offset(self, original: Any) -> Callable[..., Any]:
+        def storage_offset(self_: Any) -> Any:
+            plain = original(self_)
+            found = self._found(self_)
+            return plain if found is None else found[0].storage_offset(found[1], plain)
+
+        return storage_offset
+
+    def _is_contiguous(self, original: Any) -> Callable[..., Any]:
+        def is_contiguous(self_: Any, *args: Any, **kwargs: Any) -> Any:
+            plain = original(self_, *args, **kwargs)
+            found = self._found(self_)
+            if found is None:
+                return plain
+            sizes, value = found
+            (memory_format,) = (*args, *kwargs.values()) or (None,)
+            if memory_format in _DEFAULT_FORMATS:
+                return sizes.is_contiguous(value, plain)
+            return sizes.is_contiguous(value, plain, memory_format)
+
+        return is_contiguous
+
+    def _contiguous(self, original: Any) -> Callable[..., Any]:
+        """Call the operator always: torch leaves it out for a tensor that is contiguous at this size."""
+
+        def contiguous(self_: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._found(self_) is None:
+                return original(self_, *args, **kwargs)
+            (memory_format,) = (*args, *kwargs.values()) or (torch.contiguous_format,)
+            return torch.ops.aten.contiguous.default(self_, memory_format=memory_format)
+
+        return contiguous
+
+    def _length(self, original: Any) -> Callable[..., Any]:
+        """Pin the size that ``len()`` gives: Python makes a plain int of whatever a method answers."""
+
+        def length(self_: Any) -> int:
+            plain: int = original(self_)
+            size = self_.size(0)
+            if is_traced(size):
+                size.plain("is taken by len(), which always gives a plain int")
+            return plain
+
+        return length
+
+    def _item(self, original: Any) -> Callable[..., Any]:
+        """Give the item as a number of the graph, as which it comes from the dispatcher."""
+
+        def item(self_: Any) -> Any:
+            plain = original(self_)
+            number = number_of(plain)
+            return plain if number is None else traced(number)
+
+        return item
+
+    def _getitem(self, original: Any) -> Callable[..., Any]:
+        def getitem(self_: Any, index: Any) -> Any:
+            book = None if type(index) is int else self._book_for(self_)
+            if book is None:
+                return original(self_, index)
+            if has_traced_position(index):
+                return selected(self_, index)
+            return original(self_, kept_bounds(index, book))
+
+        return getitem
+
+    def _setitem(self, original: Any) -> Callable[..., Any]:
+        def setitem(self_: Any, index: Any, value: Any) -> None:
+            book = None if type(index) is int else self._book_for(self_)
+            if book is None:
+                original(self_, index, value)
+            elif has_traced_position(index):
+                original(selected(self_, index), Ellipsis, value)
+            else:
+                original(self_, kept_bounds(index, book), value)
+
+        return setitem
+
+    def _book_for(self, tensor: Any) -> Any:
+        """Return the numbers of the trace that a tensor of varying size is recorded by; else None."""
+        found = self._found(tensor)
+        return None if found is None else found[0].numbers
+
+
+def _wrapped(wrap: Callable[[Any], Any], original: Any) -> Any:
+    return functools.wraps(original)(wrap(original))
+
+
+def _reads_for_distributed(frame: FrameType | None) -> bool:
+    """Whether sizes are read by torch's code for distributed tensors, which keeps them in its own caches."""
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    reader = "" if frame is None else str(frame.f_globals.get("__name__"))
+    return reader.startswith("torch.distributed.")
+
+
+def _of_math(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def function(x: Any, /, *rest: Any) -> Any:
+        if not rest and is_traced(x):
+            return compute(f"aten::{name}", original, x)
+        return original(x, *rest)
+
+    function.__name__ = name
+    return function
+
+
+class _Property:
+    """A property of tensors that asks the trace first; the class itself shows the original."""
+
+    def __init__(self, read: Callable[[Any], Any], original: Any) -> None:
+        self._original = original
+        self._read = read
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self._original if instance is None else self._read(instance)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        self._original.__set__(instance, value)

@@ -1,0 +1,86 @@
+"""What stands before dispatch modes, wrapper subclasses and collective operators while a trace runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils import _python_dispatch
+
+from ..dispatch.dispatcher import Kernels, distributed_module, recorder_here
+from ..dispatch.replacing import Patch
+from ..numbers.traced_numbers import pinned
+
+_WRAPPED = "is the size of a tensor that wraps others"
+
+
+def worlds(installed: Kernels) -> Iterator[Patch]:
+    """Yield what tells of modes, wrappers and waiting.
+
+    A mode stands below our kernels, so a node is what the program asked for, and the replay puts the
+    mode below it again. Function modes stand above: what they make of a call is what we see.
+    """
+    yield torch.Tensor, "_make_wrapper_subclass", functools.partial(_make_wrapper, installed)
+    yield _python_dispatch, "_push_mode", functools.partial(_push_mode, installed)
+    yield _python_dispatch, "_pop_mode", functools.partial(_pop_mode, installed)
+    distributed = distributed_module()
+    if distributed is not None:
+        for class_ in (distributed.Work, *distributed.Work.__subclasses__()):
+            if "wait" in vars(class_):
+                yield class_, "wait", functools.partial(_wait, installed)
+
+
+def _make_wrapper(installed: Kernels, make_wrapper: Any) -> Any:
+    """Tell of a tensor that is made without an operator, to wrap others."""
+
+    @functools.wraps(make_wrapper)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        recorder = recorder_here(installed)
+        if recorder is None:
+            return make_wrapper(*args, **kwargs)
+        # The sizes of a wrapper are what it was told: no operator reads them from what it wraps.
+        args = pinned(args, _WRAPPED)
+        kwargs = {name: pinned(arg, _WRAPPED) for name, arg in kwargs.items()}
+        tensor = make_wrapper(*args, **kwargs)
+        recorder.record_wrapper(tensor, args, kwargs)
+        return tensor
+
+    return staticmethod(wrapped)
+
+
+def _push_mode(installed: Kernels, push: Any) -> Any:
+    @functools.wraps(push)
+    def wrapped(mode: Any) -> None:
+        push(mode)
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_mode(mode, True)
+
+    return wrapped
+
+
+def _pop_mode(installed: Kernels, pop: Any) -> Any:
+    @functools.wraps(pop)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        mode = pop(*args, **kwargs)
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_mode(mode, False)
+        return mode
+
+    return wrapped
+
+
+def _wait(installed: Kernels, wait: Any) -> Any:
+    """Tell of waiting for a collective operator."""
+
+    @functools.wraps(wait)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        recorder = recorder_here(installed)
+        if recorder is not None:
+            recorder.record_wait(self)
+        return wait(self, *args, **kwargs)
+
+    return wrapped

@@ -1,0 +1,315 @@
+"""How a program is called: arguments to leaves, and what a replay's arguments must be like."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ...errors import InputError
+from ...ir import TensorType, row_major_strides
+from ...ir.structure import Structure, StructureKind, parts_of, take_apart
+from ..dispatch.literals import equal_literals
+from ..dispatch.number import number_of
+from ..dispatch.tensors import type_of_tensor
+from ..numbers.ragged import as_expected
+from ..numbers.sizes import TracedSize
+from ..numbers.traced_numbers import is_traced
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a leaf of inputs and outputs."""
+    return isinstance(value, torch.Tensor)
+
+
+def is_opaque(value: Any) -> bool:
+    """Whether a value is passed on whole, whatever tensors it may hold."""
+    if type(value) is torch.Size:
+        return not any(number_of(size) is not None for size in value)
+    return isinstance(value, torch.nn.Module | torch.Generator | torch.device | torch.dtype)
+
+
+class Arguments:
+    """Turns positional and keyword arguments into one mapping by parameter name, defaults included.
+
+    A callable may take other arguments than the function it wraps says, so the signature is the
+    first of several that the arguments of the trace fit; if none does, arguments keep their order.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self._signature = next(
+            (found for found in _signatures(function) if _fits(found, args, kwargs)), None
+        )
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name; ``*args`` and ``**kwargs`` come as one tuple and one dictionary.
+
+        Raises:
+            TypeError: they do not fit the signature.
+        """
+        if self._signature is None:
+            return {"args": args, **kwargs}
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    def unbind(self, bound: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return positional and keyword arguments that :meth:`bind` turns into ``bound``."""
+        if self._signature is None:
+            kwargs = dict(bound)
+            return kwargs.pop("args"), kwargs
+        arguments = inspect.BoundArguments(self._signature, OrderedDict(bound))
+        return arguments.args, arguments.kwargs
+
+
+def _signatures(function: Callable[..., Any]) -> Iterator[inspect.Signature]:
+    target = function.forward if isinstance(function, torch.nn.Module) else function
+    for follow_wrapped in (True, False):
+        try:
+            yield inspect.signature(target, follow_wrapped=follow_wrapped)
+        except (TypeError, ValueError):  # built-in functions have none
+            continue
+    if isinstance(function, torch.nn.Module):
+        yield inspect.signature(type(function).__call__.__get__(function))
+
+
+def _fits(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a traced program takes.
+
+    Attributes:
+        arguments: binds calls to parameter names.
+        structure: of the mapping from parameter names to arguments.
+        names: a readable name per leaf: ``x``, ``batch['image']``.
+        types: the tensor type per leaf that the program was traced with.
+        dimensions: per leaf, the dimensions whose size may differ from the traced one, with the names
+            they were given, empty where they have none.
+        same_as: for a leaf that was the very tensor of an earlier leaf, the number of that leaf.
+        state: for a leaf that was a parameter, buffer or constant of the program, its name and itself.
+    """
+
+    arguments: Arguments
+    structure: Structure
+    names: tuple[str, ...]
+    types: tuple[TensorType, ...]
+    dimensions: tuple[dict[int, str], ...]
+    same_as: tuple[int | None, ...]
+    state: tuple[tuple[str, torch.Tensor] | None, ...]
+
+    def leaves(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+        """Return the tensors among the arguments of a replay, in the order of the graph's inputs.
+
+        Raises:
+            InputError: structure, dtype, device, shape or identity differ from those of the trace.
+        """
+        try:
+            bound = self.arguments.bind(args, kwargs)
+        except TypeError as error:
+            raise InputError(f"the arguments do not fit the traced program: {error}") from error
+        leaves: list[torch.Tensor] = []
+        _match(self.structure, bound, "", leaves)
+        self._check_names(leaves)
+        first: dict[int, int] = {}
+        ragged: dict[str, str] = {}
+        for position, leaf in enumerate(leaves):
+            self._check(position, leaf, leaves, ragged)
+            earlier = first.setdefault(id(leaf), position)
+            if earlier != position and self.same_as[position] != earlier:
+                raise InputError(
+                    f"inputs {self.names[earlier]} and {self.names[position]} are one tensor now and were "
+                    "two when the program was traced\n  pass a clone, or trace again with one tensor for both"
+                )
+        return leaves
+
+    def _check_names(self, leaves: list[torch.Tensor]) -> None:
+        """Require that dimensions of one name have one size."""
+        known: dict[str, tuple[str, int]] = {}
+        for leaf, dimensions, input_name in zip(leaves, self.dimensions, self.names, strict=True):
+            for dimension, name in dimensions.items():
+                if not name or dimension >= leaf.dim():
+                    continue
+                size = leaf.size(dimension)
+                place = f"{input_name}.size({dimension})"
+                first_place, first = known.setdefault(name, (place, size))
+                if size != first:
+                    raise InputError(
+                        f"the dimension {name!r} is {first} in {first_place} and {size} in {place}"
+                    )
+
+    def _check(
+        self,
+        position: int,
+        leaf: torch.Tensor,
+        leaves: list[torch.Tensor],
+        ragged: dict[str, str],
+    ) -> None:
+        name = self.names[position]
+        expected = self.types[position]
+        twin = self.same_as[position]
+        if twin is not None and leaf is not leaves[twin]:
+            raise InputError(
+                f"inputs {self.names[twin]} and {name} were one tensor when the program was traced and are "
+                "two now\n  trace again with different tensors to get a program that tells them apart"
+            )
+        kept = self.state[position]
+        if kept is not None and leaf is not kept[1]:
+            raise InputError(
+                f"input {name} was {kept[0]} of the program itself when it was traced, so the graph cannot "
+                "tell them apart\n  pass that tensor, or trace again with a clone"
+            )
+        actual = type_of_tensor(leaf)
+        if actual == expected:
+            return
+        actual = as_expected(actual, expected, ragged)
+        problem = _difference(expected, actual, self.dimensions[position])
+        if problem is not None:
+            raise InputError(
+                f"input {name} does not fit: expected {expected}, got {actual}\n  {problem}"
+            )
+
+
+def input_leaves(bound: dict[str, Any]) -> tuple[list[torch.Tensor], Structure]:
+    """Return the tensors among bound arguments and the structure they stand in."""
+    return take_apart(bound, is_tensor, is_opaque)
+
+
+def input_names(structure: Structure) -> list[str]:
+    """Return a readable name per leaf of bound arguments: ``x``, ``batch['image']``."""
+    if structure.kind is not StructureKind.DICT:
+        return []
+    names = []
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        names.extend(child.leaf_paths(str(key)))
+    return names
+
+
+def _difference(expected: TensorType, actual: TensorType, varying: Mapping[int, str]) -> str | None:
+    """Return in words why a tensor cannot stand for the one traced; None if it can."""
+    if actual.dtype != expected.dtype:
+        return f"its dtype is {actual.dtype} and was {expected.dtype}; convert it with .to()"
+    if actual.class_name != expected.class_name:
+        ours, theirs = (type_.class_name or "torch.Tensor" for type_ in (actual, expected))
+        return f"it is a {ours} and was a {theirs}; trace again with a {ours}"
+    if actual.device != expected.device:
+        return f"it is on {actual.device} and was on {expected.device}"
+    if actual.layout != expected.layout:
+        return f"its layout is {actual.layout} and was {expected.layout}"
+    if actual.shape == expected.shape:
+        return None if varying else _stride_difference(expected, actual)
+    again = "trace again with inputs of this size"
+    if actual.shape is None or expected.shape is None or len(actual.shape) != len(expected.shape):
+        return f"it has {actual.rank} dimensions and had {expected.rank}; {again}"
+    for dim, (size, traced) in enumerate(zip(actual.shape, expected.shape, strict=True)):
+        if size != traced and dim not in varying:
+            return f"dimension {dim} is {size} and was {traced}, which dynamic= fixed at the trace; {again}"
+    return None
+
+
+def _stride_difference(expected: TensorType, actual: TensorType) -> str | None:
+    """Return in words how the order of elements in memory differs; None where it does not.
+
+    Torch leaves operators out of a run where the order makes them needless, ``contiguous()`` for
+    one, so a graph holds for the order it was traced with. ``requires_grad`` may differ.
+    """
+    shape, one, other = expected.shape, _strides(expected), _strides(actual)
+    if shape is None or one is None or other is None:
+        return None
+    if all(a == b for size, a, b in zip(shape, one, other, strict=True) if size != 1):
+        return None
+    fix = (
+        "pass it through .contiguous()" if expected.strides is None else "give it the same strides"
+    )
+    return f"its strides are {list(other)} and were {list(one)}; {fix}, or trace again with it"
+
+
+def _strides(type_: TensorType) -> tuple[int, ...] | None:
+    if type_.strides is not None or type_.shape is None:
+        return type_.strides
+    sizes = tuple(size for size in type_.shape if isinstance(size, int))
+    return row_major_strides(sizes) if len(sizes) == len(type_.shape) else None
+
+
+def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tensor]) -> None:
+    """Collect the leaves of ``actual``, which must be built like ``structure``."""
+    if structure.kind is StructureKind.LEAF:
+        if not is_tensor(actual):
+            raise InputError(
+                f"input {path} must be a tensor, as when the program was traced; got {_shown(actual)}"
+            )
+        leaves.append(actual)
+        return
+    if structure.kind is StructureKind.CONSTANT:
+        _match_constant(structure.constant, actual, path)
+        return
+    if type(actual) is not structure.class_:
+        expected = getattr(structure.class_, "__qualname__", structure.class_)
+        raise InputError(f"input {path} must be a {expected}, got {type(actual).__qualname__}")
+    own = parts_of(actual)
+    if set(structure.keys) != set(own.keys):
+        there = set(own.keys)
+        expected_keys = set(structure.keys)
+        problems = [f"{key!r} is missing" for key in structure.keys if key not in there]
+        problems += [
+            f"{key!r} was not there when the program was traced"
+            for key in own.keys
+            if key not in expected_keys
+        ]
+        raise InputError(f"input {path or 'arguments'}: {', '.join(problems)}")
+    by_key = dict(zip(own.keys, own.parts, strict=True))
+    for position, key in enumerate(structure.keys):
+        step = structure.step_text(position) if path else str(key)
+        _match(structure.children[position], by_key[key], path + step, leaves)
+
+
+def _plain_sizes(actual: Any) -> Any:
+    """Return sizes that are data of a trace, in which this program is called, as what they are now."""
+    if is_traced(actual):
+        return actual.plain("is fixed by a traced program that is called with it")
+    if type(actual) is TracedSize:
+        return torch.Size([_plain_sizes(size) for size in actual])
+    return actual
+
+
+def _match_constant(expected: Any, actual: Any, path: str) -> None:
+    actual = _plain_sizes(actual)
+    if actual is expected:
+        return
+    if type(actual) is type(expected) and not is_tensor(actual) and _equal(expected, actual):
+        return
+    raise InputError(
+        f"input {path} was {expected!r} when the program was traced, which fixed it; got {_shown(actual)}\n"
+        "  trace again with this value"
+    )
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two constants of one class are equal; arrays are where all their elements are."""
+    if isinstance(one, float):
+        return equal_literals(one, other)
+    try:
+        equal = one == other
+        return bool(equal.all() if hasattr(equal, "all") else equal)
+    except (TypeError, ValueError, RuntimeError):  # objects that refuse to be compared differ
+        return False
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message: tensors by their type, the rest as Python writes it, cut short."""
+    if is_tensor(value):
+        return f"a tensor {type_of_tensor(value)}"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,117 @@
+"""Module trees: the path through which a module was really called, and what its forward consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any
+
+import torch
+
+from ...ir import Scope
+
+
+class ModulePaths:
+    """Finds the step from one module call to the next.
+
+    A module that two parents share is reached through each under the parent's own name for it.
+    """
+
+    def __init__(
+        self,
+        outer_names: dict[int, str],
+        on_unregistered: Callable[[str, torch.nn.Module], None] = lambda path, module: None,
+    ) -> None:
+        self._outer_names = outer_names  # names of modules seen from outside any module, by id
+        self._on_unregistered = on_unregistered
+        self._below: dict[int, tuple[torch.nn.Module, dict[int, str]]] = {}
+        self._places: dict[int, dict[int, tuple[torch.nn.Module, str]]] = {}
+
+    def step(self, parent: torch.nn.Module | None, module: torch.nn.Module) -> str:
+        """Return the name of ``module`` as seen from ``parent``: ``conv1``, ``layers.0``.
+
+        A module that ``parent`` does not register is named by the attribute that holds it, else by
+        how the traced function names it, else by its class.
+        """
+        if parent is not None:
+            for name, child in parent._modules.items():
+                if child is module:
+                    return name
+            found = self._registered(parent).get(id(module)) or self._attribute(parent, module)
+            if found is not None:
+                return found
+        return self._outer_names.get(id(module), type(module).__name__)
+
+    def _attribute(self, parent: torch.nn.Module, module: torch.nn.Module) -> str | None:
+        """Return the plain attribute, or the place in a plain container, in which a module is kept.
+
+        The places are looked up once, and again where a module is not in its place.
+        """
+        for is_new in (False, True):
+            if is_new or id(parent) not in self._places:
+                places = self._places[id(parent)] = {}
+                for name, held in held_objects(vars(parent)):
+                    if isinstance(held, torch.nn.Module):
+                        places.setdefault(id(held), (held, name))
+            found = self._places[id(parent)].get(id(module))
+            if found is not None and found[0] is module:
+                return found[1]
+        return None
+
+    def meet(self, module: torch.nn.Module, scope: Scope) -> None:
+        """Take note of a module call; tell of a module that no other one registers."""
+        if id(module) not in self._outer_names:
+            self._on_unregistered(scope.path, module)
+
+    def _registered(self, parent: torch.nn.Module) -> dict[int, str]:
+        known = self._below.get(id(parent))
+        if known is None:
+            below = {id(child): name for name, child in parent.named_modules() if name}
+            known = self._below[id(parent)] = (parent, below)
+        return known[1]
+
+
+def held_objects(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every named object, and those inside named lists, tuples and dictionaries, with its name."""
+    for name, value in names.items():
+        yield name, value
+        if name.startswith("_"):
+            continue
+        if isinstance(value, list | tuple):
+            for position, item in enumerate(value):
+                yield f"{name}.{position}", item
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                yield f"{name}.{key}", item
+
+
+class ForwardCodes:
+    """Knows the code that the ``forward`` of a class consists of: its own and that of its decorators."""
+
+    def __init__(self) -> None:
+        # By address of the class, which is held; hashing a code object would hash all it contains.
+        self._known: dict[int, tuple[type, tuple[CodeType, ...]]] = {}
+
+    def include(self, code: CodeType, module: torch.nn.Module | None) -> bool:
+        """Whether ``code`` is part of the module's ``forward``."""
+        if module is None:
+            return False
+        class_ = type(module)
+        known = self._known.get(id(class_))
+        if known is None:
+            known = self._known[id(class_)] = (class_, tuple(_unwrapped(class_.forward)))
+        for part in known[1]:
+            if part is code:
+                return True
+        own = module.__dict__.get("forward")
+        return own is not None and any(part is code for part in _unwrapped(own))
+
+
+def _unwrapped(function: Any) -> Iterator[CodeType]:
+    seen = set()
+    while function is not None and id(function) not in seen:
+        seen.add(id(function))
+        code = getattr(function, "__code__", None)
+        if code is not None:
+            yield code
+        function = getattr(function, "__wrapped__", None) or getattr(function, "__func__", None)

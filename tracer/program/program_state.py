@@ -1,0 +1,281 @@
+"""The tensors and objects that a program keeps from run to run, and what they are called."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ...ir import Graph, ScalarType, StateKind, TensorType, Value
+from ..dispatch.tensors import type_of_value
+from .optimizers import OptimizerNote, optimizer_tensors
+from .reachable import Search, class_attributes, parts_of_function, parts_of_object
+
+
+class _Candidate:
+    """A tensor that becomes state once the program reads it; until then it is not held."""
+
+    __slots__ = ("kind", "names", "reference", "required_grad")
+
+    def __init__(self, tensor: torch.Tensor, kind: StateKind) -> None:
+        self.reference = weakref.ref(tensor)
+        self.required_grad = tensor.requires_grad  # when the trace began
+        self.kind = kind
+        self.names: list[str] = []
+
+
+class ProgramState:
+    """Knows the parameters, buffers and named constants of a callable; adds those that are read.
+
+    Attributes:
+        objects: what each state entry of the graph stands for, by its first name. Tensors are held
+            by reference: a replay reads the very parameters of the model.
+        copies: names of the constants that belong to the trace: nobody else changes their data.
+        on_module: told of modules that turn up while the program runs.
+        outer_names: names of the modules that a traced function refers to, by their id.
+    """
+
+    def __init__(self, graph: Graph, function: Callable[..., Any]) -> None:
+        self.objects: dict[str, Any] = {}
+        self.copies: dict[str, None] = {}
+        self.on_module: Callable[[str, torch.nn.Module], None] | None = None
+        self.outer_names: dict[int, str] = {}
+        self._graph = graph
+        self._candidates: dict[int, _Candidate] = {}
+        self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
+        self._optimizers: list[OptimizerNote] = []
+        self._opaque: dict[int, Value] = {}
+        self._suffixes: dict[str, int] = {}
+        self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
+        self._indexed = 0  # how many candidates there were at that time
+        self._search = Search()
+        named = list(named_objects(function, self._search))
+        # Modules first, whose own names for a tensor are the best, and optimizers last.
+        for class_ in (torch.nn.Module, torch.Tensor, torch.optim.Optimizer):
+            for name, kept in named:
+                if isinstance(kept, class_):
+                    self.register(name, kept)
+
+    def register(self, name: str, kept: Any) -> None:
+        """Take note of a named tensor, or of a module or an optimizer with all it holds."""
+        if isinstance(kept, torch.Tensor):
+            if self._candidate(kept) is None:
+                is_parameter = isinstance(kept, torch.nn.Parameter)
+                kind = StateKind.PARAMETER if is_parameter else StateKind.CONSTANT
+                self._add_candidate(name, kept, kind)
+            return
+        if isinstance(kept, torch.optim.Optimizer):
+            self._register_optimizer(name, kept)
+            return
+        paths = list(kept.named_modules(prefix=name, remove_duplicate=False))
+        for path, module in paths:
+            self._register_tensors(path, module)
+        for path, module in paths:
+            for inner_name, inner in self._search.in_module(path, module):
+                if isinstance(inner, torch.Tensor) or id(inner) not in self.outer_names:
+                    self.register(inner_name, inner)
+
+    def _register_optimizer(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizers.append(OptimizerNote(name, optimizer))
+        start = f"{name}." if name else ""
+        for path, tensor, kind in optimizer_tensors(optimizer):
+            if self._candidate(tensor) is None:
+                self._add_candidate(start + path, tensor, kind)
+
+    def _register_tensors(self, path: str, module: torch.nn.Module) -> None:
+        self.outer_names.setdefault(id(module), path)
+        self._modules.append((path, module))
+        if self.on_module is not None:
+            self.on_module(path, module)
+        start = f"{path}." if path else ""
+        for step, parameter in module._parameters.items():
+            if parameter is not None:
+                self._add_candidate(start + step, parameter, StateKind.PARAMETER)
+        for step, buffer in module._buffers.items():
+            if buffer is not None:
+                self._add_candidate(start + step, buffer, StateKind.BUFFER)
+
+    def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
+        candidate = self._candidate(tensor)
+        if candidate is None:
+            candidate = self._candidates[id(tensor)] = _Candidate(tensor, kind)
+        if name not in candidate.names:
+            candidate.names.append(name)
+
+    def _candidate(self, tensor: torch.Tensor) -> _Candidate | None:
+        candidate = self._candidates.get(id(tensor))
+        return candidate if candidate is not None and candidate.reference() is tensor else None
+
+    def register_as(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
+        """Take note of a tensor of a known kind, unless a name leads to it already."""
+        if self._candidate(tensor) is None:
+            self._add_candidate(name, tensor, kind)
+
+    def name_of(self, kept: Any) -> str | None:
+        """Return the name under which the program, or a module of it, keeps an object; None if none does."""
+        return self._search.name_of(kept)
+
+    def value_of(self, tensor: torch.Tensor, frame: FrameType | None = None) -> Value | None:
+        """Return the state that a tensor is, adding it to the graph; None if no name leads to it.
+
+        Globals of the functions that run in ``frame`` and above count as names.
+        """
+        candidate = self._candidate(tensor)
+        if candidate is not None:
+            value = self._add(tuple(candidate.names), tensor, candidate.kind)
+            type_ = value.type
+            if isinstance(type_, TensorType) and type_.requires_grad is not candidate.required_grad:
+                value.type = replace(type_, requires_grad=candidate.required_grad)
+            return value
+        name = name_in_globals(tensor, frame)
+        return None if name is None else self._add((name,), tensor, StateKind.CONSTANT)
+
+    def constant(self, kept: Any, name: str) -> Value:
+        """Keep a tensor or object as a constant called ``name``, or nearly so if that is taken."""
+        if isinstance(kept, torch.Tensor):
+            free = self._free(name)
+            self.copies[free] = None
+            return self._add((free,), kept, StateKind.CONSTANT)
+        known = self._opaque.get(id(kept))
+        if known is None:
+            known = self._add((self._free(name),), kept, StateKind.CONSTANT)
+            self._opaque[id(kept)] = known
+        return known
+
+    def named(self, tensor: torch.Tensor) -> str | None:
+        """Return the name of a parameter, buffer or constant; None for any other tensor."""
+        candidate = self._candidate(tensor)
+        return None if candidate is None else candidate.names[0]
+
+    def is_known(self, module: torch.nn.Module) -> bool:
+        """Whether a module is one of the program's own."""
+        return id(module) in self.outer_names
+
+    def is_constant(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is a named constant, neither parameter nor buffer."""
+        candidate = self._candidate(tensor)
+        return candidate is not None and candidate.kind is StateKind.CONSTANT
+
+    def flag_changed(self) -> Iterator[torch.Tensor]:
+        """Yield the named tensors whose ``requires_grad`` is not what it was when the trace began."""
+        for candidate in self._candidates.values():
+            tensor = candidate.reference()
+            if tensor is not None and tensor.requires_grad is not candidate.required_grad:
+                yield tensor
+
+    def modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
+        """Yield every known module with its path."""
+        yield from self._modules
+
+    def optimizer_changes(self) -> Iterator[str]:
+        """Yield, in words, what the run changed in optimizers besides by operators."""
+        for note in self._optimizers:
+            yield from note.changes()
+
+    def candidates(self) -> Iterator[torch.Tensor]:
+        """Yield every named tensor, whether or not the program has read it."""
+        for candidate in list(self._candidates.values()):
+            tensor = candidate.reference()
+            if tensor is not None:
+                yield tensor
+
+    def sharing(self, key: int, key_of: Callable[[torch.Tensor], int | None]) -> list[torch.Tensor]:
+        """Return the named tensors whose storage had this key when they were indexed, and has it now."""
+        if len(self._candidates) != self._indexed:
+            self._by_storage = {}
+            for tensor in self.candidates():
+                storage = key_of(tensor)
+                if storage is not None:
+                    self._by_storage.setdefault(storage, []).append(weakref.ref(tensor))
+            self._indexed = len(self._candidates)
+        live = [reference() for reference in self._by_storage.get(key, ())]
+        return [tensor for tensor in live if tensor is not None and key_of(tensor) == key]
+
+    def _add(self, names: tuple[str, ...], kept: Any, kind: StateKind) -> Value:
+        if names[0] in self._graph.state:
+            names = (self._free(names[0]), *names[1:])
+        type_ = type_of_value(kept) if isinstance(kept, torch.Tensor) else ScalarType.OBJECT
+        value = self._graph.add_state(names, type_, kind)
+        self.objects[names[0]] = kept
+        return value
+
+    def _free(self, name: str) -> str:
+        free, suffix = name, self._suffixes.get(name, 0)
+        while free in self._graph.state:
+            suffix += 1
+            free = f"{name}.{suffix}"
+        self._suffixes[name] = suffix
+        return free
+
+
+def root_module(function: Callable[..., Any]) -> torch.nn.Module | None:
+    """Return the module that a callable is, or that it is a method of, decorated or not."""
+    seen: set[int] = set()
+    while id(function) not in seen:
+        seen.add(id(function))
+        if isinstance(function, torch.nn.Module):
+            return function
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, torch.nn.Module):
+            return owner
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif owner is None:
+            function = getattr(function, "__wrapped__", function)
+    return None
+
+
+def named_objects(
+    function: Callable[..., Any], search: Search | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors and modules that a callable can read besides its arguments, with their names.
+
+    A module or optimizer, and one that owns a bound method, goes without a name: its parameters are
+    called as it calls them. Then come the arguments of a ``partial``, attributes of other owners, the
+    closure, default arguments, and the globals that the code mentions, with all that these lead to.
+    """
+    module = root_module(function)
+    if module is not None:
+        yield "", module
+    yield from (search or Search()).reachable(mentioned_objects(function))
+
+
+def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a callable itself names besides its arguments: the first step of :func:`named_objects`."""
+    while isinstance(function, functools.partial):
+        yield from ((f"partial.{position}", held) for position, held in enumerate(function.args))
+        yield from function.keywords.items()
+        function = function.func
+    owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
+    if isinstance(owner, torch.Tensor):
+        yield "self", owner
+    elif isinstance(owner, torch.optim.Optimizer):
+        yield "", owner
+    elif isinstance(owner, type):
+        yield from class_attributes("", owner)
+    elif root_module(function) is None and owner is not None and not inspect.ismodule(owner):
+        yield from parts_of_object("", owner)
+    if isinstance(function, torch.nn.Module):
+        return
+    called: Any = function if inspect.isroutine(function) else type(function).__call__
+    while called is not None:
+        plain = getattr(called, "__func__", called)
+        if inspect.isfunction(plain):
+            yield from parts_of_function(plain)
+        called = getattr(plain, "__wrapped__", None)
+
+
+def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:
+    """Return the global variable through which one of the running functions can see an object."""
+    while frame is not None:
+        for name in frame.f_code.co_names:
+            if frame.f_globals.get(name) is kept:
+                return name
+        frame = frame.f_back
+    return None

@@ -1,0 +1,172 @@
+"""Tensors, modules and optimizers that Python objects lead to, with names that say how.
+
+A program may keep tensors anywhere: in globals, closures, default arguments, attributes of objects
+and of their classes, and in containers of these. They are looked for before the run, so that what
+the run puts there is not taken for something that the program had.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import inspect
+from collections.abc import Iterable, Iterator
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import torch
+
+from ...ir import Graph
+
+_MOST_OBJECTS = 20_000  # a program that keeps more is not searched to the end
+_DEEPEST = 6
+_FOUND = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)
+_LEAVES = (str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device)
+_LIBRARIES = (
+    "torch",
+    "builtins",
+    "numpy",
+    "collections",
+    "threading",
+    "logging",
+    "functools",
+    "re",
+)
+
+
+class Search:
+    """One search through the objects of a program; each is looked into once."""
+
+    def __init__(self) -> None:
+        # What was looked into, with its name, by address; held, so that addresses stay theirs.
+        self._seen: dict[int, tuple[Any, str]] = {}
+        self._plain_classes: set[type] = set()  # module classes that hold nothing themselves
+
+    def name_of(self, held: Any) -> str | None:
+        """Return the name under which an object, neither tensor nor module, was found; None if it was not."""
+        seen = self._seen.get(id(held))
+        return None if seen is None else seen[1]
+
+    def reachable(self, roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        """Yield the tensors, modules and optimizers that named objects are or lead to, nearest first."""
+        level = list(roots)
+        for _ in range(_DEEPEST):
+            below: list[tuple[str, Any]] = []
+            for name, held in level:
+                if id(held) in self._seen or isinstance(held, _LEAVES):
+                    continue
+                if isinstance(held, _FOUND):
+                    yield name, held
+                elif len(self._seen) < _MOST_OBJECTS:
+                    self._seen[id(held)] = (held, name)
+                    below.extend(parts_of_object(name, held))
+            level = below
+
+    def in_module(self, path: str, module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
+        """Yield what a module holds besides its parameters, buffers and modules."""
+        if id(module) in self._seen:
+            return
+        self._seen[id(module)] = (module, path)
+        start = f"{path}." if path else ""
+        roots = [
+            (start + name, value)
+            for name, value in vars(module).items()
+            if name not in _REGISTRIES
+            and id(value) not in self._seen
+            and not isinstance(value, _LEAVES)
+        ]
+        class_ = type(module)
+        if class_ not in self._plain_classes:
+            own = list(class_attributes(start, class_))
+            roots += own
+            if not own:
+                self._plain_classes.add(class_)
+        if roots:
+            yield from self.reachable(roots)
+
+
+_REGISTRIES = frozenset(vars(torch.nn.Module()))
+
+
+def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what an object holds, one step down."""
+    if isinstance(held, list | tuple):
+        yield from ((f"{name}.{position}", item) for position, item in enumerate(held))
+    elif isinstance(held, dict):
+        for position, (key, item) in enumerate(held.items()):
+            yield f"{name}.{key if isinstance(key, str | int) else position}", item
+    elif isinstance(held, FunctionType):
+        if not _is_library(held):
+            yield from parts_of_function(held, name)
+    elif isinstance(held, MethodType):
+        yield name, held.__self__
+        yield name, held.__func__
+    elif not (isinstance(held, type) or _is_library(type(held)) or _is_traced_program(held)):
+        yield from _attributes(name, held)
+
+
+def parts_of_function(function: FunctionType, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the closure, the globals and the default arguments that a function can read."""
+    code = function.__code__
+    for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield variable, cell.cell_contents
+        except ValueError:  # a variable that has no value yet
+            continue
+    for variable in code.co_names:
+        if variable in function.__globals__:
+            yield from _of_global(variable, function.__globals__[variable], code.co_names)
+    start = f"{name}." if name else ""
+    for parameter, default in _defaults(function):
+        yield start + parameter, default
+
+
+def _of_global(name: str, held: Any, used: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield a global; of a Python module, the tensors that the code may ask for."""
+    if not isinstance(held, ModuleType):
+        yield name, held
+        return
+    for attribute in used:
+        found = vars(held).get(attribute)
+        if isinstance(found, torch.Tensor):
+            yield f"{name}.{attribute}", found
+
+
+def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    positional = function.__defaults__ or ()
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    yield from zip(names[len(names) - len(positional) :], positional, strict=True)
+    yield from (function.__kwdefaults__ or {}).items()
+
+
+def _attributes(name: str, held: Any) -> Iterator[tuple[str, Any]]:
+    start = f"{name}." if name else ""
+    for attribute, value in getattr(held, "__dict__", {}).items():
+        yield start + attribute, value
+    for slot in copyreg._slotnames(type(held)):  # type: ignore[attr-defined]  # the copy module's own way
+        value = inspect.getattr_static(held, slot, None)
+        if inspect.ismemberdescriptor(value):
+            try:
+                yield start + slot, value.__get__(held)
+            except AttributeError:  # a slot that is empty
+                continue
+    yield from class_attributes(start, type(held))
+
+
+def _is_traced_program(held: Any) -> bool:
+    """Whether an object is a program that was traced before: what it keeps goes by its names for it."""
+    return isinstance(getattr(held, "__dict__", {}).get("graph"), Graph)
+
+
+def _is_library(made: Any) -> bool:
+    """Whether a class or function belongs to a library whose objects hold no tensors of the user's."""
+    return str(made.__module__).partition(".")[0] in _LIBRARIES
+
+
+def class_attributes(start: str, class_: type) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors, and the containers that may hold some, among the attributes of a class."""
+    for base in class_.__mro__:
+        if _is_library(base):
+            continue
+        for attribute, value in vars(base).items():
+            if isinstance(value, torch.Tensor | list | tuple | dict):
+                yield start + attribute, value

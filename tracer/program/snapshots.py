@@ -1,0 +1,262 @@
+"""What modules, arguments and other objects hold, noted before a run and compared after it.
+
+Note [Marks of what was held]
+    A note keeps nothing alive that the program may let go of: numbers and strings are kept as they
+    are, tensors by weak references, all else by its address. It costs microseconds per object, since
+    models have hundreds of modules: addresses and numbers give the garbage collector nothing to do.
+"""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ...ir.structure import StructureKind, parts_of
+from ..diagnostics import short_text
+from ..dispatch.generators import GENERATOR
+from ..dispatch.literals import PLAIN, equal_literals
+from ..dispatch.tensors import type_of_tensor
+from .inputs import is_opaque
+
+_PLAIN = frozenset((*PLAIN, complex, bytes))
+_CONTAINERS = (list, dict, set, deque)
+_MACHINERY = frozenset(vars(torch.nn.Module())) - {
+    "training"
+}  # what every module has, of torch's own
+_MOST_ITEMS = 2_000
+_DEEPEST = 8
+_ABSENT: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that an object holds after a run and did not hold before, or the other way round.
+
+    Attributes:
+        owner: the object.
+        name: its attribute or key.
+        path: how the program's user would call it.
+        text: what became of it, as the end of a sentence that begins with the path.
+        value: what it was and what it is, in short.
+        tensor: what it holds now, if that is a tensor.
+        is_new: whether there was nothing before, or no tensor.
+    """
+
+    owner: Any
+    name: Any
+    path: str
+    text: str
+    value: str
+    tensor: torch.Tensor | None = None
+    is_new: bool = False
+
+
+class Snapshot:
+    """Notes what objects hold.
+
+    Attributes:
+        generators: the random number generators that modules hold.
+    """
+
+    def __init__(self) -> None:
+        self.generators: list[torch.Generator] = []
+        self._notes: list[_Note] = []
+        self._seen: set[int] = set()
+
+    def add_module(self, path: str, module: torch.nn.Module) -> None:
+        """Note what one module holds, and the items of the containers among its attributes."""
+        if id(module) in self._seen:
+            return
+        self._seen.add(id(module))
+        start = f"{path}." if path else ""
+        note = _Note(module, start, "{}", _held_by_module)
+        self._notes.append(note)
+        attributes = vars(module)
+        for name in note.ids:
+            value = attributes.get(name)  # None for parameters and children
+            if value.__class__ in _CONTAINERS:
+                self.add_container(f"{start}{name}", value)
+            elif value.__class__ is GENERATOR:
+                self.generators.append(value)
+
+    def add_variables(self, function: Any, read: Callable[[Any], dict[str, Any]]) -> None:
+        """Note the variables that ``read`` finds for a function, and the items of containers among them."""
+        self._notes.append(_Note(function, "", "{}", read))
+        for name, value in read(function).items():
+            if value.__class__ in _CONTAINERS:
+                self.add_container(name, value)
+
+    def add_container(self, path: str, container: Any) -> None:
+        """Note the items of a container."""
+        if len(container) <= _MOST_ITEMS and id(container) not in self._seen:
+            self._seen.add(id(container))
+            self._notes.append(_Note(container, path, "[{!r}]", _items))
+
+    def add_argument(self, path: str, whole: Any, depth: int = 0) -> None:
+        """Note what an argument holds, and what that holds."""
+        if isinstance(whole, torch.Tensor) or whole.__class__ in _PLAIN or id(whole) in self._seen:
+            return
+        if isinstance(whole, torch.nn.Module):
+            for name, module in whole.named_modules(prefix=path):
+                self.add_module(name, module)
+        elif _is_array(whole):
+            self._seen.add(id(whole))
+            self._notes.append(_ArrayNote(whole, path))
+        elif depth < _DEEPEST and not is_opaque(whole) and not callable(whole):
+            self._add_parts(path, whole, depth)
+
+    def _add_parts(self, path: str, whole: Any, depth: int) -> None:
+        own = parts_of(whole)
+        has_items = isinstance(whole, _CONTAINERS)
+        if len(own.parts) > _MOST_ITEMS or not (own.parts or has_items):
+            return
+        self._seen.add(id(whole))
+        if not isinstance(whole, tuple | frozenset):
+            step = "[{!r}]" if has_items else ".{}"
+            self._notes.append(_Note(whole, path, step, _parts))
+        for key, part in zip(own.keys, own.parts, strict=True):
+            step = f".{key}" if own.kind is StructureKind.NAMED_TUPLE else f"[{key!r}]"
+            step = step if has_items or isinstance(whole, tuple) else f".{key}"
+            self.add_argument(path + step, part, depth + 1)
+
+    def changes(self) -> Iterator[Change]:
+        """Yield what is no longer as it was noted."""
+        for note in self._notes:
+            yield from note.changes()
+
+
+class _Note:
+    """What one object held: see Note [Marks of what was held]."""
+
+    __slots__ = ("ids", "owner", "path", "plain", "read", "step", "tensors")
+
+    def __init__(
+        self, owner: Any, path: str, step: str, read: Callable[[Any], dict[Any, Any]]
+    ) -> None:
+        self.owner = owner
+        self.path = path
+        self.step = step  # how a key follows the path
+        self.read = read
+        self.plain: dict[Any, Any] = {}
+        self.ids: dict[Any, int] = {}
+        self.tensors: dict[Any, weakref.ref[torch.Tensor]] = {}
+        for key, value in read(owner).items():
+            class_ = value.__class__
+            if class_ in _PLAIN:
+                self.plain[key] = value
+            elif class_ is torch.Tensor:
+                self.tensors[key] = weakref.ref(value)
+            else:
+                self.ids[key] = id(value)
+
+    def changes(self) -> Iterator[Change]:
+        present = self.read(self.owner)
+        count = len(self.plain) + len(self.ids) + len(self.tensors)
+        if self.step == "[{!r}]" and len(present) != count:
+            text = f"goes from {count} to {_counted(len(present))}"
+            value = f"{count} -> {len(present)}"
+            yield Change(self.owner, None, self.path, text, value, _last(present))
+            return
+        for key, value in present.items():
+            if not self._holds(key, value):
+                yield self._change(key, value)
+        for key in (*self.plain, *self.ids, *self.tensors):
+            if key not in present:
+                path = self.path + self.step.format(key)
+                yield Change(self.owner, key, path, "is gone", f"{self._old(key)} -> nothing")
+
+    def _holds(self, key: Any, value: Any) -> bool:
+        """Whether a value is the one that was there."""
+        class_ = value.__class__
+        if class_ in _PLAIN:
+            mark = self.plain.get(key, _ABSENT)
+            return mark is value or (mark.__class__ is class_ and equal_literals(mark, value))
+        if class_ is torch.Tensor:
+            reference = self.tensors.get(key)
+            return reference is not None and reference() is value
+        return self.ids.get(key) == id(value)
+
+    def _old(self, key: Any) -> str:
+        if key in self.plain:
+            return short_text(self.plain[key])
+        return "a tensor" if key in self.tensors else "an object"
+
+    def _change(self, key: Any, value: Any) -> Change:
+        path = self.path + self.step.format(key)
+        new = _text(value)
+        tensor = value if isinstance(value, torch.Tensor) else None
+        if key not in self.plain and key not in self.ids and key not in self.tensors:
+            return Change(
+                self.owner, key, path, f"is new: {new}", f"nothing -> {new}", tensor, True
+            )
+        old = self._old(key)
+        text = f"goes from {old} to {new}"
+        if key not in self.plain:
+            text = f"is another {'object' if tensor is None else 'tensor'} now: {new}"
+        return Change(self.owner, key, path, text, f"{old} -> {new}", tensor, key in self.plain)
+
+
+class _ArrayNote(_Note):
+    """What was in a NumPy array."""
+
+    __slots__ = ()
+
+    def __init__(self, array: Any, path: str) -> None:
+        super().__init__(array, path, "", lambda array: {"": _checksum(array)})
+
+    def changes(self) -> Iterator[Change]:
+        if self.read(self.owner) != self.plain:
+            new = short_text(self.owner)
+            yield Change(self.owner, None, self.path, f"holds other numbers now: {new}", new)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a tensor {type_of_tensor(value)}"
+    return short_text(value) if value.__class__ in _PLAIN else f"a {type(value).__name__}"
+
+
+def _held_by_module(module: torch.nn.Module) -> dict[str, Any]:
+    """Return a module's own attributes, parameters, buffers and children by name."""
+    held = {name: value for name, value in vars(module).items() if name not in _MACHINERY}
+    for kept in (module._parameters, module._buffers, module._modules):
+        held.update(kept.items())  # those of scripted modules are no dictionaries
+    return held
+
+
+def _items(container: Any) -> dict[Any, Any]:
+    if isinstance(container, dict):
+        return dict(container)
+    if isinstance(container, set):
+        return {(id(item), type(item)): None for item in container}
+    return dict(enumerate(container))
+
+
+def _parts(whole: Any) -> dict[Any, Any]:
+    if isinstance(whole, set):
+        return _items(whole)
+    own = parts_of(whole)
+    return dict(zip(own.keys, own.parts, strict=True))
+
+
+def _last(present: dict[Any, Any]) -> torch.Tensor | None:
+    value = next(reversed(present.values()), None)
+    return value if isinstance(value, torch.Tensor) else None
+
+
+def _counted(count: int) -> str:
+    return f"{count} item" + ("" if count == 1 else "s")
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and hasattr(value, "__array_interface__")
+
+
+def _checksum(array: Any) -> int:
+    return zlib.crc32(array.tobytes() if array.dtype != object else repr(array.tolist()).encode())

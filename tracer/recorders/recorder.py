@@ -1,0 +1,552 @@
+"""The recorder: runs each operator that arrives from the dispatcher and adds its node to the graph.
+
+This is the hot path of a trace. Everything that depends on the operator alone is worked out once,
+in :class:`_Facts`; per call there remain one walk over new frames, a look-up per argument, the
+operator itself, and a node.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from collections.abc import Callable
+from functools import cache
+from types import FrameType
+from typing import Any, cast
+
+import torch
+
+from ...ir import Argument, Frame, Modes, Node, Scope, Value
+from ...ir.own_operators import AS_SUBCLASS, MAKE_SUBCLASS
+from ..diagnostics import DiagnosticKind
+from ..dispatch.dispatcher import NUMBERS, Kernels, quiet, without_torch_dispatch
+from ..dispatch.generators import GENERATOR
+from ..dispatch.literals import PLAIN, equal_literals, to_literal
+from ..dispatch.memories import is_foreign_memory
+from ..dispatch.number import number_of, with_plain_numbers
+from ..dispatch.schemas import operator_of
+from ..dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, type_of_value
+from ..functions.apply_call import ApplyCall
+from ..functions.callees import Callee
+from ..functions.custom_functions import TRANSPARENT
+from ..functions.function_calls import given, hold_numbers_kept_by
+from ..numbers.numbers import SCALAR_TYPES
+from ..numbers.ragged import is_ragged_size
+from ..numbers.traced_numbers import traced
+from ..state import TracingState
+from .events import EventRecorder
+from .unseen import Unseen
+
+_PLAIN = frozenset(PLAIN)
+_DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
+# What these give follows from the types of their arguments, which a replay checks.
+_METADATA_READS = frozenset(
+    f"aten::{name}"
+    for name in (
+        "_dimI", "_dimV", "_fused_sdp_choice", "_nested_get_ragged_idx", "dense_dim", "dim", "get_device",
+        "is_complex", "is_contiguous", "is_floating_point", "is_inference", "is_leaf", "is_same_size",
+        "is_signed", "q_per_channel_axis", "result_type", "sparse_dim", "sym_is_contiguous",
+    )
+)  # fmt: skip
+_MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
+
+
+class _Facts:
+    """What the recorder knows of an operator before any call of it."""
+
+    __slots__ = (
+        "defaults",
+        "fills_outside",
+        "may_change_rank",
+        "name",
+        "operator",
+        "reads_data",
+        "redispatch",
+        "returns_list",
+        "returns_one",
+        "returns_scalar",
+        "tensor_slots",
+    )
+
+    def __init__(self, op: torch._ops.OpOverload) -> None:
+        self.operator = operator_of(op)
+        self.name = self.operator.name
+        self.redispatch: Callable[..., Any] = cast(Any, op)._handle.redispatch_boxed
+        parameters = self.operator.parameters
+        # Arguments that may arrive as Python numbers where the schema says Tensor.
+        self.tensor_slots = tuple(n for n, p in enumerate(parameters) if p.type == "Tensor")
+        self.defaults: dict[str, Any] = {p.name: p.default for p in parameters}
+        returns = self.operator.returns
+        self.returns_list = tuple(r.type.startswith("List[") for r in returns)
+        self.returns_one = self.returns_list == (False,)
+        # These come back to Python as torch makes a number of a Scalar, symbolic ones included.
+        self.returns_scalar = [r.type for r in returns] in (["number"], ["Scalar"])
+        # Without a dimension to look at, or if its size is not 1, it takes none out.
+        self.may_change_rank = self.operator.base_name.startswith("aten::squeeze")
+        takes_tensors = any("Tensor" in p.type for p in parameters)
+        self.reads_data = (
+            takes_tensors
+            and bool(returns)
+            and all(r.type in _DATA_TYPES for r in returns)
+            and self.operator.base_name not in _METADATA_READS
+        )
+        # ``torch.tensor([...])`` fills memory behind the dispatcher's back and then calls this.
+        self.fills_outside = self.operator.base_name == "aten::lift_fresh"
+
+
+@cache
+def _facts_of(op: torch._ops.OpOverload) -> _Facts:
+    return _Facts(op)
+
+
+class Recorder(EventRecorder):
+    """Records the operators of one trace; torch's dispatcher calls it through ``dispatcher.Kernels``.
+
+    Attributes:
+        state: the trace it records into.
+        outer: the recorder of the trace that this one runs inside; it records the same operators.
+        unseen: records or reports what no operator tells of.
+    """
+
+    def __init__(
+        self, state: TracingState, kernels: Kernels, outer: Recorder | None = None
+    ) -> None:
+        super().__init__(state, outer)
+        self.outer: Recorder | None = outer
+        self._kernels = kernels
+        self._below = kernels.below
+        self._excluded = kernels.excluded
+        self._set_excluded = kernels.set_excluded
+        self._modes_of_apply: Modes = state.graph.modes
+        self._fresh_constant: Value | None = None
+        self._has_numbers = False  # whether a traced number is among the arguments being looked at
+        self.unseen = Unseen(state, self._modes)
+        self.unseen.exposed.on_first = self._watch_memory
+        self.unseen.exposed.on_last = self._unwatch_memory
+        self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
+
+    def record(
+        self,
+        op: torch._ops.OpOverload,
+        keyset: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType | None = None,
+    ) -> Any:
+        """Run one operator, record it, and return what it returned."""
+        facts = self._facts.get(id(op))
+        if facts is None:
+            facts = self._facts[id(op)] = _facts_of(op)
+        state = self.state
+        if frame is None:
+            frame = sys._getframe(2)
+        scope, stack = state.walker.locate(frame)
+        modes = self._modes.read()
+        if state.walker.behind_apply:
+            # There gradients are off in C++, but not for what comes out of it.
+            modes = self._modes_of_apply
+        entries = state.values.entries
+        # Arguments are looked up before the operator runs: it may change what a tensor is.
+        arguments: list[Argument] = []
+        has_plain = False
+        if facts.fills_outside and self._is_filled_outside(args[0], frame):
+            return self._record_constant(op, keyset, args, frame, (scope, stack, modes))
+        for arg in args:
+            if type(arg) in _PLAIN:  # a traced number says that its class is that of a plain one
+                arguments.append(arg)
+                has_plain = True
+                continue
+            entry: Any = entries.get(id(arg))
+            if entry is not None and entry[0]() is arg:
+                value = entry[1]
+                if arg.__class__ not in PLAIN_CLASSES or (
+                    value.type.requires_grad is not arg.requires_grad
+                ):
+                    value = state.with_grad_flag(arg, value, scope, stack)
+                arguments.append(value)
+            else:
+                arguments.append(self._argument(arg, scope, stack))
+        keywords: tuple[str, ...] = ()
+        if kwargs:
+            keywords = self._keyword_arguments(facts, kwargs, arguments, scope, stack)
+        if self._has_numbers:
+            self._has_numbers = False
+            has_plain = True
+            args = tuple([with_plain_numbers(arg) for arg in args])
+            kwargs = {name: with_plain_numbers(arg) for name, arg in kwargs.items()}
+
+        if self.outer is not None:
+            result = self.outer.record(op, keyset, args, kwargs, frame)
+        else:
+            if has_plain:
+                args = self._with_wrapped_numbers(facts, args)
+            # What the operator calls inside goes unseen: the key is excluded until it returns.
+            try:
+                self._set_excluded(True)
+                result = facts.redispatch(keyset & self._below, *args, **kwargs)
+            finally:
+                self._set_excluded(False)
+
+        if facts.returns_one:
+            results = [result]
+            groups = None
+        else:
+            results, groups = _taken_apart(facts, result)
+        if self._fresh_constant is not None:
+            is_copied = arguments[:1] == [self._fresh_constant]
+            self._fresh_constant = None
+            if is_copied and facts.name == "aten::detach_":
+                return result  # the last step of ``torch.tensor``: its copy is detached already
+        node = state.graph.append(
+            facts.operator,
+            tuple(arguments),
+            [type_of_value(part) for part in results],
+            keywords=keywords,
+            groups=groups,
+            scope=scope,
+            stack=stack,
+            modes=modes,
+        )
+        self._remember(results, node.outputs)
+        if facts.reads_data:
+            return self._read_data(facts, args[0], result, node)
+        if facts.may_change_rank and isinstance(result, torch.Tensor):
+            state.sizes.hold_rank(node, result.dim())
+        return result
+
+    def _read_data(self, facts: _Facts, source: Any, result: Any, node: Node) -> Any:
+        """Return what an operator read from a tensor's data, as a number of the graph where it can be one."""
+        state = self.state
+        outer = number_of(result)
+        if outer is not None:
+            result = outer.numbers.pin(outer, "goes into a trace inside this one")
+        if node.inputs and _is_literal_data(source, node.inputs[0]):
+            return result
+        if type(result) not in SCALAR_TYPES:
+            state.report(
+                DiagnosticKind.DATA_READ,
+                f"{facts.name} gives Python the value {result!r}; whatever the program computes from it "
+                "there is fixed in the trace",
+                node.scope,
+                node.stack,
+                value=repr(result),
+                nodes=(node,),
+            )
+            return result
+        number = state.numbers.of_value(node.output, result)
+        if facts.returns_scalar:
+            return traced(number)
+        state.numbers.pin(number, f"decides, through {facts.name}, which way the program goes")
+        return result
+
+    def _record_watched(
+        self,
+        op: torch._ops.OpOverload,
+        keyset: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType | None = None,
+    ) -> Any:
+        """Record an operator while something else than operators can write to memory of tensors."""
+        if frame is None:
+            frame = sys._getframe(2)
+        touched = self.unseen.exposed.touch((*args, *kwargs.values()))
+        try:
+            return type(self).record(self, op, keyset, args, kwargs, frame)
+        finally:
+            for region in touched:
+                region.settle()
+
+    def _watch_memory(self) -> None:
+        self.record = self._record_watched  # type: ignore[method-assign]
+
+    def _unwatch_memory(self) -> None:
+        vars(self).pop("record", None)
+
+    def _with_wrapped_numbers(self, facts: _Facts, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments with tensors for the numbers that stand where the schema says Tensor."""
+        for slot in facts.tensor_slots:
+            if slot < len(args) and args[slot].__class__ in NUMBERS:
+                args = (*args[:slot], self._kernels.numbers.wrap(args[slot]), *args[slot + 1 :])
+        return args
+
+    def _remember(self, results: list[Any], values: tuple[Value, ...]) -> None:
+        """Make ``values`` what the tensors among ``results`` are from now on."""
+        state = self.state
+        entries = state.values.entries
+        lookup = state.lookup_var_name_fn
+        for result, value in zip(results, values, strict=True):
+            if isinstance(result, torch.Tensor):
+                entries[id(result)] = (weakref.ref(result), value)
+                if result.__class__ not in PLAIN_CLASSES:
+                    state.subclasses.note(result, value)
+                if lookup is not None:
+                    value.name = lookup(result) or None
+            elif result.__class__ is torch.ScriptObject:
+                state.collectives.note(result, value)
+
+    def _keyword_arguments(
+        self,
+        facts: _Facts,
+        kwargs: dict[str, Any],
+        arguments: list[Argument],
+        scope: Scope,
+        stack: Frame | None,
+    ) -> tuple[str, ...]:
+        """Append the arguments passed by name, those that only repeat a default left out."""
+        names = []
+        for name, arg in kwargs.items():
+            argument = self._argument(arg, scope, stack)
+            default = facts.defaults.get(name)
+            # C++ passes ``pin_memory=False`` where the schema's default is None; they mean the same.
+            if equal_literals(argument, default) or (argument is False and default is None):
+                continue
+            names.append(name)
+            arguments.append(argument)
+        return tuple(names)
+
+    def _argument(self, arg: Any, scope: Scope, stack: Frame | None) -> Argument:
+        """Return anything an operator may be called with as an argument of a node."""
+        if isinstance(arg, torch.Tensor):
+            value = self.state.values.get(arg)
+            if value is None:
+                return self.state.adopt(arg, scope, stack)
+            return self.state.with_grad_flag(arg, value, scope, stack)
+        number = number_of(arg)
+        if number is not None:
+            self._has_numbers = True
+            return self.state.numbers.argument(number)
+        if isinstance(arg, list | tuple):
+            return tuple([self._argument(item, scope, stack) for item in arg])
+        if isinstance(arg, torch.UntypedStorage | torch.TypedStorage):
+            message = (
+                "an operator is given a storage, as when a tensor is unpickled; its present data became a "
+                "constant of the graph"
+            )
+            self.state.report(DiagnosticKind.UNTRACKED_TENSOR, message, scope, stack)
+        if arg.__class__ is GENERATOR:
+            with self._excluded():
+                self.unseen.generator_used(arg, scope, stack)
+        if arg.__class__ is torch.ScriptObject:
+            return self.state.script_object(arg)
+        if is_ragged_size(arg):
+            return self.state.ragged_size(arg, scope, stack)
+        try:
+            return to_literal(arg)
+        except TypeError:  # a generator, a process group, a storage: passed on as the object it is
+            return self.state.kept.constant(arg, type(arg).__name__)
+
+    def _is_filled_outside(self, tensor: torch.Tensor, frame: FrameType) -> bool:
+        """Whether a tensor's memory was left for others to fill, or is not torch's own."""
+        value = self.state.values.get(tensor)
+        if value is None:
+            return self.state.kept.value_of(tensor, frame) is None
+        users = 0
+        while (node := value.node) is not None and len(value.users) == users:
+            if node.operator.base_name not in _MAKE_EMPTY:
+                return False
+            if not node.inputs:
+                return True
+            value, users = node.inputs[0], 1
+        return False
+
+    def _record_constant(
+        self,
+        op: torch._ops.OpOverload,
+        keyset: Any,
+        args: tuple[Any, ...],
+        frame: FrameType,
+        place: tuple[Scope, Frame | None, Modes],
+    ) -> torch.Tensor:
+        """Record a tensor made from Python data: a constant, and a fresh copy of it at each run."""
+        scope, stack, modes = place
+        known = self.state.values.get(args[0])
+        with self._excluded():
+            tensor: torch.Tensor = op.redispatch(keyset & self._below, *args)
+            with (
+                without_torch_dispatch()
+            ):  # a mode must not see our copy, and a fake one has no data
+                data = args[0].detach().clone()
+        if self.outer is not None:
+            self.outer.record(op, keyset, args, {}, frame)
+        if known is None and self.unseen.is_part_of_known(tensor, scope, stack):
+            return tensor
+        constant = self.state.kept.constant(data, "constant")
+        if known is not None:
+            _erase_dead_producers(known)
+        node = self.state.graph.append(
+            operator_of(torch.ops.aten.clone.default),
+            (constant,),
+            (type_of_tensor(tensor),),
+            scope=scope,
+            stack=stack,
+            modes=modes,
+        )
+        self._remember([tensor], node.outputs)
+        if known is None:  # NumPy's memory, which the program may go on to write to
+            if is_foreign_memory(args[0]):  # and not a number that is assigned to a slice
+                self.unseen.data_brought_in(tensor, "an array of NumPy", node, scope, stack)
+            self.unseen.exposed.add(tensor, "through the array it was made from", scope, stack)
+        self._fresh_constant = node.output
+        return tensor
+
+    def record_data(self, source: torch.Tensor, data: torch.Tensor) -> None:
+        """Record that ``data`` is ``source.data``: a view of its memory that autograd does not follow."""
+        state = self.state
+        if data is source or state.values.get(data) is not None:
+            return
+        scope, stack = state.walker.locate(sys._getframe(2))
+        value = state.values.get(source)
+        if value is None and (value := state.kept.value_of(source)) is None:
+            return  # made below our sight, by the machinery of a subclass or a mode
+        state.values.set(source, value)
+        node = state.graph.append(
+            operator_of(torch.ops.aten.detach.default),
+            (value,),
+            (type_of_tensor(data),),
+            scope=scope,
+            stack=stack,
+            modes=self._modes.read(),
+        )
+        self._remember([data], node.outputs)
+        if self.outer is not None:
+            self.outer.record_data(source, data)
+
+    def record_subclass(
+        self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """Make a tensor of another class on the memory of ``source`` and record that."""
+        known = self.state.values.get(source)
+        result = make() if self.outer is None else self.outer.record_subclass(cls, source, make)
+        if known is None:  # made below our sight, by the machinery of a subclass or a mode
+            return result
+        scope, stack = self.state.walker.locate(sys._getframe(2))
+        class_object = self.state.kept.constant(cls, cls.__name__)
+        with quiet():
+            is_detached = result.grad_fn is None
+        arguments: tuple[Argument, ...] = (class_object, known)
+        if is_detached:
+            arguments = (*arguments, requires_grad_of(result))
+        node = self.state.graph.append(
+            MAKE_SUBCLASS if is_detached else AS_SUBCLASS,
+            arguments,
+            (type_of_tensor(result),),
+            scope=scope,
+            stack=stack,
+            modes=self._modes.read(),
+        )
+        self._remember([result], node.outputs)
+        return result
+
+    def record_function(self, function: Any, call: ApplyCall, frame: FrameType) -> Any:
+        """Run one custom autograd function, record it with its forward, and return its result."""
+        modes_around, self._modes_of_apply = self._modes_of_apply, self._modes.read()
+        try:
+            if self.outer is not None:
+                outer = functools.partial(self.outer.record_function, function, call, frame)
+                call = ApplyCall(lambda *args: outer(), call.args, {})
+            if function in TRANSPARENT:
+                return call()
+            scope, stack = self.state.walker.locate(frame)
+            self.unseen.before_whole(scope, stack)
+            hold_numbers_kept_by(function)
+            arguments = given(
+                call.args,
+                lambda leaf: self._argument(leaf, scope, stack),
+                self.state.kept.constant,
+                self._is_computed,
+            )
+            self._has_numbers = False  # they go in as they are
+            place = (scope, stack, self._modes_of_apply)
+            watched = ApplyCall(functools.partial(self._apply, call), call.args, call.kwargs)
+            return self.state.functions.record(self.state, function, watched, arguments, place)
+        finally:
+            self._modes_of_apply = modes_around
+
+    def _apply(self, call: ApplyCall, *args: Any, **kwargs: Any) -> Any:
+        """Call a custom function; what it wrote to memory without an operator is its own to repeat."""
+        result = call()
+        self.unseen.exposed.finish()
+        return result
+
+    def _is_computed(self, part: Any) -> bool:
+        """Whether something is a tensor or number that this run made or was given."""
+        if not isinstance(part, torch.Tensor):
+            return number_of(part) is not None
+        value = self.state.values.get(part)
+        return value is not None and value.state is None
+
+    def record_call(
+        self, callee: Callee, leaves: list[Any], run: Callable[..., tuple[Any, ...]]
+    ) -> tuple[Any, ...]:
+        """Run a traced program, record that as a call of a function, and return what it returned."""
+        frame = sys._getframe(1)
+        scope, stack = self.state.walker.locate(frame)
+        place = (scope, stack, self._modes.read())
+        exposed = self.unseen.before_whole(scope, stack)
+
+        def make_call() -> tuple[Any, ...]:
+            if self.outer is not None:
+                return self.outer.record_call(callee, leaves, run)
+            with self._excluded():
+                return run(*leaves)
+
+        def argument(tensor: torch.Tensor) -> Argument:
+            return self._argument(tensor, scope, stack)
+
+        callees = self.state.callees
+        node, results = callees.record(
+            self.state, callee, leaves, make_call, argument, place, frame
+        )
+        for region in exposed:
+            region.settle()
+        self._remember(list(results), node.outputs)
+        return tuple(
+            traced(self.state.numbers.of_value(value, result))
+            if type(result) in SCALAR_TYPES
+            else result
+            for result, value in zip(results, node.outputs, strict=True)
+        )
+
+    def record_mark(self, name: str, args: tuple[Any, ...]) -> None:
+        """Note what the forward of a custom autograd function tells its context."""
+        self.state.functions.mark(name, args)
+        if self.outer is not None:
+            self.outer.record_mark(name, args)
+
+
+def _is_literal_data(tensor: Any, value: Value) -> bool:
+    """Whether a tensor is one that ``torch.tensor`` made of Python numbers and that nobody has written to."""
+    node = value.node
+    if node is None or node.kind != "aten::clone" or node.inputs[0].state is None:
+        return False
+    return not tensor.is_inference() and tensor._version == 0
+
+
+def _taken_apart(facts: _Facts, result: Any) -> tuple[list[Any], tuple[int | None, ...] | None]:
+    """Return an operator's results as one list, and how they are grouped in what it returned."""
+    lists = facts.returns_list
+    if not lists:
+        return [], None
+    if len(lists) == 1:
+        parts = list(result) if lists[0] else [result]
+        return parts, (len(parts),) if lists[0] else None
+    if True not in lists:
+        return list(result), None
+    results: list[Any] = []
+    groups: list[int | None] = []
+    for part, is_list in zip(result, lists, strict=True):
+        results.extend(part if is_list else (part,))
+        groups.append(len(part) if is_list else None)
+    return results, tuple(groups)
+
+
+def _erase_dead_producers(value: Value) -> None:
+    """Erase the operators that made a tensor whose data was then written outside the dispatcher."""
+    while (node := value.node) is not None and not any(output.is_used for output in node.outputs):
+        sources = node.inputs
+        node.erase()
+        if len(sources) != 1:
+            return
+        value = sources[0]

@@ -1,0 +1,300 @@
+"""What a program does to tensors without an operator, told to a trace by what stands in torch's classes.
+
+What has an exact counterpart is recorded as a node of our own (``ir/own_operators.py``). What has none is
+reported.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from ...ir import Argument, Frame, Node, Operator, Scope, TensorType, Type, Value
+from ...ir.own_operators import (
+    DEEPCOPY,
+    GET_RNG_STATE,
+    MANUAL_SEED,
+    SEED_GENERATOR,
+    SET_DATA,
+    SET_DEFAULT_DTYPE,
+    SET_RNG_STATE,
+)
+from ..diagnostics import DiagnosticKind, short_text
+from ..dispatch.dispatcher import kernels, plain_data, plain_numel
+from ..dispatch.literals import to_literal
+from ..dispatch.modes import ModeReader
+from ..dispatch.schemas import operator_of
+from ..dispatch.tensors import type_of_tensor
+from ..numbers.lineage import is_fixed, rows_of, sizing_node
+from ..state import TracingState
+from .exposed import ExposedMemory, Region
+
+_PACKAGE = __name__.rpartition(".recorders.")[0]
+
+
+class Unseen:
+    """Records or reports, for one trace, what no operator tells of.
+
+    Attributes:
+        exposed: the memory that others than operators may write to.
+        is_copying: whether a tensor is being copied, which reads it as pickling does.
+    """
+
+    def __init__(self, state: TracingState, modes: ModeReader) -> None:
+        self._state = state
+        self._modes = modes
+        self.exposed = ExposedMemory(state)
+        self.is_copying = False
+
+    def read(self, source: torch.Tensor, how: str, result: Any) -> None:
+        """Report that ``how`` gave Python the data of a tensor, unless it is the same at every run.
+
+        What it gave is shown, except where it only leads to the data, as a pickle does.
+        """
+        if self.is_copying:
+            return
+        value, kept = self._state.values.get(source), self._state.kept
+        if kept.is_constant(source) if value is None else is_fixed(value, kept.copies):
+            return
+        self._state.sizes.pin(source)  # Python sees them too
+        shown = "" if result is None else short_text(result)
+        self._report(
+            DiagnosticKind.DATA_READ,
+            f"{how} gives Python the data of a tensor {type_of_tensor(source)}{shown and f': {shown}'}; what "
+            "the program computes or decides from it is fixed in the trace",
+            value=shown,
+            nodes=_producer(value),
+        )
+
+    def shown(self, source: torch.Tensor, text: str) -> None:
+        """Report that a tensor was turned into text."""
+        self._report(
+            DiagnosticKind.PRINTED,
+            f"a tensor {type_of_tensor(source)} is turned into text here; the text is that of the trace, and "
+            "a replay shows nothing",
+            value=short_text(text),
+            nodes=_producer(self._state.values.get(source)),
+        )
+
+    def counted(self, source: torch.Tensor, how: str) -> None:
+        """Report that Python counts the rows of a tensor, if data decided how many there are."""
+        value = self._state.values.get(source)
+        node = None if value is None else sizing_node(value)
+        if node is None or value is None or is_fixed(node.outputs[0], self._state.kept.copies):
+            return
+        rows = rows_of(value)
+        self._report(
+            DiagnosticKind.DATA_READ,
+            f"{how} a tensor {type_of_tensor(source)} gives Python its number of rows, {rows}, which "
+            f"{node.operator.base_name} found in data; the trace is fixed to it",
+            value=str(rows),
+            nodes=(node, *_producer(value)),
+            hint="compute on the whole tensor instead of row by row, or use a mask in place of selected rows",
+        )
+
+    def shared(self, source: torch.Tensor, how: str) -> None:
+        """Take note that something besides operators can write to the memory of a tensor from now on."""
+        scope, stack = self._place()
+        self.exposed.add(source, how, scope, stack)
+
+    def is_part_of_known(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> bool:
+        """Whether a tensor made outside is of memory that a known tensor exposed; record it if so."""
+        found = self.exposed.join(tensor)
+        if found is None:
+            return False
+        base, place = found
+        self._state.add_view(base, tensor, place, scope, stack)
+        return True
+
+    def made_outside(self, tensor: torch.Tensor, how: str) -> None:
+        """Record a tensor on memory that came from somewhere else than an operator."""
+        state = self._state
+        scope, stack = self._place()
+        if state.values.get(tensor) is not None or self.is_part_of_known(tensor, scope, stack):
+            return
+        with kernels().excluded():
+            data = plain_data.__get__(tensor).clone()
+        constant = state.kept.constant(data, "constant")
+        clone = operator_of(torch.ops.aten.clone.default)
+        node = self._append(clone, (constant,), (type_of_tensor(tensor),), scope, stack)
+        state.values.set(tensor, node.output)
+        self.data_brought_in(tensor, "memory that is not torch's", node, scope, stack)
+        self.exposed.add(tensor, how, scope, stack)
+
+    def data_brought_in(
+        self, tensor: torch.Tensor, whence: str, node: Node, scope: Scope, stack: Frame | None
+    ) -> None:
+        """Report a tensor on memory that others than operators filled, which ``node`` makes of a constant.
+
+        Its numbers may be other ones at another run, and nothing tells whether they are.
+        """
+        self._state.report(
+            DiagnosticKind.UNTRACKED_TENSOR,
+            f"a tensor {type_of_tensor(tensor)} is made here of {whence}; its present data became the "
+            f"constant %{node.inputs[0].name}",
+            scope,
+            stack,
+            nodes=(node,),
+            shaped=node.output,
+        )
+
+    def storage_written(self, storage: Any, how: str) -> None:
+        """Record what a write to a storage left in the tensors that are known to be on it."""
+        scope, stack = self._place()
+        covered = False
+        known = self._state.known_on(storage._cdata)
+        for tensor in sorted(known, key=plain_numel, reverse=True):
+            if not covered:
+                self.exposed.record_contents(tensor, how, scope, stack)
+            covered |= plain_numel(tensor) * tensor.element_size() == storage.nbytes()
+
+    def set_data(self, target: torch.Tensor, source: torch.Tensor) -> None:
+        """Record ``target.data = source``, which has been done."""
+        if isinstance(target, UninitializedParameter | UninitializedBuffer):
+            return  # a lazy module makes its parameter now
+        state = self._state
+        known = state.values.get(target) or state.kept.value_of(target)
+        scope, stack = self._place()
+        if known is None:  # made below our sight
+            if state.values.get(source) is not None:
+                state.adopt(target, scope, stack)
+            return
+        given = state.values.get(source) or state.adopt(source, scope, stack)
+        node = self._append(SET_DATA, (known, given), (type_of_tensor(target),), scope, stack)
+        state.values.set(target, node.output)
+
+    def copied(self, source: torch.Tensor, copy: torch.Tensor) -> None:
+        """Record that ``copy`` is a shallow or deep copy of ``source``."""
+        state = self._state
+        if copy is source or state.values.get(copy) is not None:
+            return
+        value = state.values.get(source) or state.kept.value_of(source)
+        if value is None:
+            return
+        scope, stack = self._place()
+        state.values.set(source, value)
+        if state.shares_memory(copy):
+            state.adopt(copy, scope, stack)
+            return
+        node = self._append(DEEPCOPY, (value,), (type_of_tensor(copy),), scope, stack)
+        state.values.set(copy, node.output)
+
+    def seeded(self, seed: int) -> None:
+        """Record ``torch.manual_seed(seed)``."""
+        self._append(MANUAL_SEED, (int(seed),), (), *self._place())
+
+    def generator_used(self, generator: torch.Generator, scope: Scope, stack: Frame | None) -> None:
+        """Record that the program seeded a generator before an operator that draws from it.
+
+        Runs with our key excluded.
+        """
+        is_new, seed = self._state.generators.seed_before_use(generator)
+        if seed is not None:
+            self._record_seed(generator, seed, scope, stack)
+        elif is_new:
+            self._state.report(
+                DiagnosticKind.UNTRACKED_EFFECT,
+                "an operator draws from a generator that no argument, attribute or variable of the program "
+                "leads to, and that was not just seeded; a replay draws on from where it then is",
+                scope,
+                stack,
+                hint="pass the generator in as an argument, or seed it in the program with manual_seed",
+            )
+
+    def before_whole(self, scope: Scope, stack: Frame | None) -> list[Region]:
+        """Record what no operator has told of yet, before a part of the program that is one node.
+
+        Returns the exposed memory, as :meth:`ExposedMemory.touch` does.
+        """
+        with kernels().excluded():
+            for generator, seed in self._state.generators.seeded():
+                self._record_seed(generator, seed, scope, stack)
+        return self.exposed.finish()
+
+    def _record_seed(
+        self, generator: torch.Generator, seed: int, scope: Scope, stack: Frame | None
+    ) -> None:
+        known = self._state.kept.constant(generator, type(generator).__name__)
+        self._append(SEED_GENERATOR, (known, seed), (), scope, stack)
+
+    def rng_state_read(self, rng_state: torch.Tensor) -> None:
+        """Record that ``torch.get_rng_state()`` returned ``rng_state``."""
+        node = self._append(GET_RNG_STATE, (), (type_of_tensor(rng_state),), *self._place())
+        self._state.values.set(rng_state, node.output)
+
+    def rng_state_set(self, rng_state: torch.Tensor) -> None:
+        """Record ``torch.set_rng_state(rng_state)``."""
+        scope, stack = self._place()
+        known = self._state.values.get(rng_state) or self._state.adopt(rng_state, scope, stack)
+        self._append(SET_RNG_STATE, (known,), (), scope, stack)
+
+    def default_dtype_set(self, dtype: torch.dtype) -> None:
+        """Record ``torch.set_default_dtype(dtype)``."""
+        literal: Argument = to_literal(dtype)
+        self._append(SET_DEFAULT_DTYPE, (literal,), (), *self._place())
+
+    def assigned(self, module: torch.nn.Module, name: str) -> None:
+        """Note where an attribute of a module was set."""
+        self._state.assigned[id(module), name] = self._place()
+
+    def hooked(self, tensor: torch.Tensor, how: str, hook: Any) -> None:
+        """Report that a hook was registered on a tensor."""
+        self._report(
+            DiagnosticKind.HOOK,
+            f"{how}() hangs {_name_of(hook)} on a tensor {type_of_tensor(tensor)}; a replay does not, but "
+            "what it did in a backward inside the program is recorded",
+            value=_name_of(hook),
+            nodes=_producer(self._state.values.get(tensor)),
+        )
+
+    def packs_saved_tensors(self, hooks: Any) -> None:
+        """Report that tensors saved for backward go through hooks."""
+        self._report(
+            DiagnosticKind.HOOK,
+            f"{type(hooks).__name__} changes what autograd saves for backward; a replay saves the tensors "
+            "themselves",
+            hint="enter it outside the program, around the replay",
+        )
+
+    def effect(self, message: str, hint: str = "") -> None:
+        """Report anything else that a replay does not repeat."""
+        self._report(DiagnosticKind.UNTRACKED_EFFECT, message, hint=hint)
+
+    def _append(
+        self,
+        operator: Operator,
+        args: tuple[Argument, ...],
+        types: tuple[Type | TensorType, ...],
+        scope: Scope,
+        stack: Frame | None,
+    ) -> Node:
+        return self._state.graph.append(
+            operator, args, types, scope=scope, stack=stack, modes=self._modes.read()
+        )
+
+    def _place(self) -> tuple[Scope, Frame | None]:
+        return self._state.walker.locate(_outside_frame())
+
+    def _report(self, kind: DiagnosticKind, message: str, **details: Any) -> None:
+        scope, stack = self._place()
+        self._state.report(kind, message, scope, stack, **details)
+
+
+def _outside_frame() -> FrameType:
+    """Return the innermost frame that is not of the tracer."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+def _producer(value: Value | None) -> tuple[Node, ...]:
+    return () if value is None or value.node is None else (value.node,)
+
+
+def _name_of(function: Any) -> str:
+    return getattr(function, "__qualname__", type(function).__qualname__)

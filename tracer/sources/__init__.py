@@ -1,0 +1,1 @@
+"""Where an operator was called, and what the user calls its result."""

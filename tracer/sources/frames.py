@@ -1,0 +1,300 @@
+"""Where an operator was called: its scope and its Python stack, found by walking raw frames.
+
+Note [Marks on frames]
+    At every operator we need the module call and the user functions that are running, and the whole
+    stack, and it must cost about a microsecond. So a frame that opens a scope, or may open one, is
+    marked the first time an operator is seen below it: the mark holds its scope and its callers'
+    stack. A walk goes up from the operator to the nearest marked frame and has the rest for free.
+
+    The mark is kept in the frame's ``f_trace`` slot, which Python reads only while a debugger or a
+    coverage tool traces the frame. It lives exactly as long as the call, needs no reference to the
+    frame (which would keep the user's tensors alive), and cannot be mistaken for that of another
+    call whose frame reuses the address. Where a debugger has a hook in the slot, the mark passes
+    every event on to it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from enum import Enum, auto
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+
+from ...ir import Frame, Scope, ScopeKind
+from ..functions.apply_call import BEHIND_APPLY
+from ..program.modules import ForwardCodes, ModulePaths
+
+_MODULE_CALL = torch.nn.Module._wrapped_call_impl.__code__
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_LIBRARIES = tuple(
+    os.path.join(folder, "")
+    for folder in (
+        os.path.dirname(os.path.abspath(torch.__file__)),
+        sysconfig.get_paths()["stdlib"],
+        sysconfig.get_paths()["platstdlib"],
+    )
+)
+_OWN_ROOMS = (
+    *(
+        os.path.join(_PACKAGE, room, "")
+        for room in ("checking", "cli", "ir", "passes", "runtime", "tracer", "visualize")
+    ),
+    os.path.join(_PACKAGE, "program.py"),
+    os.path.join(_PACKAGE, "traced_module.py"),
+    os.path.join(_PACKAGE, "__init__.py"),
+)
+_COMMAND_LINE = os.path.join(_PACKAGE, "cli", "")
+_SITE_PACKAGES = tuple(
+    os.path.join(sysconfig.get_paths()[kind], "") for kind in ("purelib", "platlib")
+)
+
+
+def is_library_file(path: str) -> bool:
+    """Whether a source file is torch's, opscope's or the standard library's rather than the user's."""
+    if path.startswith((*_LIBRARIES[:1], *_OWN_ROOMS)) or path.startswith(("<frozen", "<opscope ")):
+        return True
+    return path.startswith(_LIBRARIES[1:]) and not path.startswith(_SITE_PACKAGES)
+
+
+class _CodeKind(Enum):
+    LIBRARY = auto()  # torch and the like: shown in stacks, opens no scope
+    MODULE_CALL = auto()  # torch's entry to every module call
+    USER = auto()  # may open a scope
+    INLINE = auto()  # user code that is part of the function around it: lambdas, comprehensions
+
+
+class _Code:
+    """What is known of a code object; holds it, so that its address stays its own."""
+
+    __slots__ = ("code", "is_forward", "is_library", "kind", "may_mark")
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code
+        self.is_library = is_library_file(code.co_filename)
+        self.is_forward = code.co_name == "forward" and code.co_argcount > 0
+        if code is _MODULE_CALL:
+            self.kind = _CodeKind.MODULE_CALL
+        elif self.is_library:
+            self.kind = _CodeKind.LIBRARY
+        elif code.co_name.startswith("<"):
+            self.kind = _CodeKind.INLINE
+        else:
+            self.kind = _CodeKind.USER
+        self.may_mark = self.kind is not _CodeKind.LIBRARY or self.is_forward
+
+
+class Mark:
+    """What the walks keep on a frame: see Note [Marks on frames]."""
+
+    __slots__ = ("caller", "hook", "is_entry", "module", "owner", "regions", "scope")
+
+    def __init__(
+        self,
+        owner: object,
+        regions: int,
+        caller: Frame | None,
+        scope: Scope,
+        module: torch.nn.Module | None,
+        is_entry: bool = False,
+    ) -> None:
+        self.owner = owner  # a token of the walk that made the mark
+        self.regions = regions  # how many regions were open when the frame was first seen
+        self.caller = caller  # the stack above the frame
+        self.scope = scope
+        self.module = module  # the module whose call the frame is part of
+        self.is_entry = is_entry
+        self.hook: Any = None  # what a debugger had put in the slot
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """Pass a debugger's event on to its own hook, and stay in the slot."""
+        if self.hook is not None:
+            self.hook = self.hook(frame, event, arg) or self.hook
+        return self
+
+
+class FrameWalker:
+    """Finds scope and stack of the running operator, for one trace.
+
+    Attributes:
+        regions: the scopes opened by hand that are open now, outermost first.
+        above: the user's stack above the traced program.
+        behind_apply: whether the operator located last was called in C++ by ``autograd.Function.apply``
+            itself, before or after the ``forward``.
+    """
+
+    def __init__(self, root: Scope, paths: ModulePaths) -> None:
+        self.root = root
+        self.above: Frame | None = None
+        self.behind_apply = False
+        self.regions: list[Scope] = []
+        self._paths = paths
+        self._forwards = ForwardCodes()
+        self._codes: dict[int, _Code] = {}
+        self._frames: dict[tuple[Frame | None, int, int], Frame] = {}
+        self._calls: dict[tuple[Scope, ScopeKind, str], int] = {}
+        self._token = object()
+        self._entry: tuple[FrameType | None, Mark]
+        self._entry = (None, Mark(self._token, 0, None, root, None, is_entry=True))
+
+    def enter(self, frame: FrameType, module: torch.nn.Module | None) -> None:
+        """Make ``frame`` the one below which scopes are counted; ``module`` is the root, if one is."""
+        self.above = self._plain_stack(frame.f_back)
+        mark = Mark(self._token, 0, self.above, self.root, module, is_entry=True)
+        self._entry = (frame, mark)
+
+    def leave(self) -> None:
+        """Let go of the frame that was entered."""
+        self._entry = (None, self._entry[1])
+
+    def locate(self, frame: FrameType | None) -> tuple[Scope, Frame | None]:
+        """Return the scope and the stack of an operator called in ``frame``. O(frames not seen yet).
+
+        There is no stack where no user's code runs, as in a tool that traces for somebody.
+        """
+        fresh: list[FrameType] = []
+        entry, mark = self._entry
+        token = self._token
+        while frame is not None and frame is not entry:
+            found: Any = frame.f_trace
+            if found.__class__ is Mark and found.owner is token:
+                mark = found
+                break
+            fresh.append(frame)
+            frame = frame.f_back
+        caller = mark.caller
+        if frame is not None and not mark.is_entry:
+            caller = self._intern(caller, frame.f_code, frame.f_lasti)
+        self.behind_apply = bool(fresh) and fresh[0].f_code is BEHIND_APPLY
+        codes = self._codes
+        for frame in reversed(fresh):
+            code_object = frame.f_code
+            code = codes.get(id(code_object)) or self._learn(code_object)
+            if code.may_mark:
+                mark = self._enter_frame(frame, code, caller, mark)
+            caller = self._intern(caller, code_object, frame.f_lasti)
+        if len(self.regions) > mark.regions:
+            return self.regions[-1], caller
+        return mark.scope, caller
+
+    def stack_of(self, frame: FrameType | None) -> Frame | None:
+        """Return the stack of a frame of any thread, without its scope and without a mark."""
+        chain = []
+        while frame is not None:
+            if not frame.f_code.co_filename.startswith(_OWN_ROOMS):
+                chain.append(frame)
+            frame = frame.f_back
+        stack: Frame | None = None
+        for outer in reversed(chain):
+            stack = self._intern(stack, outer.f_code, outer.f_lasti)
+        return stack
+
+    def open_region(self, name: str, frame: FrameType) -> Scope:
+        """Open a scope by hand, below the scope that ``frame`` stands in."""
+        scope, _ = self.locate(frame)
+        region = self._child(scope, ScopeKind.REGION, name, "")
+        self.regions.append(region)
+        return region
+
+    def _enter_frame(
+        self, frame: FrameType, code: _Code, caller: Frame | None, above: Mark
+    ) -> Mark:
+        """Return the mark in force inside ``frame``, newly made where the frame may open a scope."""
+        kind = code.kind
+        if kind is _CodeKind.INLINE and above.is_entry:
+            kind = _CodeKind.USER  # the traced function is a lambda
+        match kind:
+            case _CodeKind.LIBRARY | _CodeKind.INLINE:
+                module = self._called_directly(frame, code, above)
+                if module is None:
+                    return above
+                mark = self._module_mark(module, caller, above)
+            case _CodeKind.MODULE_CALL:
+                mark = self._module_mark(_first_local(frame), caller, above)
+            case _CodeKind.USER:
+                mark = self._user_mark(frame, code, caller, above)
+        if not isinstance(frame.f_trace, Mark):
+            mark.hook = frame.f_trace
+        frame.f_trace = mark
+        return mark
+
+    def _module_mark(self, module: torch.nn.Module, caller: Frame | None, above: Mark) -> Mark:
+        if above.is_entry and above.module is module:
+            scope = above.scope
+        else:
+            parent = self.regions[-1] if len(self.regions) > above.regions else above.scope
+            step = self._paths.step(above.module, module)
+            scope = self._child(parent, ScopeKind.MODULE, step, type(module).__name__)
+            self._paths.meet(module, scope)
+        return Mark(self._token, len(self.regions), caller, scope, module)
+
+    def _user_mark(self, frame: FrameType, code: _Code, caller: Frame | None, above: Mark) -> Mark:
+        module = self._called_directly(frame, code, above)
+        if module is not None:
+            return self._module_mark(module, caller, above)
+        scope = self.regions[-1] if len(self.regions) > above.regions else above.scope
+        is_part = (
+            above.is_entry or code.is_forward or self._forwards.include(code.code, above.module)
+        )
+        if not is_part:
+            scope = self._child(scope, ScopeKind.FUNCTION, code.code.co_name, "")
+        return Mark(self._token, len(self.regions), caller, scope, above.module)
+
+    def _called_directly(
+        self, frame: FrameType, code: _Code, above: Mark
+    ) -> torch.nn.Module | None:
+        """Return the module whose ``forward`` the frame is, if nobody went through its ``__call__``."""
+        if not code.is_forward or self._forwards.include(code.code, above.module):
+            return None
+        first = _first_local(frame)
+        if first is above.module or not isinstance(first, torch.nn.Module):
+            return None
+        return first
+
+    def _child(self, parent: Scope, kind: ScopeKind, name: str, class_name: str) -> Scope:
+        key = (parent, kind, name)
+        call = self._calls[key] = self._calls.get(key, 0) + 1
+        return Scope(parent, kind, name, class_name, call)
+
+    def _learn(self, code: CodeType) -> _Code:
+        # Hashing a code object hashes all it contains; its address does as long as we hold it.
+        known = self._codes[id(code)] = _Code(code)
+        return known
+
+    def _intern(self, caller: Frame | None, code: CodeType, instruction: int) -> Frame:
+        key = (caller, id(code), instruction)
+        frame = self._frames.get(key)
+        if frame is None:
+            facts = self._codes.get(id(code)) or self._learn(code)
+            frame = self._frames[key] = Frame(code, instruction, caller, facts.is_library)
+        return frame
+
+    def _plain_stack(self, frame: FrameType | None) -> Frame | None:
+        """Return the stack above a trace: the user's code, if it is not our command line that traces."""
+        chain = []
+        while frame is not None and not frame.f_code.co_filename.startswith(_COMMAND_LINE):
+            if not frame.f_code.co_filename.startswith(_OWN_ROOMS):
+                chain.append(frame)
+            frame = frame.f_back
+        stack: Frame | None = None
+        if frame is None:
+            for outer in reversed(chain):
+                stack = self._intern(stack, outer.f_code, outer.f_lasti)
+        return stack
+
+
+def _first_local(frame: FrameType) -> Any:
+    """Return the first argument of a frame's function without keeping its locals alive.
+
+    Up to Python 3.12, ``f_locals`` stores a dictionary of all locals on the frame. It is emptied
+    again unless the function itself holds it, having called ``locals()``.
+    """
+    names = frame.f_locals
+    first = names.get(frame.f_code.co_varnames[0])
+    if isinstance(names, dict) and sys.getrefcount(names) <= 3:
+        names.clear()
+    return first
