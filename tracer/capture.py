@@ -122,6 +122,11 @@ def capture(
         raise CaptureError(
             f"a module or function is needed to trace, not {type(function).__qualname__}"
         )
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise CaptureError(
+            f"keyword arguments come as a mapping, and this is {type(kwargs).__qualname__}\n"
+            "  pass several positional arguments as one tuple: opscope.trace(function, (x, y))"
+        )
     if force_outplace:
         _require_fixed(dynamic is not None and dynamic is not False)
         dynamic = False

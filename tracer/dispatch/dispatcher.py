@@ -208,9 +208,8 @@ def kernels() -> Kernels:
             holder = ModuleType(_INSTALLED)
             with plain_torch():
                 installed = _install_on_first_working_key()
-                # Made now: inside a transform or a trace these would be of its making.
+                # Made now: inside a transform or a trace they would be of its making.
                 installed.numbers = WrappedNumbers(installed)
-                nested_dummy()
             holder.kernels = installed  # type: ignore[attr-defined]
             sys.modules[_INSTALLED] = holder
         return cast(Kernels, holder.kernels)
@@ -418,9 +417,12 @@ def shares_storage(tensor: torch.Tensor) -> bool:
     return bool(_C._storage_Use_Count(tensor.untyped_storage()._cdata) > 2)
 
 
-def nested_dummy() -> torch.Tensor:
-    """Return the tensor that torch hands to operators which must know the class of nested tensors."""
-    return nested_tensor._nt_view_dummy()
+def nested_dummy() -> torch.Tensor | None:
+    """Return the tensor that torch hands to operators which must know the class of nested tensors.
+
+    None if no nested tensor was made yet: making it loads much of torch, which takes half a second.
+    """
+    return nested_tensor._dummy_instance
 
 
 def distributed_module() -> ModuleType | None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch.nested._internal import nested_tensor
 from torch.utils import _python_dispatch
 
-from ..dispatch.dispatcher import Kernels, distributed_module, recorder_here
+from ..dispatch.dispatcher import (
+    Kernels,
+    distributed_module,
+    plain_torch,
+    recorder_here,
+    recording,
+)
 from ..dispatch.replacing import Patch
 from ..numbers.traced_numbers import pinned
 
@@ -23,6 +30,7 @@ def worlds(installed: Kernels) -> Iterator[Patch]:
     mode below it again. Function modes stand above: what they make of a call is what we see.
     """
     yield torch.Tensor, "_make_wrapper_subclass", functools.partial(_make_wrapper, installed)
+    yield nested_tensor, "_nt_view_dummy", functools.partial(_make_nested_dummy, installed)
     yield _python_dispatch, "_push_mode", functools.partial(_push_mode, installed)
     yield _python_dispatch, "_pop_mode", functools.partial(_pop_mode, installed)
     distributed = distributed_module()
@@ -48,6 +56,17 @@ def _make_wrapper(installed: Kernels, make_wrapper: Any) -> Any:
         return tensor
 
     return staticmethod(wrapped)
+
+
+def _make_nested_dummy(installed: Kernels, make_dummy: Any) -> Any:
+    """Keep the making of a tensor that torch makes once per process out of the program that needs it first."""
+
+    @functools.wraps(make_dummy)
+    def wrapped() -> torch.Tensor:
+        with recording(installed, None), plain_torch():
+            return cast(torch.Tensor, make_dummy())
+
+    return wrapped
 
 
 def _push_mode(installed: Kernels, push: Any) -> Any:
