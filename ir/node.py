@@ -323,6 +323,11 @@ class Node:
         return (None,) * len(self.outputs) if self._groups is None else self._groups
 
     @property
+    def gives_lists(self) -> bool:
+        """Whether a list is among what the operator returns."""
+        return self._groups is not None and any(group is not None for group in self._groups)
+
+    @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks the node owns, such as the arms of a condition."""
         return self._blocks

@@ -483,7 +483,9 @@ def test_modes_and_subclasses_may_be_active() -> None:
 
 def test_two_arguments_without_a_tuple_are_told_to_be_one() -> None:
     x: Any = torch.ones(2)
-    with pytest.raises(opscope.CaptureError, match=r"as one tuple: opscope.trace\(function, \(x, y\)\)"):
+    with pytest.raises(
+        opscope.CaptureError, match=r"as one tuple: opscope.trace\(function, \(x, y\)\)"
+    ):
         opscope.trace(torch.add, x, x)
 
 

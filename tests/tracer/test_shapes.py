@@ -61,9 +61,12 @@ def derived(graph: opscope.Graph) -> dict[Value, Dimensions]:
     numbers: dict[Value, Number] = {}
     shapes = Shapes(
         lambda value: tuple(
-            size if value.state is not None else SizeRead(value, d)
+            size
+            if value.state is not None
+            else SizeRead(value, d, size if isinstance(size, int) else None)
             for d, size in enumerate(plain_sizes(value))
         ),
+        lambda value: value.state is not None,
         numbers,
     )
     for node in graph.walk():

@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from ...ir import Argument, Effect, Node, TensorType, Value
+from ...ir import Argument, Effect, Node, Operator, TensorType, Value
+from ...ir.types import Dim
 from ..dispatch.number import Number
 
 
 @dataclass(frozen=True, slots=True)
 class SizeRead:
-    """A size of which nothing is known but where it can be read."""
+    """A size of which nothing is known but where it can be read; ``plain`` is what it was in the run."""
 
     value: Value
     dimension: int
+    plain: int | None = field(default=None, compare=False)
 
 
 Dimension: TypeAlias = int | Number | SizeRead
@@ -32,19 +34,30 @@ Dimensions: TypeAlias = tuple[Dimension, ...]
 
 
 class Shapes:
-    """Derives the sizes of values; each value is looked at once.
+    """Derives the sizes of values, and tells which sizes are the same at every run.
+
+    Nodes are gone through in their order, each once, as far as there are any when somebody asks. What
+    is put behind that place later, numbers mostly, is not looked at: its sizes are read.
 
     Args:
-        inputs: the sizes of values that no node makes.
+        inputs: the sizes of a value that no node makes.
+        is_fixed_input: whether these are the same at every run.
         numbers: the number that a value of the graph is, for values that are numbers.
     """
 
     def __init__(
-        self, inputs: Callable[[Value], Dimensions], numbers: Mapping[Value, Number]
+        self,
+        inputs: Callable[[Value], Dimensions],
+        is_fixed_input: Callable[[Value], bool],
+        numbers: Mapping[Value, Number],
     ) -> None:
         self._inputs = inputs
+        self._is_fixed_input = is_fixed_input
         self._numbers = _Sizes(numbers)
         self._known: dict[Value, Dimensions] = {}
+        self._fixed: dict[Value, bool] = {}  # of inputs and state as asked, of results that are
+        self._visited: set[Node] = set()
+        self._rules: dict[Operator, Rule | None] = {}
 
     def read(self, size: SizeRead, number: Number) -> None:
         """Take note that a number is a size, which it stands for from now on."""
@@ -53,42 +66,84 @@ class Shapes:
     def forget(self) -> None:
         """Let go of all that was derived."""
         self._known.clear()
+        self._fixed.clear()
+        self._visited.clear()
         self._numbers.reads.clear()
 
     def of(self, value: Value) -> Dimensions:
-        """Return the sizes of a tensor value. O(nodes) once for all values."""
-        known = self._known
-        pending = [value]
-        while pending:
-            current = pending[-1]
-            node = current.node
-            if current in known:
-                pending.pop()
-            elif node is None:
-                known[current] = self._inputs(current)
-            else:
-                rule = _rule_of(node)
-                unknown = [read for read in tensors_read(node) if read not in known] if rule else []
-                if unknown:
-                    pending.extend(unknown)
-                else:
-                    self._derive(node, rule)
-        return known[value]
+        """Return the sizes of a tensor value. O(new nodes)."""
+        known = self._known.get(value)
+        if known is not None:
+            return known
+        if value.node is None:
+            known = self._inputs(value)
+        else:
+            self._visit_new(value.node)
+            known = self._known.get(value) or _all_read(value)
+        self._known[value] = known
+        return known
 
-    def _derive(self, node: Node, rule: Rule | None) -> None:
-        for position, output in enumerate(node.outputs):
-            plain = _plain_sizes(output)
-            derived = (
-                None if rule is None else rule(_Call(node, position, self._known, self._numbers))
-            )
-            if derived is None or len(derived) != len(plain):
-                derived = (None,) * len(plain)
-            self._known[output] = tuple(
-                [
-                    SizeRead(output, d) if size is None or not _fits(size, plain[d]) else size
-                    for d, size in enumerate(derived)
-                ]
-            )
+    def may_vary(self, value: Value) -> bool:
+        """Whether the sizes of a value may differ from run to run. O(new nodes)."""
+        if value.node is not None:
+            self._visit_new(value.node)
+        return not self._is_fixed(value)
+
+    def _is_fixed(self, value: Value) -> bool:
+        fixed = self._fixed.get(value)
+        if fixed is None:
+            fixed = value.node is None and self._is_fixed_input(value)
+            self._fixed[value] = fixed
+        return fixed
+
+    def _visit_new(self, node: Node) -> None:
+        """Derive what the nodes of a block give, up to its end."""
+        if node in self._visited or node.block is None:
+            return
+        new = []
+        for latest in reversed(node.block):
+            if latest in self._visited:
+                break
+            new.append(latest)
+        self._visited.update(new)
+        for earliest in reversed(new):
+            self._visit(earliest)
+
+    def _visit(self, node: Node) -> None:
+        operator = node.operator
+        if operator not in self._rules:
+            self._rules[operator] = _rule_of(operator)
+        rule = None if node.blocks else self._rules[operator]
+        known = self._known
+        reads = tensors_read(node)
+        for value in reads:
+            if value not in known:
+                self.of(value)
+        outputs = node.outputs
+        for position, output in enumerate(outputs):
+            derived = None
+            if rule is not None:
+                derived = rule(_Call(node, position, reads, known, self._numbers))
+            known[output] = _all_read(output) if derived is None else _fitting(derived, output)
+        if Effect.DATA_SIZED not in operator.effects and all(map(self._is_fixed, node.inputs)):
+            self._fixed.update(dict.fromkeys(outputs, True))
+
+
+def _all_read(value: Value) -> Dimensions:
+    return tuple([SizeRead(value, d, _plain(size)) for d, size in enumerate(_shape(value))])
+
+
+def _fitting(derived: tuple[Dimension | None, ...], value: Value) -> Dimensions:
+    """Return derived sizes, those that are not what they were in the run to be read instead."""
+    shape = _shape(value)
+    if len(derived) != len(shape):
+        return _all_read(value)
+    sizes: list[Dimension] = []
+    for size, plain in zip(derived, shape, strict=True):
+        if size is None or (size if size.__class__ is int else size.plain) != plain:  # type: ignore[union-attr]
+            size = SizeRead(value, len(sizes), _plain(plain))
+        sizes.append(size)
+    return tuple(sizes)
 
 
 class _Sizes:
@@ -107,36 +162,36 @@ class _Sizes:
         return self.reads.get(number, number)
 
 
-def _fits(size: Dimension, plain: int | None) -> bool:
-    if isinstance(size, SizeRead):
-        return _plain_sizes(size.value)[size.dimension] == plain
-    return (size.plain if isinstance(size, Number) else size) == plain
-
-
-def _plain_sizes(value: Value) -> tuple[int | None, ...]:
+def _shape(value: Value) -> tuple[Dim, ...]:
     type_ = value.type
-    if not isinstance(type_, TensorType) or type_.shape is None:
-        return ()
-    return tuple([size if isinstance(size, int) else None for size in type_.shape])
+    return (type_.shape or ()) if isinstance(type_, TensorType) else ()
+
+
+def _plain(size: Dim) -> int | None:
+    return size if isinstance(size, int) else None
 
 
 def tensors_read(node: Node) -> list[Value]:
     """Return the tensors among a node's inputs."""
-    return [value for value in node.inputs if isinstance(value.type, TensorType)]
+    return [value for value in node.inputs if value.type.__class__ is TensorType]
 
 
 class _Call:
     """One call of an operator, as its rule sees it: sizes for tensors, numbers for values that are."""
 
+    __slots__ = ("_known", "_numbers", "_reads", "node", "position")
+
     def __init__(
         self,
         node: Node,
         position: int,
+        reads: Sequence[Value],
         known: Mapping[Value, Dimensions],
         numbers: _Sizes,
     ) -> None:
         self.node = node
         self.position = position  # of the result that is asked for
+        self._reads = reads
         self._known = known
         self._numbers = numbers
 
@@ -148,7 +203,7 @@ class _Call:
 
     def all_sizes(self) -> list[Dimensions]:
         """Return the sizes of every tensor that is read."""
-        return [self._known[value] for value in tensors_read(self.node)]
+        return [self._known[value] for value in self._reads]
 
     def argument(self, name: str) -> Argument:
         """Return an argument by the name its schema gives it."""
@@ -168,10 +223,7 @@ Derived: TypeAlias = tuple[Dimension | None, ...] | None
 Rule: TypeAlias = Callable[[_Call], Derived]
 
 
-def _rule_of(node: Node) -> Rule | None:
-    operator = node.operator
-    if node.blocks or not node.outputs:
-        return None
+def _rule_of(operator: Operator) -> Rule | None:
     rule = _RULES.get(operator.base_name) or _RULES.get(operator.name)
     if rule is not None:
         return rule
@@ -198,6 +250,8 @@ def _broadcast_all(call: _Call) -> Derived:
 def _broadcast(one: Derived, other: Derived) -> Derived:
     if one is None or other is None:
         return None
+    if one == other:
+        return one
     rank = max(len(one), len(other))
     padded = [(*(1,) * (rank - len(sizes)), *sizes) for sizes in (one, other)]
     return tuple([_broadcast_size(a, b) for a, b in zip(*padded, strict=True)])
@@ -305,7 +359,7 @@ def _except_dimension(call: _Call) -> Derived:
     if dimension is None or not sizes:
         return None
     if isinstance(sizes[dimension], int):
-        sizes[dimension] = _plain_sizes(call.node.outputs[call.position])[dimension]
+        sizes[dimension] = _plain(_shape(call.node.outputs[call.position])[dimension])
         # A fixed size is cut at fixed places only if those are plain as well.
         if len(call.node.inputs) > 1:
             sizes[dimension] = None

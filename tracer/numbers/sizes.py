@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 
 from ...errors import CaptureError
-from ...ir import Effect, Node, Operator, ScalarType, StateEntry, TensorType, Value
+from ...ir import Node, Operator, ScalarType, TensorType, Value
 from ...ir.scalars import read_operator
 from ..dispatch.dispatcher import plain_shape
 from ..dispatch.number import Number
@@ -86,8 +86,7 @@ class Sizes:
         self.numbers = numbers
         self.may_be_data = True
         self._inputs: dict[Value, frozenset[int]] = {}  # the dimensions of each that vary
-        self._varies: dict[Any, bool] = {}
-        self._shapes = Shapes(self._given_sizes, numbers.by_value)
+        self._shapes = Shapes(self._given_sizes, self._is_fixed_input, numbers.by_value)
         self._reads: dict[SizeRead, Number] = {}
 
     def add_input(self, value: Value, dimensions: frozenset[int]) -> None:
@@ -97,7 +96,6 @@ class Sizes:
     def forget(self) -> None:
         """Let go of what the trace needed to know of sizes, once it is over."""
         self._inputs.clear()
-        self._varies.clear()
         self._reads.clear()
         self._shapes.forget()
 
@@ -144,7 +142,7 @@ class Sizes:
             [
                 size
                 if isinstance(size, int) and varying is not None and d not in varying
-                else SizeRead(value, d)
+                else SizeRead(value, d, size if isinstance(size, int) else None)
                 for d, size in enumerate(type_.shape)
             ]
         )
@@ -191,7 +189,7 @@ class Sizes:
 
     def length_may_vary(self, node: Node) -> bool:
         """Whether the list that a node gives may have another length at another run."""
-        if all(group is None for group in node.groups) or not node.inputs:
+        if not node.gives_lists or not node.inputs:
             return False
         if any(isinstance(argument, tuple) for argument in node.args):
             return False  # one result for each of a list of tensors
@@ -231,35 +229,10 @@ class Sizes:
 
     def may_vary(self, value: Value) -> bool:
         """Whether the sizes of a value may differ from run to run. O(nodes), once for all values."""
-        known = self._varies
-        pending: list[Value | Node] = [value]
-        while pending:
-            current = pending[-1]
-            key = current if isinstance(current, Node) else _origin(current)
-            if key in known:
-                pending.pop()
-            elif not isinstance(key, Node):
-                known[key] = isinstance(key, Value) and self._inputs.get(key) != frozenset()
-            elif Effect.DATA_SIZED in key.operator.effects:
-                known[key] = True
-            else:
-                origins = [_origin(read) for read in key.inputs]
-                if any(known.get(origin, False) for origin in origins):
-                    known[key] = True
-                    continue
-                unknown = [
-                    read for read, o in zip(key.inputs, origins, strict=True) if o not in known
-                ]
-                if unknown:
-                    pending.append(unknown[0])
-                else:
-                    known[key] = False
-        return known[_origin(value)]
+        return self._shapes.may_vary(value)
 
-
-def _origin(value: Value) -> Node | Value | StateEntry:
-    """Return what decides the sizes of a value: its node, its state, or itself for an input."""
-    return value.node or value.state or value
+    def _is_fixed_input(self, value: Value) -> bool:
+        return value.state is not None or self._inputs.get(value) == frozenset()
 
 
 def varying_dimensions(

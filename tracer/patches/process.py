@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 
@@ -40,8 +40,8 @@ class ProcessPatches:
         self._lock = threading.Lock()
         self._traces = 0
         self._undo = ExitStack()
-        # What was wrapped, and the wrapper, by owner and name: making them anew takes a while.
-        self._made: dict[tuple[Any, str], tuple[Any, Any]] = {}
+        self._wrappers: list[_Wrapper] = []
+        self._modules = 0  # how many were loaded when the wrappers were made
 
     @contextmanager
     def held(self, installed: Kernels) -> Iterator[None]:
@@ -61,40 +61,62 @@ class ProcessPatches:
                     self._undo.close()
 
     def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
-        subjects = (
-            _subclasses, functions, backward, reads, writes, settings, worlds, threads, transforms,
-            higher_order, scripted, _sizes, number_tensors,
-        )  # fmt: skip
-        for owner, name, wrap in (patch for subject in subjects for patch in subject(installed)):
-            original = getattr(owner, name, None)
-            made = self._made.get((owner, name))
-            if made is None or made[0] is not original:
-                made = self._made[owner, name] = (original, wrap(original))
-            _replace(undo, owner, name, made[1])
+        if len(sys.modules) != self._modules:  # there may be more classes to patch now
+            known = {(wrapper.owner, wrapper.name): wrapper for wrapper in self._wrappers}
+            self._wrappers = [
+                known.get((owner, name)) or _Wrapper(owner, name, wrap)
+                for subject in _SUBJECTS
+                for owner, name, wrap in subject(installed)
+            ]
+            self._modules = len(sys.modules)
+        undo.callback(self._take_out)
+        for wrapper in self._wrappers:
+            wrapper.put()
         exchange_transforms(installed, undo)
         _run_compiled_code_eagerly(undo)
+
+    def _take_out(self) -> None:
+        for wrapper in reversed(self._wrappers):
+            wrapper.take_out()
+
+
+class _Wrapper:
+    """What stands before one attribute of torch. It is made once, since making all takes a while."""
+
+    __slots__ = ("_before", "_inherited", "_made", "_wrap", "name", "owner")
+
+    def __init__(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+        self.owner = owner
+        self.name = name
+        self._wrap = wrap
+        self._made: Any = _ABSENT
+        self._before: Any = _ABSENT  # what the owner itself had there
+        self._inherited: Any = None  # what was found there if it had nothing
+
+    def put(self) -> None:
+        """Put the wrapper in place, made anew if it was made of something else than what is there now."""
+        before = vars(self.owner).get(self.name, _ABSENT)
+        inherited = getattr(self.owner, self.name, None) if before is _ABSENT else None
+        is_known = before is self._before and inherited == self._inherited
+        if not is_known or self._made is _ABSENT:
+            self._before, self._inherited = before, inherited
+            self._made = self._wrap(getattr(self.owner, self.name, None))
+        setattr(self.owner, self.name, self._made)
+
+    def take_out(self) -> None:
+        """Put back what was there; leave alone what others put there since."""
+        if vars(self.owner).get(self.name) is not self._made:
+            return
+        if self._before is _ABSENT:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self._before)
 
 
 def process_patches(installed: Kernels) -> Any:
     """Return a context that keeps torch traceable for as long as a trace runs."""
     patches = installed.shared.setdefault("patches", ProcessPatches())
     return patches.held(installed)
-
-
-def _replace(undo: ExitStack, owner: Any, name: str, replacement: Any) -> None:
-    """Put something in the place of an attribute; leave alone what others put there since."""
-    before = vars(owner).get(name, _ABSENT)
-
-    def restore() -> None:
-        if vars(owner).get(name) is not replacement:
-            return
-        if before is _ABSENT:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
-
-    setattr(owner, name, replacement)
-    undo.callback(restore)
 
 
 def _sizes(installed: Kernels) -> Iterator[Patch]:
@@ -138,6 +160,12 @@ def _as_subclass(installed: Kernels, as_subclass: Any) -> Any:
         return make() if recorder is None else recorder.record_subclass(cls, self, make)
 
     return wrapped
+
+
+_SUBJECTS: Final = (
+    _subclasses, functions, backward, reads, writes, settings, worlds, threads, transforms,
+    higher_order, scripted, _sizes, number_tensors,
+)  # fmt: skip
 
 
 def _run_compiled_code_eagerly(undo: ExitStack) -> None:

@@ -59,7 +59,7 @@ def _make_wrapper(installed: Kernels, make_wrapper: Any) -> Any:
 
 
 def _make_nested_dummy(installed: Kernels, make_dummy: Any) -> Any:
-    """Keep the making of a tensor that torch makes once per process out of the program that needs it first."""
+    """Keep what torch makes once per process out of the program that happens to need it first."""
 
     @functools.wraps(make_dummy)
     def wrapped() -> torch.Tensor:

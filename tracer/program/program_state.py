@@ -73,13 +73,12 @@ class ProgramState:
         if isinstance(kept, torch.optim.Optimizer):
             self._register_optimizer(name, kept)
             return
-        paths = list(kept.named_modules(prefix=name, remove_duplicate=False))
-        for path, module in paths:
+        tree = list(kept.named_modules(prefix=name, remove_duplicate=False))
+        for path, module in tree:
             self._register_tensors(path, module)
-        for path, module in paths:
-            for inner_name, inner in self._search.in_module(path, module):
-                if isinstance(inner, torch.Tensor) or id(inner) not in self.outer_names:
-                    self.register(inner_name, inner)
+        for inner_name, inner in self._search.in_modules(tree):
+            if isinstance(inner, torch.Tensor) or id(inner) not in self.outer_names:
+                self.register(inner_name, inner)
 
     def _register_optimizer(self, name: str, optimizer: torch.optim.Optimizer) -> None:
         self._optimizers.append(OptimizerNote(name, optimizer))
@@ -94,16 +93,18 @@ class ProgramState:
         if self.on_module is not None:
             self.on_module(path, module)
         start = f"{path}." if path else ""
-        for step, parameter in module._parameters.items():
-            if parameter is not None:
-                self._add_candidate(start + step, parameter, StateKind.PARAMETER)
-        for step, buffer in module._buffers.items():
-            if buffer is not None:
-                self._add_candidate(start + step, buffer, StateKind.BUFFER)
+        for kind, tensors in (
+            (StateKind.PARAMETER, module._parameters),
+            (StateKind.BUFFER, module._buffers),
+        ):
+            if tensors:
+                for step, tensor in tensors.items():
+                    if tensor is not None:
+                        self._add_candidate(start + step, tensor, kind)
 
     def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
-        candidate = self._candidate(tensor)
-        if candidate is None:
+        candidate = self._candidates.get(id(tensor))
+        if candidate is None or candidate.reference() is not tensor:
             candidate = self._candidates[id(tensor)] = _Candidate(tensor, kind)
         if name not in candidate.names:
             candidate.names.append(name)

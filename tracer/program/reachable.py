@@ -21,6 +21,8 @@ _MOST_OBJECTS = 20_000  # a program that keeps more is not searched to the end
 _DEEPEST = 6
 _FOUND = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device)
+_MAY_HOLD = (torch.Tensor, list, tuple, dict)
+_LEAF_CLASSES = frozenset((str, bytes, int, float, complex, bool, type(None)))
 _LIBRARIES = (
     "torch",
     "builtins",
@@ -61,27 +63,31 @@ class Search:
                     below.extend(parts_of_object(name, held))
             level = below
 
-    def in_module(self, path: str, module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
-        """Yield what a module holds besides its parameters, buffers and modules."""
-        if id(module) in self._seen:
-            return
-        self._seen[id(module)] = (module, path)
-        start = f"{path}." if path else ""
-        roots = [
-            (start + name, value)
-            for name, value in vars(module).items()
-            if name not in _REGISTRIES
-            and id(value) not in self._seen
-            and not isinstance(value, _LEAVES)
-        ]
-        class_ = type(module)
-        if class_ not in self._plain_classes:
-            own = list(class_attributes(start, class_))
-            roots += own
-            if not own:
-                self._plain_classes.add(class_)
-        if roots:
-            yield from self.reachable(roots)
+    def in_modules(self, named: Iterable[tuple[str, torch.nn.Module]]) -> Iterator[tuple[str, Any]]:
+        """Yield what each of these modules holds besides its parameters, buffers and modules."""
+        seen = self._seen
+        for path, module in named:
+            if id(module) in seen:
+                continue
+            seen[id(module)] = (module, path)
+            roots = [
+                (name, value)
+                for name, value in vars(module).items()
+                if name not in _REGISTRIES
+                and value.__class__ not in _LEAF_CLASSES
+                and id(value) not in seen
+            ]
+            class_ = type(module)
+            if roots or class_ not in self._plain_classes:
+                yield from self._in_module(f"{path}." if path else "", class_, roots)
+
+    def _in_module(
+        self, start: str, class_: type, attributes: list[tuple[str, Any]]
+    ) -> Iterator[tuple[str, Any]]:
+        own = list(class_attributes(start, class_))
+        if not own:
+            self._plain_classes.add(class_)
+        yield from self.reachable([*((start + name, held) for name, held in attributes), *own])
 
 
 _REGISTRIES = frozenset(vars(torch.nn.Module()))
@@ -168,5 +174,5 @@ def class_attributes(start: str, class_: type) -> Iterator[tuple[str, Any]]:
         if _is_library(base):
             continue
         for attribute, value in vars(base).items():
-            if isinstance(value, torch.Tensor | list | tuple | dict):
+            if isinstance(value, _MAY_HOLD) and not attribute.startswith("__"):
                 yield start + attribute, value

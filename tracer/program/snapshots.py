@@ -75,7 +75,7 @@ class Snapshot:
             return
         self._seen.add(id(module))
         start = f"{path}." if path else ""
-        note = _Note(module, start, "{}", _held_by_module)
+        note = _ModuleNote(module, start)
         self._notes.append(note)
         attributes = vars(module)
         for name in note.ids:
@@ -202,6 +202,22 @@ class _Note:
         return Change(self.owner, key, path, text, f"{old} -> {new}", tensor, key in self.plain)
 
 
+class _ModuleNote(_Note):
+    """What a module held. There are hundreds of them, so what has not changed costs little."""
+
+    __slots__ = ("_marks",)
+
+    def __init__(self, module: torch.nn.Module, path: str) -> None:
+        super().__init__(module, path, "{}", _held_by_module)
+        self._marks = _marks(module)
+
+    def changes(self) -> Iterator[Change]:
+        # Where a tensor is gone, its address may be that of another by now.
+        is_alive = all(reference() is not None for reference in self.tensors.values())
+        if not is_alive or _marks(self.owner) != self._marks:
+            yield from super().changes()
+
+
 class _ArrayNote(_Note):
     """What was in a NumPy array."""
 
@@ -226,8 +242,20 @@ def _held_by_module(module: torch.nn.Module) -> dict[str, Any]:
     """Return a module's own attributes, parameters, buffers and children by name."""
     held = {name: value for name, value in vars(module).items() if name not in _MACHINERY}
     for kept in (module._parameters, module._buffers, module._modules):
-        held.update(kept.items())  # those of scripted modules are no dictionaries
+        if kept:
+            held.update(kept.items())  # those of scripted modules are no dictionaries
     return held
+
+
+def _marks(module: torch.nn.Module) -> list[Any]:
+    """Return the names and the addresses of all that a module holds, in order."""
+    attributes = vars(module)
+    marks: list[Any] = [*attributes, *map(id, attributes.values())]
+    for kept in (module._parameters, module._buffers, module._modules):
+        if kept:
+            marks += kept.keys()
+            marks += map(id, kept.values())
+    return marks
 
 
 def _items(container: Any) -> dict[Any, Any]:
