@@ -76,7 +76,9 @@ def derived(graph: opscope.Graph) -> dict[Value, Dimensions]:
             assert isinstance(dimension, int)
             number = Number.constant(None, plain_sizes(tensor)[dimension])  # type: ignore[arg-type]
             numbers[node.output] = number
-            shapes.read(SizeRead(tensor, dimension), number)
+            size = shapes.of(tensor)[dimension]
+            assert isinstance(size, SizeRead)
+            shapes.read(size, number)
     values = [*graph.inputs, *(value for node in graph.walk() for value in node.outputs)]
     return {value: shapes.of(value) for value in values if isinstance(value.type, TensorType)}
 

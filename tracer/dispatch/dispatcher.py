@@ -347,6 +347,9 @@ def recording(installed: Kernels, recorder: Any) -> Iterator[None]:
         installed.set_excluded(was_excluded and previous is not None)
 
 
+_plain_tensor = torch.tensor  # as it is without a trace
+
+
 class WrappedNumbers:
     """Makes tensors that take part in type promotion as the Python number they stand for.
 
@@ -384,7 +387,7 @@ class WrappedNumbers:
         passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
         with _C._DisableTorchDispatch(), passed_by, torch.no_grad():
             wrapped: torch.Tensor = plain_data.__get__(self._prototypes[type(number)])
-            value = torch.tensor(number, dtype=wrapped.dtype)
+            value = _plain_tensor(number, dtype=wrapped.dtype)
             return wrapped.set_(value.untyped_storage(), 0, (), ())
 
 

@@ -223,9 +223,12 @@ class Number:
     str = _graph_repr
 
 
+_SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
+
+
 def number_of(value: Any) -> Number | None:
     """Return the number behind a traced one, in whatever class torch hands it on; else None."""
-    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+    if isinstance(value, _SYMBOLIC):
         node: Any = value.node
         if type(node) is Number:
             return node

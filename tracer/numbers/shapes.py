@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ...ir import Argument, Effect, Node, Operator, TensorType, Value
@@ -20,13 +20,19 @@ from ...ir.types import Dim
 from ..dispatch.number import Number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SizeRead:
-    """A size of which nothing is known but where it can be read; ``plain`` is what it was in the run."""
+    """A size of which nothing is known but where it can be read; there is one object for each place.
+
+    Attributes:
+        value: the tensor that has it.
+        dimension: which of its sizes.
+        plain: what it was in the run; None if it was no number.
+    """
 
     value: Value
     dimension: int
-    plain: int | None = field(default=None, compare=False)
+    plain: int | None
 
 
 Dimension: TypeAlias = int | Number | SizeRead
@@ -57,7 +63,7 @@ class Shapes:
         self._known: dict[Value, Dimensions] = {}
         self._fixed: dict[Value, bool] = {}  # of inputs and state as asked, of results that are
         self._visited: set[Node] = set()
-        self._rules: dict[Operator, Rule | None] = {}
+        self._rules: dict[Operator, tuple[Rule | None, bool]] = {}  # and whether sizes are data
 
     def read(self, size: SizeRead, number: Number) -> None:
         """Take note that a number is a size, which it stands for from now on."""
@@ -111,9 +117,11 @@ class Shapes:
 
     def _visit(self, node: Node) -> None:
         operator = node.operator
-        if operator not in self._rules:
-            self._rules[operator] = _rule_of(operator)
-        rule = None if node.blocks else self._rules[operator]
+        facts = self._rules.get(operator)
+        if facts is None:
+            is_data_sized = Effect.DATA_SIZED in operator.effects
+            facts = self._rules[operator] = (_rule_of(operator), is_data_sized)
+        rule, is_data_sized = facts
         known = self._known
         reads = tensors_read(node)
         for value in reads:
@@ -122,10 +130,10 @@ class Shapes:
         outputs = node.outputs
         for position, output in enumerate(outputs):
             derived = None
-            if rule is not None:
+            if rule is not None and not node.blocks:
                 derived = rule(_Call(node, position, reads, known, self._numbers))
             known[output] = _all_read(output) if derived is None else _fitting(derived, output)
-        if Effect.DATA_SIZED not in operator.effects and all(map(self._is_fixed, node.inputs)):
+        if not is_data_sized and all(map(self._is_fixed, node.inputs)):
             self._fixed.update(dict.fromkeys(outputs, True))
 
 
@@ -138,12 +146,19 @@ def _fitting(derived: tuple[Dimension | None, ...], value: Value) -> Dimensions:
     shape = _shape(value)
     if len(derived) != len(shape):
         return _all_read(value)
-    sizes: list[Dimension] = []
     for size, plain in zip(derived, shape, strict=True):
-        if size is None or (size if size.__class__ is int else size.plain) != plain:  # type: ignore[union-attr]
-            size = SizeRead(value, len(sizes), _plain(plain))
-        sizes.append(size)
-    return tuple(sizes)
+        if size is None or (size if isinstance(size, int) else size.plain) != plain:
+            break
+    else:
+        return derived  # type: ignore[return-value]  # the loop has found no None
+    return tuple(
+        [
+            size
+            if size is not None and (size if isinstance(size, int) else size.plain) == plain
+            else SizeRead(value, d, _plain(plain))
+            for d, (size, plain) in enumerate(zip(derived, shape, strict=True))
+        ]
+    )
 
 
 class _Sizes:
@@ -241,10 +256,12 @@ def _same_as_first(call: _Call) -> Derived:
 
 
 def _broadcast_all(call: _Call) -> Derived:
-    whole: Derived = ()
+    whole: Derived = None
     for sizes in call.all_sizes():
-        whole = _broadcast(whole, sizes)
-    return whole
+        whole = sizes if whole is None else _broadcast(whole, sizes)
+        if whole is None:
+            return None
+    return () if whole is None else whole
 
 
 def _broadcast(one: Derived, other: Derived) -> Derived:

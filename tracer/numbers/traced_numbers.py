@@ -200,6 +200,8 @@ class TracedNumber:
         return type(plain), (plain,)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__torch_function__":  # which torch asks all its arguments for
+            raise AttributeError
         plain_class = type(self.node.plain)
         if name == "node" or not hasattr(plain_class, name):
             raise AttributeError(f"{plain_class.__name__!r} object has no attribute {name!r}")

@@ -24,7 +24,7 @@ class ModulePaths:
     ) -> None:
         self._outer_names = outer_names  # names of modules seen from outside any module, by id
         self._on_unregistered = on_unregistered
-        self._below: dict[int, tuple[torch.nn.Module, dict[int, str]]] = {}
+        self._below: dict[int, _Below] = {}
         self._places: dict[int, dict[int, tuple[torch.nn.Module, str]]] = {}
 
     def step(self, parent: torch.nn.Module | None, module: torch.nn.Module) -> str:
@@ -37,7 +37,7 @@ class ModulePaths:
             for name, child in parent._modules.items():
                 if child is module:
                     return name
-            found = self._registered(parent).get(id(module)) or self._attribute(parent, module)
+            found = self._registered(parent, module) or self._attribute(parent, module)
             if found is not None:
                 return found
         return self._outer_names.get(id(module), type(module).__name__)
@@ -63,12 +63,34 @@ class ModulePaths:
         if id(module) not in self._outer_names:
             self._on_unregistered(scope.path, module)
 
-    def _registered(self, parent: torch.nn.Module) -> dict[int, str]:
-        known = self._below.get(id(parent))
-        if known is None:
-            below = {id(child): name for name, child in parent.named_modules() if name}
-            known = self._below[id(parent)] = (parent, below)
-        return known[1]
+    def _registered(self, parent: torch.nn.Module, module: torch.nn.Module) -> str | None:
+        """Return the path from ``parent`` to a module somewhere below it; None if it is not there."""
+        below = self._below.get(id(parent))
+        if below is None:
+            below = self._below[id(parent)] = _Below(parent)
+        return below.path(module)
+
+
+class _Below:
+    """The paths to all modules below one, found level by level as they are asked for."""
+
+    def __init__(self, parent: torch.nn.Module) -> None:
+        self._paths: dict[int, str] = {}
+        self._lowest = [("", parent)]  # holds the parent, so that its address stays its own
+
+    def path(self, module: torch.nn.Module) -> str | None:
+        paths = self._paths
+        while (found := paths.get(id(module))) is None:
+            level: list[tuple[str, torch.nn.Module]] = []
+            for start, above in self._lowest:
+                for name, child in above._modules.items():
+                    if child is not None and id(child) not in paths:
+                        paths[id(child)] = start + name
+                        level.append((f"{start}{name}.", child))
+            if not level:
+                return None
+            self._lowest = level
+        return found
 
 
 def held_objects(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:

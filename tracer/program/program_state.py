@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -127,11 +127,11 @@ class ProgramState:
 
         Globals of the functions that run in ``frame`` and above count as names.
         """
-        candidate = self._candidate(tensor)
-        if candidate is not None:
+        candidate = self._candidates.get(id(tensor))
+        if candidate is not None and candidate.reference() is tensor:
             value = self._add(tuple(candidate.names), tensor, candidate.kind)
-            type_ = value.type
-            if isinstance(type_, TensorType) and type_.requires_grad is not candidate.required_grad:
+            type_ = cast(TensorType, value.type)
+            if type_.requires_grad is not candidate.required_grad:
                 value.type = replace(type_, requires_grad=candidate.required_grad)
             return value
         name = name_in_globals(tensor, frame)

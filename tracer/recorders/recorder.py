@@ -39,6 +39,7 @@ from .events import EventRecorder
 from .unseen import Unseen
 
 _PLAIN = frozenset(PLAIN)
+_LISTS = (list, tuple)
 _DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
 # What these give follows from the types of their arguments, which a replay checks.
 _METADATA_READS = frozenset(
@@ -308,6 +309,13 @@ class Recorder(EventRecorder):
 
     def _argument(self, arg: Any, scope: Scope, stack: Frame | None) -> Argument:
         """Return anything an operator may be called with as an argument of a node."""
+        if type(arg) in _LISTS:
+            for item in arg:
+                if type(item) not in _PLAIN:
+                    return tuple([self._argument(item, scope, stack) for item in arg])
+            return tuple(arg)
+        if type(arg) in _PLAIN:
+            return arg  # type: ignore[no-any-return]
         if isinstance(arg, torch.Tensor):
             value = self.state.values.get(arg)
             if value is None:
@@ -317,7 +325,7 @@ class Recorder(EventRecorder):
         if number is not None:
             self._has_numbers = True
             return self.state.numbers.argument(number)
-        if isinstance(arg, list | tuple):
+        if isinstance(arg, list | tuple):  # such as a torch.Size
             return tuple([self._argument(item, scope, stack) for item in arg])
         if isinstance(arg, torch.UntypedStorage | torch.TypedStorage):
             message = (
