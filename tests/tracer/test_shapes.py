@@ -40,6 +40,7 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
         x.reshape(x.size(0), -1),
         x.view(-1),
     ),
+    "bits": lambda x: (x.view(torch.int32).neg(), x.view(x.size(0), 2, 3).view(torch.uint8)),
     "flatten": lambda x: x.view(-1, 2, 3).flatten(1),
     "expand": lambda x: x[:, None].expand(-1, 4, -1),
     "factories": lambda x: (

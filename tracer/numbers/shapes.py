@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
+from ...errors import IRError
 from ...ir import Argument, Effect, Node, Operator, TensorType, Value
 from ...ir.types import Dim
 from ..dispatch.number import Number
@@ -124,13 +125,16 @@ class Shapes:
         rule, is_data_sized = facts
         known = self._known
         reads = tensors_read(node)
+        has_shapes = not node.blocks
         for value in reads:
             if value not in known:
                 self.of(value)
+            if cast(TensorType, value.type).shape is None:
+                has_shapes = False
         outputs = node.outputs
         for position, output in enumerate(outputs):
             derived = None
-            if rule is not None and not node.blocks:
+            if rule is not None and has_shapes:
                 derived = rule(_Call(node, position, reads, known, self._numbers))
             known[output] = _all_read(output) if derived is None else _fitting(derived, output)
         if not is_data_sized and all(map(self._is_fixed, node.inputs)):
@@ -212,7 +216,7 @@ class _Call:
 
     def sizes(self, name: str = "self") -> Dimensions:
         """Return the sizes of a tensor argument."""
-        argument = self.argument(name)
+        argument = self.node.argument(name)
         assert isinstance(argument, Value), "rules ask for the sizes of tensors"
         return self._known[argument]
 
@@ -221,8 +225,11 @@ class _Call:
         return [self._known[value] for value in self._reads]
 
     def argument(self, name: str) -> Argument:
-        """Return an argument by the name its schema gives it."""
-        return self.node.argument(name)
+        """Return an argument by the name its schema gives it; None if this overload has none."""
+        try:
+            return self.node.argument(name)
+        except IRError:
+            return None
 
     def number(self, argument: Argument) -> Dimension | None:
         """Return a number among the arguments, as the size that it is."""
