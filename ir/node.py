@@ -528,11 +528,12 @@ class Block:
     not take the walk along. There is no indexing, which would be O(n).
     """
 
-    __slots__ = ("_first", "_inputs", "_last", "_length", "_outputs", "graph", "owner")
+    __slots__ = ("_around", "_first", "_inputs", "_last", "_length", "_outputs", "graph", "owner")
 
     def __init__(self, graph: Graph, owner: Node | None) -> None:
         self.graph = graph
         self.owner = owner  # the node that holds the block; None for a graph's own
+        self._around: Block | None = None  # of a free block, the one it is being filled from
         self._inputs: list[Value] = []
         self._outputs: list[Value] = []
         self._first: Node | None = None
@@ -616,12 +617,15 @@ class Block:
             node = ahead
 
     def is_within(self, other: Block) -> bool:
-        """Whether this block is ``other`` or stands, at any depth, inside it."""
+        """Whether this block is ``other`` or stands, at any depth, inside it.
+
+        A free block stands where it is being filled from, as long as ``Graph.inserting`` fills it.
+        """
         block: Block | None = self
         while block is not None:
             if block is other:
                 return True
-            block = None if block.owner is None else block.owner._block
+            block = block._around if block.owner is None else block.owner._block
         return False
 
     def discard(self) -> None:

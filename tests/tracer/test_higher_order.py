@@ -84,6 +84,25 @@ def test_closures_get_gradients_though_the_operator_was_not_passed_them() -> Non
     assert {"WEIGHT", "BUFFER"} < set(traced.state)
 
 
+def test_sizes_and_items_that_a_branch_closes_over_are_data() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        size, total = x.shape[0], x.detach().abs().sum().item()
+        result: torch.Tensor = torch.cond(
+            is_positive(x), lambda t: t.sin() * size, lambda t: t.new_ones(size) * t - total, (x,)
+        )
+        return result
+
+    check(program)
+    traced = opscope.trace(program, UP)
+    assert not traced.diagnostics
+    assert not traced.guards
+    longer = torch.linspace(0.5, 2, 5)
+    for x in (longer.requires_grad_(), (-longer.detach()).requires_grad_()):
+        ours, theirs = traced(x), program(x)
+        assert torch.equal(ours, theirs)
+        assert torch.equal(*[torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs)])
+
+
 def test_operands_that_no_branch_reads_make_no_result_require_grad() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         return torch.cond(is_positive(x), lambda t, w: t.sin(), lambda t, w: t.cos(), (x, WEIGHT))

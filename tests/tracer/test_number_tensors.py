@@ -73,7 +73,40 @@ def test_what_is_no_list_of_numbers_is_left_to_torch() -> None:
     def of_tensors(x: torch.Tensor) -> torch.Tensor:
         return torch.tensor([x.shape[0], torch.tensor(2)])
 
-    check_replay(of_tensors, torch.ones(2), warn=False)
+    check_replay(of_tensors, torch.ones(2))
+
+    def rounded(x: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([x.max()], dtype=torch.int64)
+
+    with pytest.raises(TypeError):
+        opscope.trace(rounded, torch.ones(2), warn=False)
+
+
+OF_TENSORS: dict[str, Any] = {
+    "list": lambda x: torch.tensor([x.max(), x.min()]),
+    "tuple": lambda x: torch.as_tensor((x.max(), 2)),
+    "size": lambda x: torch.tensor([x.max(), x.shape[0]]),
+    "nested": lambda x: torch.tensor([[x.max(), x.shape[0]], [True, x.sum()]]),
+    "one element": lambda x: torch.tensor([x[:1], x[-1:]]),
+    "promoted": lambda x: torch.tensor([x.max().half(), x.max().double(), 1]),
+    "integer": lambda x: torch.tensor([x.argmax(), 1]),
+    "integer and bool": lambda x: torch.tensor([x.argmax().int(), x.any()]),
+    "half and int": lambda x: torch.tensor([x.max().bfloat16(), 1]),
+    "dtype": lambda x: torch.tensor([x.max(), 0.5], dtype=torch.float64),
+    "rows": lambda x: torch.tensor([row.max() - len(x) for row in x.view(-1, 1)]),
+    "requires grad": lambda x: torch.tensor([x.max()], requires_grad=True),
+}
+
+
+@pytest.mark.parametrize("make", OF_TENSORS.values(), ids=OF_TENSORS)
+def test_a_tensor_in_a_list_is_the_number_it_holds(make: Any) -> None:
+    traced = check_replay(make, torch.arange(3.0) + 0.3)
+    assert not traced.diagnostics
+    other = torch.tensor([7.6, -1.0, 2.0])
+    expected, actual = make(other), traced(other)
+    assert actual.dtype == expected.dtype
+    assert actual.requires_grad == expected.requires_grad
+    assert torch.equal(actual, expected)
 
 
 def test_torch_finds_its_functions_as_before() -> None:

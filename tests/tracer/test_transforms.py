@@ -67,6 +67,41 @@ def test_a_transform_is_one_node_and_its_function_a_block() -> None:
     check(program)
 
 
+def test_sizes_and_items_that_a_function_closes_over_are_data() -> None:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        rows, columns = x.shape
+        total = x.sum().item()
+
+        def padded(row: torch.Tensor) -> torch.Tensor:
+            assert columns > 1
+            return row.new_zeros(columns + 1).index_put((torch.arange(columns),), row) * rows
+
+        nested = vmap(vmap(lambda e: e * rows + columns))(x)
+        return vmap(padded)(x), grad(lambda m: (m * rows * total).sum())(x), nested
+
+    traced = check_replay(program, MATRIX)
+    assert not traced.diagnostics
+    assert [guard.text for guard in traced.guards] == ["x.size(1) > 1"]
+    for shape in ((4, 3), (2, 5), (6, 2)):
+        x = torch.randn(shape)
+        for ours, theirs in zip(traced(x), program(x), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_a_size_that_leaves_its_function_is_told() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        sizes = []
+
+        def noting(row: torch.Tensor) -> torch.Tensor:
+            sizes.append(row.shape[0])
+            return row * 2
+
+        return vmap(noting)(x) + sizes[0]
+
+    with pytest.warns(opscope.TracerWarning, match="a size is used outside the function that"):
+        opscope.trace(program, MATRIX)
+
+
 def test_vmap_over_containers_in_chunks_and_with_keywords() -> None:
     check(
         lambda x: vmap(lambda t: {"a": t * 2, "b": (t + 1, t.sum())}, out_dims={"a": 1, "b": 0})(x)

@@ -320,6 +320,9 @@ def _object_of(state: TracingState, value: Value) -> Any:
     """Return what a value of a running trace stands for."""
     if value.state is not None:
         return state.kept.objects[value.state.name]
+    number = state.numbers.by_value.get(value)
+    if number is not None:
+        return number.plain
     for tensor, known in state.values.live():
         if known is value:
             return tensor

@@ -155,7 +155,7 @@ class Numbers:
         if number.numbers is not self:  # of a trace around this one, or of one that is over
             return number.numbers.pin(number, "goes into another trace")  # type: ignore[no-any-return]
         if not self._is_visible(number):
-            use = "is used outside the forward of the custom function that computed it"
+            use = "is used outside the function that computed it"
             self._tell(number, use, "which the trace keeps")
             return number.plain
         if number.is_data and torch.is_grad_enabled():
@@ -250,11 +250,11 @@ class Numbers:
         """Report that a number was turned into text."""
         if not self.is_recording() or self._is_fixed(number):
             return
-        what = "a number that the data of a tensor gave" if number.is_data else "a size"
         scope, stack = self._state.walker.locate(user_frame())
         self._state.report(
             DiagnosticKind.PRINTED,
-            f"{what} is turned into text here; the text is that of the trace, and so is what comes of it",
+            f"{_kind_of(number)} is turned into text here; the text is that of the trace, and so is what "
+            "comes of it",
             scope,
             stack,
             severity=Severity.INFO if number.is_data else Severity.WARNING,
@@ -296,12 +296,16 @@ class Numbers:
         scope, stack = self._state.walker.locate(user_frame())
         self._state.report(
             DiagnosticKind.DATA_READ,
-            f"a number that the data of a tensor gave {use}; it was {number.plain!r}, {then}",
+            f"{_kind_of(number)} {use}; it was {number.plain!r}, {then}",
             scope,
             stack,
             value=repr(number.plain),
             nodes=() if number.value is None or number.value.node is None else (number.value.node,),
         )
+
+
+def _kind_of(number: Number) -> str:
+    return "a number that the data of a tensor gave" if number.is_data else "a size"
 
 
 def _is_settled(base: str, operands: list[Any]) -> bool:

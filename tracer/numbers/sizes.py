@@ -189,7 +189,7 @@ class Sizes:
 
     def length_may_vary(self, node: Node) -> bool:
         """Whether the list that a node gives may have another length at another run."""
-        if not node.gives_lists or not node.inputs:
+        if not node.gives_lists or not node.inputs or node.blocks:
             return False
         if any(isinstance(argument, tuple) for argument in node.args):
             return False  # one result for each of a list of tensors

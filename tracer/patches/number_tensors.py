@@ -1,7 +1,8 @@
 """``torch.tensor`` and ``torch.as_tensor`` of numbers that the graph knows: the tensor is data too.
 
 Torch fills such a tensor from Python's numbers without an operator for it. Here each number goes
-through ``scalar_tensor``, and lists of them are stacked, which gives the same bits.
+through ``scalar_tensor``, a tensor in a list, which counts as the number it holds, is taken as it is,
+and lists are stacked, which gives the same bits.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils import _device
 
-from ..dispatch.dispatcher import Kernels, recorder_here
+from ..dispatch.dispatcher import Kernels, plain_numel, recorder_here
 from ..dispatch.replacing import Patch
 from ..numbers.numbers import own_frames
 from ..numbers.traced_numbers import is_traced
@@ -37,25 +38,32 @@ def number_tensors(installed: Kernels) -> Iterator[Patch]:
 def _of_numbers(installed: Kernels, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def function(data: Any, **kwargs: Any) -> Any:
-        if not _holds_traced(data) or recorder_here(installed) is None:
+        if recorder_here(installed) is None or not _holds_data(data):
             return original(data, **kwargs)
-        if not (kwargs.keys() <= _OPTIONS and _is_of_numbers(data)):
+        if not (kwargs.keys() <= _OPTIONS and _is_of_numbers(data, kwargs.get("dtype"))):
             return original(data, **kwargs)
         return _tensor(data, **kwargs)
 
     return function
 
 
-def _holds_traced(data: Any) -> bool:
+def _holds_data(data: Any) -> bool:
     if isinstance(data, list | tuple):
-        return any(map(_holds_traced, data))
+        return any(isinstance(part, torch.Tensor) or _holds_data(part) for part in data)
     return is_traced(data)
 
 
-def _is_of_numbers(data: Any) -> bool:
-    """Whether data is one number, or not too many in lists of equal length."""
+def _is_of_numbers(data: Any, dtype: torch.dtype | None) -> bool:
+    """Whether data is one number, or not too many in lists of equal length, that torch takes."""
     numbers = list(_numbers_in(data))
-    return None not in numbers and 0 < len(numbers) <= _MOST and _is_regular(data)
+    if not (0 < len(numbers) <= _MOST and _is_regular(data)):
+        return False
+    return all(
+        torch.can_cast(number.dtype, dtype or number.dtype)
+        if isinstance(number, torch.Tensor)
+        else number is not None
+        for number in numbers
+    )
 
 
 def _tensor(
@@ -68,10 +76,12 @@ def _tensor(
 
 
 def _numbers_in(data: Any) -> Iterator[Any]:
-    """Yield the numbers of a nested list; None for anything else in it."""
+    """Yield the numbers of a nested list, tensors of one element among them; None for anything else."""
     if isinstance(data, list | tuple):
         for part in data:
             yield from _numbers_in(part)
+    elif isinstance(data, torch.Tensor):
+        yield data if plain_numel(data) == 1 else None
     else:
         yield data if type(data) in _PLAIN or is_traced(data) else None
 
@@ -85,16 +95,23 @@ def _is_regular(data: Any) -> bool:
 
 
 def _common_dtype(numbers: list[Any]) -> torch.dtype:
-    """Return the dtype that torch infers for plain numbers of these classes."""
-    classes = [int if isinstance(n, torch.SymInt) else type(n) for n in numbers]
-    if any(issubclass(class_, float | torch.SymFloat) for class_ in classes):
+    """Return the dtype that torch infers for numbers of these classes and tensors of these dtypes."""
+    return functools.reduce(torch.promote_types, map(_dtype_of, numbers))
+
+
+def _dtype_of(number: Any) -> torch.dtype:
+    if isinstance(number, torch.Tensor):
+        return number.dtype
+    class_ = int if isinstance(number, torch.SymInt) else type(number)
+    if issubclass(class_, float | torch.SymFloat):
         return torch.get_default_dtype()
-    if all(issubclass(class_, bool | torch.SymBool) for class_ in classes):
-        return torch.bool
-    return torch.int64
+    return torch.bool if issubclass(class_, bool | torch.SymBool) else torch.int64
 
 
 def _stacked(data: Any, dtype: torch.dtype, device: Any) -> torch.Tensor:
     if isinstance(data, list | tuple):
         return torch.stack([_stacked(part, dtype, device) for part in data])
+    if isinstance(data, torch.Tensor):
+        device = torch.get_default_device() if device is None else device
+        return data.detach().reshape(()).to(device, dtype)
     return torch.scalar_tensor(data, dtype=dtype, device=device)

@@ -19,6 +19,7 @@ from ..blocks.scripted import scripted
 from ..blocks.transforms import exchange_transforms, transforms
 from ..dispatch.dispatcher import Kernels, recorder_here
 from ..dispatch.replacing import Patch
+from ..dispatch.slots import empty_sequence_slot
 from ..recorders.threads import threads
 from .backward import backward
 from .functions import functions
@@ -72,12 +73,14 @@ class ProcessPatches:
         undo.callback(self._take_out)
         for wrapper in self._wrappers:
             wrapper.put()
+        empty_sequence_slot(torch.Tensor)
         exchange_transforms(installed, undo)
         _run_compiled_code_eagerly(undo)
 
     def _take_out(self) -> None:
         for wrapper in reversed(self._wrappers):
             wrapper.take_out()
+        empty_sequence_slot(torch.Tensor)
 
 
 class _Wrapper:
