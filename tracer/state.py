@@ -34,8 +34,6 @@ from .dispatch.dispatcher import (
     nested_dummy,
     plain_data,
     plain_offset,
-    plain_shape,
-    plain_strides,
     shares_storage,
 )
 from .dispatch.generators import Generators
@@ -43,7 +41,8 @@ from .dispatch.gradients import owner_of_gradient
 from .dispatch.literals import to_literal
 from .dispatch.memories import memory_of
 from .dispatch.schemas import operator_of
-from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
+from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, with_geometry
+from .dispatch.views import geometry, views_between
 from .functions.callees import Callees
 from .functions.custom_functions import CustomFunctions
 from .functions.function_map import FunctionMap
@@ -447,15 +446,12 @@ class TracingState:
         base = self._sharing_storage(tensor)
         if base is None:
             return None
-        here = _geometry(tensor)
-        if here == _geometry(base) and _same_history(tensor, base):
+        if geometry(tensor) == geometry(base) and _same_history(tensor, base):
             return self.get_known(base)
-        if tensor.requires_grad and tensor._is_view() and tensor._base is base:
-            modes = replace(self.graph.modes, grad=True)
-            operator = operator_of(torch.ops.aten.as_strided.default)
-            args = (self.get_known(base), *here)
-            return self._add_implied(operator, args, tensor, scope, stack, modes=modes)
-        return self.add_view(base, tensor, plain_offset(tensor), scope, stack)
+        is_followed = tensor.requires_grad and tensor._is_view() and tensor._base is base
+        return self.add_view(
+            base, tensor, plain_offset(tensor), scope, stack, is_followed=is_followed
+        )
 
     def add_view(
         self,
@@ -464,18 +460,33 @@ class TracingState:
         place: int,
         scope: Scope,
         stack: Frame | None,
+        *,
+        is_followed: bool = False,
     ) -> Value:
-        """Record that a tensor is part of the memory of a known one, from element ``place`` on."""
-        type_ = replace(type_of_tensor(tensor), requires_grad=False)
-        detach = operator_of(torch.ops.aten.detach.default)
-        known = self.get_known(base)
-        view = self._add_implied(detach, (known,), tensor, scope, stack, type_=type_)
-        shape, strides, _ = _geometry(tensor)
-        if (shape, strides, place) != _geometry(base):
-            self.sizes.pin(base)
-            as_strided = operator_of(torch.ops.aten.as_strided.default)
-            args = (view, shape, strides, place)
-            view = self._add_implied(as_strided, args, tensor, scope, stack, type_=type_)
+        """Record that a tensor is part of the memory of a known one, from element ``place`` on.
+
+        ``is_followed`` tells whether gradients flow from it to the other.
+        """
+        view = self.get_known(base)
+        modes = replace(self.graph.modes, grad=True) if is_followed else self.graph.modes
+        type_ = replace(type_of_tensor(tensor), requires_grad=is_followed)
+        if not is_followed:
+            known: Any = view.type
+            detached = replace(known, requires_grad=False)
+            detach = operator_of(torch.ops.aten.detach.default)
+            view = self._add_implied(detach, (view,), tensor, scope, stack, type_=detached)
+        for op, args, shape, strides in views_between(base, tensor, place):
+            if op is torch.ops.aten.as_strided.default:
+                self.sizes.pin(base)
+            view = self._add_implied(
+                operator_of(op),
+                (view, *args),
+                tensor,
+                scope,
+                stack,
+                type_=with_geometry(type_, shape, strides),
+                modes=modes,
+            )
         self.values.set(tensor, view)
         key = memory_of(tensor)
         if key is not None:
@@ -519,7 +530,7 @@ class TracingState:
         key = memory_of(tensor)
         if key is None or not shares_storage(tensor):
             return None
-        here = _geometry(tensor)
+        here = geometry(tensor)
         known = self.values.sharing(key, self._moment(), memory_of)
         candidates = [
             candidate
@@ -527,11 +538,17 @@ class TracingState:
             if candidate.dtype == tensor.dtype and candidate is not tensor
         ]
         for candidate in candidates:
-            if _same_history(tensor, candidate) and _geometry(candidate) == here:
+            if _same_history(tensor, candidate) and geometry(candidate) == here:
                 return candidate
         if any(candidate is tensor._base for candidate in candidates):
             return tensor._base
-        return candidates[0] if candidates else None
+        begin = plain_offset(tensor)
+        for candidate in candidates:
+            if plain_offset(candidate) <= begin:
+                return candidate
+        is_inputs = any(memory_of(leaf) == key for leaf, _ in self.inputs)
+        # Where in its memory an input begins is the caller's affair: nothing says what lies before it.
+        return candidates[0] if candidates and not is_inputs else None
 
     def get_known(self, tensor: torch.Tensor) -> Value:
         """Return the value of a tensor that is known, or is named state."""
@@ -580,11 +597,6 @@ class TracingState:
 def without_history(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor to keep: another on its memory if it would keep the graph of autograd alive."""
     return tensor if tensor.grad_fn is None else cast(torch.Tensor, plain_data.__get__(tensor))
-
-
-def _geometry(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    """Return sizes, strides and offset of a tensor, as ``as_strided`` takes them."""
-    return tuple(plain_shape(tensor)), tuple(plain_strides(tensor)), plain_offset(tensor)
 
 
 def _same_history(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -304,6 +304,35 @@ def test_optimizer_steps(make: Any, foreach: bool) -> None:
         assert_same(one, other)
 
 
+@pytest.mark.parametrize("functional", [False, True])
+def test_whole_training_steps(functional: bool) -> None:
+    def ready() -> tuple[nn.Module, Any]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 6), nn.SiLU(), nn.Linear(6, 3))
+        optimizer = torch.optim.Adam(model.parameters(), 0.1)
+
+        def step(x: torch.Tensor) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = model(x).pow(2).sum()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            return loss.detach()
+
+        step(torch.ones(5, 4))
+        return model, step
+
+    (ours, our_step), (theirs, their_step) = ready(), ready()
+    x = torch.randn(5, 4)
+    traced = opscope.trace(our_step, x, allow={"stored gradient"}, force_outplace=functional)
+    their_step(x)
+    for _ in range(3):
+        x = torch.randn(5, 4)
+        assert_same(traced(x), their_step(x))
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert_same(one, other)
+
+
 def test_the_state_of_a_trace_may_ask_for_it() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         state = opscope.get_tracing_state()

@@ -318,3 +318,32 @@ def test_a_constant_does_not_keep_autograds_graph_of_the_trace() -> None:
     traced = opscope.trace(program, leaf(2), warn=False)
     assert traced.state["constant"].grad_fn is None
     assert [d.kind.value for d in traced.diagnostics] == ["untracked tensor", "custom backward"]
+
+
+def test_what_autograd_saved_of_an_input_is_found_wherever_the_input_begins() -> None:
+    def program(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        y = F.linear(x, weight)  # saves the transposed weight
+        z = torch.kron(x, weight[1:])  # saves other views
+        (gradient,) = torch.autograd.grad((y * y).sum() + (z * z).sum(), x)
+        return gradient
+
+    x, memory = leaf(4, 3), torch.randn(20)
+    traced = opscope.trace(program, (x, memory[:6].view(2, 3)))
+    assert "as_strided" not in str(traced.graph).partition("aten::kron")[0]
+    for start in (0, 3, 14):
+        weight = memory[start : start + 6].view(2, 3)
+        assert torch.equal(traced(x, weight), program(x, weight))
+
+
+def test_what_autograd_saved_of_a_conjugate_is_one() -> None:
+    def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        result = torch.tensordot(x, y.conj(), 1)
+        (gradient,) = torch.autograd.grad(result.abs().sum(), x)
+        return gradient
+
+    def pair() -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.randn(3, 4, dtype=torch.complex64, requires_grad=True)
+        return x, torch.randn(4, 2, dtype=torch.complex64)
+
+    traced, other = opscope.trace(program, pair()), pair()
+    assert torch.equal(traced(*other), program(*other))
