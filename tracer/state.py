@@ -40,6 +40,7 @@ from .dispatch.generators import Generators
 from .dispatch.gradients import owner_of_gradient
 from .dispatch.literals import to_literal
 from .dispatch.memories import memory_of
+from .dispatch.modes import ModeReader
 from .dispatch.schemas import operator_of
 from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, with_geometry
 from .dispatch.views import geometry, views_between
@@ -104,6 +105,7 @@ class TracingState:
         assigned: where attributes of modules were set, by the module's id and the attribute's name.
         origins: what is known of who made a tensor that no recorded operator made, by its id.
         generators: the random number generators that the program can reach, and their states.
+        modes: the modes in force, and which of them the program set.
         was_paused: whether somebody chose that operators ran unrecorded.
         inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
@@ -148,6 +150,7 @@ class TracingState:
         self.origins: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
         self.was_paused = False
         self.generators = Generators()
+        self.modes = ModeReader(graph.modes)
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
         self.sizes = Sizes(self, self.numbers)

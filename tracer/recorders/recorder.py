@@ -466,7 +466,8 @@ class Recorder(EventRecorder):
 
     def _apply(self, call: ApplyCall, *args: Any, **kwargs: Any) -> Any:
         """Call a custom function; what it wrote to memory without an operator is its own to repeat."""
-        result = call()
+        with self.state.modes.setting("grad"):  # off for a forward, whatever the caller's are
+            result = call()
         self.unseen.exposed.finish()
         return result
 

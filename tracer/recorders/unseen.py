@@ -258,7 +258,7 @@ class Unseen:
         what = _name_of(hook) if module is None else f"a backward hook of {type(module).__name__}"
         self._report(
             DiagnosticKind.HOOK,
-            f"{what} is hung on autograd's graph and may change gradients; a replay hangs none there, but what "
+            f"{what} is hung on autograd's graph and may change gradients; a replay hangs none, but what "
             "it did in a backward inside the program is recorded",
             value=what,
             hint="compute gradients inside the program, or remove the hook and do its work on those of a "
