@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -41,6 +42,7 @@ from .dispatch.gradients import owner_of_gradient
 from .dispatch.literals import to_literal
 from .dispatch.memories import memory_of
 from .dispatch.modes import ModeReader
+from .dispatch.saved_results import SavedResults
 from .dispatch.schemas import operator_of
 from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, with_geometry
 from .dispatch.views import geometry, views_between
@@ -58,6 +60,12 @@ from .values import Moment, ValueMap
 RunBlocks: TypeAlias = Callable[
     [str, Sequence[Block], Modes, Mapping[Value, Any], tuple[Any, ...], Mapping[str, Any]], Any
 ]
+
+
+_GRADIENTS_OUTSIDE = (
+    "compute gradients outside the program, of what a replay returns, or inside it with "
+    "torch.func.grad"
+)
 
 
 def _no_run_blocks(kind: str, *rest: Any) -> Any:
@@ -106,6 +114,7 @@ class TracingState:
         origins: what is known of who made a tensor that no recorded operator made, by its id.
         generators: the random number generators that the program can reach, and their states.
         modes: the modes in force, and which of them the program set.
+        saved: which values autograd may have saved.
         was_paused: whether somebody chose that operators ran unrecorded.
         inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
@@ -137,6 +146,7 @@ class TracingState:
         self.values = ValueMap()
         self.subclasses = Subclasses()
         self.collectives = Collectives()
+        self._backwards = 0  # how many backward passes run, one inside another
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
         self.inputs: list[tuple[torch.Tensor, Value]] = []
         self.function_values = FunctionMap()
@@ -151,6 +161,7 @@ class TracingState:
         self.was_paused = False
         self.generators = Generators()
         self.modes = ModeReader(graph.modes)
+        self.saved = SavedResults()
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
         self.sizes = Sizes(self, self.numbers)
@@ -220,6 +231,7 @@ class TracingState:
                     scope,
                     stack,
                     shaped=value,
+                    hint=_GRADIENTS_OUTSIDE if self._backwards else None,
                 )
         self.values.set(tensor, value)
         if tensor.__class__ not in PLAIN_CLASSES:
@@ -231,7 +243,20 @@ class TracingState:
         origin = self.origins.get(id(tensor))
         if origin is not None and origin[0]() is tensor:
             return origin[1]
+        if self._backwards:
+            return "autograd saved inside an operator, which is one node,"
         return "no recorded operator made"
+
+    @contextmanager
+    def running_backward(self, *, creates_graph: bool) -> Iterator[None]:
+        """Hold that autograd runs a backward pass of the program until the ``with`` ends."""
+        self._backwards += 1
+        # Without a graph to create, its operators run without gradients, whatever the caller's modes.
+        try:
+            with self.modes.setting(*(() if creates_graph else ("grad",))):
+                yield
+        finally:
+            self._backwards -= 1
 
     def roots(self) -> dict[int, Value]:
         """Return the values that inputs and state were when the trace began, by the id of the tensor."""
@@ -277,7 +302,8 @@ class TracingState:
         if known.requires_grad is flag:
             return value
         if not tensor.is_leaf:
-            if flag and tensor._version == 0:  # else it may come from a write through a view
+            # A write through a view may bring it along; that a tensor became a constant was reported.
+            if flag and tensor._version == 0 and value.state is None:
                 message = (
                     "a tensor requires grad through something that is not a recorded operator, such as an "
                     "optimized scripted function; no gradient flows there at a replay"
@@ -295,6 +321,7 @@ class TracingState:
         """Return the value of a tensor that is named, or of which it is known how it came to be."""
         value = (
             self.kept.value_of(tensor, sys._getframe(2))
+            or self._as_saved(tensor)
             or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
             or self.functions.recovered(self, tensor)
@@ -386,6 +413,11 @@ class TracingState:
         self.values.set(tensor, value)
         self.subclasses.note(tensor, value)
         return value
+
+    def _as_saved(self, tensor: torch.Tensor) -> Value | None:
+        """Return the value of a tensor that autograd saved when an operator gave it as its result."""
+        value = self.saved.find(tensor)
+        return None if value is None else self.functions.brought_out(self, value)
 
     def _as_inner(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return the value of a tensor that a known tensor wraps."""

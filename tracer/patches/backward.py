@@ -30,8 +30,9 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
         recorder = recorder_here(installed)
         regions = ExitStack()
         while recorder is not None:
-            if not args[_CREATE_GRAPH]:  # then its operators run without gradients
-                regions.enter_context(recorder.state.modes.setting("grad"))
+            regions.enter_context(
+                recorder.state.running_backward(creates_graph=args[_CREATE_GRAPH])
+            )
             # Inside a transform or a custom function a replay runs autograd itself.
             if not recorder.state.numbers.is_in_block():
                 recorder.state.sizes.pin_inputs("is fixed by a backward pass inside the program")

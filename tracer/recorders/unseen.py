@@ -265,6 +265,10 @@ class Unseen:
             "replay",
         )
 
+    def saved_tensor_hooks(self, change: int) -> None:
+        """Note that hooks on what autograd saves come into force, or no longer are."""
+        self._state.saved.hooks += change
+
     def packs_saved_tensors(self, hooks: Any) -> None:
         """Report that tensors saved for backward go through hooks."""
         self._report(
