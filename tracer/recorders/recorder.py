@@ -18,7 +18,7 @@ from typing import Any, cast
 import torch
 
 from ...ir import Argument, Frame, Modes, Node, Scope, Value
-from ...ir.own_operators import AS_SUBCLASS, MAKE_SUBCLASS
+from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
 from ..dispatch.dispatcher import NUMBERS, Kernels, quiet, without_torch_dispatch
 from ..dispatch.generators import GENERATOR
@@ -427,7 +427,7 @@ class Recorder(EventRecorder):
             return  # made below our sight, by the machinery of a subclass or a mode
         state.values.set(source, value)
         node = state.graph.append(
-            operator_of(torch.ops.aten.detach.default),
+            DATA,
             (value,),
             (type_of_tensor(data),),
             scope=scope,
