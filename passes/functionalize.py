@@ -237,14 +237,17 @@ class _Transformation:
         return tuple(mutations)
 
     def _share_memory_among_outputs(self) -> None:
-        """Have views that go out beside others of their memory made from the root, so that all share it."""
+        """Have views that go out beside others of their memory made from the root, so that all share it.
+
+        What is written of an input or of state goes out too.
+        """
         by_memory: dict[Memory, dict[Alias, None]] = {}
         for value in self._graph.outputs:
             alias = self._aliases.get(value)
             if alias is not None and alias.memory.version > 0:
                 by_memory.setdefault(alias.memory, {})[alias] = None
-        for aliases in by_memory.values():
-            for alias in aliases if len(aliases) > 1 else ():
+        for memory, aliases in by_memory.items():
+            for alias in aliases if len(aliases) > 1 or memory.is_external else ():
                 step: Alias | None = alias
                 while step is not None and step.parent is not None:
                     step.version = -1
