@@ -14,6 +14,12 @@ from .rules import CALL
 
 _WRITTEN = Parameter("self", "Tensor", alias="a", is_written=True)
 
+DATA: Final = Operator(
+    "prim::data",  # ``self.data``: what is written through it, autograd does not notice
+    (Parameter("self", "Tensor", alias="a"),),
+    (Return("Tensor", alias="a"),),
+    Effect.NONE,
+)
 SET_DATA: Final = Operator(
     "prim::set_data",  # ``self.data = source``
     (_WRITTEN, Parameter("source", "Tensor", alias="b")),
@@ -159,12 +165,13 @@ KEEP_HISTORY: Final = Operator("prim::keep_history", effects=Effect.NONE)
 What is written under ``no_grad`` changes data and no history.
 """
 
-OPERAND_OF: Final = {MAKE_SUBCLASS.name: 1, AS_SUBCLASS.name: 1}
+OPERAND_OF: Final = {DATA.name: 0, MAKE_SUBCLASS.name: 1, AS_SUBCLASS.name: 1}
 """For own operators whose result is on the memory of an argument: that argument's position."""
 
 OWN_OPERATORS: Final[Mapping[str, Operator]] = {
     operator.name: operator
     for operator in (
+        DATA,
         SET_DATA,
         WRITE,
         DEEPCOPY,

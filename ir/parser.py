@@ -53,7 +53,9 @@ _HEADER_ADVICE = "write graph Name(%x : f32[2, 3], %y : int):"
 _STATEMENT_ADVICE = (
     "write a node as %y : f32[2, 3] = aten::neg(%x), and end a graph with return (%y)"
 )
-_MODES_ADVICE = "write grad, no_grad or inference, then autocast(cuda, f16) where it is on"
+_MODES_ADVICE = (
+    "write grad, no_grad or inference, then autocast(cuda, f16) where it is on, then fixed(grad)"
+)
 _SCOPE_ADVICE = "write the address and the class of a scope: encoder.0 (Layer)"
 
 
@@ -522,6 +524,7 @@ class _GraphParser:
         cursor = self._cursor
         grad = inference = False
         autocast: list[Autocast] = []
+        fixed: tuple[str, ...] = ()
         while True:
             word = cursor.expect(_WORD, "a mode", _MODES_ADVICE)
             if word[0] == "grad":
@@ -530,6 +533,8 @@ class _GraphParser:
                 inference = True
             elif word[0] == "autocast":
                 autocast.append(self._autocast())
+            elif word[0] == "fixed":
+                fixed = self._fixed_modes()
             elif word[0] != "no_grad":
                 raise cursor.error(
                     f"{word[0]} is not a mode", _MODES_ADVICE, word.start(), len(word[0])
@@ -537,7 +542,16 @@ class _GraphParser:
             if not cursor.take(","):
                 break
         self._end_line()
-        return Modes(grad, inference, tuple(autocast))
+        return Modes(grad, inference, tuple(autocast), fixed)
+
+    def _fixed_modes(self) -> tuple[str, ...]:
+        cursor = self._cursor
+        cursor.demand("(", "after fixed", _MODES_ADVICE)
+        names = [cursor.expect(_WORD, "a mode or a kind of device", _MODES_ADVICE)[0]]
+        while cursor.take(","):
+            names.append(cursor.expect(_WORD, "a mode or a kind of device", _MODES_ADVICE)[0])
+        cursor.demand(")", "at the end of fixed", _MODES_ADVICE)
+        return tuple(names)
 
     def _autocast(self) -> Autocast:
         cursor = self._cursor

@@ -12,7 +12,8 @@ Note [The text form]
 
 ``state``, ``buffer`` and ``constant`` lines name what the program keeps; ``=`` between two names says
 that they are one entry. ``ambient`` gives the modes in force at entry and ``mode`` those from here on;
-both are left out where nothing changes. ``scope`` introduces a scope that has parts before its own
+both are left out where nothing changes; ``fixed`` lists the modes that the program set itself to what
+they were at entry. ``scope`` introduces a scope that has parts before its own
 first node, and says ``in`` which scope it stands, or ``at top``, where its address would tell
 otherwise. Brackets around results mean that the operator returns them as one list. The comment holds
 the innermost line of the user's code (``?`` if unknown) and the node's scope. Nothing depends on

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..ir import Argument, Graph, Node, TensorType, Value
 from ..ir.node import values_in
-from ..ir.own_operators import OPERAND_OF
+from ..ir.own_operators import DATA, OPERAND_OF
 from .geometry import places_of, reach_of, reaches_no_further, same_geometry, strides_of
 from .torch_facts import TorchFacts
 
@@ -79,6 +79,13 @@ class Alias:
     def is_differentiable(self) -> bool:
         """Whether autograd connects the alias with its parent."""
         return self.node is not None and not self.is_cut and is_differentiable_view(self.node)
+
+    @property
+    def is_unnoticed(self) -> bool:
+        """Whether autograd does not notice writes to the alias, as it does even those it does not follow."""
+        if self.node is None or self.parent is None:
+            return False
+        return self.node.operator is DATA or self.parent.is_unnoticed
 
     @property
     def is_cut_from_root(self) -> bool:
@@ -246,7 +253,7 @@ class Aliases:
 
 def is_differentiable_view(node: Node) -> bool:
     """Whether autograd connects the views that a node makes with what they are views of."""
-    if node.kind in ("aten::detach", "aten::view.dtype", "prim::make_subclass"):
+    if node.kind in ("aten::detach", "aten::view.dtype", "prim::data", "prim::make_subclass"):
         return False
     return node.modes.grad and not node.modes.inference
 

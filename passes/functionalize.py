@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ..ir import Block, Graph, Node, Value, verify
+from ..ir import Block, Graph, Node, TensorType, Value, verify
 from ..ir.node import values_in
 from ..ir.own_operators import KEEP_HISTORY
 from .aliases import Alias, Aliases, Memory
@@ -151,6 +151,7 @@ class _Transformation:
         written = written_parameters(node)
         if written:
             self._require_no_gradient(node, written)
+            self._require_noticed(node, written)
             if self._replacer.replace(node, written):
                 self._replaced.append(node)
             return
@@ -169,6 +170,32 @@ class _Transformation:
                 origin = self._aliases[value].memory.origin.node
                 if origin is not None and origin.kind == "prim::gradient":
                     raise refusal(node, "it writes the gradient of an input or of state")
+
+    def _require_noticed(self, node: Node, written: tuple[str, ...]) -> None:
+        """Refuse writes through ``.data`` to what autograd may have saved: it would give what was there."""
+        if not any(map(_requires_grad, self._graph.outputs)):
+            return
+        for name in written:
+            for value in values_in((node.argument(name),)):
+                alias = self._aliases[value]
+                if alias.is_unnoticed and self._may_be_saved(alias.memory, node):
+                    raise refusal(
+                        node,
+                        "it writes, unnoticed by autograd, what this may have saved for gradients",
+                    )
+
+    def _may_be_saved(self, memory: Memory, node: Node) -> bool:
+        """Whether a node before another made of a memory, or read from it, something with a gradient."""
+        if memory.is_tracked:
+            return True
+        for earlier in self._graph.block:
+            if earlier is node:
+                return False
+            if any(map(_requires_grad, earlier.outputs)):
+                aliases = map(self._aliases.get, (*earlier.inputs, *earlier.outputs))
+                if any(alias is not None and alias.memory is memory for alias in aliases):
+                    return True
+        return False
 
     def _require_found(self, node: Node) -> None:
         """Refuse an ``as_strided`` of written memory that cannot be made from the root."""
@@ -210,14 +237,17 @@ class _Transformation:
         return tuple(mutations)
 
     def _share_memory_among_outputs(self) -> None:
-        """Have views that go out beside others of their memory made from the root, so that all share it."""
+        """Have views that go out beside others of their memory made from the root, so that all share it.
+
+        What is written of an input or of state goes out too.
+        """
         by_memory: dict[Memory, dict[Alias, None]] = {}
         for value in self._graph.outputs:
             alias = self._aliases.get(value)
             if alias is not None and alias.memory.version > 0:
                 by_memory.setdefault(alias.memory, {})[alias] = None
-        for aliases in by_memory.values():
-            for alias in aliases if len(aliases) > 1 else ():
+        for memory, aliases in by_memory.items():
+            for alias in aliases if len(aliases) > 1 or memory.is_external else ():
                 step: Alias | None = alias
                 while step is not None and step.parent is not None:
                     step.version = -1
@@ -233,6 +263,10 @@ class _Transformation:
             if node.output not in asked and all(map(_follows_nothing, node.output.users)):
                 node.output.replace_all_uses_with(content)
                 node.erase()
+
+
+def _requires_grad(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.requires_grad
 
 
 def _follows_nothing(user: Node | Block) -> bool:

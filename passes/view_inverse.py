@@ -41,7 +41,7 @@ _KEEPS_ORDER = frozenset({
     "view", "reshape", "_unsafe_view", "_reshape_alias", "flatten", "unflatten", "squeeze", "unsqueeze",
     "view_as", "reshape_as", "ravel", "atleast_1d", "atleast_2d", "atleast_3d", "detach", "alias",
     "contiguous", "to", "type_as", "lift_fresh", "expand", "expand_as", "positive", "dropout",
-    "make_subclass", "as_subclass",
+    "data", "make_subclass", "as_subclass",
 })  # fmt: skip
 _UNDOES_ITSELF = frozenset({"t", "numpy_T", "mT", "transpose", "swapaxes", "swapdims"})
 

@@ -2,8 +2,9 @@
 
 Modes are restored relative to those in force when the program was entered: what ran under ``no_grad``
 inside the program runs so again, and what ran in the caller's modes runs in the caller's modes again,
-whatever they are then. So a program traced under grad can be replayed under ``inference_mode``, as
-the model itself could.
+whatever they are then. What the program set to what it was already is noted as such
+(``Modes.fixed``). So a program traced under grad can be replayed under ``inference_mode``, as the model
+itself could.
 """
 
 from __future__ import annotations
@@ -23,18 +24,21 @@ Context = tuple[str, Callable[[], Any]]
 def mode_contexts(ambient: Modes, wanted: Modes) -> list[Context]:
     """Return the contexts that turn ``ambient`` into ``wanted``: a readable name and a factory each."""
     contexts: list[Context] = []
-    if wanted.inference != ambient.inference:
+    is_grad_fixed, grad = "grad" in wanted.fixed, ambient.grad
+    if wanted.inference != ambient.inference or "inference" in wanted.fixed:
         name = "inference_mode" if wanted.inference else "normal_mode"
         contexts.append((name, partial(torch.inference_mode, wanted.inference)))
-    if wanted.grad != ambient.grad and not (wanted.inference and not wanted.grad):
+        is_grad_fixed, grad = False, not wanted.inference  # which this mode brings along
+    if wanted.grad != grad or is_grad_fixed:
         contexts.append(
             ("enable_grad", torch.enable_grad) if wanted.grad else ("no_grad", torch.no_grad)
         )
     before = {region.device: region for region in ambient.autocast}
     after = {region.device: region for region in wanted.autocast}
-    for device in dict.fromkeys([*before, *after]):
+    fixed = [name for name in wanted.fixed if name not in ("grad", "inference")]
+    for device in dict.fromkeys([*before, *after, *fixed]):
         region = after.get(device)
-        if region != before.get(device):
+        if region != before.get(device) or device in fixed:
             contexts.append(_autocast(device, region))
     return contexts
 

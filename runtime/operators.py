@@ -129,6 +129,10 @@ def _set_attributes(tensor: torch.Tensor, names: list[str], held: list[Any]) -> 
     return tensor
 
 
+def _data(source: torch.Tensor) -> torch.Tensor:
+    return source.data
+
+
 def _set_data(target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     target.data = source
     return target
@@ -217,6 +221,7 @@ def _literal(value: Any) -> Any:
 
 
 _OWN: dict[str, Callable[..., Any]] = {
+    "prim::data": _data,
     "prim::set_data": _set_data,
     "prim::write": _write,
     "prim::deepcopy": _deepcopy,

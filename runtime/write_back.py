@@ -74,22 +74,46 @@ class WriteBack:
     def write(self, results: Sequence[Any], outputs: Sequence[Value]) -> list[Any]:
         """Write the new contents, and return what the program itself returns.
 
-        Where that is an input or state that was written, it is the very tensor.
+        Where that is an input or state that was written, it is the very tensor; where it is on the memory
+        of one, it is a view of it.
         """
         own = list(results[: len(results) - len(self._mutations)])
         for mutation, target in zip(self._mutations, self._targets, strict=True):
-            content = results[mutation.output]
+            content, memory = results[mutation.output], _memory_of(results[mutation.output])
             with torch.set_grad_enabled(torch.is_grad_enabled() and mutation.is_tracked):
                 target.copy_(content)
             for number in range(len(own)):
                 if outputs[number] is outputs[mutation.output]:
                     own[number] = target
+                elif memory is not None and _memory_of(own[number]) == memory:
+                    own[number] = _moved(own[number], content, target)
         return own
 
 
-def _memory_of(tensor: torch.Tensor) -> int | None:
-    """Return the address of a tensor's memory; None for tensors that have none of their own."""
-    if tensor.layout is not torch.strided or tensor.numel() == 0:
+def _moved(part: torch.Tensor, content: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return a tensor on the memory of ``content`` as what it is on that of ``target``, laid out alike."""
+    distance = int(part.storage_offset()) * part.element_size()
+    distance += int(target.storage_offset() - content.storage_offset()) * content.element_size()
+    start, rest = divmod(distance, part.element_size())
+    has_own_history = part.requires_grad and not target.requires_grad
+    if rest or target.stride() != content.stride() or has_own_history:
+        return part
+    if part.dtype == target.dtype and not part.is_conj() and not part.is_neg():
+        if target.requires_grad and not part.requires_grad:
+            target = target.detach()
+        return target.as_strided(part.size(), part.stride(), start)
+    if part.requires_grad:
+        return part
+    return part.set_(target.untyped_storage(), start, part.size(), part.stride())
+
+
+def _memory_of(tensor: Any) -> int | None:
+    """Return the address of a tensor's memory; None for what has none of its own."""
+    if (
+        not isinstance(tensor, torch.Tensor)
+        or tensor.layout is not torch.strided
+        or tensor.numel() == 0
+    ):
         return None
     try:
         return tensor.untyped_storage().data_ptr() or None

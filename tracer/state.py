@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -34,16 +35,17 @@ from .dispatch.dispatcher import (
     nested_dummy,
     plain_data,
     plain_offset,
-    plain_shape,
-    plain_strides,
     shares_storage,
 )
 from .dispatch.generators import Generators
 from .dispatch.gradients import owner_of_gradient
 from .dispatch.literals import to_literal
 from .dispatch.memories import memory_of
+from .dispatch.modes import ModeReader
+from .dispatch.saved_results import SavedResults
 from .dispatch.schemas import operator_of
-from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
+from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, with_geometry
+from .dispatch.views import geometry, views_between
 from .functions.callees import Callees
 from .functions.custom_functions import CustomFunctions
 from .functions.function_map import FunctionMap
@@ -58,6 +60,12 @@ from .values import Moment, ValueMap
 RunBlocks: TypeAlias = Callable[
     [str, Sequence[Block], Modes, Mapping[Value, Any], tuple[Any, ...], Mapping[str, Any]], Any
 ]
+
+
+_GRADIENTS_OUTSIDE = (
+    "compute gradients outside the program, of what a replay returns, or inside it with "
+    "torch.func.grad"
+)
 
 
 def _no_run_blocks(kind: str, *rest: Any) -> Any:
@@ -105,6 +113,8 @@ class TracingState:
         assigned: where attributes of modules were set, by the module's id and the attribute's name.
         origins: what is known of who made a tensor that no recorded operator made, by its id.
         generators: the random number generators that the program can reach, and their states.
+        modes: the modes in force, and which of them the program set.
+        saved: which values autograd may have saved.
         was_paused: whether somebody chose that operators ran unrecorded.
         inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
@@ -136,6 +146,7 @@ class TracingState:
         self.values = ValueMap()
         self.subclasses = Subclasses()
         self.collectives = Collectives()
+        self._backwards = 0  # how many backward passes run, one inside another
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
         self.inputs: list[tuple[torch.Tensor, Value]] = []
         self.function_values = FunctionMap()
@@ -149,6 +160,8 @@ class TracingState:
         self.origins: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
         self.was_paused = False
         self.generators = Generators()
+        self.modes = ModeReader(graph.modes)
+        self.saved = SavedResults()
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
         self.sizes = Sizes(self, self.numbers)
@@ -218,6 +231,7 @@ class TracingState:
                     scope,
                     stack,
                     shaped=value,
+                    hint=_GRADIENTS_OUTSIDE if self._backwards else None,
                 )
         self.values.set(tensor, value)
         if tensor.__class__ not in PLAIN_CLASSES:
@@ -229,7 +243,20 @@ class TracingState:
         origin = self.origins.get(id(tensor))
         if origin is not None and origin[0]() is tensor:
             return origin[1]
+        if self._backwards:
+            return "autograd saved inside an operator, which is one node,"
         return "no recorded operator made"
+
+    @contextmanager
+    def running_backward(self, *, creates_graph: bool) -> Iterator[None]:
+        """Hold that autograd runs a backward pass of the program until the ``with`` ends."""
+        self._backwards += 1
+        # Without a graph to create, its operators run without gradients, whatever the caller's modes.
+        try:
+            with self.modes.setting(*(() if creates_graph else ("grad",))):
+                yield
+        finally:
+            self._backwards -= 1
 
     def roots(self) -> dict[int, Value]:
         """Return the values that inputs and state were when the trace began, by the id of the tensor."""
@@ -275,7 +302,8 @@ class TracingState:
         if known.requires_grad is flag:
             return value
         if not tensor.is_leaf:
-            if flag and tensor._version == 0:  # else it may come from a write through a view
+            # A write through a view may bring it along; that a tensor became a constant was reported.
+            if flag and tensor._version == 0 and value.state is None:
                 message = (
                     "a tensor requires grad through something that is not a recorded operator, such as an "
                     "optimized scripted function; no gradient flows there at a replay"
@@ -293,6 +321,7 @@ class TracingState:
         """Return the value of a tensor that is named, or of which it is known how it came to be."""
         value = (
             self.kept.value_of(tensor, sys._getframe(2))
+            or self._as_saved(tensor)
             or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
             or self.functions.recovered(self, tensor)
@@ -385,6 +414,11 @@ class TracingState:
         self.subclasses.note(tensor, value)
         return value
 
+    def _as_saved(self, tensor: torch.Tensor) -> Value | None:
+        """Return the value of a tensor that autograd saved when an operator gave it as its result."""
+        value = self.saved.find(tensor)
+        return None if value is None else self.functions.brought_out(self, value)
+
     def _as_inner(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return the value of a tensor that a known tensor wraps."""
         found = self.subclasses.outside(tensor)
@@ -447,15 +481,12 @@ class TracingState:
         base = self._sharing_storage(tensor)
         if base is None:
             return None
-        here = _geometry(tensor)
-        if here == _geometry(base) and _same_history(tensor, base):
+        if geometry(tensor) == geometry(base) and _same_history(tensor, base):
             return self.get_known(base)
-        if tensor.requires_grad and tensor._is_view() and tensor._base is base:
-            modes = replace(self.graph.modes, grad=True)
-            operator = operator_of(torch.ops.aten.as_strided.default)
-            args = (self.get_known(base), *here)
-            return self._add_implied(operator, args, tensor, scope, stack, modes=modes)
-        return self.add_view(base, tensor, plain_offset(tensor), scope, stack)
+        is_followed = tensor.requires_grad and tensor._is_view() and tensor._base is base
+        return self.add_view(
+            base, tensor, plain_offset(tensor), scope, stack, is_followed=is_followed
+        )
 
     def add_view(
         self,
@@ -464,18 +495,33 @@ class TracingState:
         place: int,
         scope: Scope,
         stack: Frame | None,
+        *,
+        is_followed: bool = False,
     ) -> Value:
-        """Record that a tensor is part of the memory of a known one, from element ``place`` on."""
-        type_ = replace(type_of_tensor(tensor), requires_grad=False)
-        detach = operator_of(torch.ops.aten.detach.default)
-        known = self.get_known(base)
-        view = self._add_implied(detach, (known,), tensor, scope, stack, type_=type_)
-        shape, strides, _ = _geometry(tensor)
-        if (shape, strides, place) != _geometry(base):
-            self.sizes.pin(base)
-            as_strided = operator_of(torch.ops.aten.as_strided.default)
-            args = (view, shape, strides, place)
-            view = self._add_implied(as_strided, args, tensor, scope, stack, type_=type_)
+        """Record that a tensor is part of the memory of a known one, from element ``place`` on.
+
+        ``is_followed`` tells whether gradients flow from it to the other.
+        """
+        view = self.get_known(base)
+        modes = replace(self.graph.modes, grad=True) if is_followed else self.graph.modes
+        type_ = replace(type_of_tensor(tensor), requires_grad=is_followed)
+        if not is_followed:
+            known: Any = view.type
+            detached = replace(known, requires_grad=False)
+            detach = operator_of(torch.ops.aten.detach.default)
+            view = self._add_implied(detach, (view,), tensor, scope, stack, type_=detached)
+        for op, args, shape, strides in views_between(base, tensor, place):
+            if op is torch.ops.aten.as_strided.default:
+                self.sizes.pin(base)
+            view = self._add_implied(
+                operator_of(op),
+                (view, *args),
+                tensor,
+                scope,
+                stack,
+                type_=with_geometry(type_, shape, strides),
+                modes=modes,
+            )
         self.values.set(tensor, view)
         key = memory_of(tensor)
         if key is not None:
@@ -519,7 +565,7 @@ class TracingState:
         key = memory_of(tensor)
         if key is None or not shares_storage(tensor):
             return None
-        here = _geometry(tensor)
+        here = geometry(tensor)
         known = self.values.sharing(key, self._moment(), memory_of)
         candidates = [
             candidate
@@ -527,11 +573,17 @@ class TracingState:
             if candidate.dtype == tensor.dtype and candidate is not tensor
         ]
         for candidate in candidates:
-            if _same_history(tensor, candidate) and _geometry(candidate) == here:
+            if _same_history(tensor, candidate) and geometry(candidate) == here:
                 return candidate
         if any(candidate is tensor._base for candidate in candidates):
             return tensor._base
-        return candidates[0] if candidates else None
+        begin = plain_offset(tensor)
+        for candidate in candidates:
+            if plain_offset(candidate) <= begin:
+                return candidate
+        is_inputs = any(memory_of(leaf) == key for leaf, _ in self.inputs)
+        # Where in its memory an input begins is the caller's affair: nothing says what lies before it.
+        return candidates[0] if candidates and not is_inputs else None
 
     def get_known(self, tensor: torch.Tensor) -> Value:
         """Return the value of a tensor that is known, or is named state."""
@@ -580,11 +632,6 @@ class TracingState:
 def without_history(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor to keep: another on its memory if it would keep the graph of autograd alive."""
     return tensor if tensor.grad_fn is None else cast(torch.Tensor, plain_data.__get__(tensor))
-
-
-def _geometry(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    """Return sizes, strides and offset of a tensor, as ``as_strided`` takes them."""
-    return tuple(plain_shape(tensor)), tuple(plain_strides(tensor)), plain_offset(tensor)
 
 
 def _same_history(one: torch.Tensor, other: torch.Tensor) -> bool:

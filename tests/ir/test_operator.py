@@ -42,3 +42,4 @@ def test_modes_read_as_they_are_written() -> None:
     assert str(Modes(grad=False)) == "no_grad"
     assert str(Modes(grad=False, inference=True)) == "inference"
     assert str(Modes(grad=True, inference=True)) == "inference, grad"
+    assert str(Modes(fixed=("grad", "cpu"))) == "grad, fixed(grad, cpu)"

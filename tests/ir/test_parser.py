@@ -191,7 +191,7 @@ def test_modes_hold_from_their_line_on() -> None:
           f2()
             block0():
               f3()
-              mode inference
+              mode inference, fixed(grad, inference)
               f4()
               -> ()
           f5()
@@ -199,7 +199,7 @@ def test_modes_hold_from_their_line_on() -> None:
         """
     )
     mixed = Modes(autocast=(Autocast("cuda", DType.F16), Autocast("cpu", DType.BF16, caches=False)))
-    inference = Modes(grad=False, inference=True)
+    inference = Modes(grad=False, inference=True, fixed=("grad", "inference"))
     assert graph.modes == Modes(grad=False)
     assert [node.modes for node in graph.walk()] == [
         graph.modes,
@@ -335,6 +335,7 @@ def test_an_error_points_at_its_place() -> None:
         ("graph(%x : list[int, int]):\n return ()", "list has 2 parts, not 1"),
         ("graph(%x : f32[2]{size=3}):\n return ()", "size is no fact about a tensor"),
         ("graph():\n mode fast\n return ()", "fast is not a mode"),
+        ("graph():\n mode grad, fixed()\n return ()", "expected a mode or a kind of device, found )"),
         ("graph():\n ambient autocast(cuda, int)\n return ()", "int is not an element type"),
         ("graph():\n mode autocast(cuda, f16, cached)\n return ()", 'expected "uncached", found cached'),
         ("graph():\n scope (Linear)\n return ()", "expected the address of a scope, found ("),

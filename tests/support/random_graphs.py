@@ -110,6 +110,7 @@ modes: SearchStrategy[Modes] = st.builds(
     autocast=st.lists(
         st.builds(Autocast, st.sampled_from(["cpu", "cuda"]), dtypes, st.booleans()), max_size=2
     ).map(tuple),
+    fixed=st.lists(st.sampled_from(["grad", "inference", "cpu"]), unique=True).map(tuple),
 )
 
 source_ranges: SearchStrategy[SourceRange] = st.builds(

@@ -304,6 +304,35 @@ def test_optimizer_steps(make: Any, foreach: bool) -> None:
         assert_same(one, other)
 
 
+@pytest.mark.parametrize("functional", [False, True])
+def test_whole_training_steps(functional: bool) -> None:
+    def ready() -> tuple[nn.Module, Any]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 6), nn.SiLU(), nn.Linear(6, 3))
+        optimizer = torch.optim.Adam(model.parameters(), 0.1)
+
+        def step(x: torch.Tensor) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = model(x).pow(2).sum()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            return loss.detach()
+
+        step(torch.ones(5, 4))
+        return model, step
+
+    (ours, our_step), (theirs, their_step) = ready(), ready()
+    x = torch.randn(5, 4)
+    traced = opscope.trace(our_step, x, allow={"stored gradient"}, force_outplace=functional)
+    their_step(x)
+    for _ in range(3):
+        x = torch.randn(5, 4)
+        assert_same(traced(x), their_step(x))
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert_same(one, other)
+
+
 def test_the_state_of_a_trace_may_ask_for_it() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         state = opscope.get_tracing_state()
@@ -412,3 +441,56 @@ def test_outputs_share_memory_as_in_eager() -> None:
     y, row = opscope.trace(program, torch.ones(2, 2), force_outplace=True)(torch.ones(2, 2))
     row.zero_()
     assert y.tolist() == [[0.0, 0.0], [2.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x[1:],
+        lambda x: x.t(),
+        lambda x: x.view(torch.int32),
+        lambda x: torch.view_as_complex(x),
+        lambda x: torch.view_as_complex(x).conj(),
+        lambda x: x.unfold(0, 2, 1),
+    ],
+)
+def test_outputs_on_the_memory_of_a_written_input_or_state_are_on_it_after_a_replay(
+    view: Any,
+) -> None:
+    kept = torch.zeros(3, 2)
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        early = view(x)
+        x.add_(1)
+        kept.mul_(2)
+        return early, view(x), view(kept)
+
+    traced = opscope.trace(program, torch.ones(3, 2), force_outplace=True)
+    memory = torch.arange(8.0)
+    x, same = memory[2:].view(3, 2), memory.clone()[2:].view(3, 2)
+    found, expected = traced(x), program(same)
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
+        assert one.storage_offset() == other.storage_offset()
+    assert found[0].data_ptr() == found[1].data_ptr()
+    assert found[0].untyped_storage().data_ptr() == memory.data_ptr()
+    assert found[2].untyped_storage().data_ptr() == kept.data_ptr()
+
+
+def test_a_view_of_a_written_input_has_its_gradients() -> None:
+    def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        part = x[1:]
+        part.copy_(y[1:])
+        return part
+
+    traced = opscope.trace(
+        program, (torch.zeros(3), torch.ones(3, requires_grad=True)), force_outplace=True
+    )
+    gradients = []
+    for function in (traced, program):
+        x, y = torch.zeros(3), torch.ones(3, requires_grad=True)
+        part = function(x, y)
+        assert part._base is x
+        (part * torch.arange(2.0) + x.sum()).sum().backward()
+        gradients.append(y.grad)
+    assert_same(*gradients)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 import opscope
 from support.replays import plain_text
@@ -250,6 +251,104 @@ def test_what_autograd_saved_is_the_value_that_was_saved() -> None:
     )
 
 
+SAVES_ITS_RESULT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": F.relu,
+    "tanh": torch.tanh,
+    "softmax": lambda x: x.softmax(-1),
+    "two results": lambda x: x.sort(-1, descending=True)[0],
+    "one of two results": lambda x: x.sort(-1)[1] * x,
+    "a composite": lambda x: F.normalize(x, dim=0),
+    "in place": lambda x: (x * 1).sigmoid_(),
+    "a reduction": lambda x: x.norm() + x.std() + x.logsumexp(0) + x.amax(),
+    "a list": lambda x: torch.stack(list(torch._foreach_sqrt([x.abs() + 1, x.abs() + 2]))),
+    "a custom function": lambda x: Squared.apply(x),
+    "a checkpoint": lambda x: checkpoint(lambda y: (y * 2).exp().sin(), x, use_reentrant=False),
+    "a reentrant checkpoint": lambda x: checkpoint(lambda y: (y * 2).exp(), x, use_reentrant=True),
+}
+
+
+class Squared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        y = x * x
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return gradients[0] * ctx.saved_tensors[0]
+
+
+@pytest.mark.parametrize("name", SAVES_ITS_RESULT)
+def test_what_autograd_saved_of_a_result_that_is_gone_is_that_result(name: str) -> None:
+    function = SAVES_ITS_RESULT[name]
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.detach().requires_grad_()
+        function(y * 2).sum().backward()
+        assert y.grad is not None
+        return y.grad
+
+    traced = opscope.trace(program, torch.tensor([1.0, -2.0, 3.0]), strict=True)
+    for other in (torch.tensor([-1.0, 2.0, 0.5]), torch.tensor([3.0, 1.0, 2.0])):
+        assert torch.equal(traced(other), program(other))
+
+
+def test_what_a_checkpoint_computes_again_is_not_what_it_computed_first() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.detach().requires_grad_()
+        scale = torch.ones(3)
+
+        def block(z: torch.Tensor) -> torch.Tensor:
+            return (z * scale).exp().sin()
+
+        total = checkpoint(block, y, use_reentrant=False).sum()
+        scale.data.mul_(2)
+        (gradient,) = torch.autograd.grad(total, y)
+        return gradient
+
+    traced = opscope.trace(program, torch.ones(3), strict=True)
+    other = torch.tensor([0.5, -1.0, 2.0])
+    assert torch.equal(traced(other), program(other))
+
+
+def test_saved_tensors_that_hooks_exchange_are_not_taken_for_the_results() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.detach().requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t * 2, lambda t: t):
+            total = (y * 2).exp().sum()
+        (gradient,) = torch.autograd.grad(total, y)
+        return gradient
+
+    traced = opscope.trace(program, torch.ones(3), warn=False)
+    assert [d.kind.value for d in traced.diagnostics] == ["hook", "untracked tensor"]
+    assert torch.equal(traced(torch.ones(3)), program(torch.ones(3)))
+
+
+def test_gradients_flow_through_what_autograd_saved_of_a_result_that_is_gone() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        total = (x * 2).exp().tanh().sum()
+        (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+        return gradient.pow(2).sum()
+
+    traced = opscope.trace(program, leaf(3), strict=True)
+    x = leaf(3)
+    assert traced.check(x, gradients=2).ok
+
+
+def test_what_autograd_saved_inside_an_operator_is_reported_once_with_what_to_do() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        loss = F.cross_entropy(x, torch.tensor([0, 1]))
+        (gradient,) = torch.autograd.grad(loss, x)
+        return gradient
+
+    with pytest.warns(opscope.TracerWarning, match="saved inside an operator") as caught:
+        traced = opscope.trace(program, leaf(2, 3))
+    assert len(caught) == 1
+    (found,) = traced.diagnostics
+    assert "torch.func.grad" in found.hint
+
+
 def test_what_autograd_saved_of_a_result_written_in_place_is_that_result() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         y = x * 2
@@ -317,4 +416,33 @@ def test_a_constant_does_not_keep_autograds_graph_of_the_trace() -> None:
 
     traced = opscope.trace(program, leaf(2), warn=False)
     assert traced.state["constant"].grad_fn is None
-    assert [d.kind.value for d in traced.diagnostics] == ["untracked tensor", "custom backward"]
+    assert [d.kind.value for d in traced.diagnostics] == ["untracked tensor"]
+
+
+def test_what_autograd_saved_of_an_input_is_found_wherever_the_input_begins() -> None:
+    def program(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        y = F.linear(x, weight)  # saves the transposed weight
+        z = torch.kron(x, weight[1:])  # saves other views
+        (gradient,) = torch.autograd.grad((y * y).sum() + (z * z).sum(), x)
+        return gradient
+
+    x, memory = leaf(4, 3), torch.randn(20)
+    traced = opscope.trace(program, (x, memory[:6].view(2, 3)))
+    assert "as_strided" not in str(traced.graph).partition("aten::kron")[0]
+    for start in (0, 3, 14):
+        weight = memory[start : start + 6].view(2, 3)
+        assert torch.equal(traced(x, weight), program(x, weight))
+
+
+def test_what_autograd_saved_of_a_conjugate_is_one() -> None:
+    def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        result = torch.tensordot(x, y.conj(), 1)
+        (gradient,) = torch.autograd.grad(result.abs().sum(), x)
+        return gradient
+
+    def pair() -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.randn(3, 4, dtype=torch.complex64, requires_grad=True)
+        return x, torch.randn(4, 2, dtype=torch.complex64)
+
+    traced, other = opscope.trace(program, pair()), pair()
+    assert torch.equal(traced(*other), program(*other))

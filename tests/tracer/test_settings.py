@@ -136,6 +136,29 @@ def test_a_hook_on_a_tensor_is_reported(register: str) -> None:
         opscope.trace(program, X.clone().requires_grad_())
 
 
+@pytest.mark.parametrize("register", ["register_hook", "register_prehook"])
+def test_a_hook_on_autograds_graph_is_reported(register: str) -> None:
+    def double(*gradients: Any) -> Any:
+        return None
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x + 1
+        getattr(y.grad_fn, register)(double)
+        return y
+
+    with pytest.warns(opscope.TracerWarning, match="double is hung on autograd's graph") as caught:
+        opscope.trace(program, X.clone().requires_grad_())
+    assert caught[0].filename == __file__
+
+
+def test_a_backward_hook_of_a_module_is_reported() -> None:
+    model = torch.nn.ReLU()
+    model.register_full_backward_hook(lambda module, inputs, outputs: None)
+    with pytest.warns(opscope.TracerWarning, match="is hung on autograd's graph"):
+        opscope.trace(model, X.clone().requires_grad_())
+    opscope.trace(model, X)  # without gradients there is no graph to hang it on
+
+
 def test_hooks_on_saved_tensors_are_reported_and_checkpoints_are_not() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         with torch.autograd.graph.save_on_cpu():

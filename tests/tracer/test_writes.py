@@ -40,6 +40,25 @@ def test_an_assignment_to_data_is_a_node() -> None:
           return (%2)""")
 
 
+def test_autograd_does_not_notice_what_is_written_through_data() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x * 1
+        z = y**2  # saves y
+        y.data.mul_(3)
+        return z
+
+    traced = opscope.trace(program, torch.ones(3, requires_grad=True), strict=True)
+    results = []
+    for function in (traced, program):
+        x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        function(x).sum().backward()
+        results.append(x.grad)
+    assert torch.equal(results[0], results[1])
+    with pytest.raises(opscope.PassError, match=r"unnoticed by autograd(.|\n)*y\.data\.mul_\(3\)"):
+        opscope.trace(program, torch.ones(3, requires_grad=True), force_outplace=True)
+    opscope.trace(program, torch.ones(3), force_outplace=True)
+
+
 def test_an_assignment_to_the_data_of_a_parameter_reaches_the_parameter_at_a_replay() -> None:
     linear = torch.nn.Linear(3, 1, bias=False)
 

@@ -18,7 +18,6 @@ from torch.utils import _pytree as pytree
 from ...ir import Argument, Block, Frame, Modes, Operator, Scope, Value
 from ...ir.own_operators import LITERAL
 from ..dispatch.literals import to_literal
-from ..dispatch.modes import ModeReader
 from ..dispatch.number import number_of
 from ..dispatch.tensors import type_of_tensor, type_of_value
 from ..numbers.numbers import SCALAR_TYPES
@@ -34,7 +33,7 @@ class Place:
         self.scope: Scope
         self.stack: Frame | None
         self.scope, self.stack = state.walker.locate(frame)
-        self.modes: Modes = ModeReader().read()
+        self.modes: Modes = state.modes.read()
 
     def argument(self, arg: Any) -> Argument:
         """Return anything an operator may be called with as an argument of a node."""

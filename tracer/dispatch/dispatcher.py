@@ -449,6 +449,11 @@ def non_fake_inputs() -> Iterator[None]:
         fake_tensor_tls.allow_non_fake_inputs_override = before
 
 
+def has_saved_tensor_hooks() -> bool:
+    """Whether what autograd saves on this thread goes through hooks."""
+    return _C._autograd._top_saved_tensors_default_hooks(False) is not None
+
+
 def set_version(tensor: torch.Tensor, version: int) -> None:
     """Set the counter of writes that autograd checks saved tensors by."""
     _C._autograd._unsafe_set_version_counter((tensor,), (version,))

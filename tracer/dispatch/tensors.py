@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -53,6 +54,14 @@ def type_of_tensor(tensor: torch.Tensor) -> TensorType:
         )
     except _UNUSUAL:
         return _unusual_type(tensor, "")
+
+
+def with_geometry(
+    type_: TensorType, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> TensorType:
+    """Return a type with other sizes and strides."""
+    known = None if strides == row_major_strides(shape) else strides
+    return replace(type_, shape=shape, strides=known)
 
 
 def requires_grad_of(tensor: torch.Tensor) -> bool:

@@ -24,6 +24,7 @@ from torch.nn.modules._functions import BackwardHookFunction
 from ...ir import Argument, Block, Frame, Graph, Modes, Node, Scope, Value
 from ...ir.own_operators import AUTOGRAD_FUNCTION
 from ..diagnostics import DiagnosticKind
+from ..dispatch.saved_results import SavedResults, history_of
 from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
 from ..numbers.numbers import Numbers
 from ..program.program_state import ProgramState
@@ -49,6 +50,7 @@ class _Trace(Protocol):
 
     graph: Graph
     values: ValueMap
+    saved: SavedResults
     kept: ProgramState
     subclasses: Subclasses
     numbers: Numbers
@@ -139,6 +141,9 @@ class CustomFunctions:
         holder.erase()
         for tensor, value in zip(results, node.outputs, strict=True):
             trace.values.set(tensor, value)
+            history = history_of(tensor)
+            if history is not None:
+                trace.saved.note(tensor, history, value)
             if trace.lookup_var_name_fn is not None:
                 value.name = trace.lookup_var_name_fn(tensor) or None
         self._inner.update(inner)
@@ -271,6 +276,7 @@ class CustomFunctions:
             if made.node in inside:
                 made.type = value.type
         trace.values.replace(becomes)
+        trace.saved.replace(becomes)
         for key, (reference, value) in self._inner.items():
             if value in becomes:
                 self._inner[key] = (reference, becomes[value])

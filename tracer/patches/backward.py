@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 
 from ..dispatch.dispatcher import Kernels, recorder_here
 from ..dispatch.replacing import Patch
+
+_CREATE_GRAPH = 3  # the position of that argument
 
 
 def backward(installed: Kernels) -> Iterator[Patch]:
@@ -25,12 +28,17 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
     @functools.wraps(run)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         recorder = recorder_here(installed)
+        regions = ExitStack()
         while recorder is not None:
+            regions.enter_context(
+                recorder.state.running_backward(creates_graph=args[_CREATE_GRAPH])
+            )
             # Inside a transform or a custom function a replay runs autograd itself.
             if not recorder.state.numbers.is_in_block():
                 recorder.state.sizes.pin_inputs("is fixed by a backward pass inside the program")
                 recorder.state.numbers.before_backward()
             recorder = recorder.outer
-        return run(*args, **kwargs)
+        with regions:
+            return run(*args, **kwargs)
 
     return wrapped

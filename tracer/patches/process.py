@@ -24,6 +24,7 @@ from ..recorders.threads import threads
 from .backward import backward
 from .functions import functions
 from .hops import higher_order
+from .modes import modes
 from .number_tensors import number_tensors
 from .reads import reads
 from .settings import settings
@@ -166,7 +167,7 @@ def _as_subclass(installed: Kernels, as_subclass: Any) -> Any:
 
 
 _SUBJECTS: Final = (
-    _subclasses, functions, backward, reads, writes, settings, worlds, threads, transforms,
+    _subclasses, functions, backward, reads, writes, settings, modes, worlds, threads, transforms,
     higher_order, scripted, _sizes, number_tensors,
 )  # fmt: skip
 

@@ -24,6 +24,7 @@ def settings(installed: Kernels) -> Iterator[Patch]:
     yield torch.nn.Module, "__setattr__", functools.partial(_told, installed, _assigned)
     hooks = torch.autograd.graph.saved_tensors_hooks
     yield hooks, "__enter__", functools.partial(_told, installed, _packing)
+    yield hooks, "__exit__", functools.partial(_told, installed, _packing_no_more)
 
 
 def _told(installed: Kernels, tell: Callable[..., None], function: Any) -> Any:
@@ -61,5 +62,10 @@ def _assigned(unseen: Any, result: None, module: Any, name: str, value: Any) -> 
 
 
 def _packing(unseen: Any, result: Any, hooks: Any) -> None:
+    unseen.saved_tensor_hooks(1)
     if not type(hooks).__module__.startswith(_CHECKPOINT):  # recomputation changes no gradient
         unseen.packs_saved_tensors(hooks)
+
+
+def _packing_no_more(unseen: Any, result: Any, hooks: Any, *error: Any) -> None:
+    unseen.saved_tensor_hooks(-1)

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
+from torch.autograd.function import _HookMixin
 
 from ..dispatch.dispatcher import Kernels, listeners, plain_data, recorder_here
 from ..dispatch.replacing import Patch
@@ -23,6 +24,7 @@ def writes(installed: Kernels) -> Iterator[Patch]:
     yield torch.Tensor, "__copy__", functools.partial(_copy, installed)
     for name in _HOOKS:
         yield torch.Tensor, name, functools.partial(_hook, installed)
+    yield _HookMixin, "_register_hook", functools.partial(_graph_hook, installed)
     for storage in (torch.UntypedStorage, torch.TypedStorage):
         for name in _STORAGE_WRITES:
             yield storage, name, functools.partial(_storage_write, installed, name)
@@ -115,6 +117,18 @@ def _hook(installed: Kernels, method: Any) -> Any:
         return method(self, hook)
 
     return wrapped
+
+
+def _graph_hook(installed: Kernels, register: Any) -> Any:
+    """Tell of a hook on a node of autograd's graph, such as those that modules call in a backward."""
+
+    @functools.wraps(register)
+    def wrapped(hooks: Any, hook: Any) -> Any:
+        for unseen in listeners(installed):
+            unseen.hooked_graph(hook)
+        return register(hooks, hook)
+
+    return staticmethod(wrapped)
 
 
 def _storage_write(installed: Kernels, name: str, method: Any) -> Any:

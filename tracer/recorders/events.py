@@ -9,7 +9,6 @@ import torch
 
 from ...ir import Argument, Operator
 from ...ir.own_operators import ENTER_MODE, EXIT_MODE, RESIZE_STORAGE, WAIT
-from ..dispatch.modes import ModeReader
 from ..state import TracingState
 
 
@@ -24,7 +23,7 @@ class EventRecorder:
     def __init__(self, state: TracingState, outer: EventRecorder | None) -> None:
         self.state = state
         self.outer = outer
-        self._modes = ModeReader()
+        self._modes = state.modes
         self._entered: list[Any] = []  # dispatch modes that the program entered
         self._set_aside: list[Any] = []  # those around the trace that it has left for a while
 

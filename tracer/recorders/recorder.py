@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import FrameType
 from typing import Any, cast
@@ -18,13 +18,14 @@ from typing import Any, cast
 import torch
 
 from ...ir import Argument, Frame, Modes, Node, Scope, Value
-from ...ir.own_operators import AS_SUBCLASS, MAKE_SUBCLASS
+from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
 from ..dispatch.dispatcher import NUMBERS, Kernels, quiet, without_torch_dispatch
 from ..dispatch.generators import GENERATOR
 from ..dispatch.literals import PLAIN, equal_literals, to_literal
 from ..dispatch.memories import is_foreign_memory
 from ..dispatch.number import number_of, with_plain_numbers
+from ..dispatch.saved_results import history_of, saves_results
 from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, type_of_value
 from ..functions.apply_call import ApplyCall
@@ -59,6 +60,8 @@ class _Facts:
     __slots__ = (
         "defaults",
         "fills_outside",
+        "is_known_to_save",
+        "may_be_saved",
         "may_change_rank",
         "name",
         "operator",
@@ -85,6 +88,9 @@ class _Facts:
         self.returns_scalar = [r.type for r in returns] in (["number"], ["Scalar"])
         # Without a dimension to look at, or if its size is not 1, it takes none out.
         self.may_change_rank = self.operator.base_name.startswith("aten::squeeze")
+        # Until a result shows whether autograd saves it.
+        self.may_be_saved = any("Tensor" in r.type for r in returns)
+        self.is_known_to_save = False
         takes_tensors = any("Tensor" in p.type for p in parameters)
         self.reads_data = (
             takes_tensors
@@ -210,6 +216,8 @@ class Recorder(EventRecorder):
             modes=modes,
         )
         self._remember(results, node.outputs)
+        if modes.grad and (facts.may_be_saved or state.saved.hooks):
+            self._note_histories(results, node.outputs, facts)
         if facts.reads_data:
             return self._read_data(facts, args[0], result, node)
         if facts.may_change_rank and isinstance(result, torch.Tensor):
@@ -286,6 +294,23 @@ class Recorder(EventRecorder):
                     value.name = lookup(result) or None
             elif result.__class__ is torch.ScriptObject:
                 state.collectives.note(result, value)
+
+    def _note_histories(
+        self, results: Sequence[Any], values: tuple[Value, ...], facts: _Facts | None = None
+    ) -> None:
+        """Note which values autograd may give out again as what it saved of these results."""
+        for result, value in zip(results, values, strict=True):
+            known: Any = value.type
+            if not isinstance(result, torch.Tensor) or not known.requires_grad:
+                continue
+            history = history_of(result)
+            if history is None:
+                continue
+            if facts is not None and not facts.is_known_to_save:
+                facts.is_known_to_save = saves_results(history, facts.defaults)
+                facts.may_be_saved = facts.is_known_to_save
+            if facts is None or facts.may_be_saved or self.state.saved.hooks:
+                self.state.saved.note(result, history, value)
 
     def _keyword_arguments(
         self,
@@ -410,7 +435,7 @@ class Recorder(EventRecorder):
             return  # made below our sight, by the machinery of a subclass or a mode
         state.values.set(source, value)
         node = state.graph.append(
-            operator_of(torch.ops.aten.detach.default),
+            DATA,
             (value,),
             (type_of_tensor(data),),
             scope=scope,
@@ -474,7 +499,8 @@ class Recorder(EventRecorder):
 
     def _apply(self, call: ApplyCall, *args: Any, **kwargs: Any) -> Any:
         """Call a custom function; what it wrote to memory without an operator is its own to repeat."""
-        result = call()
+        with self.state.modes.setting("grad"):  # off for a forward, whatever the caller's are
+            result = call()
         self.unseen.exposed.finish()
         return result
 
@@ -510,6 +536,7 @@ class Recorder(EventRecorder):
         for region in exposed:
             region.settle()
         self._remember(list(results), node.outputs)
+        self._note_histories(results, node.outputs)
         return tuple(
             traced(self.state.numbers.of_value(value, result))
             if type(result) in SCALAR_TYPES

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+from torch.utils.hooks import BackwardHook
 
 from ...ir import Argument, Frame, Node, Operator, Scope, TensorType, Type, Value
 from ...ir.own_operators import (
@@ -251,6 +252,23 @@ class Unseen:
             nodes=_producer(self._state.values.get(tensor)),
         )
 
+    def hooked_graph(self, hook: Any) -> None:
+        """Report that a hook was registered on a node of autograd's graph."""
+        module = _module_hooked_by(hook)
+        what = _name_of(hook) if module is None else f"a backward hook of {type(module).__name__}"
+        self._report(
+            DiagnosticKind.HOOK,
+            f"{what} is hung on autograd's graph and may change gradients; a replay hangs none, but what "
+            "it did in a backward inside the program is recorded",
+            value=what,
+            hint="compute gradients inside the program, or remove the hook and do its work on those of a "
+            "replay",
+        )
+
+    def saved_tensor_hooks(self, change: int) -> None:
+        """Note that hooks on what autograd saves come into force, or no longer are."""
+        self._state.saved.hooks += change
+
     def packs_saved_tensors(self, hooks: Any) -> None:
         """Report that tensors saved for backward go through hooks."""
         self._report(
@@ -294,6 +312,14 @@ def _outside_frame() -> FrameType:
 
 def _producer(value: Value | None) -> tuple[Node, ...]:
     return () if value is None or value.node is None else (value.node,)
+
+
+def _module_hooked_by(hook: Any) -> torch.nn.Module | None:
+    """Return the module whose backward hooks a hook on autograd's graph calls; None if it calls none."""
+    for cell in getattr(hook, "__closure__", None) or ():
+        if isinstance(cell.cell_contents, BackwardHook):
+            return cast(torch.nn.Module, cell.cell_contents.module)
+    return None
 
 
 def _name_of(function: Any) -> str:

@@ -1,0 +1,107 @@
+"""Results that autograd saved, found again when the program's own tensors are gone.
+
+Autograd gives out what it saved of an operator's result as a new tensor, which has the history of the
+first. So the node of autograd's graph that made a result is marked: with a number, not with the value,
+since that graph may outlive the trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from contextlib import nullcontext
+from typing import Any, TypeAlias
+
+import torch
+from torch.autograd.function import BackwardCFunction
+
+from ...ir import Value
+from .dispatcher import (
+    StorageWeakRef,
+    has_saved_tensor_hooks,
+    plain_untyped_storage,
+    quiet,
+    without_hooks,
+)
+from .memories import memory_of
+from .tensors import PLAIN_CLASSES, type_of_tensor
+from .views import Geometry, geometry
+
+History: TypeAlias = Any
+"""A node of autograd's graph, of which torch's annotations tell too little."""
+
+_SAVED = "_raw_saved_"
+_UNTOLD = "CppFunction"  # nodes of all kinds that tell nothing of what they saved
+
+
+def saves_results(history: History, parameters: Container[str]) -> bool:
+    """Whether a node of autograd's graph may have saved results of the operator that made it.
+
+    Args:
+        history: the node.
+        parameters: the names of the operator's parameters; what is saved under them are arguments.
+    """
+    if isinstance(history, BackwardCFunction) or type(history).__name__ == _UNTOLD:
+        return True
+    saved = [name.removeprefix(_SAVED) for name in dir(history) if name.startswith(_SAVED)]
+    return any(name not in parameters for name in saved)
+
+
+def history_of(result: torch.Tensor) -> History | None:
+    """Return the node of autograd's graph that made a result of any class.
+
+    None also for a view that was written in place: autograd makes its node when it is asked for it.
+    """
+    with nullcontext() if result.__class__ in PLAIN_CLASSES else without_hooks():
+        is_written_view = result.requires_grad and result._is_view() and result._version > 0
+        return None if is_written_view else result.grad_fn
+
+
+class SavedResults:
+    """The values of results that autograd may have saved in one trace.
+
+    Attributes:
+        hooks: how many hooks on what autograd saves are in force, as in checkpoints. It may then give
+            out something else than the result, which is looked for by its memory.
+    """
+
+    def __init__(self) -> None:
+        self.hooks = int(has_saved_tensor_hooks())
+        self._mark = object()  # nobody else's
+        self._values: list[Value] = []
+        self._on_memory: dict[int, tuple[Any, Geometry, int]] = {}
+
+    def note(self, result: torch.Tensor, history: History, value: Value) -> None:
+        """Note which value a result is that has a history."""
+        if not self.hooks:
+            history.metadata[self._mark, result.output_nr] = len(self._values)
+        else:
+            memory = memory_of(result)
+            if memory is None:
+                return
+            owner = StorageWeakRef(plain_untyped_storage(result))
+            self._on_memory[memory] = (owner, geometry(result), len(self._values))
+        self._values.append(value)
+
+    def find(self, tensor: torch.Tensor) -> Value | None:
+        """Return the value of the result that a tensor is; None if nothing is known of such a result."""
+        with quiet():
+            history: History | None = tensor.grad_fn
+            number = None
+            if history is not None:
+                number = history.metadata.get((self._mark, tensor.output_nr))
+            if number is None and self._on_memory:
+                number = self._number_on_memory(tensor)
+        if number is None:
+            return None
+        value = self._values[number]
+        return value if value.type == type_of_tensor(tensor) else None
+
+    def _number_on_memory(self, tensor: torch.Tensor) -> int | None:
+        memory = memory_of(tensor)
+        owner, place, number = self._on_memory.get(memory or 0, (None, None, None))
+        is_it = owner is not None and not owner.expired() and place == geometry(tensor)
+        return number if is_it else None
+
+    def replace(self, becomes: Mapping[Value, Value]) -> None:
+        """Make every result that is one of these values be the other."""
+        self._values = [becomes.get(value, value) for value in self._values]
