@@ -401,6 +401,7 @@ class Node:
         if block.owner is not None or block.graph.block is block:
             raise IRError(f"a block that has an owner cannot become one of {self.kind}")
         block.owner = self
+        block._around = None
         self._blocks = (*self._blocks, block)
         return block
 
@@ -521,18 +522,20 @@ class Node:
 class Block:
     """An ordered list of nodes with inputs and outputs; inner blocks see the values of outer ones.
 
-    A block that is made by itself stands free until ``Node.take_block`` gives it an owner.
+    A block that is made by itself stands free until ``Node.take_block`` gives it an owner; ``around``
+    says which block that owner will stand in.
 
     Insert and erase are O(1). Walks tolerate change, in both directions: erasing any node is safe,
     nodes inserted ahead of the current one are visited, and a node that moves to another block does
     not take the walk along. There is no indexing, which would be O(n).
     """
 
-    __slots__ = ("_first", "_inputs", "_last", "_length", "_outputs", "graph", "owner")
+    __slots__ = ("_around", "_first", "_inputs", "_last", "_length", "_outputs", "graph", "owner")
 
-    def __init__(self, graph: Graph, owner: Node | None) -> None:
+    def __init__(self, graph: Graph, owner: Node | None, around: Block | None = None) -> None:
         self.graph = graph
         self.owner = owner  # the node that holds the block; None for a graph's own
+        self._around = around
         self._inputs: list[Value] = []
         self._outputs: list[Value] = []
         self._first: Node | None = None
@@ -621,7 +624,7 @@ class Block:
         while block is not None:
             if block is other:
                 return True
-            block = None if block.owner is None else block.owner._block
+            block = block._around if block.owner is None else block.owner._block
         return False
 
     def discard(self) -> None:

@@ -187,7 +187,8 @@ class _Branch:
     """
 
     def __init__(self, parent: ProgramRecorder, stand_ins: StandIns) -> None:
-        self.block = Block(parent.state.graph, None)
+        graph = parent.state.graph
+        self.block = Block(graph, None, graph.insertion_block)
         self.objects: dict[Value, Any] = {}
         self.structure: Any = None
         self._parent = parent
@@ -320,6 +321,9 @@ def _object_of(state: TracingState, value: Value) -> Any:
     """Return what a value of a running trace stands for."""
     if value.state is not None:
         return state.kept.objects[value.state.name]
+    number = state.numbers.by_value.get(value)
+    if number is not None:
+        return number.plain
     for tensor, known in state.values.live():
         if known is value:
             return tensor

@@ -155,7 +155,7 @@ class Numbers:
         if number.numbers is not self:  # of a trace around this one, or of one that is over
             return number.numbers.pin(number, "goes into another trace")  # type: ignore[no-any-return]
         if not self._is_visible(number):
-            use = "is used outside the forward of the custom function that computed it"
+            use = "is used outside the function that computed it"
             self._tell(number, use, "which the trace keeps")
             return number.plain
         if number.is_data and torch.is_grad_enabled():
@@ -170,7 +170,7 @@ class Numbers:
         return number.value
 
     def _is_visible(self, number: Number) -> bool:
-        """Whether the block that nodes go into sees a number; blocks of custom functions keep theirs."""
+        """Whether the block that nodes go into sees a number; blocks keep theirs to themselves."""
         value, place = number.value, number.place
         block = value.block if value is not None else place.block if place is not None else None
         return block is None or self._state.graph.insertion_block.is_within(block)
