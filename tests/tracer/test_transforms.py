@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch._functorch.vmap import restore_vmap
+from torch.autograd.functional import jacobian
 from torch.func import (
     functional_call,
     functionalize,
@@ -399,3 +400,54 @@ def test_a_traced_program_is_called_inside_a_transform() -> None:
     traced = check_replay(program, MATRIX)
     for actual, expected in zip(traced(OTHER), program(OTHER), strict=True):
         assert torch.equal(actual, expected)
+
+
+def test_what_a_transform_writes_is_written_by_its_replay() -> None:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return vmap(lambda row: row.mul_(2))(x.view(-1)), x
+
+    traced = opscope.trace(program, MATRIX.clone())
+    assert not traced.diagnostics
+    ours, theirs = OTHER.clone(), OTHER.clone()
+    for actual, expected in zip(traced(ours), program(theirs), strict=True):
+        assert torch.equal(actual, expected)
+
+
+def test_a_transform_adds_no_condition_of_its_own() -> None:
+    def program(x: torch.Tensor) -> Any:
+        return (
+            vmap(grad(lambda row: row.sin().sum()))(x),
+            vjp(torch.sin, x)[1](x),
+            jacrev(torch.sin)(x),
+        )
+
+    assert opscope.trace(program, MATRIX).guards == ()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: jacobian(lambda t: t.sin().sum(0), x, vectorize=True),
+        lambda x: jacobian(torch.sin, x, vectorize=True, strategy="forward-mode"),
+    ],
+)
+def test_sizes_are_held_that_autograd_keeps_inside_a_vmap(program: Callable[..., Any]) -> None:
+    traced = opscope.trace(program, MATRIX)
+    assert torch.equal(traced(OTHER), program(OTHER))
+    with pytest.raises(opscope.GuardError, match=r"x\.size\(0\) == 4"):
+        traced(torch.ones(5, 3))
+
+
+def test_a_transform_inside_a_custom_function_sees_what_is_around_it() -> None:
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return vmap(lambda row: row * y.sum())(x)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+            return gradient, None
+
+    traced = opscope.trace(lambda x: Scaled.apply(x, x * 2), MATRIX)
+    assert "constant %constant" not in str(traced.graph)
+    assert not traced.diagnostics
