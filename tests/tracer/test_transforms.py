@@ -451,3 +451,12 @@ def test_a_transform_inside_a_custom_function_sees_what_is_around_it() -> None:
     traced = opscope.trace(lambda x: Scaled.apply(x, x * 2), MATRIX)
     assert "constant %constant" not in str(traced.graph)
     assert not traced.diagnostics
+
+
+def test_a_module_called_with_other_parameters_inside_a_transform_has_not_changed() -> None:
+    parameters = dict(LINEAR.named_parameters())
+
+    def program(x: torch.Tensor) -> Any:
+        return grad(lambda given: functional_call(LINEAR, given, (x,)).sum())(parameters)
+
+    assert not opscope.trace(program, MATRIX).diagnostics
