@@ -56,8 +56,9 @@ class paused(ContextDecorator):
     It leaves a gap in the graph. Where a tensor made inside is used by a recorded operator, or
     returned, it is a constant of the graph; where one that the trace knows is written inside, a
     replay does not write it. Both are reported, with the line of the ``with``, and so is a change of
-    torch's random number generator. Numbers that leave the context are not followed. Where nothing traces, it does nothing; every trace of this thread is
-    paused, and a trace that begins inside records its own program.
+    torch's random number generator. Numbers that leave the context are not followed. Where nothing
+    traces, it does nothing; every trace of this thread is paused, and a trace that begins inside
+    records its own program.
     """
 
     def __init__(self) -> None:
