@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 
 from .errors import CaptureError
 from .program import TracedProgram, trace
-from .tracer import Diagnostic
+from .tracer import Diagnostic, DiagnosticKind, Dynamic
 
 
 class TracedModule:
@@ -93,20 +93,33 @@ def trace_module(
     inputs: Mapping[str, Any],
     kwargs: Mapping[str, Mapping[str, Any]] | None = None,
     *,
+    dynamic: bool | Mapping[str, Dynamic] | None = None,
     strict: bool = False,
     warn: bool = True,
+    fake: bool = False,
+    allow: Iterable[DiagnosticKind | str] = (),
+    check: bool = False,
 ) -> TracedModule:
-    """Run methods of a module, each once on real inputs, and return the programs they were.
+    """Run methods of a module, each once, and return the programs they were.
+
+    What is not said here of an argument is as in :func:`opscope.trace`.
 
     Args:
         module: the module.
         inputs: for each method's name a tuple of positional arguments; anything else, a tensor say,
             is the only one. ``forward`` stands for calling the module, its hooks included.
         kwargs: keyword arguments by the method's name.
+        dynamic: which sizes of the inputs may differ at a replay: for all methods None, which is all
+            that the program does not fix, or False, which is none; or by the method's name what
+            ``trace`` takes, such as ``{"encode": {"x": {0: "batch"}}}``.
         strict: whether something that cannot be recorded exactly is an error instead of a warning.
         warn: whether it is a warning otherwise; ``diagnostics`` lists it either way.
+        fake: whether to trace without computing.
+        allow: kinds of diagnostics that you expect: neither warned about nor errors.
+        check: whether to run each method again and compare, on its inputs as they were before.
 
     Raises:
+        CheckError: ``check`` found a difference.
         CaptureError: a method cannot be traced, or there is none of that name.
     """
     if not isinstance(module, torch.nn.Module):
@@ -115,20 +128,34 @@ def trace_module(
             "  opscope.trace takes any callable"
         )
     kwargs = {} if kwargs is None else kwargs
-    unknown = [name for name in kwargs if name not in inputs]
-    if unknown or not inputs:
-        what = f"{unknown[0]!r} has keyword arguments and no inputs" if unknown else "none is named"
-        raise CaptureError(
-            f"{what}: name each method to trace, as in "
-            'trace_module(model, {"forward": (x,), "encode": (x, y)})'
-        )
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise CaptureError(f"no method is named\n  {_HOW_TO_NAME}")
+    by_method = dynamic if isinstance(dynamic, Mapping) else dict.fromkeys(inputs, dynamic)
+    for what, names in (("keyword arguments", kwargs), ("dynamic sizes", by_method)):
+        unknown = next((name for name in names if name not in inputs), None)
+        if unknown is not None:
+            raise CaptureError(f"{unknown!r} has {what} and no inputs\n  {_HOW_TO_NAME}")
+    expected = tuple(allow)
     methods = {}
     for name, given in inputs.items():
         method = module if name == "forward" else getattr(module, name, None)
         if not callable(method):
             raise CaptureError(f"{type(module).__qualname__} has no method {name!r}")
-        methods[name] = trace(method, given, kwargs.get(name), strict=strict, warn=warn)
+        methods[name] = trace(
+            method,
+            given,
+            kwargs.get(name),
+            dynamic=by_method.get(name),
+            strict=strict,
+            warn=warn,
+            fake=fake,
+            allow=expected,
+            check=check,
+        )
     return TracedModule(type(module).__name__, methods)
+
+
+_HOW_TO_NAME = 'name each method, as in trace_module(model, {"forward": (x,), "encode": (x, y)})'
 
 
 class _SharedState:

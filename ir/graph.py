@@ -184,21 +184,16 @@ class Graph:
     def inserting(self, where: Block | Node) -> Iterator[None]:
         """Insert new nodes at the end of a block, or directly before a node, until the ``with`` ends."""
         saved = self._insertion
-        filled: Block | None = None
         if isinstance(where, Node):
             if where._block is None:
                 raise IRError(f"cannot insert before {where.kind}, which is in no block")
             self._insertion = (where._block, where)
         else:
             self._insertion = (where, None)
-            if where.owner is None and not saved[0].is_within(where):
-                filled, where._around = where, saved[0]
         try:
             yield
         finally:
             self._insertion = saved
-            if filled is not None:
-                filled._around = None
 
     def walk(self, *, reverse: bool = False) -> Iterator[Node]:
         """Yield every node, those in inner blocks too, each owner before its blocks.

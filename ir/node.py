@@ -401,6 +401,7 @@ class Node:
         if block.owner is not None or block.graph.block is block:
             raise IRError(f"a block that has an owner cannot become one of {self.kind}")
         block.owner = self
+        block._around = None
         self._blocks = (*self._blocks, block)
         return block
 
@@ -521,7 +522,8 @@ class Node:
 class Block:
     """An ordered list of nodes with inputs and outputs; inner blocks see the values of outer ones.
 
-    A block that is made by itself stands free until ``Node.take_block`` gives it an owner.
+    A block that is made by itself stands free until ``Node.take_block`` gives it an owner; ``around``
+    says which block that owner will stand in.
 
     Insert and erase are O(1). Walks tolerate change, in both directions: erasing any node is safe,
     nodes inserted ahead of the current one are visited, and a node that moves to another block does
@@ -530,10 +532,10 @@ class Block:
 
     __slots__ = ("_around", "_first", "_inputs", "_last", "_length", "_outputs", "graph", "owner")
 
-    def __init__(self, graph: Graph, owner: Node | None) -> None:
+    def __init__(self, graph: Graph, owner: Node | None, around: Block | None = None) -> None:
         self.graph = graph
         self.owner = owner  # the node that holds the block; None for a graph's own
-        self._around: Block | None = None  # of a free block, the one it is being filled from
+        self._around = around
         self._inputs: list[Value] = []
         self._outputs: list[Value] = []
         self._first: Node | None = None
@@ -617,10 +619,7 @@ class Block:
             node = ahead
 
     def is_within(self, other: Block) -> bool:
-        """Whether this block is ``other`` or stands, at any depth, inside it.
-
-        A free block stands where it is being filled from, as long as ``Graph.inserting`` fills it.
-        """
+        """Whether this block is ``other`` or stands, at any depth, inside it."""
         block: Block | None = self
         while block is not None:
             if block is other:

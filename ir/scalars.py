@@ -98,6 +98,7 @@ _READS: Final = {
     "aten::sym_numel": ScalarForm("{}.numel()"),
     "aten::sym_storage_offset": ScalarForm("{}.storage_offset()"),
     "aten::dim": ScalarForm("{}.dim()"),
+    "prim::is_none": ScalarForm("{} is None", 6),
     "aten::is_contiguous": ScalarForm("{}.is_contiguous()"),
     "aten::is_contiguous.memory_format": ScalarForm("{}.is_contiguous(memory_format={})"),
 }
@@ -109,7 +110,7 @@ _OVERLOADS: Final = {
 
 
 def scalar_form(name: str) -> ScalarForm | None:
-    """Return how Python writes an operator on numbers, or one that reads a tensor's size."""
+    """Return how Python writes an operator on numbers, or one that reads a fact such as a tensor's size."""
     read = _READS.get(name)
     if read is not None:
         return read
@@ -130,7 +131,7 @@ def scalar_operator(base: str, operands: tuple[ScalarType, ...], result: ScalarT
 
 @cache
 def read_operator(name: str, parameters: tuple[str, ...], result: ScalarType) -> Operator:
-    """Return the operator that reads a fact of a tensor other than its data."""
+    """Return the operator that reads a fact of a value other than a tensor's data."""
     return _numeric(name, parameters, result.value)
 
 

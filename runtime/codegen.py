@@ -7,7 +7,7 @@ import linecache
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from ..ir import (
@@ -136,6 +136,12 @@ def _take_out(namespace: dict[str, Any], names: list[str]) -> FunctionType:
             for name, function in made.items()
         }
         for function in made.values():
-            called = [name for name in function.__code__.co_names if name in made]
+            called = _names_in(function.__code__) & made.keys()
             function.__globals__.update((name, made[name]) for name in called)
     return made[names[0]]
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """Return the global names that a function, or one defined inside it, reads."""
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return set(code.co_names).union(*map(_names_in, inner))

@@ -20,6 +20,7 @@ from ..ir import (
     Literal,
     Modes,
     Node,
+    ScalarType,
     Value,
     provenance,
     value_names,
@@ -37,6 +38,7 @@ _PYTHON_NAMES = frozenset(
     ("None", "abs", "bool", "del", "float", "int", "math", "max", "min", "round")
 )
 """What generated code calls by these names, so that no value may take them."""
+_NUMBERS = (ScalarType.INT, ScalarType.FLOAT, ScalarType.BOOL)
 
 
 class Writer:
@@ -144,7 +146,7 @@ class Writer:
                 self._write_blocks(node, indent, dying.get(node, ()))
             else:
                 statement = self._statement(node)
-                self._write_line(node, statement, indent, self._named(dying.get(node, ())))
+                self._write_line(node, statement, indent, self._freed(dying.get(node, ())))
 
     def _open_modes(self, ambient: Modes, modes: Modes, indent: str) -> str:
         contexts = mode_contexts(ambient, modes)
@@ -165,7 +167,8 @@ class Writer:
         functions, free = [], []
         for number, block in enumerate(node.blocks):
             lifted = convention.lifted(node.blocks, number)
-            bound = [v for v in outer if v not in lifted and v.state is None]
+            # Torch counts the parameters of what it lifts values for, so there numbers are closed over.
+            bound = [] if convention.lifts else [v for v in outer if v.state is None]
             functions.append(
                 self.write_function(
                     self._local_name(f"{node.kind.rpartition('::')[2]}_{number}"),
@@ -188,7 +191,7 @@ class Writer:
         args = [f"[{', '.join(functions)}]", f"[{', '.join(free)}]"]
         args += self._arguments(node, convention, dropped)
         call = f"{self._targets(node)}{run}({', '.join(args)})"
-        self._write_line(node, call, indent, [*functions, *self._named(dying)])
+        self._write_line(node, call, indent, [*functions, *self._freed(dying)])
 
     def _write_line(self, node: Node, statement: str, indent: str, dying: Sequence[str]) -> None:
         ending = f"del {', '.join(dying)}" if dying else ""
@@ -214,6 +217,10 @@ class Writer:
 
     def _named(self, values: Iterable[Value]) -> list[str]:
         return [self._local(value) for value in values]
+
+    def _freed(self, dying: Iterable[Value]) -> list[str]:
+        """Return the names to give up: not those of numbers, which functions may close over."""
+        return self._named(value for value in dying if value.type not in _NUMBERS)
 
     def _local(self, value: Value) -> str:
         name = self._locals.get(value)

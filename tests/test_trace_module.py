@@ -116,8 +116,12 @@ def test_mistakes_are_answered() -> None:
     coder, x = Coder(), torch.randn(3, 4)
     with pytest.raises(opscope.CaptureError, match="Coder has no method 'encod'"):
         opscope.trace_module(coder, {"encod": x})
-    with pytest.raises(opscope.CaptureError, match="none is named"):
+    with pytest.raises(opscope.CaptureError, match="no method is named"):
         opscope.trace_module(coder, {})
+    with pytest.raises(opscope.CaptureError, match="no method is named"):
+        opscope.trace_module(coder, ["encode"])  # type: ignore[arg-type]
+    with pytest.raises(opscope.CaptureError, match="'x' has dynamic sizes and no inputs"):
+        opscope.trace_module(coder, {"encode": x}, dynamic={"x": {0: "batch"}})
     with pytest.raises(opscope.CaptureError, match="'decode' has keyword arguments and no inputs"):
         opscope.trace_module(coder, {"encode": x}, {"decode": {"gain": 1.0}})
     with pytest.raises(opscope.CaptureError, match="needs a module, not function"):
@@ -137,3 +141,40 @@ def test_a_traced_method_is_called_inside_another_trace() -> None:
     x = torch.randn(3, 4)
     assert torch.equal(whole(x), coder.decode(coder.encode(x), gain=2.0))
     assert sum(part is coder.mean for part in whole.state.values()) == 1
+
+
+def test_sizes_vary_as_said_for_each_method() -> None:
+    coder = Coder()
+    inputs = {"encode": torch.randn(3, 4), "decode": torch.randn(3, 2)}
+    fixed = opscope.trace_module(coder, inputs, dynamic=False)
+    with pytest.raises(opscope.InputError, match="dimension 0 is 5"):
+        fixed.encode(torch.randn(5, 4))
+    named = opscope.trace_module(coder, inputs, dynamic={"encode": {"x": {0: "batch"}}})
+    x, z = torch.randn(5, 4), torch.randn(7, 2)
+    assert torch.equal(named.encode(x), coder.encode(x))
+    assert torch.equal(named.decode(z), coder.decode(z))
+
+
+def test_fake_methods_share_the_real_state() -> None:
+    coder = Coder()
+    before = {name: part for name, part in coder.named_parameters()}
+    x = torch.randn(3, 4)
+    traced = opscope.trace_module(coder, {"forward": x, "encode": x}, fake=True)
+    assert dict(coder.named_parameters()) == before
+    assert traced.state["into.weight"] is coder.into.weight
+    assert torch.equal(traced.encode(x), coder.encode(x))
+    assert torch.equal(traced(x), coder(x))
+
+
+def test_methods_are_checked_and_diagnostics_expected() -> None:
+    class Reading(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return x * float(x.sum())
+
+    x = torch.randn(3)
+    traced = opscope.trace_module(
+        Reading(), {"forward": x}, strict=True, allow={"data read"}, check=True
+    )
+    assert len(traced.diagnostics) == 1
+    with pytest.raises(opscope.CheckError):
+        opscope.trace_module(Reading(), {"forward": x}, fake=True, check=True)

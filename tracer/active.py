@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from typing import Any
 
 from .blocks.higher_order import ProgramRecorder
@@ -50,14 +50,15 @@ def is_tracing() -> bool:
     return recorder is not None and not isinstance(recorder, Passing)
 
 
-class paused:
-    """A context in which this thread's operators are not recorded.
+class paused(ContextDecorator):
+    """A context, and a decorator, in which this thread's operators are not recorded.
 
     It leaves a gap in the graph. Where a tensor made inside is used by a recorded operator, or
     returned, it is a constant of the graph; where one that the trace knows is written inside, a
-    replay does not write it. Both are reported, with the line of the ``with``. Numbers that leave
-    the context are not followed. Where nothing traces, it does nothing; every trace of this thread is
-    paused, and a trace that begins inside records its own program.
+    replay does not write it. Both are reported, with the line of the ``with``, and so is a change of
+    torch's random number generator. Numbers that leave the context are not followed. Where nothing
+    traces, it does nothing; every trace of this thread is paused, and a trace that begins inside
+    records its own program.
     """
 
     def __init__(self) -> None:

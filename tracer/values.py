@@ -45,6 +45,7 @@ class ValueMap:
 
     def __init__(self) -> None:
         self.entries: Entries = {}
+        self._inside: Entries = {}  # what functions made that became blocks
         self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
         self._indexed_at: Moment | None = None
 
@@ -57,6 +58,20 @@ class ValueMap:
             yield layer
         finally:
             self.entries = below
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Forget what is set until the ``with`` ends, but for :meth:`was_inside`."""
+        with self.layer() as made:
+            try:
+                yield
+            finally:
+                self._inside.update(made)
+
+    def was_inside(self, tensor: torch.Tensor) -> bool:
+        """Whether a function made the tensor object whose values nothing outside it can read."""
+        entry = self._inside.get(id(tensor))
+        return entry is not None and entry[0]() is tensor
 
     def get(self, tensor: torch.Tensor) -> Value | None:
         """Return the value that the tensor object is now; None if no operator has made it."""

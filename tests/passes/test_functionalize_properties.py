@@ -25,6 +25,7 @@ REFUSALS = (
     "is on the memory that is written is not known",  # as_strided of an input
     "shares its memory with others",  # out= that resizes what has views
     "unnoticed by autograd",  # writes through .data to what has a gradient
+    "not one piece of its memory",  # out= with gaps
 )
 
 

@@ -191,3 +191,23 @@ def test_a_scripted_function_in_a_transform_or_a_branch() -> None:
         )
 
     check_replay(program, ONE)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_a_scripted_callee_that_returns_none_at_times_is_guarded() -> None:
+    @torch.jit.script
+    def parts(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if x.sum() > 0:
+            return x, None
+        return x, x + 1
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        first, second = parts(x)
+        return first if second is None else second
+
+    traced = opscope.trace(program, torch.ones(2))
+    assert [guard.text for guard in traced.guards] == ["second is None"]
+    assert torch.equal(traced(torch.ones(2)), torch.ones(2))
+    with pytest.raises(opscope.GuardError, match="second is None does not hold"):
+        traced(-torch.ones(2))
+    assert str(opscope.parse(str(traced.graph))) == str(traced.graph)

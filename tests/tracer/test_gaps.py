@@ -209,3 +209,27 @@ def test_a_pause_by_set_tracing_state_that_nobody_ends_is_reported_too() -> None
     with pytest.warns(opscope.TracerWarning, match="x was written while the trace was paused"):
         opscope.trace(program, torch.ones(1))
     assert not opscope.is_tracing()
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(2), lambda: torch.manual_seed(3)])
+def test_random_numbers_of_a_pause_are_reported(draw: Callable[[], Any]) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with opscope.paused():
+            draw()
+        return x + torch.rand(2)
+
+    with pytest.warns(opscope.TracerWarning, match="random numbers were drawn, or a seed was set"):
+        opscope.trace(program, torch.ones(2))
+
+
+def test_a_pause_decorates_a_function() -> None:
+    @opscope.paused()
+    def look(x: torch.Tensor) -> float:
+        return (x * 2).sum().item()
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        assert look(x) == 4.0
+        return x + 1
+
+    traced = opscope.trace(program, torch.ones(2), strict=True)
+    assert plain_text(traced).count("aten::") == 1

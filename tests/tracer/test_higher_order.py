@@ -377,3 +377,38 @@ def test_torchs_own_samples(info: Any, requires_grad: bool) -> None:
         actual.assert_same(expected)
         assert not traced.diagnostics
         assert str(opscope.parse(str(traced.graph))) == str(traced.graph)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: torch.cond(x.sum() > 0, lambda t: t * x.shape[0], lambda t: t + x.numel(), (x,)),
+        lambda x: scan(lambda c, r: (c + r * x.shape[0], c * r.shape[0]), x[0] * 0, x),
+        lambda x: while_loop(
+            lambda n, t: n < x.shape[0], lambda n, t: (n + 1, t * 2), (torch.tensor(0), x)
+        ),
+        lambda x: (lambda n: torch.cond(x.sum() > 0, lambda t: t * n, lambda t: t + n, (x,)))(
+            x[0, 0].item()
+        ),
+    ],
+)
+def test_numbers_from_around_a_branch_are_data_inside_it(program: Callable[..., Any]) -> None:
+    traced = opscope.trace(program, UP.reshape(1, 3))
+    assert not traced.diagnostics
+    for example in (torch.ones(1, 3), torch.ones(4, 2), -torch.ones(2, 5)):
+        for actual, expected in zip(
+            torch.utils._pytree.tree_leaves(traced(example)),
+            torch.utils._pytree.tree_leaves(program(example)),
+            strict=True,
+        ):
+            assert torch.equal(actual, expected)
+
+
+def test_a_branch_with_a_number_from_around_it_has_gradients() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = torch.cond(
+            x.sum() > 0, lambda t: t.sin() * x.shape[0], lambda t: t * 2, (x,)
+        )
+        return result
+
+    check(program)

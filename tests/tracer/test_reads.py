@@ -211,3 +211,20 @@ def test_reads_in_a_trace_inside_a_trace_are_reported_to_both() -> None:
     outer = opscope.trace(program, torch.ones(2), warn=False)
     for traced in (outer, inner[0]):
         assert opscope.DiagnosticKind.DATA_READ in [found.kind for found in traced.diagnostics]
+
+
+def test_a_number_beside_the_tensors_that_an_operator_returns_is_guarded() -> None:
+    @torch.library.custom_op("opscope_tests::with_count", mutates_args=())
+    def with_count(x: torch.Tensor) -> tuple[torch.Tensor, int]:
+        return x.clone(), x.shape[0]
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y, count = with_count(x)
+        return y * count
+
+    traced = opscope.trace(program, torch.ones(3), warn=False)
+    (found,) = traced.diagnostics
+    assert "comes to Python through opscope_tests::with_count; it was 3" in found.message
+    assert torch.equal(traced(torch.ones(3)), program(torch.ones(3)))
+    with pytest.raises(opscope.GuardError):
+        traced(torch.ones(4))

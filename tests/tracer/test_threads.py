@@ -209,3 +209,14 @@ def test_a_thread_that_outlives_the_trace_runs_on_and_holds_nothing() -> None:
     thread.join()
     assert results[0].tolist() == [2.0, 2.0]
     assert "run" not in vars(thread)
+
+
+def test_random_numbers_drawn_in_a_helper_thread_are_reported() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        helper = threading.Thread(target=lambda: torch.rand(2), name="helper")
+        helper.start()
+        helper.join()
+        return x + torch.rand(2)
+
+    with pytest.warns(opscope.TracerWarning, match="draws random numbers in thread helper"):
+        opscope.trace(program, torch.ones(2))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch._functorch.vmap import restore_vmap
+from torch.autograd.functional import jacobian
 from torch.func import (
     functional_call,
     functionalize,
@@ -22,6 +23,7 @@ from torch.func import (
     vjp,
     vmap,
 )
+from torch.utils import _pytree as pytree
 
 import opscope
 from support.gradients import check_gradients
@@ -373,3 +375,123 @@ def test_a_check_runs_blocks_too() -> None:
 
     traced = opscope.trace(program, MATRIX)
     assert traced.check((MATRIX,), (-MATRIX,), (OTHER,)).ok
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: vmap(lambda row: row * x.shape[0])(x),
+        lambda x: vmap(lambda row, n: row * n, in_dims=(0, None))(x, x.shape[1]),
+        lambda x: vmap(lambda row: vmap(lambda t: t * x.shape[0] + row.shape[0])(row))(x),
+        lambda x: vmap(lambda row: row / (x.shape[0] + 1) ** 0.5)(x),
+        lambda x: grad(lambda t: (t * x.shape[0]).sin().sum())(x),
+        lambda x: jvp(lambda t: t * x.numel(), (x,), (x,)),
+        lambda x: vjp(lambda t: t * x.shape[1], x)[1](x),
+        lambda x: jacfwd(lambda t: t.sin() * x.shape[1])(x),
+        lambda x: functionalize(lambda t: (t + x.shape[0]).mul_(x.shape[1]))(x),
+        lambda x: (lambda y: vmap(lambda row: row + y.shape[0])(x))(x.repeat(2, 1)),
+    ],
+)
+def test_numbers_from_around_a_function_are_data_inside_it(program: Callable[..., Any]) -> None:
+    traced = opscope.trace(program, MATRIX)
+    assert not traced.diagnostics
+    for rows, columns in ((4, 3), (2, 5), (1, 1)):
+        x = torch.randn(rows, columns)
+        for actual, expected in zip(
+            pytree.tree_leaves(traced(x)), pytree.tree_leaves(program(x)), strict=True
+        ):
+            assert torch.equal(actual, expected)
+    assert str(opscope.parse(str(traced.graph))) == str(traced.graph)
+
+
+def test_an_item_from_around_a_function_is_data_inside_it() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        factor = x.sum().item()
+        return vmap(lambda row: row * factor)(x)
+
+    traced = opscope.trace(program, MATRIX)
+    assert not traced.diagnostics
+    assert torch.equal(traced(OTHER), program(OTHER))
+
+
+def test_a_number_that_leaves_its_function_says_so() -> None:
+    sizes: list[int] = []
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = vmap(lambda row: (sizes.append(row.shape[0]), row * 2)[1])(x)  # type: ignore[func-returns-value]
+        return y + sizes.pop()
+
+    traced = opscope.trace(program, MATRIX, warn=False)
+    (found,) = traced.diagnostics
+    assert "is used outside the function that computed it; it was 3" in found.message
+
+
+def test_a_traced_program_is_called_inside_a_transform() -> None:
+    inner = opscope.trace(lambda t: (t.sin() * t.shape[0]).sum(), torch.ones(3))
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return vmap(lambda row: inner(row) + row)(x), grad(lambda t: inner(t) * 2)(x[0])
+
+    traced = check_replay(program, MATRIX)
+    for actual, expected in zip(traced(OTHER), program(OTHER), strict=True):
+        assert torch.equal(actual, expected)
+
+
+def test_what_a_transform_writes_is_written_by_its_replay() -> None:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return vmap(lambda row: row.mul_(2))(x.view(-1)), x
+
+    traced = opscope.trace(program, MATRIX.clone())
+    assert not traced.diagnostics
+    ours, theirs = OTHER.clone(), OTHER.clone()
+    for actual, expected in zip(traced(ours), program(theirs), strict=True):
+        assert torch.equal(actual, expected)
+
+
+def test_a_transform_adds_no_condition_of_its_own() -> None:
+    def program(x: torch.Tensor) -> Any:
+        return (
+            vmap(grad(lambda row: row.sin().sum()))(x),
+            vjp(torch.sin, x)[1](x),
+            jacrev(torch.sin)(x),
+        )
+
+    assert opscope.trace(program, MATRIX).guards == ()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: jacobian(lambda t: t.sin().sum(0), x, vectorize=True),
+        lambda x: jacobian(torch.sin, x, vectorize=True, strategy="forward-mode"),
+    ],
+)
+def test_sizes_are_held_that_autograd_keeps_inside_a_vmap(program: Callable[..., Any]) -> None:
+    traced = opscope.trace(program, MATRIX)
+    assert torch.equal(traced(OTHER), program(OTHER))
+    with pytest.raises(opscope.GuardError, match=r"x\.size\(0\) == 4"):
+        traced(torch.ones(5, 3))
+
+
+def test_a_transform_inside_a_custom_function_sees_what_is_around_it() -> None:
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return vmap(lambda row: row * y.sum())(x)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+            return gradient, None
+
+    traced = opscope.trace(lambda x: Scaled.apply(x, x * 2), MATRIX)
+    assert "constant %constant" not in str(traced.graph)
+    assert not traced.diagnostics
+
+
+def test_a_module_called_with_other_parameters_inside_a_transform_has_not_changed() -> None:
+    parameters = dict(LINEAR.named_parameters())
+
+    def program(x: torch.Tensor) -> Any:
+        return grad(lambda given: functional_call(LINEAR, given, (x,)).sum())(parameters)
+
+    assert not opscope.trace(program, MATRIX).diagnostics

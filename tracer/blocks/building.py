@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from ...ir import Argument, Block, Frame, Modes, Operator, Scope, Value
+from ...ir import Argument, Block, Frame, Modes, Node, Operator, Scope, Value
 from ...ir.own_operators import LITERAL
 from ..dispatch.literals import to_literal
 from ..dispatch.number import number_of
@@ -66,11 +66,28 @@ class Place:
         groups: tuple[int | None, ...] | None = None,
         blocks: Sequence[Block] = (),
     ) -> list[Any]:
-        """Add a node, and make its values what its results are from now on.
+        """Add a node, make its values what its results are, and return these as the program gets them."""
+        node = self.append_node(
+            operator, args, results, keywords=keywords, groups=groups, blocks=blocks
+        )
+        return self.given(results, node)
 
-        Returns:
-            The results as the program gets them: numbers are numbers of the graph.
-        """
+    def given(self, results: Sequence[Any], node: Node) -> list[Any]:
+        """Return the results of a node as the program gets them: numbers are numbers of the graph."""
+        pairs = zip(results, node.outputs, strict=True)
+        return [known_number(self.state, result, value) for result, value in pairs]
+
+    def append_node(
+        self,
+        operator: Operator,
+        args: Sequence[Argument],
+        results: Sequence[Any],
+        *,
+        keywords: Mapping[str, Argument] | None = None,
+        groups: tuple[int | None, ...] | None = None,
+        blocks: Sequence[Block] = (),
+    ) -> Node:
+        """Add a node, make its values what its results are from now on, and return it."""
         keywords = {} if keywords is None else keywords
         state = self.state
         node = state.graph.append(
@@ -87,8 +104,7 @@ class Place:
             node.take_block(block)
         for result, value in zip(results, node.outputs, strict=True):
             self.set(result, value)
-        pairs = zip(results, node.outputs, strict=True)
-        return [known_number(state, result, value) for result, value in pairs]
+        return node
 
     def set(self, result: Any, value: Value) -> None:
         """Make ``value`` what a tensor, or a function that a transform has made, is from now on."""
@@ -118,14 +134,8 @@ class Place:
 @contextmanager
 def recording_into(state: TracingState, block: Block) -> Iterator[None]:
     """Record into a block until the ``with`` ends; then what it defines is known no more."""
-    values = state.values
-    around = values.entries
-    values.entries = dict(around)
-    try:
-        with state.graph.inserting(block):
-            yield
-    finally:
-        values.entries = around
+    with state.values.inside(), state.graph.inserting(block):
+        yield
 
 
 def known_number(state: TracingState, plain: Any, value: Value) -> Any:

@@ -187,7 +187,8 @@ class _Branch:
     """
 
     def __init__(self, parent: ProgramRecorder, stand_ins: StandIns) -> None:
-        self.block = Block(parent.state.graph, None)
+        graph = parent.state.graph
+        self.block = Block(graph, None, graph.insertion_block)
         self.objects: dict[Value, Any] = {}
         self.structure: Any = None
         self._parent = parent

@@ -21,7 +21,8 @@ from typing import Any, Final
 import torch
 from torch.utils import _pytree as pytree
 
-from ...ir import Argument, unknown_operator
+from ...ir import Argument, ScalarType, unknown_operator
+from ...ir.scalars import read_operator
 from ..dispatch.dispatcher import Kernels, plain_script_execution, recorder_here
 from ..dispatch.replacing import Patch
 from ..state import TracingState
@@ -29,6 +30,7 @@ from .building import Place, plain_numbers
 from .higher_order import ProgramRecorder
 
 _CALL: Final = unknown_operator("torchscript::call")
+_IS_NONE: Final = read_operator("prim::is_none", ("any",), ScalarType.BOOL)
 _PLAIN_KINDS: Final = frozenset(
     ("prim::Constant", "prim::ListConstruct", "prim::TupleConstruct", "prim::GetAttr")
 )
@@ -87,8 +89,26 @@ def _record(
             with recorder.unrecorded():
                 result = call()
     results, nested = pytree.tree_flatten(result)
-    given = place.append(_CALL, arguments, results, keywords=keywords, groups=(len(results),))
-    return pytree.tree_unflatten(given, nested)
+    groups = (len(results),)
+    node = place.append_node(_CALL, arguments, results, keywords=keywords, groups=groups)
+    (returned,) = function.schema.returns
+    optional = _may_be_none(returned.type, result)
+    for leaf, value, is_optional in zip(results, node.outputs, optional, strict=True):
+        if is_optional:
+            is_none = state.numbers.number(_IS_NONE, (value,), leaf is None, is_entry=False)
+            state.numbers.guard(is_none, "decides what the program goes on with")
+    return pytree.tree_unflatten(place.given(results, node), nested)
+
+
+def _may_be_none(type_: Any, result: Any) -> Iterator[bool]:
+    """Say for each leaf of a result, by its type, whether another call may give None there or a tensor."""
+    if type_.kind() == "TupleType":
+        for part_type, part in zip(type_.elements(), result, strict=True):
+            yield from _may_be_none(part_type, part)
+    else:
+        text = type_.annotation_str
+        is_optional = any(word in text for word in ("Optional", "Union", "Any"))
+        yield from [is_optional] * len(pytree.tree_leaves(result))
 
 
 @contextmanager

@@ -84,7 +84,8 @@ class _Body:
     def __init__(
         self, installed: Kernels, recorder: ProgramRecorder, function: Callable[..., Any]
     ) -> None:
-        self.block = Block(recorder.state.graph, None)
+        graph = recorder.state.graph
+        self.block = Block(graph, None, graph.insertion_block)
         self.outputs: list[Any] = []
         self.structure: Any = None
         self._installed = installed

@@ -100,6 +100,11 @@ class CustomFunctions:
         self._reports: dict[Node, list[_Report]] = {}
         self._dissolved: list[_Report] = []
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the forward of one runs, which a replay runs again as it is."""
+        return bool(self._running)
+
     def mark(self, name: str, args: tuple[Any, ...]) -> None:
         """Take note of what a running forward tells its context."""
         if self._running:

@@ -75,6 +75,7 @@ def writes_to(value: Value, apart_from: Container[Node] = ()) -> Writes:
             operator = user.operator
             is_flag = operator.base_name == "aten::requires_grad_"
             writes = bool(operator.effects & (Effect.WRITES | Effect.UNKNOWN)) and not is_flag
+            writes = writes or _writes_in_blocks(user)
             if is_alias and (writes or operator.base_name.endswith(_UNSAID)):
                 return Writes.CERTAIN
             if writes or (is_alias and not operator.name.startswith("aten::")):
@@ -86,6 +87,13 @@ def writes_to(value: Value, apart_from: Container[Node] = ()) -> Writes:
                     seen[output] = stays
                     pending.append((output, stays))
     return found
+
+
+def _writes_in_blocks(node: Node) -> bool:
+    """Whether a node's blocks write to something that they are given."""
+    return any(
+        writes_to(given) is Writes.CERTAIN for block in node.blocks for given in block.inputs
+    )
 
 
 def sizing_node(value: Value) -> Node | None:

@@ -101,8 +101,12 @@ class Numbers:
                 own.append(operand)
             else:  # of a trace around this one
                 own.append(operand.numbers.pin(operand, "goes into a trace inside this one"))
-        if _is_settled(base, own):
+        if _is_settled(base, own, plain):
             return plain
+        if base == "aten::add" and 0 in own and type(plain) is int:  # as sum() begins
+            other = own[own.index(0) - 1]
+            if type(other) is Number and other.is_int():
+                return other
         types = tuple([SCALAR_TYPES[type(o.plain if type(o) is Number else o)] for o in own])
         return self.number(scalar_operator(base, types, result), tuple(own), plain)
 
@@ -170,7 +174,7 @@ class Numbers:
         return number.value
 
     def _is_visible(self, number: Number) -> bool:
-        """Whether the block that nodes go into sees a number; blocks of custom functions keep theirs."""
+        """Whether the block that nodes go into sees a number; blocks keep theirs to themselves."""
         value, place = number.value, number.place
         block = value.block if value is not None else place.block if place is not None else None
         return block is None or self._state.graph.insertion_block.is_within(block)
@@ -308,9 +312,11 @@ def _kind_of(number: Number) -> str:
     return "a number that the data of a tensor gave" if number.is_data else "a size"
 
 
-def _is_settled(base: str, operands: list[Any]) -> bool:
-    """Whether a result is the same at every run: nothing varies, or a number is compared with itself."""
+def _is_settled(base: str, operands: list[Any], plain: PlainNumber) -> bool:
+    """Whether a result is the same at every run: nothing varies, or what varies does not matter."""
     if not any(type(operand) is Number for operand in operands):
+        return True
+    if base == "aten::mul" and 0 in operands and type(plain) is int:
         return True
     is_comparison = base in ("aten::eq", "aten::ne", "aten::le", "aten::lt", "aten::ge", "aten::gt")
     return is_comparison and operands[0] is operands[1] and operands[0].is_int()

@@ -101,8 +101,16 @@ class Sizes:
 
     def value_of(self, tensor: torch.Tensor) -> Value | None:
         """Return the value of a tensor whose sizes may vary; None for any other tensor."""
-        value = self._state.values.get(tensor) if self.may_be_data else None
-        return value if value is not None and self.may_vary(value) else None
+        if not self.may_be_data:
+            return None
+        value = self._state.values.get(tensor)
+        if value is None:
+            if self._state.values.was_inside(tensor):
+                self.pin_inputs(
+                    "decides the size of a tensor that left the function it was made in"
+                )
+            return None
+        return value if self.may_vary(value) else None
 
     def size(self, value: Value, dimension: int, plain: int) -> Any:
         """Return one size of a tensor."""
@@ -191,6 +199,8 @@ class Sizes:
         """Whether the list that a node gives may have another length at another run."""
         if not node.gives_lists or not node.inputs or node.blocks:
             return False
+        if not node.operator.returns:
+            return False  # it has no schema: it gives one result for each of the functions that it calls
         if any(isinstance(argument, tuple) for argument in node.args):
             return False  # one result for each of a list of tensors
         source = node.inputs[0]

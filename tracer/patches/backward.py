@@ -33,8 +33,8 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
             regions.enter_context(
                 recorder.state.running_backward(creates_graph=args[_CREATE_GRAPH])
             )
-            # Inside a transform or a custom function a replay runs autograd itself.
-            if not recorder.state.numbers.is_in_block():
+            # What a transform does, and a custom function, a replay does itself.
+            if not recorder.state.functions.is_running:
                 recorder.state.sizes.pin_inputs("is fixed by a backward pass inside the program")
                 recorder.state.numbers.before_backward()
             recorder = recorder.outer

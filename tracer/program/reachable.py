@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copyreg
 import inspect
+import itertools
 from collections.abc import Iterable, Iterator
-from types import FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -118,12 +119,19 @@ def parts_of_function(function: FunctionType, name: str = "") -> Iterator[tuple[
             yield variable, cell.cell_contents
         except ValueError:  # a variable that has no value yet
             continue
-    for variable in code.co_names:
+    names = _global_names(code)
+    for variable in names:
         if variable in function.__globals__:
-            yield from _of_global(variable, function.__globals__[variable], code.co_names)
+            yield from _of_global(variable, function.__globals__[variable], names)
     start = f"{name}." if name else ""
     for parameter, default in _defaults(function):
         yield start + parameter, default
+
+
+def _global_names(code: CodeType) -> tuple[str, ...]:
+    """Return the names of globals and attributes that a function and those defined inside it mention."""
+    inner = [_global_names(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return tuple(dict.fromkeys(itertools.chain(code.co_names, *inner))) if inner else code.co_names
 
 
 def _of_global(name: str, held: Any, used: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

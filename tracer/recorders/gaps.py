@@ -19,7 +19,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from ..diagnostics import DiagnosticKind
-from ..dispatch.dispatcher import Kernels, Passing, set_recorder
+from ..dispatch.dispatcher import Kernels, Passing, quiet, set_recorder
 from ..dispatch.memories import memory_of
 from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import tensors_in, type_of_tensor
@@ -41,6 +41,8 @@ class Gap:
         self.what = what
         self._trace = weakref.ref(state)  # which holds its gaps
         state.was_paused = True
+        with quiet():
+            self._rng_state: torch.Tensor | None = torch.default_generator.get_state()
         self._made: dict[int, weakref.ref[torch.Tensor]] = {}
         self._written: dict[str, None] = {}
         self._written_storages: set[int | None] = set()
@@ -87,10 +89,11 @@ class Gap:
         return key in self._written_storages
 
     def close(self) -> None:
-        """Report what was written in the gap, once."""
+        """Report what was written in the gap, and whether it drew random numbers, once."""
         state = self._trace()
         if state is None:
             return
+        self._report_random_numbers(state)
         for reference, version in self._versions:
             tensor = reference()
             if tensor is not None and tensor._version != version:
@@ -103,6 +106,19 @@ class Gap:
             verb = "was" if len(written) == 1 else "were"
             message = f"{shown} {verb} written {self.what}, which a replay does not do"
             state.report(DiagnosticKind.UNTRACKED_EFFECT, message, self.scope, self.stack)
+
+    def _report_random_numbers(self, state: TracingState) -> None:
+        before, self._rng_state = self._rng_state, None
+        with quiet():
+            is_same = before is None or torch.equal(before, torch.default_generator.get_state())
+        if not is_same:
+            message = (
+                f"random numbers were drawn, or a seed was set, {self.what}, which a replay does not do; "
+                "those that the program draws afterwards differ"
+            )
+            hint = "draw them outside the pause, or from a torch.Generator of your own"
+            kind = DiagnosticKind.UNTRACKED_EFFECT
+            state.report(kind, message, self.scope, self.stack, hint=hint)
 
 
 class GapRecorder(Passing):

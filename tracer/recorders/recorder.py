@@ -91,11 +91,9 @@ class _Facts:
         # Until a result shows whether autograd saves it.
         self.may_be_saved = any("Tensor" in r.type for r in returns)
         self.is_known_to_save = False
-        takes_tensors = any("Tensor" in p.type for p in parameters)
         self.reads_data = (
-            takes_tensors
-            and bool(returns)
-            and all(r.type in _DATA_TYPES for r in returns)
+            bool(parameters)
+            and any(r.type in _DATA_TYPES for r in returns)
             and self.operator.base_name not in _METADATA_READS
         )
         # ``torch.tensor([...])`` fills memory behind the dispatcher's back and then calls this.
@@ -219,35 +217,50 @@ class Recorder(EventRecorder):
         if modes.grad and (facts.may_be_saved or state.saved.hooks):
             self._note_histories(results, node.outputs, facts)
         if facts.reads_data:
-            return self._read_data(facts, args[0], result, node)
+            return self._read_data(facts, args, result, node)
         if facts.may_change_rank and isinstance(result, torch.Tensor):
             state.sizes.hold_rank(node, result.dim())
         return result
 
-    def _read_data(self, facts: _Facts, source: Any, result: Any, node: Node) -> Any:
-        """Return what an operator read from a tensor's data, as a number of the graph where it can be one."""
-        state = self.state
+    def _read_data(self, facts: _Facts, args: tuple[Any, ...], result: Any, node: Node) -> Any:
+        """Return what an operator read from data, with a number of the graph where there can be one."""
+        if not facts.returns_one:
+            for part, value in zip(_taken_apart(facts, result)[0], node.outputs, strict=True):
+                if type(part) in SCALAR_TYPES:
+                    self._hold_number(facts, part, value)
+            return result
         outer = number_of(result)
         if outer is not None:
             result = outer.numbers.pin(outer, "goes into a trace inside this one")
-        if node.inputs and _is_literal_data(source, node.inputs[0]):
+        if node.inputs and _is_literal_data(args[0], node.inputs[0]):
             return result
-        if type(result) not in SCALAR_TYPES:
-            state.report(
-                DiagnosticKind.DATA_READ,
-                f"{facts.name} gives Python the value {result!r}; whatever the program computes from it "
-                "there is fixed in the trace",
-                node.scope,
-                node.stack,
-                value=repr(result),
-                nodes=(node,),
-            )
-            return result
-        number = state.numbers.of_value(node.output, result)
-        if facts.returns_scalar:
-            return traced(number)
-        state.numbers.pin(number, f"decides, through {facts.name}, which way the program goes")
+        if facts.returns_scalar and type(result) in SCALAR_TYPES:
+            return traced(self.state.numbers.of_value(node.output, result))
+        self._hold_number(facts, result, node.output)
         return result
+
+    def _hold_number(self, facts: _Facts, result: Any, value: Value) -> None:
+        """Guard what an operator gave Python as a plain number, or report it where no guard can be."""
+        state = self.state
+        if type(result) in SCALAR_TYPES:
+            use = (
+                f"decides, through {facts.name}, which way the program goes"
+                if type(result) is bool
+                else f"comes to Python through {facts.name}"
+            )
+            state.numbers.pin(state.numbers.of_value(value, result), use)
+            return
+        node = value.node
+        assert node is not None, "an operator gave it"
+        state.report(
+            DiagnosticKind.DATA_READ,
+            f"{facts.name} gives Python the value {result!r}; whatever the program computes from it "
+            "there is fixed in the trace",
+            node.scope,
+            node.stack,
+            value=repr(result),
+            nodes=(node,),
+        )
 
     def _record_watched(
         self,

@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 from ...ir import Effect, Frame
 from ..diagnostics import DiagnosticKind
 from ..dispatch.dispatcher import Kernels, Passing, current_recorder, recorder_here, recording
+from ..dispatch.generators import GENERATOR
 from ..dispatch.memories import memory_of
 from ..dispatch.replacing import Patch
 from ..dispatch.schemas import operator_of
@@ -83,13 +84,17 @@ class ThreadWatch(Passing):
         state, unseen = self._state(), self._unseen()
         if state is None or unseen is None or state.recorder is None:  # the trace has ended
             return self.installed.pass_by(op, keyset, args, kwargs)
+        operator = operator_of(op)
         known = list(_known_among(state, (*args, *kwargs.values())))
-        if not known:
+        if not known and Effect.RANDOM not in operator.effects:
             return self.installed.pass_by(op, keyset, args, kwargs)
         stack = state.walker.stack_of(sys._getframe(2))
         if stack is None or stack.user.is_library:
             stack = self._started
-        operator = operator_of(op)
+        if not known:
+            if not any(arg.__class__ is GENERATOR for arg in (*args, *kwargs.values())):
+                _report_draw(state, operator.base_name, stack)
+            return self.installed.pass_by(op, keyset, args, kwargs)
         thread = threading.current_thread().name
         with self.installed.excluded():
             if operator.effects & (Effect.WRITES | Effect.UNKNOWN):
@@ -141,6 +146,15 @@ def _report(
         "not run it",
         stack,
         nodes=[v.node for v in values if v is not None and v.node is not None],
+    )
+
+
+def _report_draw(state: TracingState, name: str, stack: Frame | None) -> None:
+    state.diagnostics.report(
+        DiagnosticKind.OTHER_THREAD,
+        f"{name} draws random numbers in thread {threading.current_thread().name}; a replay does not, so "
+        "those that the program draws afterwards may differ",
+        stack,
     )
 
 
