@@ -299,6 +299,7 @@ class Recorder(EventRecorder):
         self, results: Sequence[Any], values: tuple[Value, ...], facts: _Facts | None = None
     ) -> None:
         """Note which values autograd may give out again as what it saved of these results."""
+        saved = self.state.saved
         for result, value in zip(results, values, strict=True):
             known: Any = value.type
             if not isinstance(result, torch.Tensor) or not known.requires_grad:
@@ -309,8 +310,8 @@ class Recorder(EventRecorder):
             if facts is not None and not facts.is_known_to_save:
                 facts.is_known_to_save = saves_results(history, facts.defaults)
                 facts.may_be_saved = facts.is_known_to_save
-            if facts is None or facts.may_be_saved or self.state.saved.hooks:
-                self.state.saved.note(result, history, value)
+            if facts is None or facts.may_be_saved or saved.hooks:
+                saved.note(result, history, value)
 
     def _keyword_arguments(
         self,
