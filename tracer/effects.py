@@ -7,6 +7,7 @@ there was before the run with what there is after it, and reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MethodType
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from .program.program_state import mentioned_objects
 from .program.snapshots import Change, Snapshot
 from .state import TracingState
 
+_FIXED = (tuple, type, MethodType)  # what they hold is noted for itself, if it can change
 _COMPARED = (int, float, complex, bool, str, type(None), list, dict, set, torch.Tensor)
 
 
@@ -50,6 +52,9 @@ class Before:
         state.generators.note(part.constant for part in structure.walk())
         self._variables = Snapshot()
         self._variables.add_variables(function, _variables)
+        for name, held in state.kept.looked_into():
+            if held.__class__ not in _FIXED and not self._objects.has_seen(held):
+                self._variables.add_object(name, held, _COMPARED)
         self._arguments = Snapshot()
         for name, argument in bound.items():
             self._arguments.add_argument(name, argument)

@@ -174,6 +174,10 @@ class ProgramState:
         """Yield every known module with its path."""
         yield from self._modules
 
+    def looked_into(self) -> Iterator[tuple[str, Any]]:
+        """Yield the containers, functions and other objects that lead to what the program keeps."""
+        return self._search.looked_into()
+
     def optimizer_changes(self) -> Iterator[str]:
         """Yield, in words, what the run changed in optimizers besides by operators."""
         for note in self._optimizers:

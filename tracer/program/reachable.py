@@ -48,6 +48,12 @@ class Search:
         seen = self._seen.get(id(held))
         return None if seen is None else seen[1]
 
+    def looked_into(self) -> Iterator[tuple[str, Any]]:
+        """Yield the containers, functions and other objects that led on, with their names; no modules."""
+        for held, name in self._seen.values():
+            if not isinstance(held, torch.nn.Module):
+                yield name, held
+
     def reachable(self, roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         """Yield the tensors, modules and optimizers that named objects are or lead to, nearest first."""
         level = list(roots)
