@@ -88,7 +88,8 @@ class Before:
             self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
         for change in self._variables.changes():
             # What collects things outside, a list that a test looks at, say, seldom shapes a result.
-            severity = Severity.INFO if change.name is None else Severity.WARNING
+            is_quiet = change.name is None or _is_torchs_own(change)
+            severity = Severity.INFO if is_quiet else Severity.WARNING
             message = f"the variable {change.path} {change.text}; {_at_replay(change)}"
             self._report_change(change, message, severity)
         for change in self._arguments.changes():
@@ -199,6 +200,12 @@ def _memory(tensor: torch.Tensor) -> int:
     """Return a number that tensors share whose writes are each other's."""
     memory = memory_of(tensor)
     return -id(tensor) if memory is None else memory
+
+
+def _is_torchs_own(change: Change) -> bool:
+    """Whether a change is of what an object of torch's keeps for itself."""
+    is_torchs = type(change.owner).__module__.startswith("torch.")
+    return is_torchs and change.path.rpartition(".")[2].startswith("_")
 
 
 def _at_replay(change: Change) -> str:

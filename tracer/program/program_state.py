@@ -81,6 +81,8 @@ class ProgramState:
                 self.register(inner_name, inner)
 
     def _register_optimizer(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        if any(note.is_of(optimizer) for note in self._optimizers):
+            return
         self._optimizers.append(OptimizerNote(name, optimizer))
         start = f"{name}." if name else ""
         for path, tensor, kind in optimizer_tensors(optimizer):

@@ -46,9 +46,10 @@ _DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
 _METADATA_READS = frozenset(
     f"aten::{name}"
     for name in (
-        "_dimI", "_dimV", "_fused_sdp_choice", "_nested_get_ragged_idx", "dense_dim", "dim", "get_device",
-        "is_complex", "is_contiguous", "is_floating_point", "is_inference", "is_leaf", "is_same_size",
-        "is_signed", "q_per_channel_axis", "result_type", "sparse_dim", "sym_is_contiguous",
+        "_dimI", "_dimV", "_fused_sdp_choice", "_has_compatible_shallow_copy_type",
+        "_nested_get_ragged_idx", "dense_dim", "dim", "get_device", "is_complex", "is_contiguous",
+        "is_floating_point", "is_inference", "is_leaf", "is_same_size", "is_signed", "q_per_channel_axis",
+        "result_type", "sparse_dim", "sym_is_contiguous",
     )
 )  # fmt: skip
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
