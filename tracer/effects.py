@@ -7,6 +7,7 @@ there was before the run with what there is after it, and reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MethodType
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from .program.program_state import mentioned_objects
 from .program.snapshots import Change, Snapshot
 from .state import TracingState
 
+_FIXED = (tuple, type, MethodType)  # what they hold is noted for itself, if it can change
 _COMPARED = (int, float, complex, bool, str, type(None), list, dict, set, torch.Tensor)
 
 
@@ -50,6 +52,9 @@ class Before:
         state.generators.note(part.constant for part in structure.walk())
         self._variables = Snapshot()
         self._variables.add_variables(function, _variables)
+        for name, held in state.kept.looked_into():
+            if held.__class__ not in _FIXED and not self._objects.has_seen(held):
+                self._variables.add_object(name, held, _COMPARED)
         self._arguments = Snapshot()
         for name, argument in bound.items():
             self._arguments.add_argument(name, argument)
@@ -83,7 +88,8 @@ class Before:
             self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
         for change in self._variables.changes():
             # What collects things outside, a list that a test looks at, say, seldom shapes a result.
-            severity = Severity.INFO if change.name is None else Severity.WARNING
+            is_quiet = change.name is None or _is_torchs_own(change)
+            severity = Severity.INFO if is_quiet else Severity.WARNING
             message = f"the variable {change.path} {change.text}; {_at_replay(change)}"
             self._report_change(change, message, severity)
         for change in self._arguments.changes():
@@ -194,6 +200,12 @@ def _memory(tensor: torch.Tensor) -> int:
     """Return a number that tensors share whose writes are each other's."""
     memory = memory_of(tensor)
     return -id(tensor) if memory is None else memory
+
+
+def _is_torchs_own(change: Change) -> bool:
+    """Whether a change is of what an object of torch's keeps for itself."""
+    is_torchs = type(change.owner).__module__.startswith("torch.")
+    return is_torchs and change.path.rpartition(".")[2].startswith("_")
 
 
 def _at_replay(change: Change) -> str:

@@ -181,6 +181,90 @@ def test_a_counted_variable_is_a_warning_and_a_collecting_list_is_information() 
     }
 
 
+class Average:
+    """Goes with each step: as an object in a closure, in a module, behind a function."""
+
+    start = torch.zeros(2)
+
+    def __init__(self) -> None:
+        self.value = torch.zeros(2)
+        self.count = 0
+        self.history = {"last": [torch.zeros(2)]}
+
+    def update(self, x: torch.Tensor) -> torch.Tensor:
+        self.value = self.value * 0.9 + x
+        return self.value
+
+
+def in_an_object() -> Callable[[torch.Tensor], torch.Tensor]:
+    average = Average()
+    return lambda x: average.update(x)
+
+
+def in_an_object_of_a_module() -> Callable[[torch.Tensor], torch.Tensor]:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.average = Average()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.average.update(x)
+
+    return Model()
+
+
+def in_a_container_of_an_object() -> Callable[[torch.Tensor], torch.Tensor]:
+    average = Average()
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        average.history["last"][0] = x + 1
+        return x
+
+    return program
+
+
+def behind_a_function() -> Callable[[torch.Tensor], torch.Tensor]:
+    def make() -> Callable[[torch.Tensor], torch.Tensor]:
+        value = torch.zeros(2)
+
+        def update(x: torch.Tensor) -> torch.Tensor:
+            nonlocal value
+            value = value * 0.9 + x
+            return value
+
+        return update
+
+    update = make()
+    return lambda x: update(x) + 1
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (in_an_object, "average.value"),
+        (in_an_object_of_a_module, "average.value"),
+        (in_a_container_of_an_object, "average.history.last[0]"),
+        (behind_a_function, "value"),
+    ],
+)
+def test_a_tensor_replaced_further_away_is_reported(make: Any, path: str) -> None:
+    with pytest.warns(opscope.TracerWarning) as caught:
+        opscope.trace(make(), torch.ones(2))
+    assert len(caught) == 1
+    assert f"the variable {path} is another tensor now" in str(caught[0].message)
+
+
+def test_a_number_that_an_object_counts_is_reported() -> None:
+    average = Average()
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        average.count += 1
+        return x / average.count
+
+    with pytest.warns(opscope.TracerWarning, match=r"average\.count goes from 0 to 1"):
+        opscope.trace(program, torch.ones(2))
+
+
 def test_modules_that_turn_up_while_the_program_runs_are_watched() -> None:
     def make() -> Any:
         holder = {"inner": {"net": nn.Linear(2, 1)}}

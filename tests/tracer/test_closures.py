@@ -107,6 +107,9 @@ def closing() -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 SCALER = Scaler()
+NORMAL = torch.distributions.Normal(torch.randn(3), torch.ones(3), validate_args=False)
+GRADIENT_SCALER = torch.amp.GradScaler("cpu", init_scale=4.0)  # type: ignore[attr-defined]
+GRADIENT_SCALER.scale(torch.ones(1))  # makes its tensors
 
 PROGRAMS: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "global": (lambda x: x * WEIGHT, ["WEIGHT"]),
@@ -130,6 +133,8 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "module": (Layer(), ["items.0", "settings.scale", "table", "_hidden", "deep.k.deeper"]),
     "decorator": (decorated, ["WEIGHT", "extra"]),
     "closure": (closing(), ["cell", "items.0", "items.1.0"]),
+    "distribution": (lambda x: NORMAL.log_prob(x), ["NORMAL.scale", "NORMAL.loc"]),
+    "scaler of gradients": (lambda x: GRADIENT_SCALER.scale(x), ["GRADIENT_SCALER._scale"]),
     "partial": (
         functools.partial(lambda a, x, k: a["w"] * x + k, {"w": WEIGHT}, k=torch.ones(3)),
         ["partial.0.w"],

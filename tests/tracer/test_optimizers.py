@@ -153,3 +153,23 @@ def test_options_that_a_schedule_changes_inside_are_reported() -> None:
 
     traced = opscope.trace(train, warn=False)
     assert any("param_groups.0.lr from 0.5 to 0.25" in message for message in _messages(traced))
+
+
+def test_an_optimizer_that_a_schedule_leads_to_is_told_of_once() -> None:
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+
+    def step(x: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        model(x).sum().backward()
+        optimizer.step()
+        schedule.step()
+
+    traced = opscope.trace(step, torch.ones(1, 2), warn=False)
+    warned = [d.message for d in traced.diagnostics if d.severity is opscope.Severity.WARNING]
+    assert [message.partition(";")[0] for message in warned] == [
+        "backward() wrote the .grad of 2 tensors",
+        "the variable schedule.last_epoch goes from 0 to 1",
+        "optimizer changed plain Python numbers, param_groups.0.lr from 0.1 to 0.010000000000000002",
+    ]

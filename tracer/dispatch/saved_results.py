@@ -8,7 +8,6 @@ since that graph may outlive the trace.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import torch
@@ -51,9 +50,16 @@ def history_of(result: torch.Tensor) -> History | None:
 
     None also for a view that was written in place: autograd makes its node when it is asked for it.
     """
-    with nullcontext() if result.__class__ in PLAIN_CLASSES else without_hooks():
-        is_written_view = result.requires_grad and result._is_view() and result._version > 0
-        return None if is_written_view else result.grad_fn
+    if result.__class__ in PLAIN_CLASSES:
+        return _history_of(result)
+    with without_hooks():
+        return _history_of(result)
+
+
+def _history_of(result: torch.Tensor) -> History | None:
+    if result.requires_grad and result._is_view() and result._version:
+        return None
+    return result.grad_fn
 
 
 class SavedResults:
@@ -72,14 +78,12 @@ class SavedResults:
 
     def note(self, result: torch.Tensor, history: History, value: Value) -> None:
         """Note which value a result is that has a history."""
+        number = len(self._values)
         if not self.hooks:
-            history.metadata[self._mark, result.output_nr] = len(self._values)
-        else:
-            memory = memory_of(result)
-            if memory is None:
-                return
+            history.metadata[self._mark, result.output_nr] = number
+        elif (memory := memory_of(result)) is not None:
             owner = StorageWeakRef(plain_untyped_storage(result))
-            self._on_memory[memory] = (owner, geometry(result), len(self._values))
+            self._on_memory[memory] = (owner, geometry(result), number)
         self._values.append(value)
 
     def find(self, tensor: torch.Tensor) -> Value | None:

@@ -35,6 +35,10 @@ class OptimizerNote:
         self._optimizer = optimizer
         self._before = {path: _note(held) for path, held in _held(optimizer)}
 
+    def is_of(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether this is the note of an optimizer."""
+        return self._optimizer is optimizer
+
     def changes(self) -> Iterator[str]:
         """Yield, in words, what a replay will not do again."""
         new, replaced, counted = [], [], []

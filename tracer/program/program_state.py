@@ -81,6 +81,8 @@ class ProgramState:
                 self.register(inner_name, inner)
 
     def _register_optimizer(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        if any(note.is_of(optimizer) for note in self._optimizers):
+            return
         self._optimizers.append(OptimizerNote(name, optimizer))
         start = f"{name}." if name else ""
         for path, tensor, kind in optimizer_tensors(optimizer):
@@ -173,6 +175,10 @@ class ProgramState:
     def modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
         """Yield every known module with its path."""
         yield from self._modules
+
+    def looked_into(self) -> Iterator[tuple[str, Any]]:
+        """Yield the containers, functions and other objects that lead to what the program keeps."""
+        return self._search.looked_into()
 
     def optimizer_changes(self) -> Iterator[str]:
         """Yield, in words, what the run changed in optimizers besides by operators."""

@@ -49,6 +49,12 @@ class Search:
         seen = self._seen.get(id(held))
         return None if seen is None else seen[1]
 
+    def looked_into(self) -> Iterator[tuple[str, Any]]:
+        """Yield the containers, functions and other objects that led on, with their names; no modules."""
+        for held, name in self._seen.values():
+            if not isinstance(held, torch.nn.Module):
+                yield name, held
+
     def reachable(self, roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         """Yield the tensors, modules and optimizers that named objects are or lead to, nearest first."""
         level = list(roots)
@@ -107,8 +113,13 @@ def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(held, MethodType):
         yield name, held.__self__
         yield name, held.__func__
-    elif not (isinstance(held, type) or _is_library(type(held)) or _is_traced_program(held)):
-        yield from _attributes(name, held)
+    elif not (isinstance(held, type) or _is_traced_program(held)):
+        if not _is_library(type(held)):
+            yield from _attributes(name, held)
+        elif type(held).__module__.startswith(
+            "torch."
+        ):  # a distribution, say, or a scaler of gradients
+            yield from _own_attributes(name, held)
 
 
 def parts_of_function(function: FunctionType, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -152,10 +163,15 @@ def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
     yield from (function.__kwdefaults__ or {}).items()
 
 
-def _attributes(name: str, held: Any) -> Iterator[tuple[str, Any]]:
+def _own_attributes(name: str, held: Any) -> Iterator[tuple[str, Any]]:
     start = f"{name}." if name else ""
     for attribute, value in getattr(held, "__dict__", {}).items():
         yield start + attribute, value
+
+
+def _attributes(name: str, held: Any) -> Iterator[tuple[str, Any]]:
+    yield from _own_attributes(name, held)
+    start = f"{name}." if name else ""
     for slot in copyreg._slotnames(type(held)):  # type: ignore[attr-defined]  # the copy module's own way
         value = inspect.getattr_static(held, slot, None)
         if inspect.ismemberdescriptor(value):

@@ -23,6 +23,7 @@ from ..dispatch.generators import GENERATOR
 from ..dispatch.literals import PLAIN, equal_literals
 from ..dispatch.tensors import type_of_tensor
 from .inputs import is_opaque
+from .reachable import parts_of_object
 
 _PLAIN = frozenset((*PLAIN, complex, bytes))
 _CONTAINERS = (list, dict, set, deque)
@@ -91,6 +92,26 @@ class Snapshot:
         for name, value in read(function).items():
             if value.__class__ in _CONTAINERS:
                 self.add_container(name, value)
+
+    def add_object(self, path: str, held: Any, compared: tuple[type, ...]) -> None:
+        """Note what an object or function holds of some classes; of a container, its items."""
+        if held.__class__ in _CONTAINERS:
+            self.add_container(path, held)
+            return
+
+        def read(held: Any) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for name, part in parts_of_object(path, held):
+                if isinstance(part, compared):
+                    found.setdefault(name, part)  # an attribute hides that of the class
+            return found
+
+        if read(held):
+            self._notes.append(_Note(held, "", "{}", read))
+
+    def has_seen(self, held: Any) -> bool:
+        """Whether an object is noted as what something else holds."""
+        return id(held) in self._seen
 
     def add_container(self, path: str, container: Any) -> None:
         """Note the items of a container."""

@@ -46,9 +46,10 @@ _DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
 _METADATA_READS = frozenset(
     f"aten::{name}"
     for name in (
-        "_dimI", "_dimV", "_fused_sdp_choice", "_nested_get_ragged_idx", "dense_dim", "dim", "get_device",
-        "is_complex", "is_contiguous", "is_floating_point", "is_inference", "is_leaf", "is_same_size",
-        "is_signed", "q_per_channel_axis", "result_type", "sparse_dim", "sym_is_contiguous",
+        "_dimI", "_dimV", "_fused_sdp_choice", "_has_compatible_shallow_copy_type",
+        "_nested_get_ragged_idx", "dense_dim", "dim", "get_device", "is_complex", "is_contiguous",
+        "is_floating_point", "is_inference", "is_leaf", "is_same_size", "is_signed", "q_per_channel_axis",
+        "result_type", "sparse_dim", "sym_is_contiguous",
     )
 )  # fmt: skip
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
@@ -312,6 +313,7 @@ class Recorder(EventRecorder):
         self, results: Sequence[Any], values: tuple[Value, ...], facts: _Facts | None = None
     ) -> None:
         """Note which values autograd may give out again as what it saved of these results."""
+        saved = self.state.saved
         for result, value in zip(results, values, strict=True):
             known: Any = value.type
             if not isinstance(result, torch.Tensor) or not known.requires_grad:
@@ -322,8 +324,8 @@ class Recorder(EventRecorder):
             if facts is not None and not facts.is_known_to_save:
                 facts.is_known_to_save = saves_results(history, facts.defaults)
                 facts.may_be_saved = facts.is_known_to_save
-            if facts is None or facts.may_be_saved or self.state.saved.hooks:
-                self.state.saved.note(result, history, value)
+            if facts is None or facts.may_be_saved or saved.hooks:
+                saved.note(result, history, value)
 
     def _keyword_arguments(
         self,
