@@ -15,6 +15,7 @@ from ..errors import CaptureError
 from ..ir import (
     Argument,
     Block,
+    Effect,
     Frame,
     Graph,
     Modes,
@@ -230,6 +231,13 @@ class TracingState:
         if origin is not None and origin[0]() is tensor:
             return origin[1]
         return "no recorded operator made"
+
+    def handed_on(self, argument: Value, result: Value) -> None:
+        """Take note that the result of an operator is the very tensor that was an argument of it."""
+        node = result.node
+        if node is not None and not node.operator.effects & (Effect.WRITES | Effect.UNKNOWN):
+            self.values.handed_on.add(result)
+            self.sizes.hold_identity(argument, result)
 
     def roots(self) -> dict[int, Value]:
         """Return the values that inputs and state were when the trace began, by the id of the tensor."""
