@@ -71,11 +71,14 @@ class _CodeKind(Enum):
 class _Code:
     """What is known of a code object; holds it, so that its address stays its own."""
 
-    __slots__ = ("code", "is_forward", "is_library", "kind", "may_mark")
+    __slots__ = ("code", "is_forward", "is_library", "is_own", "kind", "may_mark")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.is_library = is_library_file(code.co_filename)
+        self.is_own = code.co_filename.startswith(
+            _OWN_ROOMS
+        )  # what stands in torch's classes: not shown
         self.is_forward = code.co_name == "forward" and code.co_argcount > 0
         if code is _MODULE_CALL:
             self.kind = _CodeKind.MODULE_CALL
@@ -174,6 +177,8 @@ class FrameWalker:
         for frame in reversed(fresh):
             code_object = frame.f_code
             code = codes.get(id(code_object)) or self._learn(code_object)
+            if code.is_own:
+                continue
             if code.may_mark:
                 mark = self._enter_frame(frame, code, caller, mark)
             caller = self._intern(caller, code_object, frame.f_lasti)
