@@ -402,6 +402,9 @@ def autocast_regions() -> tuple[tuple[str, torch.dtype], ...]:
     )
 
 
+is_grad_enabled: Callable[[], bool] = torch.is_grad_enabled
+"""Without what stands before it while a trace runs."""
+
 is_any_autocast_enabled: Callable[[], bool] = _C._is_any_autocast_enabled
 
 
