@@ -90,6 +90,29 @@ def test_contexts_optimizers_and_regions_of_the_program_ask_for_nothing() -> Non
         traced(X)
 
 
+def test_functions_that_ask_for_autocast_are_replayed_in_it() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            torch.is_autocast_enabled("cpu")  # known by itself
+        low = torch.is_autocast_enabled("cpu")
+        return x.to(torch.get_autocast_dtype("cpu")) if low else x
+
+    traced = opscope.trace(program, X)
+    assert [found.text for found in traced.circumstances] == [
+        "not torch.is_autocast_enabled('cpu')"
+    ]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with pytest.raises(opscope.GuardError, match=r"not torch\.is_autocast_enabled"):
+            traced(X)
+        low = opscope.trace(program, X)
+        assert low(X).dtype == torch.bfloat16
+    with (
+        torch.autocast("cpu", dtype=torch.float16),
+        pytest.raises(opscope.GuardError, match=r"is torch\.bfloat16 does not hold"),
+    ):
+        low(X)
+
+
 def test_a_program_depends_on_what_those_that_it_calls_depend_on() -> None:
     drop = nn.Dropout(0.5).eval()
     inner = opscope.trace(drop, X)

@@ -25,6 +25,14 @@ _REGIONS = (
     (torch.autocast, ()),
 )
 
+_ASKS = {
+    "is_grad_enabled": "grad",
+    "is_inference_mode_enabled": "inference",
+    "is_autocast_enabled": "",  # of a kind of device
+    "get_autocast_dtype": "",
+}
+"""Functions that tell of a mode, and its name."""
+
 _PUT_BACK = (
     "torch.autograd.",
     "torch.optim.",
@@ -41,24 +49,27 @@ def modes(installed: Kernels) -> Iterator[Patch]:
         yield region, "__enter__", functools.partial(_told, installed, "set", names)
         yield region, "__exit__", functools.partial(_told, installed, "unset", names)
 
-    yield torch, "is_grad_enabled", functools.partial(_asks_for_grad_mode, installed)
+    for name in _ASKS:
+        yield torch, name, functools.partial(_asks_for_mode, installed, name)
     yield torch.nn.Module, "training", functools.partial(_Training, installed)
 
 
-def _asks_for_grad_mode(installed: Kernels, is_grad_enabled: Any) -> Any:
-    @functools.wraps(is_grad_enabled)
-    def wrapped() -> Any:
-        value = is_grad_enabled()
+def _asks_for_mode(installed: Kernels, name: str, function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapped(*device: Any) -> Any:
         frame = sys._getframe(1)
         if not frame.f_globals.get("__name__", "").startswith(_PUT_BACK):
+            mode = _ASKS[name] or (device or ("cuda",))[0]
+            call = f"torch.{name}({', '.join(map(repr, device))})"
             recorder = recorder_here(installed)
             while recorder is not None:
                 state = recorder.state
-                if not state.modes.is_set("grad"):
+                if not state.modes.is_set(mode):
+                    ask = functools.partial(function, *device)
                     source = functools.partial(state.walker.user_range, frame)
-                    state.circumstances.read_grad_mode(value, source)
+                    state.circumstances.read_mode(call, ask, source)
                 recorder = recorder.outer
-        return value
+        return function(*device)
 
     return wrapped
 

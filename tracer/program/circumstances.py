@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 
 from ...ir import SourceRange
 from ...ir.conditions import Circumstance
-from ..dispatch.dispatcher import is_grad_enabled
 
 
 class Circumstances:
@@ -44,13 +44,18 @@ class Circumstances:
         """Note that the program told a module to train or not: from now on it knows by itself."""
         self._set.add(id(module))
 
-    def read_grad_mode(self, value: bool, source: Callable[[], SourceRange | None]) -> None:
-        """Note that the program asked whether gradients are on, which its caller decides."""
-        text = "torch.is_grad_enabled()" if value else "not torch.is_grad_enabled()"
+    def read_mode(
+        self, call: str, ask: Callable[[], Any], source: Callable[[], SourceRange | None]
+    ) -> None:
+        """Note that the program asked, by a function of torch, for a mode that its caller decides on."""
+        value = ask()
+        text = f"{call} is {value}"
+        if isinstance(value, bool):
+            text = call if value else f"not {call}"
         if text not in self._others:
 
             def failing() -> str | None:
-                return None if is_grad_enabled() is value else text
+                return None if ask() == value else text
 
             self._others[text] = Circumstance(text, source(), failing)
 
