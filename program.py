@@ -15,7 +15,7 @@ from .checking import CheckReport, KeptArguments, Subject, check_program, own_te
 from .errors import CheckError, InputError, ReplayError
 from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
-from .ir.conditions import Guard, guards_of
+from .ir.conditions import Circumstance, Guard, guards_of
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
@@ -24,6 +24,7 @@ from .runtime import (
     CompiledGraph,
     Tolerance,
     WriteBack,
+    circumstance_error,
     compile_graph,
     find_overload,
     length_error,
@@ -67,6 +68,7 @@ class TracedProgram:
         function: the program itself, which :meth:`check` runs; None for a graph that was read from
             text. It is held, as its parameters are, and lets go of when the traced program does.
         mutations: for a functional graph, which of its outputs are new contents of inputs and state.
+        circumstances: what around the program, besides its inputs, a replay must find as it was.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class TracedProgram:
         lengths: tuple[Node, ...] = (),
         function: Callable[..., Any] | None = None,
         mutations: tuple[Mutation, ...] = (),
+        circumstances: tuple[Circumstance, ...] = (),
     ) -> None:
         self.graph = graph
         self.state = dict(state)
@@ -91,6 +94,7 @@ class TracedProgram:
         self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
         self._dynamic: Dynamic = None
         self.mutations = mutations
+        self.circumstances = circumstances
 
     @classmethod
     def _of(
@@ -108,6 +112,7 @@ class TracedProgram:
             tuple(node for node in captured.lengths if node.block is not None),
             function,
             mutations,
+            captured.circumstances,
         )
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
@@ -138,6 +143,10 @@ class TracedProgram:
     def _call(
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
+        for circumstance in self.circumstances:
+            failing = circumstance.failing()
+            if failing is not None:
+                raise circumstance_error(circumstance, failing)
         leaves = self.inputs.leaves(args, kwargs)
 
         def run(*leaves: Any) -> tuple[Any, ...]:
@@ -163,7 +172,7 @@ class TracedProgram:
 
     @cached_property
     def guards(self) -> tuple[Guard, ...]:
-        """The conditions that a replay checks, with the lines that made them."""
+        """The conditions on inputs that a replay checks, with the lines that made them."""
         return guards_of(self.graph, self._dimension_names(), self._lengths)
 
     def _dimension_names(self) -> dict[tuple[Value, int], str]:

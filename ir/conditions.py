@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from .graph import Graph
@@ -32,6 +32,21 @@ _DATA_READS: Final = {
 
 DimensionNames: TypeAlias = Mapping[tuple[Value, int], str]
 """What the user calls sizes of inputs, by value and dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstance:
+    """Something around a program that it asked for, and that is no tensor: whether a module trains, say.
+
+    Attributes:
+        text: what it was: ``not drop.training``.
+        source: the user's line that asked for it first; None where that is not known.
+        failing: returns what of it is not so now; None while all of it is.
+    """
+
+    text: str
+    source: SourceRange | None
+    failing: Callable[[], str | None] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from .codegen import CompiledGraph, compile_graph, run_blocks
 from .compare import Tolerance
-from .guards import length_error
+from .guards import circumstance_error, length_error
 from .literals import torch_literal
 from .operators import find_overload, plain_calls
 from .write_back import WriteBack
@@ -11,6 +11,7 @@ __all__ = [
     "CompiledGraph",
     "Tolerance",
     "WriteBack",
+    "circumstance_error",
     "compile_graph",
     "find_overload",
     "length_error",

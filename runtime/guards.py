@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from ..errors import GuardError
 from ..ir import Graph, Node
-from ..ir.conditions import ConditionWriter, DimensionNames
+from ..ir.conditions import Circumstance, ConditionWriter, DimensionNames
 from ..ir.scalars import GUARD
 
 
@@ -41,6 +41,17 @@ def guard_error(
     lines.append(
         "  trace again with inputs like these; a trace holds for one way through the program"
     )
+    return GuardError("\n".join(lines))
+
+
+def circumstance_error(circumstance: Circumstance, failing: str) -> GuardError:
+    """Return the error that says what around a program is not as it was at the trace."""
+    lines = [f"this run cannot follow the trace: {failing} does not hold"]
+    if circumstance.source is not None:
+        source = circumstance.source
+        lines.append(f"  from {source} in {source.function}")
+        lines += [f"    {line}" for line in source.underlined().splitlines()]
+    lines.append("  set it as it was at the trace, or trace again as it is now")
     return GuardError("\n".join(lines))
 
 

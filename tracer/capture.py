@@ -14,6 +14,7 @@ from torch._subclasses import FakeTensor
 
 from ..errors import CaptureError
 from ..ir import Frame, Graph, Node, TensorType, Value
+from ..ir.conditions import Circumstance
 from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
 from ..ir.structure import Structure, take_apart
 from .active import tracing
@@ -67,6 +68,7 @@ class Capture:
         leaves: the tensors among the arguments, in the order of the graph's inputs.
         results: the tensors that the run returned.
         force_outplace: whether the graph is to be made functional.
+        circumstances: what around the program decided which way it went.
         memories: a number per input and state value; those that share memory have one number.
     """
 
@@ -79,6 +81,7 @@ class Capture:
     leaves: tuple[torch.Tensor, ...] = field(repr=False)
     results: tuple[torch.Tensor, ...] = field(repr=False)
     force_outplace: bool = False
+    circumstances: tuple[Circumstance, ...] = ()
     memories: Mapping[Value, int] = field(default_factory=dict)
 
 
@@ -228,6 +231,7 @@ def _capture(
         tuple(leaves),
         results,
         state.force_outplace,
+        state.circumstances.all(),
         memories,
     )
 

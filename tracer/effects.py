@@ -16,6 +16,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from ..ir import Value
 from ..ir.structure import Structure
 from .diagnostics import DiagnosticKind, Severity
+from .dispatch.dispatcher import is_grad_enabled
 from .dispatch.memories import memory_of
 from .dispatch.tensors import type_of_tensor
 from .numbers.lineage import Writes, writes_to
@@ -231,7 +232,7 @@ def _variables(function: Callable[..., Any]) -> dict[str, Any]:
 def _settings() -> dict[str, Any]:
     """Return the settings of torch that change what later operators do."""
     return {
-        "grad mode": torch.is_grad_enabled(),
+        "grad mode": is_grad_enabled(),
         "the default dtype": torch.get_default_dtype(),
         "the default device": torch.get_default_device(),
         "the number of threads": torch.get_num_threads(),

@@ -52,6 +52,7 @@ from .functions.custom_functions import CustomFunctions
 from .functions.function_map import FunctionMap
 from .numbers.numbers import Numbers
 from .numbers.sizes import Sizes
+from .program.circumstances import Circumstances
 from .program.modules import ModulePaths
 from .program.program_state import ProgramState
 from .program.subclasses import Subclasses, attributes_as_arguments, wrapping_of
@@ -115,6 +116,7 @@ class TracingState:
         origins: what is known of who made a tensor that no recorded operator made, by its id.
         generators: the random number generators that the program can reach, and their states.
         modes: the modes in force, and which of them the program set.
+        circumstances: what the program asked of its surroundings besides tensors.
         saved: which values autograd may have saved.
         was_paused: whether somebody chose that operators ran unrecorded.
         inputs: the tensors that the program was called with, and their values.
@@ -163,6 +165,7 @@ class TracingState:
         self.generators = Generators()
         self.modes = ModeReader(graph.modes)
         self.saved = SavedResults()
+        self.circumstances = Circumstances()
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
         self.sizes = Sizes(self, self.numbers)

@@ -423,8 +423,9 @@ def test_both_run_in_the_modes_of_the_caller(grad: bool) -> None:
     modes: deque[bool] = deque()  # a list would be as before after the check
 
     def program(x: torch.Tensor) -> torch.Tensor:
-        modes.append(torch.is_grad_enabled())
-        return linear(x)
+        y: torch.Tensor = linear(x)
+        modes.append(y.requires_grad)
+        return y
 
     with torch.set_grad_enabled(grad):
         opscope.trace(program, torch.ones(1, 2), check=True)

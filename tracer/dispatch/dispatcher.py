@@ -396,11 +396,17 @@ def autocast_regions() -> tuple[tuple[str, torch.dtype], ...]:
     if not _C._is_any_autocast_enabled():
         return ()
     return tuple(
-        (device, torch.get_autocast_dtype(device))
+        (device, _get_autocast_dtype(device))
         for device in ("cpu", "cuda", "xpu", "mps", "hpu", "xla", "mtia", "maia", "ipu")
-        if torch.is_autocast_enabled(device)
+        if _is_autocast_enabled(device)
     )
 
+
+# Without what stands before them while a trace runs.
+is_grad_enabled: Callable[[], bool] = torch.is_grad_enabled
+is_inference_mode_enabled: Callable[[], bool] = torch.is_inference_mode_enabled
+_is_autocast_enabled: Callable[[str], bool] = torch.is_autocast_enabled
+_get_autocast_dtype: Callable[[str], torch.dtype] = torch.get_autocast_dtype
 
 is_any_autocast_enabled: Callable[[], bool] = _C._is_any_autocast_enabled
 

@@ -9,7 +9,12 @@ from dataclasses import replace
 import torch
 
 from ...ir import Autocast, Modes
-from .dispatcher import autocast_regions, is_any_autocast_enabled
+from .dispatcher import (
+    autocast_regions,
+    is_any_autocast_enabled,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+)
 from .literals import dtype_of
 
 
@@ -32,7 +37,7 @@ class ModeReader:
 
     def read(self) -> Modes:
         """Return the modes in force on this thread now."""
-        modes = self._plain[torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
+        modes = self._plain[is_grad_enabled(), is_inference_mode_enabled()]
         if is_any_autocast_enabled():
             caches = torch.is_autocast_cache_enabled()
             regions = tuple(
@@ -49,6 +54,10 @@ class ModeReader:
         """Note that the program has entered a region of its own in which it set these modes."""
         for name in names:
             self._set[name] = self._set.get(name, 0) + 1
+
+    def is_set(self, name: str) -> bool:
+        """Whether the program is in a region of its own in which it set a mode."""
+        return name in self._set
 
     def unset(self, names: tuple[str, ...]) -> None:
         """Note that the program has left a region in which it set these modes."""

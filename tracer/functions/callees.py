@@ -19,12 +19,14 @@ from ...ir import (
     StateEntry,
     take_in,
 )
+from ...ir.conditions import Circumstance
 from ...ir.own_operators import CALL_FUNCTION
 from ..diagnostics import Diagnostic
 from ..dispatch.dispatcher import current_recorder, kernels, plain_shape, recorder_here
 from ..dispatch.tensors import type_of_value
 from ..numbers.sizes import Sizes
 from ..numbers.traced_numbers import is_traced
+from ..program.circumstances import Circumstances
 from ..program.inputs import InputSpec
 from ..program.program_state import ProgramState, name_in_globals
 
@@ -54,6 +56,11 @@ class Callee(Protocol):
         """What its own trace could not record exactly."""
         ...
 
+    @property
+    def circumstances(self) -> Sequence[Circumstance]:
+        """What around it must be as it was."""
+        ...
+
 
 class _Trace(Protocol):
     """What calls need of the trace that they are part of."""
@@ -61,6 +68,7 @@ class _Trace(Protocol):
     graph: Graph
     kept: ProgramState
     sizes: Sizes
+    circumstances: Circumstances
 
     def report_again(self, diagnostic: Diagnostic, node: Node) -> None: ...
 
@@ -139,6 +147,7 @@ class Callees:
             stack=stack,
             modes=modes,
         )
+        trace.circumstances.include(callee.circumstances)
         for diagnostic in callee.diagnostics:
             trace.report_again(diagnostic, node)
         return node, results

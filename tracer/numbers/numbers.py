@@ -22,13 +22,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-import torch
-
 from ...ir import Argument, Block, Node, Operator, ScalarType, Value
 from ...ir.scalars import GUARD_OPERATOR, scalar_operator
 from ..diagnostics import DiagnosticKind, Severity
 from ..dispatch import number as number_file
-from ..dispatch.dispatcher import Kernels, recorder_here
+from ..dispatch.dispatcher import Kernels, is_grad_enabled, recorder_here
 from ..dispatch.number import Number, Place, PlainNumber
 from .lineage import is_fixed
 from .trace import Trace
@@ -163,7 +161,7 @@ class Numbers:
             use = "is used outside the function that computed it"
             self._tell(number, use, "which the trace keeps")
             return number.plain
-        if number.is_data and torch.is_grad_enabled():
+        if number.is_data and is_grad_enabled():
             self._gave_data = True
         if number.value is None:
             assert number.operator is not None, "a number is a value or is computed"

@@ -119,9 +119,7 @@ def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:
     elif not (isinstance(held, type) or _is_traced_program(held)):
         if not _is_library(type(held)):
             yield from _attributes(name, held)
-        elif type(held).__module__.startswith(
-            "torch."
-        ):  # a distribution, say, or a scaler of gradients
+        elif _is_public_in_torch(type(held)):  # a distribution, say, or a scaler of gradients
             yield from _own_attributes(name, held)
 
 
@@ -193,6 +191,10 @@ def _is_traced_program(held: Any) -> bool:
 def _is_library(made: Any) -> bool:
     """Whether a class or function belongs to a library whose objects hold no tensors of the user's."""
     return str(made.__module__).partition(".")[0] in _LIBRARIES
+
+
+def _is_public_in_torch(class_: type) -> bool:
+    return class_.__module__.startswith("torch.") and not class_.__module__.startswith("torch._")
 
 
 def class_attributes(start: str, class_: type) -> Iterator[tuple[str, Any]]:

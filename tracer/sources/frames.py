@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from ...ir import Frame, Scope, ScopeKind
+from ...ir import Frame, Scope, ScopeKind, SourceRange
 from ..functions.apply_call import BEHIND_APPLY
 from ..program.modules import ForwardCodes, ModulePaths
 
@@ -185,6 +185,11 @@ class FrameWalker:
         if len(self.regions) > mark.regions:
             return self.regions[-1], caller
         return mark.scope, caller
+
+    def user_range(self, frame: FrameType | None) -> SourceRange | None:
+        """Return the user's line that runs in or above a frame."""
+        stack = self.stack_of(frame)
+        return None if stack is None else stack.user.range
 
     def stack_of(self, frame: FrameType | None) -> Frame | None:
         """Return the stack of a frame of any thread, without its scope and without a mark."""

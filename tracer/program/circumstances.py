@@ -1,0 +1,94 @@
+"""What a program asks of its surroundings besides tensors: whether modules train, whether gradients are on.
+
+A replay goes the way that the program went then, so it must find them as they were.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from ...ir import SourceRange
+from ...ir.conditions import Circumstance
+
+
+class Circumstances:
+    """What one program asked for while it ran."""
+
+    def __init__(self) -> None:
+        self._training: dict[int, tuple[weakref.ref[torch.nn.Module], str, bool]] = {}
+        self._sources: dict[
+            bool, SourceRange | None
+        ] = {}  # of the first module that trains, or does not
+        self._set: set[int] = set()  # modules that the program itself has told to train or not
+        self._others: dict[str, Circumstance] = {}
+
+    def read_training(
+        self,
+        module: torch.nn.Module,
+        name: str,
+        value: bool,
+        source: Callable[[], SourceRange | None],
+    ) -> None:
+        """Note that the program asked whether a module of its own trains."""
+        if id(module) in self._training or id(module) in self._set:
+            return
+        self._training[id(module)] = (weakref.ref(module), name, value)
+        if value not in self._sources:
+            self._sources[value] = source()
+
+    def set_training(self, module: torch.nn.Module) -> None:
+        """Note that the program told a module to train or not: from now on it knows by itself."""
+        self._set.add(id(module))
+
+    def read_mode(
+        self, call: str, ask: Callable[[], Any], source: Callable[[], SourceRange | None]
+    ) -> None:
+        """Note that the program asked, by a function of torch, for a mode that its caller decides on."""
+        value = ask()
+        text = f"{call} is {value}"
+        if isinstance(value, bool):
+            text = call if value else f"not {call}"
+        if text not in self._others:
+
+            def failing() -> str | None:
+                return None if ask() == value else text
+
+            self._others[text] = Circumstance(text, source(), failing)
+
+    def include(self, others: Sequence[Circumstance]) -> None:
+        """Take over what a traced program depends on that this one calls."""
+        for other in others:
+            self._others.setdefault(other.text, other)
+
+    def all(self) -> tuple[Circumstance, ...]:
+        """Return what must be as it was."""
+        return (*self._of_modules(), *self._others.values())
+
+    def _of_modules(self) -> Iterator[Circumstance]:
+        for value, source in self._sources.items():
+            noted = [
+                (reference, name if value else f"not {name}")
+                for reference, name, found in self._training.values()
+                if found is value
+            ]
+            text = noted[0][1]
+            if len(noted) > 1:
+                text += f", as for {len(noted) - 1} more module{'s' if len(noted) > 2 else ''}"
+            yield Circumstance(text, source, _failing_module(noted, value))
+
+
+def _failing_module(
+    noted: list[tuple[weakref.ref[torch.nn.Module], str]], value: bool
+) -> Callable[[], str | None]:
+    def failing() -> str | None:
+        for reference, text in noted:
+            module = reference()
+            if module is not None and module.training is not value:
+                return text
+        return None
+
+    return failing
