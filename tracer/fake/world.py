@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -35,6 +36,7 @@ from ..dispatch.dispatcher import (
     non_fake_inputs,
     set_version,
 )
+from ..dispatch.replacing import Undo
 from ..dispatch.tensors import type_of_tensor
 from ..program.inputs import is_opaque, is_tensor
 from ..program.program_state import named_objects
@@ -78,17 +80,19 @@ class FakeWorld:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Put the twins in place until the ``with`` ends; then restore every attribute and gradient."""
-        with ExitStack() as undo:
+        undo = Undo()
+        try:
             for tensor in self._loose:
-                undo.callback(_restore_tensor, tensor, tensor.grad, tensor._version)
+                undo.add(partial(_restore_tensor, tensor, tensor.grad, tensor._version))
             for owner in self._owners:
                 attributes = vars(owner)
-                undo.callback(_restore_attributes, attributes, dict(attributes))
+                undo.add(partial(_restore_attributes, attributes, dict(attributes)))
                 with kernels().excluded():
                     attributes.update(self._replaced(attributes))
-            undo.enter_context(non_fake_inputs())
-            undo.enter_context(cast(Any, self._mode))
-            yield
+            with non_fake_inputs(), cast(Any, self._mode):
+                yield
+        finally:
+            undo.run()
 
     def real(self, tensor: Any) -> Any:
         """Return the tensor that a twin stands for; anything else as it is."""
