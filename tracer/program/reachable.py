@@ -21,7 +21,10 @@ from ...ir import Graph
 _MOST_OBJECTS = 20_000  # a program that keeps more is not searched to the end
 _DEEPEST = 6
 _FOUND = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)
-_LEAVES = (str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device)
+_LEAVES = (
+    str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device,
+    torch._ops.OperatorBase,  # whose tables lead to all that ever ran them
+)  # fmt: skip
 _MAY_HOLD = (torch.Tensor, list, tuple, dict)
 _LEAF_CLASSES = frozenset((str, bytes, int, float, complex, bool, type(None)))
 _LIBRARIES = (
