@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import keyword
 import math
 import re
@@ -184,11 +183,6 @@ class Writer:
                     returns_one=number in convention.single,
                 )
             )
-            if (
-                bound and convention.lifts
-            ):  # these operators count the parameters of plain functions
-                partial = self._bind("partial", functools.partial)
-                self.lines.append(f"{indent}{functions[-1]} = {partial}({functions[-1]})")
             free.append(f"[{', '.join(self._named(lifted))}]")
         run = self._bind(readable(node.kind), convention.run, key=("blocks", node.kind))
         args = [f"[{', '.join(functions)}]", f"[{', '.join(free)}]"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._higher_order_ops import while_loop
 from torch._subclasses import FakeTensor, FakeTensorMode
 from torch.testing._internal.two_tensor import TwoTensor
 
@@ -280,11 +281,27 @@ def test_tensors_that_cannot_be_fake_are_refused() -> None:
     quantized = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8)
     with pytest.raises(opscope.CaptureError, match=r"a tensor qu8\[3\] cannot be fake"):
         opscope.trace(lambda x: x.dequantize(), quantized, fake=True)
-    jagged = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)], layout=torch.jagged)
-    with pytest.raises(opscope.CaptureError, match=r"layout=jagged\} cannot be fake"):
-        opscope.trace(lambda x: x * 2, jagged, fake=True)
+    nested = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)])
+    with pytest.raises(opscope.CaptureError, match=r"layout=nested\} cannot be fake"):
+        opscope.trace(lambda x: x * 2, nested, fake=True)
     with pytest.raises(opscope.CaptureError, match="get their size at its first run"):
         opscope.trace(nn.LazyLinear(3), torch.ones(2, 4), fake=True)
+
+
+def test_ragged_tensors_are_traced_without_data() -> None:
+    def ragged(*lengths: int) -> torch.Tensor:
+        parts = [torch.randn(length, 3) for length in lengths]
+        return torch.nested.nested_tensor(parts, layout=torch.jagged)
+
+    linear = nn.Linear(3, 2)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return linear(x) * x.size(0)
+
+    traced = trace(program, (ragged(2, 1),), fake=True)
+    assert str(traced) == str(trace(program, (ragged(2, 1),), fake=False))
+    x = ragged(1, 4)
+    assert torch.equal(traced(x).values(), (linear(x) * 2).values())
 
 
 def test_tensors_of_other_classes_are_faked_by_their_parts() -> None:
@@ -320,3 +337,52 @@ def test_random_state_is_not_drawn_from() -> None:
     torch.manual_seed(1)
     opscope.trace(lambda x: nn.functional.dropout(x) + torch.randn(2), torch.ones(2), fake=True)
     assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_a_script_that_needs_data_is_named_with_the_users_line() -> None:
+    @torch.jit.script
+    def choosing(x: torch.Tensor) -> torch.Tensor:
+        if x.sum() > 0:
+            return x + 1
+        return x
+
+    with pytest.raises(opscope.CaptureError) as raised:
+        opscope.trace(lambda x: choosing(x), torch.ones(2), fake=True)
+    text = str(raised.value)
+    assert "a scripted function needs the data of a tensor" in text
+    assert "if x.sum() > 0:" in text
+    assert "choosing(x), torch.ones(2)" in text
+    assert "scripted.py" not in text
+
+
+def test_loops_are_traced_without_data() -> None:
+    def program(x: torch.Tensor) -> Any:
+        start = torch.zeros((), dtype=torch.int64)
+        return while_loop(lambda n, t: n < 3, lambda n, t: (n + 1, t * 2), (start, x))
+
+    traced = trace(program, (torch.ones(2),), fake=True)
+    assert str(traced) == str(trace(program, (torch.ones(2),), fake=False))
+    assert torch.equal(traced(torch.ones(2))[1], torch.full((2,), 8.0))
+
+    def counting(x: torch.Tensor) -> Any:
+        return while_loop(lambda n, t: n < 3, lambda n, t: (n + 1, t * 2), (0, x))
+
+    with pytest.raises(opscope.CaptureError, match="while_loop gives Python a value of a tensor"):
+        opscope.trace(counting, torch.ones(2), fake=True)
+
+
+def test_generators_of_the_program_are_seeded_in_a_trace_without_data() -> None:
+    generator = torch.Generator()
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        generator.manual_seed(7)
+        return x + torch.rand(2, generator=generator)
+
+    traced = opscope.trace(program, torch.ones(2), fake=True)
+    assert not traced.diagnostics
+    assert torch.equal(traced(torch.ones(2)), program(torch.ones(2)))
+
+
+def test_weak_references_to_parameters_lead_to_their_twins() -> None:
+    assert not opscope.trace(nn.LSTM(4, 5), torch.ones(2, 3, 4), fake=True).diagnostics

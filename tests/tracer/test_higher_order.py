@@ -412,3 +412,16 @@ def test_a_branch_with_a_number_from_around_it_has_gradients() -> None:
         return result
 
     check(program)
+
+
+def test_a_loop_inside_a_branch() -> None:
+    def doubled(x: torch.Tensor) -> torch.Tensor:
+        start = torch.zeros((), dtype=torch.int64)
+        return while_loop(lambda n, t: n < 3, lambda n, t: (n + 1, t * 2), (start, x))[1]
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = torch.cond(x.sum() > 0, doubled, torch.cos, (x,))
+        return result
+
+    traced = check_replay(program, UP)
+    assert torch.equal(traced(-UP), program(-UP))

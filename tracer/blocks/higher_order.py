@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.utils import _pytree as pytree
 
 from ...errors import CaptureError
@@ -104,6 +105,8 @@ class ProgramRecorder(Recorder):
             kind = f"higher_order::{op.name()}"
             args, kwargs = plain_numbers((call.args, dict(call.kwargs)))
             result = run_blocks(kind, blocks, place.modes, objects, args, kwargs)
+        if any(isinstance(leaf, torch.SymInt) for leaf in pytree.tree_leaves(result)):
+            raise DataDependentOutputException(op)  # a number that a fake loop has counted
         if not call.is_nested:
             return result
         return pytree.tree_unflatten(pytree.tree_leaves(result), branches[0].structure)

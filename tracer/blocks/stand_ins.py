@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Protocol, cast
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from ..dispatch.dispatcher import is_inside_transform
+from ..dispatch.dispatcher import is_inside_transform, make_fake_mode
 
 
 class StandIns(Protocol):
@@ -35,7 +35,7 @@ class FakeStandIns:
     """Stand-ins without data."""
 
     def __init__(self) -> None:
-        self._mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self._mode = make_fake_mode(allow_non_fake_inputs=True)
 
     def make(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a fake tensor of the same facts."""

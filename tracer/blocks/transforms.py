@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, TypeAlias
@@ -34,7 +34,7 @@ from torch.utils import _pytree as pytree
 
 from ...ir import Argument, Block, Effect, Operator
 from ..dispatch.dispatcher import Kernels, pass_transform, recorder_here
-from ..dispatch.replacing import Patch, exchange_code
+from ..dispatch.replacing import Patch, Undo, exchange_code
 from .building import Place, add_inputs, input_names, recording_into
 from .higher_order import ProgramRecorder
 
@@ -430,8 +430,8 @@ def transforms(installed: Kernels) -> Iterator[Patch]:
         yield owner, "_vmap", functools.partial(_legacy_vmap_door, installed)
 
 
-def exchange_transforms(installed: Kernels, undo: ExitStack) -> None:
-    """Record the other transforms of ``torch.func`` until ``undo`` is closed."""
+def exchange_transforms(installed: Kernels, undo: Undo) -> None:
+    """Record the other transforms of ``torch.func`` until ``undo`` is run."""
     linearize = functools.partial(_door, installed, _linearize)
     exchange_code(undo, eager_transforms.linearize, linearize)
     functionalize = functools.partial(_functionalize_door, installed)

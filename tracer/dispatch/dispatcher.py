@@ -439,6 +439,16 @@ def distributed_module() -> ModuleType | None:
     return sys.modules.get("torch._C._distributed_c10d")
 
 
+def make_fake_mode(**options: bool) -> FakeTensorMode:
+    """Return a new mode that makes tensors fake, and gives a program no numbers that nobody knows."""
+    # This takes a second, which the mode would take as well, if later.
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    # Torch itself runs loops with such numbers.
+    numbers = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
+    return FakeTensorMode(shape_env=numbers, **options)
+
+
 def active_fake_mode() -> FakeTensorMode | None:
     """Return the mode that makes this thread's tensors fake; None while they are real."""
     return cast("FakeTensorMode | None", _C._get_dispatch_mode(_C._TorchDispatchModeKey.FAKE))

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .dispatcher import generator_key
+from .dispatcher import generator_key, plain_torch
 
 GENERATOR: type[torch.Generator] = type(torch.default_generator)  # isinstance is slow on this class
 
@@ -37,24 +37,26 @@ class Generators:
         key = generator_key(generator)
         if key == generator_key(torch.default_generator):
             return False, None  # what seeds it is recorded where it happens
-        state = generator.get_state()
         seed = generator.initial_seed()
-        seeded = _state_of_seed(generator, seed)
         started = self._started.get(key)
         self._started[key] = (generator, None)
-        if not torch.equal(state, seeded):
-            return started is None, None
-        if started is not None and started[1] is not None and torch.equal(started[1], state):
-            return False, None
+        with plain_torch():  # not in a mode that makes tensors fake
+            state = generator.get_state()
+            if not torch.equal(state, _state_of_seed(generator, seed)):
+                return started is None, None
+            if started is not None and started[1] is not None and torch.equal(started[1], state):
+                return False, None
         return started is None, seed
 
     def seeded(self) -> Iterator[tuple[torch.Generator, int]]:
         """Yield the known generators that the program has seeded and not drawn from, each with its seed."""
         for key, (generator, started) in list(self._started.items()):
-            state = generator.get_state()
             seed = generator.initial_seed()
-            is_as_before = started is not None and torch.equal(started, state)
-            if not is_as_before and torch.equal(state, _state_of_seed(generator, seed)):
+            with plain_torch():
+                state = generator.get_state()
+                is_as_before = started is not None and torch.equal(started, state)
+                is_seeded = not is_as_before and torch.equal(state, _state_of_seed(generator, seed))
+            if is_seeded:
                 self._started[key] = (generator, None)
                 yield generator, seed
 

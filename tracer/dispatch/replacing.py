@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
@@ -12,8 +11,36 @@ Patch = tuple[Any, str, Callable[[Any], Any]]
 """Where a wrapper goes, under which name, and what makes it from what stands there."""
 
 
+class Undo:
+    """Steps that put things back, the last one first: all are run, whatever interrupts that.
+
+    A step is run again if it was interrupted, so a second time must do no harm; and it is added before
+    what it undoes is done.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[Callable[[], None]] = []
+
+    def add(self, step: Callable[[], None]) -> None:
+        """Add what is to be run before all that was added so far."""
+        self._steps.append(step)
+
+    def run(self) -> None:
+        """Run the steps; an interrupt is raised when that is done."""
+        interrupt: KeyboardInterrupt | None = None
+        while self._steps:
+            try:
+                while self._steps:
+                    self._steps[-1]()
+                    self._steps.pop()
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+
 def exchange_code(
-    undo: ExitStack, function: Any, make: Callable[[Callable[..., Any]], Callable[..., Any]]
+    undo: Undo, function: Any, make: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
     """Make a function call another one that is made of what it was, whoever has imported it."""
     before = function.__code__
@@ -25,11 +52,11 @@ def exchange_code(
     def restore() -> None:
         if function.__code__ is code:
             function.__code__ = before
-            del function.__globals__[name]
+        function.__globals__.pop(name, None)
 
+    undo.add(restore)
     function.__globals__[name] = make(original)
     function.__code__ = code
-    undo.callback(restore)
 
 
 @cache

@@ -9,12 +9,22 @@ from torch._subclasses import fake_tensor
 
 from ...errors import CaptureError
 from ...ir import Frame
+from ..blocks import scripted
 from ..blocks.higher_order import ProgramRecorder
 from ..sources.frames import is_library_file
 
 _RECORDING = {
     function.__code__ for function in (ProgramRecorder.record, ProgramRecorder.record_higher_order)
 }
+
+
+_FAILED_IN_SCRIPT = "The following operation failed in the TorchScript interpreter."
+_NO_STORAGE = "Not available for 'meta' device type"
+_WITHOUT_DATA = (
+    fake_tensor.DataDependentOutputException.__name__,
+    fake_tensor.DynamicOutputShapeException.__name__,
+    fake_tensor.UnsupportedOperatorException.__name__,
+)
 
 
 def explained(error: BaseException) -> CaptureError | None:
@@ -32,6 +42,12 @@ def explained(error: BaseException) -> CaptureError | None:
 
 
 def _what_failed(error: BaseException) -> str | None:
+    line = _line_of_script(str(error))
+    if line is not None:
+        return (
+            f"a scripted function needs the data of a tensor, and fake=True computes none: {line}\n"
+            "  trace with real tensors, or call the function as it was before torch.jit.script"
+        )
     name = _operator_called(error.__traceback__) or str(getattr(error, "func", "an operator"))
     if isinstance(error, fake_tensor.DynamicOutputShapeException):
         return (
@@ -48,12 +64,26 @@ def _what_failed(error: BaseException) -> str | None:
             f"{name} cannot tell the type of its result without computing it\n"
             "  trace with real tensors, or, if it is your own, give it a torch.library.register_fake"
         )
-    if _is_export(error.__traceback__):
+    if _is_export(error.__traceback__) or _NO_STORAGE in str(error):
         return (
             "the data of a tensor is handed to Python or NumPy, and fake=True computes none\n"
             "  trace with real tensors"
         )
     return None
+
+
+def _line_of_script(message: str) -> str | None:
+    """Return the line of a script that could not run without data; None if that is not what failed.
+
+    TorchScript's interpreter hands errors on as text, and leaves out what has none.
+    """
+    if not message.startswith(_FAILED_IN_SCRIPT):
+        return None
+    cause = message.rpartition("RuntimeError: ")[2].strip()
+    if cause and not cause.startswith(_WITHOUT_DATA):
+        return None
+    line = message.partition(" <--- HERE")[0].splitlines()[-2]
+    return line.strip()
 
 
 def _lacks_fake_kernel(error: BaseException) -> bool:
@@ -83,8 +113,10 @@ def _is_export(traceback: TracebackType | None) -> bool:
 def _stack_of(traceback: TracebackType | None) -> Frame | None:
     """Return the Python stack at the operator that failed, without opscope's own frames below it."""
     stack: Frame | None = None
-    while traceback is not None and traceback.tb_frame.f_code not in _RECORDING:
+    while traceback is not None:
         code = traceback.tb_frame.f_code
+        if code in _RECORDING or code.co_filename == scripted.__file__:
+            break
         stack = Frame(code, traceback.tb_lasti, stack, is_library_file(code.co_filename))
         traceback = traceback.tb_next
     return stack

@@ -18,16 +18,25 @@ Note [The fake world]
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
-from torch._subclasses import FakeTensor, FakeTensorMode, UnsupportedFakeTensorException
+from torch._subclasses import FakeTensor, FakeTensorMode
 
 from ...errors import CaptureError
 from ...ir.structure import take_apart
-from ..dispatch.dispatcher import active_fake_mode, kernels, non_fake_inputs, set_version
+from ..dispatch.dispatcher import (
+    active_fake_mode,
+    kernels,
+    make_fake_mode,
+    non_fake_inputs,
+    set_version,
+)
+from ..dispatch.replacing import Undo
 from ..dispatch.tensors import type_of_tensor
 from ..program.inputs import is_opaque, is_tensor
 from ..program.program_state import named_objects
@@ -71,17 +80,19 @@ class FakeWorld:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Put the twins in place until the ``with`` ends; then restore every attribute and gradient."""
-        with ExitStack() as undo:
+        undo = Undo()
+        try:
             for tensor in self._loose:
-                undo.callback(_restore_tensor, tensor, tensor.grad, tensor._version)
+                undo.add(partial(_restore_tensor, tensor, tensor.grad, tensor._version))
             for owner in self._owners:
                 attributes = vars(owner)
-                undo.callback(_restore_attributes, attributes, dict(attributes))
+                undo.add(partial(_restore_attributes, attributes, dict(attributes)))
                 with kernels().excluded():
                     attributes.update(self._replaced(attributes))
-            undo.enter_context(non_fake_inputs())
-            undo.enter_context(cast(Any, self._mode))
-            yield
+            with non_fake_inputs(), cast(Any, self._mode):
+                yield
+        finally:
+            undo.run()
 
     def real(self, tensor: Any) -> Any:
         """Return the tensor that a twin stands for; anything else as it is."""
@@ -108,7 +119,7 @@ class FakeWorld:
         if tensor.device != _META or type(tensor) not in _PLAIN:
             try:
                 return self._mode.from_tensor(tensor, static_shapes=True)
-            except (UnsupportedFakeTensorException, AssertionError) as error:  # so torch says it
+            except (AssertionError, RuntimeError) as error:  # so torch says it
                 raise CaptureError(
                     f"a tensor {type_of_tensor(tensor)} cannot be fake\n  trace with real tensors"
                 ) from error
@@ -132,6 +143,8 @@ class FakeWorld:
         if isinstance(value, torch.Tensor):
             return self.twin(value)
         class_ = type(value)
+        if class_ is weakref.ref and isinstance(value(), torch.Tensor):
+            return weakref.ref(self.twin(value()))
         if class_ not in (list, dict, tuple) or depth == 0:
             return value
         known = self._containers.get(id(value))
@@ -183,7 +196,7 @@ def _mode_of(tensors: Iterable[torch.Tensor]) -> FakeTensorMode:
             "  make all of them under one mode, or pass real or meta tensors"
         )
     # A fallback would allocate and compute.
-    return next(iter(modes.values()), None) or FakeTensorMode(allow_fallback_kernels=False)
+    return next(iter(modes.values()), None) or make_fake_mode(allow_fallback_kernels=False)
 
 
 def _device_of(tensors: Iterable[torch.Tensor]) -> torch.device:

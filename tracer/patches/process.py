@@ -10,7 +10,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import torch
@@ -18,10 +18,11 @@ import torch
 from ..blocks.scripted import scripted
 from ..blocks.transforms import exchange_transforms, transforms
 from ..dispatch.dispatcher import Kernels, recorder_here
-from ..dispatch.replacing import Patch
+from ..dispatch.replacing import Patch, Undo
 from ..dispatch.slots import empty_sequence_slot
 from ..recorders.threads import threads
 from .backward import backward
+from .compiled import forget_patches, run_compiled_code_eagerly
 from .functions import functions
 from .hops import higher_order
 from .modes import modes
@@ -40,29 +41,34 @@ class ProcessPatches:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._traces = 0
-        self._undo = ExitStack()
+        self._holders: set[object] = set()
+        self._undo = Undo()
         self._wrappers: list[_Wrapper] = []
         self._modules = 0  # how many were loaded when the wrappers were made
 
     @contextmanager
     def held(self, installed: Kernels) -> Iterator[None]:
         """Keep the patches in place until the ``with`` ends."""
-        with self._lock:
-            if self._traces == 0:
-                with ExitStack() as undo:
-                    self._patch_all(installed, undo)
-                    self._undo = undo.pop_all()
-            self._traces += 1
+        holder = object()
+        let_go = Undo()
+        let_go.add(functools.partial(self._let_go, holder))
         try:
+            with self._lock:
+                if not self._holders:
+                    self._patch_all(installed)
+                self._holders.add(holder)
             yield
         finally:
-            with self._lock:
-                self._traces -= 1
-                if self._traces == 0:
-                    self._undo.close()
+            let_go.run()
 
-    def _patch_all(self, installed: Kernels, undo: ExitStack) -> None:
+    def _let_go(self, holder: object) -> None:
+        with self._lock:
+            self._holders.discard(holder)
+            if not self._holders:
+                self._undo.run()
+
+    def _patch_all(self, installed: Kernels) -> None:
+        undo = self._undo
         if len(sys.modules) != self._modules:  # there may be more classes to patch now
             known = {(wrapper.owner, wrapper.name): wrapper for wrapper in self._wrappers}
             self._wrappers = [
@@ -71,12 +77,13 @@ class ProcessPatches:
                 for owner, name, wrap in subject(installed)
             ]
             self._modules = len(sys.modules)
-        undo.callback(self._take_out)
+        forget_patches(undo)
+        undo.add(self._take_out)
         for wrapper in self._wrappers:
             wrapper.put()
         empty_sequence_slot(torch.Tensor)
         exchange_transforms(installed, undo)
-        _run_compiled_code_eagerly(undo)
+        run_compiled_code_eagerly(undo)
 
     def _take_out(self) -> None:
         for wrapper in reversed(self._wrappers):
@@ -170,30 +177,3 @@ _SUBJECTS: Final = (
     _subclasses, functions, backward, reads, writes, settings, modes, worlds, threads, transforms,
     higher_order, scripted, _sizes, number_tensors,
 )  # fmt: skip
-
-
-def _run_compiled_code_eagerly(undo: ExitStack) -> None:
-    """Make ``torch.compile`` run the Python it was given, which is what we want to record.
-
-    Importing Dynamo takes seconds, so where nobody has done it yet we wait for the first call of
-    ``torch.compile``.
-    """
-    if "torch._dynamo" in sys.modules:
-        undo.enter_context(torch.compiler.set_stance("force_eager"))
-        return
-    compile_ = torch.compile
-
-    @functools.wraps(compile_)
-    def wrapped_compile(*args: Any, **kwargs: Any) -> Any:
-        if torch.compile is wrapped_compile:
-            torch.compile = compile_
-            stance.enter_context(torch.compiler.set_stance("force_eager"))
-        return compile_(*args, **kwargs)
-
-    def restore() -> None:
-        if torch.compile is wrapped_compile:
-            torch.compile = compile_
-
-    stance = undo.enter_context(ExitStack())
-    undo.callback(restore)
-    torch.compile = cast(Any, wrapped_compile)

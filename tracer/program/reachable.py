@@ -23,7 +23,7 @@ _DEEPEST = 6
 _FOUND = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)
 _LEAVES = (
     *(str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device),
-    *(torch._ops.OperatorBase, torch._ops.OpOverloadPacket),
+    *(torch._ops.OperatorBase, torch._ops.OpOverloadPacket),  # they lead to all that ever ran them
 )
 _MAY_HOLD = (torch.Tensor, list, tuple, dict)
 _LEAF_CLASSES = frozenset((str, bytes, int, float, complex, bool, type(None)))
