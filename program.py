@@ -115,7 +115,8 @@ class TracedProgram:
 
     @cached_property
     def _compiled(self) -> CompiledGraph:
-        return compile_graph(self.graph, self.state, ExactBindings(torch_literal))
+        bindings = ExactBindings(torch_literal)
+        return compile_graph(self.graph, self.state, bindings, self._dimension_names())
 
     @property
     def code(self) -> str:
@@ -153,7 +154,9 @@ class TracedProgram:
             with plain_calls():
                 return compiled.function(*leaves)
         except ValueError as error:
-            explained = length_error(self.graph, compiled.nodes, compiled.filename, error)
+            explained = length_error(
+                self.graph, compiled.nodes, self._dimension_names(), compiled.filename, error
+            )
             if explained is None:
                 raise
             raise explained from error

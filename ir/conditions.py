@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from .graph import Graph
 from .literals import MemoryFormat
@@ -28,6 +28,10 @@ _DATA_READS: Final = {
     "aten::equal": "torch.equal({}, {})",
     "aten::allclose": "torch.allclose({}, {})",
 }
+
+
+DimensionNames: TypeAlias = Mapping[tuple[Value, int], str]
+"""What the user calls sizes of inputs, by value and dimension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Guard:
 
 def guards_of(
     graph: Graph,
-    dimension_names: Mapping[tuple[Value, int], str] | None = None,
+    dimension_names: DimensionNames | None = None,
     lengths: Collection[Node] = (),
 ) -> tuple[Guard, ...]:
     """Return the conditions of a graph in the order of their checks, each once. O(size).
@@ -89,7 +93,7 @@ def _only_shows(node: Node) -> bool:
 class ConditionWriter:
     """Writes the conditions of one graph."""
 
-    def __init__(self, graph: Graph, dimension_names: Mapping[tuple[Value, int], str]) -> None:
+    def __init__(self, graph: Graph, dimension_names: DimensionNames) -> None:
         self._names = value_names(graph)
         self._dimension_names = dimension_names
         self._known: dict[Value, Expression] = {}

@@ -18,6 +18,7 @@ from ..ir import (
     Value,
     value_names,
 )
+from ..ir.conditions import DimensionNames
 from ..passes.liveness import outer_values
 from .blocks import convention_of
 from .writer import Writer, readable
@@ -46,6 +47,7 @@ def compile_graph(
     graph: Graph,
     state: Mapping[str, Any],
     binding_of: Callable[[Node], Callable[..., Any] | None] = lambda node: None,
+    dimension_names: DimensionNames | None = None,
 ) -> CompiledGraph:
     """Compile a graph to a Python function that frees every intermediate after its last use.
 
@@ -53,11 +55,12 @@ def compile_graph(
         graph: what to compile.
         state: the tensors and objects behind the graph's state, by name; bound once, here.
         binding_of: gives a quicker function that makes exactly a node's call, where it knows one.
+        dimension_names: what sizes of inputs are called where a guard fails.
 
     Raises:
         ReplayError: an operator is not registered in this process, or state is missing.
     """
-    writer = Writer(value_names(graph), binding_of)
+    writer = Writer(value_names(graph), binding_of, dimension_names or {})
     callees = writer.write_callees(graph, state)
     function_name = writer.write_graph(graph, state, writer.reserve(graph.name))
     return _compiled(writer, graph.name, [function_name, *callees])
@@ -85,7 +88,7 @@ def run_blocks(
         ReplayError: no operator of this name calls blocks.
     """
     convention = convention_of(kind)
-    writer = Writer({}, lambda node: None)
+    writer = Writer({}, lambda node: None, {})
     lifted = [convention.lifted(blocks, number) for number in range(len(blocks))]
     # Tensors are passed, not kept: a function and its globals hold each other until they are collected.
     passed = {value for values in lifted for value in values}

@@ -7,25 +7,28 @@ from typing import Any, NoReturn
 
 from ..errors import GuardError
 from ..ir import Graph, Node
-from ..ir.conditions import ConditionWriter
+from ..ir.conditions import ConditionWriter, DimensionNames
 from ..ir.scalars import GUARD
 
 
 class GuardFailures:
     """Raises the error for a guard, by its number in the compiled function."""
 
-    def __init__(self, graph: Graph, nodes: list[Node]) -> None:
+    def __init__(self, graph: Graph, nodes: list[Node], dimension_names: DimensionNames) -> None:
         self._graph = graph
         self._nodes = nodes
+        self._dimension_names = dimension_names
 
     def __call__(self, number: int, actual: Any) -> NoReturn:
         """Raise the error for a guard that found ``actual``."""
-        raise guard_error(self._graph, self._nodes[number], actual)
+        raise guard_error(self._graph, self._nodes[number], self._dimension_names, actual)
 
 
-def guard_error(graph: Graph, node: Node, actual: Any = None) -> GuardError:
+def guard_error(
+    graph: Graph, node: Node, dimension_names: DimensionNames, actual: Any = None
+) -> GuardError:
     """Return the error that says which condition does not hold and which line made it one."""
-    condition = ConditionWriter(graph, {}).condition(node)
+    condition = ConditionWriter(graph, dimension_names).condition(node)
     lines = [f"this run cannot follow the trace: {condition} does not hold"]
     if node.kind == GUARD and not isinstance(actual, bool):
         lines[0] += f", it is {actual!r} now"
@@ -42,7 +45,11 @@ def guard_error(graph: Graph, node: Node, actual: Any = None) -> GuardError:
 
 
 def length_error(
-    graph: Graph, nodes: Mapping[int, Node], filename: str, error: ValueError
+    graph: Graph,
+    nodes: Mapping[int, Node],
+    dimension_names: DimensionNames,
+    filename: str,
+    error: ValueError,
 ) -> GuardError | None:
     """Return the error for a list that a node gave in another length than it did at the trace.
 
@@ -51,6 +58,7 @@ def length_error(
     Args:
         graph: the graph that ran.
         nodes: the node of each line of its compiled function.
+        dimension_names: what sizes of its inputs are called.
         filename: of that function.
         error: what the function raised.
     """
@@ -62,4 +70,4 @@ def length_error(
     node = nodes.get(trace.tb_lineno)
     if node is None or all(group is None for group in node.groups):
         return None
-    return guard_error(graph, node)
+    return guard_error(graph, node, dimension_names)

@@ -25,6 +25,7 @@ from ..ir import (
     provenance,
     value_names,
 )
+from ..ir.conditions import DimensionNames
 from ..ir.scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from ..passes.liveness import dying_in, outer_values
 from .blocks import Convention, convention_of
@@ -54,12 +55,14 @@ class Writer:
         self,
         names: Mapping[Value, str],
         binding_of: Callable[[Node], Callable[..., Any] | None],
+        dimension_names: DimensionNames,
     ) -> None:
         self.namespace: dict[str, Any] = {}
         self.nodes: dict[int, Node] = {}
         self.namespace["math"] = math
         self.lines: list[str] = []
         self._binding_of = binding_of
+        self._dimension_names = dimension_names
         self._names = dict(names)
         self._functions: dict[str, str] = {}  # Python's names of functions, by those in the graph
         self._scope: set[str] = set()  # local names of the function being written
@@ -245,7 +248,8 @@ class Writer:
         assert graph is not None, "nodes that are written stand in a graph"
         guards = self._guards.setdefault(graph, [])
         guards.append(node)
-        fail = self._bind("fail", GuardFailures(graph, guards), key=(GuardFailures, graph))
+        failures = GuardFailures(graph, guards, self._dimension_names)
+        fail = self._bind("fail", failures, key=(GuardFailures, graph))
         text = self._argument(actual)
         if isinstance(expected, bool):
             condition = f"not {text}" if expected else text

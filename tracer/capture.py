@@ -283,12 +283,12 @@ def _add_inputs(
         same_as.append(None if twin == position else twin)
         if twin == position:
             state.values.set(leaf, value)
-            state.sizes.add_input(value, frozenset(dimensions[position]))
+            state.sizes.add_input(value, dimensions[position])
             state.inputs.append((leaf, value))
             if leaf.__class__ not in PLAIN_CLASSES:
                 state.subclasses.note(leaf, value)
     known = map(state.kept.named, leaves)
-    return InputSpec(
+    spec = InputSpec(
         arguments=arguments,
         structure=structure,
         names=tuple(names),
@@ -299,6 +299,10 @@ def _add_inputs(
             None if own is None else (own, leaf) for own, leaf in zip(known, leaves, strict=True)
         ),
     )
+    unequal = spec.unequal_names(leaves)
+    if unequal is not None:
+        raise CaptureError(f"{unequal}\n  give them different names in dynamic=")
+    return spec
 
 
 def _input_types(graph: Graph) -> tuple[TensorType, ...]:

@@ -161,7 +161,10 @@ class Before:
         for tensor, _ in self._versions:
             root, memory = roots.get(id(tensor)), _memory(tensor)
             if root is not None and memory in memories:
-                both = (found.get(memory, Writes.NONE), writes_to(root))
+                both = (
+                    found.get(memory, Writes.NONE),
+                    writes_to(root, self._state.values.handed_on),
+                )
                 found[memory] = max(both, key=lambda writes: writes.value)
         return found
 

@@ -16,6 +16,7 @@ from ..errors import CaptureError
 from ..ir import (
     Argument,
     Block,
+    Effect,
     Frame,
     Graph,
     Modes,
@@ -257,6 +258,13 @@ class TracingState:
                 yield
         finally:
             self._backwards -= 1
+
+    def handed_on(self, argument: Value, result: Value) -> None:
+        """Take note that the result of an operator is the very tensor that was an argument of it."""
+        node = result.node
+        if node is not None and not node.operator.effects & (Effect.WRITES | Effect.UNKNOWN):
+            self.values.handed_on.add(result)
+            self.sizes.hold_identity(argument, result)
 
     def roots(self) -> dict[int, Value]:
         """Return the values that inputs and state were when the trace began, by the id of the tensor."""

@@ -41,11 +41,17 @@ class ValueMap:
     An entry holds a weak reference: the address alone would be wrong, since the next tensor may be
     made where the last one died. Dead entries stay until their address is used again, so the map
     never has more of them than the program had tensors alive at once.
+
+    Attributes:
+        entries: the values of tensors.
+        handed_on: values of results that were an argument of their operator itself, as dropout's in
+            evaluation, which its schema does not tell.
     """
 
     def __init__(self) -> None:
         self.entries: Entries = {}
         self._inside: Entries = {}  # what functions made that became blocks
+        self.handed_on: set[Value] = set()
         self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
         self._indexed_at: Moment | None = None
 

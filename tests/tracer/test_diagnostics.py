@@ -17,7 +17,7 @@ def reads_data(x: torch.Tensor) -> torch.Tensor:
 
 def test_data_handed_to_python_is_reported_once_per_site() -> None:
     with pytest.warns(
-        opscope.TracerWarning, match=r"needed as a plain float by torch; it was 2.0"
+        opscope.TracerWarning, match=r"turned into a plain float; it was 2.0"
     ) as warned:
         traced = opscope.trace(reads_data, torch.ones(2))
     assert len(warned) == 1
@@ -134,7 +134,7 @@ def test_a_custom_backward_that_cannot_be_kept_is_reported() -> None:
 
 
 def test_strict_makes_it_an_error_and_warn_false_makes_it_silent() -> None:
-    with pytest.raises(opscope.CaptureError, match="needed as a plain float"):
+    with pytest.raises(opscope.CaptureError, match="turned into a plain float"):
         opscope.trace(reads_data, torch.ones(2), strict=True)
     assert not opscope.is_tracing()
     traced = opscope.trace(reads_data, torch.ones(2), warn=False)

@@ -19,11 +19,11 @@ READS: dict[str, tuple[Callable[[torch.Tensor], Any], str, str]] = {
         "decides, through aten::is_nonzero, which way",
         "True",
     ),
-    "int": (lambda x: int(x[0]), "is needed as a plain float", "3.0"),
-    "float": (lambda x: float(x[0]), "is needed as a plain float", "3.0"),
+    "int": (lambda x: int(x[0]), "is turned into a plain int", "3"),
+    "float": (lambda x: float(x[0]), "is turned into a plain float", "3.0"),
     "complex": (lambda x: complex(x[0]), "is needed as a plain float", "3.0"),
-    "index": (lambda x: [0, 1, 2, 3][x[0].long()], "is needed as a plain int", "3"),
-    "range": (lambda x: list(range(x[0].long())), "is needed as a plain int", "3"),
+    "index": (lambda x: [0, 1, 2, 3][x[0].long()], "is used where Python needs a plain int", "3"),
+    "range": (lambda x: list(range(x[0].long())), "is used where Python needs a plain int", "3"),
     "tolist": (lambda x: x.tolist(), "tolist() gives", "[3.0, 4.0]"),
     "numpy": (lambda x: x.numpy(), "numpy() gives", "array([3., 4.], dtype=float32)"),
     "asarray": (lambda x: numpy.asarray(x), "the conversion to a NumPy array gives", "array([3"),
@@ -167,11 +167,26 @@ def test_a_number_of_rows_that_data_decides_is_reported(
     assert found.nodes
 
 
-def test_a_length_that_data_decides_is_guarded() -> None:
-    traced = opscope.trace(lambda x: x + len(x[x > 0]), torch.tensor([1.0, 0.0, 2.0]))
+def test_a_length_that_data_decides_is_guarded_and_told() -> None:
+    with pytest.warns(opscope.TracerWarning, match=r"taken by len\(\)"):
+        traced = opscope.trace(lambda x: x + len(x[x > 0]), torch.tensor([1.0, 0.0, 2.0]))
     assert traced(torch.tensor([0.0, 1.0, 2.0])).tolist() == [2.0, 3.0, 4.0]
     with pytest.raises(opscope.GuardError):
         traced(torch.ones(3))
+
+
+def test_a_branch_on_how_many_there_are_is_guarded_and_told() -> None:
+    def program(boxes: torch.Tensor) -> torch.Tensor:
+        kept = boxes[boxes[:, 0] > 0]
+        assert kept.shape[1] == 2, "that is no matter of data"
+        return kept if kept.numel() > 0 else boxes
+
+    with pytest.warns(opscope.TracerWarning, match="decides which way the program goes") as warned:
+        traced = opscope.trace(program, torch.tensor([[1.0, 2.0], [-1.0, 3.0]]))
+    assert len(warned) == 1
+    assert [guard.text for guard in traced.guards] == ["boxes.size(1) == 2", "kept.numel() > 0"]
+    with pytest.raises(opscope.GuardError):
+        traced(-torch.ones(3, 2))
 
 
 def test_a_list_of_data_fixes_its_length() -> None:

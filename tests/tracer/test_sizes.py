@@ -1,6 +1,7 @@
 """Sizes are data: what was traced at one size replays at others, or says why it cannot."""
 
 import gc
+import logging
 import math
 import weakref
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import opscope
 from support.replays import check_replay, plain_text, tensors_of
 
 X = torch.arange(24.0).view(4, 6)
+ROWS = torch.randn(9, 4)
 OTHERS = (torch.randn(6, 4), torch.randn(9, 10), torch.randn(2, 8))
 
 
@@ -53,6 +55,7 @@ def check_sizes(
         lambda x: x[..., x.shape[-1] - 1],
         lambda x: x[x.size(0) - 1],
         lambda x: x[None, x.size(0) - 1, :2],
+        lambda x: ROWS[x.size(0) - 1] + ROWS[:, x.size(0) % 3].sum(),
         lambda x: x * x.size(-1) ** -0.5,
         lambda x: x / math.sqrt(x.size(-1)),
         lambda x: x * min(x.size(0), 100) + max(x.size(1), 1),
@@ -199,6 +202,48 @@ def test_a_branch_on_data_is_a_guard_and_a_warning() -> None:
         traced(-X)
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x, i: (
+            x[i],
+            x[:, i - 1],
+            x[None, i, ..., 0],
+            ROWS[i],
+            x[i.int()],
+            x[i:],
+            x[: i + 1],
+        ),
+        lambda x, i: x.clone().index_fill_(0, i, 1)[i] + ROWS[i, i],
+        lambda x, i: (x[i, x[0] > 9], x[i, [0, 1]], x[i.bool()], x[i.to(torch.uint8)]),
+    ],
+)
+def test_a_tensor_that_is_a_whole_number_may_be_a_position(program: Callable[..., Any]) -> None:
+    traced = opscope.trace(program, (X, torch.tensor(1)), warn=False)
+    for place in (1, 2):
+        try:
+            actual = traced(X, torch.tensor(place))
+        except opscope.GuardError:
+            assert traced.diagnostics, "beside a mask or a list, a position is pinned"
+            continue
+        for one, other in zip(
+            tensors_of(actual), tensors_of(program(X, torch.tensor(place))), strict=True
+        ):
+            assert torch.equal(one, other)
+
+
+def test_a_write_at_a_position_that_data_gives() -> None:
+    def program(x: torch.Tensor, i: torch.Tensor) -> torch.Tensor:
+        x = x.clone()
+        x[i] = 7
+        x[:, i] += 1
+        return x
+
+    traced = check_replay(program, X, torch.tensor(1))
+    assert torch.equal(traced(X, torch.tensor(3)), program(X, torch.tensor(3)))
+    assert traced.guards == ()
+
+
 def test_a_tensor_may_stand_for_a_number() -> None:
     def program(
         x: torch.Tensor, k: torch.Tensor
@@ -288,15 +333,22 @@ def test_named_dimensions_vary_and_others_are_fixed(dynamic: Any) -> None:
     traced = opscope.trace(program, (X, X[0]), dynamic=dynamic)
     assert [guard.text for guard in traced.guards] == ["batch > 1"]
     assert torch.equal(traced(torch.ones(9, 6), X[0]), program(torch.ones(9, 6), X[0]))
+    with pytest.raises(
+        opscope.GuardError, match="cannot follow the trace: batch > 1 does not hold"
+    ):
+        traced(torch.ones(1, 6), X[0])
     with pytest.raises(opscope.InputError, match="dimension 1 is 7 and was 6"):
         traced(torch.ones(9, 7), X[0])
 
 
 def test_dimensions_of_one_name_have_one_size() -> None:
     traced = opscope.trace(
-        lambda x, y: x @ y.T, (X, X.clone()), dynamic={"x": {0: "n"}, "y": {0: "n"}}
+        lambda x, y: x @ y.T if x.size(0) == y.size(0) else x,
+        (X, X.clone()),
+        dynamic={"x": {0: "n"}, "y": {0: "n"}},
     )
     assert traced(torch.ones(3, 6), torch.ones(3, 6)).shape == (3, 3)
+    assert traced.guards == ()
     with pytest.raises(
         opscope.InputError, match=r"the dimension 'n' is 3 in x\.size\(0\) and 4 in y"
     ):
@@ -312,6 +364,17 @@ def test_dimensions_of_one_name_have_one_size() -> None:
         ),
         ({"x": {5: "n"}}, "names dimension 5 of input x, which has 2 dimensions"),
         ({"x": ("n",)}, "needs one name or None per dimension of input x, which has 2"),
+        ({"x": None}, "needs one name or None per dimension of input x, which has 2; got None"),
+        ({"x": {"n": 0}}, "names dimension 'n' of input x, which has 2 dimensions"),
+        ({"x": {0: 1}}, "needs a text as the name of dimension 0 of input x; got 1"),
+        (
+            {"x": {0: "n", 1: "n"}},
+            r"'n' is 4 in x.size\(0\) and 6 in x.size\(1\)\n  give them diff",
+        ),
+        (
+            "n",
+            "takes a mapping from names of inputs to their dimensions, or True or False, not 'n'",
+        ),
     ],
 )
 def test_wrong_names_of_dimensions_are_explained(dynamic: Any, message: str) -> None:
@@ -352,6 +415,41 @@ def test_numbers_stand_before_what_is_computed_from_them() -> None:
 
     check_replay(program, X.clone(), torch.tensor(1), warn=False)
     check_replay(program, X.clone(), torch.tensor(3), warn=False)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x, y: [t + 1 for t in (*torch.broadcast_tensors(x, y), x, y)],
+        lambda x, y: (x.sum_to_size(y.shape) * 2, x + 1),
+    ],
+)
+def test_a_result_that_is_an_argument_at_the_sizes_of_the_trace(
+    program: Callable[..., Any],
+) -> None:
+    traced = check_replay(program, X.clone(), X.clone())
+    assert traced.guards
+    for one, other in ((X, X[:1]), (X, X[:, :1]), (X[:1], X[1:2]), (X[:3], X[:3].clone())):
+        expected = program(one, other)
+        try:
+            actual = traced(one, other)
+        except opscope.GuardError:
+            assert one.shape != other.shape
+            continue
+        for ours, theirs in zip(tensors_of(actual), tensors_of(expected), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_what_cannot_differ_is_neither_computed_nor_guarded() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        rows = 0 + x.shape[0] * 1 - 0
+        assert 0 <= rows == x.shape[0] // 1
+        assert x.shape[1] - x.shape[1] == 0
+        return x.view(rows, 2, -1)
+
+    traced = check_sizes(program)
+    assert traced.guards == ()
+    assert [node.kind for node in traced.graph.walk()] == ["aten::sym_size.int", "aten::view"]
 
 
 def test_what_is_compared_is_a_plain_truth_value() -> None:
@@ -406,9 +504,27 @@ def test_a_backward_pass_inside_keeps_the_items_that_its_forward_took() -> None:
         opscope.trace(program, X)
 
 
-def test_a_size_turned_into_text_is_told() -> None:
+@pytest.mark.parametrize("text", ["{}".format, "%d".__mod__, "%x".__mod__, str])
+def test_a_size_turned_into_text_is_told(text: Callable[[int], str]) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x * {"4": 2.0}["%d" % x.shape[0]] * len(text(x.shape[0]))  # noqa: UP031
+
     with pytest.warns(opscope.TracerWarning, match="a size is turned into text here"):
-        opscope.trace(lambda x: x * {"4": 2.0}[f"{x.shape[0]}"], X)
+        opscope.trace(program, X)
+
+
+def test_shapes_and_items_in_messages_are_information(caplog: pytest.LogCaptureFixture) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.mean()
+        print(x.shape, f"{x.shape} {y.item():.2f} {y:.2f}", "%.2f %.2f" % (y, y.item()))  # noqa: UP031
+        logging.warning("%s %d %.2f %.2f", x.shape, x.shape[0], y, y.item())
+        return x
+
+    traced = check_replay(program, X, warn=True)
+    assert "torch.Size([4, 6]) 4 11.50 11.50" in caplog.text
+    assert {found.severity for found in traced.diagnostics} == {opscope.Severity.INFO}
+    assert {found.kind for found in traced.diagnostics} == {opscope.DiagnosticKind.PRINTED}
+    assert traced.guards == ()
 
 
 def test_c_code_that_wants_a_plain_int_says_what_helps() -> None:

@@ -443,8 +443,21 @@ def test_a_write_that_nothing_recorded_is_an_error() -> None:
     assert [node.kind for node in traced.diagnostics[0].nodes] == ["aten::mul.Tensor"]
 
 
-def test_a_write_to_what_dropout_returned_is_one_to_its_argument() -> None:
-    traced = opscope.trace(lambda x: torch.dropout(x, 0.5, False).add_(1), X.clone())
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda x: torch.dropout(x, 0.5, False),
+        torch.atleast_1d,
+        lambda x: torch.broadcast_tensors(x, x)[0],
+        lambda x: x.sum_to_size(x.shape),
+        lambda x: x.type_as(x),
+        torch.conj_physical,
+    ],
+)
+def test_a_write_to_a_result_that_is_an_argument_is_one_to_the_argument(
+    same: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    traced = check_replay(lambda x: same(x).add_(1), X.clone())
     assert traced.diagnostics == ()
 
 

@@ -48,8 +48,8 @@ class NumberBook(Protocol):
         """Return a number as the plain one it is; a guard holds it to that."""
         ...
 
-    def shown(self, number: Number, text: str) -> None:
-        """Take note that a number was turned into text."""
+    def shown(self, number: Number, text: str, *, is_shape: bool = False) -> None:
+        """Take note that a number, or the shape that it is part of, was turned into text."""
         ...
 
     def is_in_block(self) -> bool:

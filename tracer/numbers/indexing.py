@@ -1,7 +1,8 @@
 """Indexing of tensors whose sizes vary, so that what depends on a size is recorded.
 
 Torch leaves a slice out where it takes everything at the present size, and wants plain numbers for
-positions. Here bounds are kept, and positions that are numbers of the graph go to ``select``.
+positions. Here bounds are kept, and positions that are numbers of the graph, or tensors of one whole
+number, go to ``select``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from typing import Any, cast
 
 import torch
 
+from ..dispatch.dispatcher import is_inside_transform
 from ..dispatch.number import Number
 from .traced_numbers import is_traced
 
 _BASIC = (int, slice, type(None), EllipsisType)
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8)  # one of ``uint8`` is a mask
 
 
 def kept_bounds(index: Any, book: Any) -> Any:
@@ -35,27 +38,42 @@ def _kept_slice(part: slice, book: Any) -> slice:
     return slice(part.start, cast(Any, torch.SymInt)(Number.constant(book, part.stop)), part.step)
 
 
-def _number(bound: Any) -> Any:
-    """Return a tensor that serves as a bound as the number it holds, as a slice would."""
-    return bound.item() if isinstance(bound, torch.Tensor) else bound
+def _number(part: Any) -> Any:
+    """Return a tensor that serves as a bound or a position as the number it holds, as torch would."""
+    return part.item() if isinstance(part, torch.Tensor) else part
 
 
-def has_traced_position(index: Any) -> bool:
-    """Whether an index of plain parts has a traced number among its positions."""
-    if is_traced(index):
-        return True
+def with_positions(index: Any) -> tuple[Any, ...] | None:
+    """Return the parts of an index that has a number of the graph as a position; None for any other."""
+    parts = index if type(index) is tuple else (index,)
+    if not any(is_traced(part) or isinstance(part, torch.Tensor) for part in parts):
+        return None
+    if not all(_is_basic(part) or _is_position(part) for part in parts):
+        return None
+    parts = tuple([_number(part) for part in parts])
+    return parts if any(map(is_traced, parts)) else None
+
+
+def _is_basic(part: Any) -> bool:
+    return isinstance(part, _BASIC) and part is not True and part is not False
+
+
+def _is_position(part: Any) -> bool:
+    """Whether torch takes a part of an index as a position: a tensor that is a whole number.
+
+    A function mode may take it for something else, as that of ``flex_attention`` does.
+    """
     return (
-        type(index) is tuple
-        and any(map(is_traced, index))
-        and all(
-            isinstance(part, _BASIC) and part is not True and part is not False for part in index
-        )
+        isinstance(part, torch.Tensor)
+        and part.dim() == 0
+        and part.dtype in _WHOLE
+        and not is_inside_transform(part)
+        and not torch._C._len_torch_function_stack()
     )
 
 
-def selected(tensor: torch.Tensor, index: Any) -> torch.Tensor:
+def selected(tensor: torch.Tensor, parts: tuple[Any, ...]) -> torch.Tensor:
     """Return what indexing gives, by the operators that torch itself would call in this order."""
-    parts = index if type(index) is tuple else (index,)
     counted = sum(part is not None and part is not Ellipsis for part in parts)
     dimension = 0
     result = tensor

@@ -12,20 +12,20 @@ from ...ir import DType, Effect, Node, TensorType, Value
 
 _MOST_NODES = 256
 _UNSURE = Effect.RANDOM | Effect.UNKNOWN
-_MASKS = (DType.BOOL, DType.U8)
+MASKS = (DType.BOOL, DType.U8)
 _UNSAID = (
     "batch_norm",
     "instance_norm",
 )  # write running statistics, which their schemas do not say
-_SOMETIMES_SAME = ("dropout",)  # returns its argument in evaluation, which its schema does not say
 _UNTAGGED = ("aten::where", "aten::nonzero_numpy")  # torch tags the others that belong to them
 
 
-def is_fixed(value: Value, constants: Container[str]) -> bool:
+def is_fixed(value: Value, constants: Container[str], handed_on: Container[Value]) -> bool:
     """Whether a value is the same at every run: computed from ``constants`` alone, without chance.
 
     A write through a view of it would not show in how it was made, so none of the values that went
-    into it may be written to, or given to an operator of unknown effect, on the side.
+    into it may be written to, or given to an operator of unknown effect, on the side. See
+    ``ValueMap.handed_on``.
     """
     values: dict[Value, None] = {value: None}
     nodes: dict[Node, None] = {}
@@ -47,7 +47,7 @@ def is_fixed(value: Value, constants: Container[str]) -> bool:
             if read not in values:
                 values[read] = None
                 pending.append(read)
-    return all(writes_to(read, apart_from=nodes) is not Writes.CERTAIN for read in values)
+    return all(writes_to(read, handed_on, nodes) is not Writes.CERTAIN for read in values)
 
 
 class Writes(Enum):
@@ -58,11 +58,17 @@ class Writes(Enum):
     CERTAIN = auto()
 
 
-def writes_to(value: Value, apart_from: Container[Node] = ()) -> Writes:
-    """Say whether a recorded operator writes to a value or to a view of it, as far as schemas tell.
+def writes_to(
+    value: Value, handed_on: Container[Value], apart_from: Container[Node] = ()
+) -> Writes:
+    """Say whether a recorded operator writes to a value or to a view of it.
 
-    A write to what is computed from it is a possible one: some operators return an argument at times,
-    which their schemas do not say.
+    A write to what is computed from it is a possible one: schemas do not tell every view.
+
+    Args:
+        value: what may be written.
+        handed_on: results that were an argument itself, see ``ValueMap.handed_on``.
+        apart_from: nodes whose writes do not count.
     """
     found = Writes.NONE
     # With each value: whether it is on the memory of the first one.
@@ -81,8 +87,8 @@ def writes_to(value: Value, apart_from: Container[Node] = ()) -> Writes:
             if writes or (is_alias and not operator.name.startswith("aten::")):
                 found = Writes.POSSIBLE
             keeps = operator.is_view or is_flag or not operator.parameters
-            stays = is_alias and (keeps or operator.base_name.endswith(_SOMETIMES_SAME))
             for output in user.outputs:
+                stays = is_alias and (keeps or output in handed_on)
                 if output not in seen or (stays and not seen[output]):
                     seen[output] = stays
                     pending.append((output, stays))
@@ -107,13 +113,18 @@ def sizing_node(value: Value) -> Node | None:
         node = pending.pop().node
         if node is None:
             continue
-        if _has_data_dependent_size(node.kind) and not _has_static_size(node):
+        if is_data_sized(node):
             return node
         for read in node.inputs:
             if read not in seen and rows_of(read) == rows:
                 seen[read] = None
                 pending.append(read)
     return None
+
+
+def is_data_sized(node: Node) -> bool:
+    """Whether the sizes of what a node gives depend on the data of what it reads."""
+    return _has_data_dependent_size(node.kind) and not _has_static_size(node)
 
 
 def rows_of(value: Value) -> int | None:
@@ -128,7 +139,7 @@ def _has_static_size(node: Node) -> bool:
     if not node.kind.startswith("aten::index."):
         return False
     types = [value.type for value in node.inputs[1:]]
-    return not any(isinstance(type_, TensorType) and type_.dtype in _MASKS for type_ in types)
+    return not any(isinstance(type_, TensorType) and type_.dtype in MASKS for type_ in types)
 
 
 @cache

@@ -103,10 +103,9 @@ class Numbers:
                 own.append(operand.numbers.pin(operand, "goes into a trace inside this one"))
         if _is_settled(base, own, plain):
             return plain
-        if base == "aten::add" and 0 in own and type(plain) is int:  # as sum() begins
-            other = own[own.index(0) - 1]
-            if type(other) is Number and other.is_int():
-                return other
+        same = _operand_it_is(base, own)
+        if same is not None:
+            return same
         types = tuple([SCALAR_TYPES[type(o.plain if type(o) is Number else o)] for o in own])
         return self.number(scalar_operator(base, types, result), tuple(own), plain)
 
@@ -117,6 +116,7 @@ class Numbers:
         plain: PlainNumber,
         *,
         is_entry: bool = True,
+        is_data: bool = False,
     ) -> Number:
         """Return the number that an operator computes, the same object for the same computation.
 
@@ -125,6 +125,7 @@ class Numbers:
             operands: in its order; a tensor stands as its value.
             plain: the result.
             is_entry: whether those operands that are values are inputs of the graph.
+            is_data: whether what is read of a tensor depends on the data of tensors.
         """
         block = self._state.graph.insertion_block
         key = (
@@ -136,7 +137,7 @@ class Numbers:
             return known
         own = [operand for operand in operands if type(operand) is Number]
         is_entry = is_entry and all(o.place is not None and o.place.is_entry for o in own)
-        is_data = any(operand.is_data for operand in own)
+        is_data = is_data or any(operand.is_data for operand in own)
         number = Number(self, plain, operator, operands, self._place(block, is_entry), is_data)
         self._known[key] = number
         return number
@@ -250,22 +251,25 @@ class Numbers:
         if number.is_data:
             self._tell(number, use, "and a replay is refused where it is not")
 
-    def shown(self, number: Number, text: str) -> None:
-        """Report that a number was turned into text."""
+    def shown(self, number: Number, text: str, *, is_shape: bool = False) -> None:
+        """Report that a number, or the shape that it is part of, was turned into text.
+
+        The text of a single size is often a key: ``masks[f"{n}"]``. That of others is for people.
+        """
         if not self.is_recording() or self._is_fixed(number):
             return
-        scope, stack = self._state.walker.locate(user_frame())
+        frame = user_frame()
+        is_key = not (number.is_data or is_shape or frame.f_globals.get("__name__") == "logging")
+        scope, stack = self._state.walker.locate(frame)
         self._state.report(
             DiagnosticKind.PRINTED,
             f"{_kind_of(number)} is turned into text here; the text is that of the trace, and so is what "
             "comes of it",
             scope,
             stack,
-            severity=Severity.INFO if number.is_data else Severity.WARNING,
+            severity=Severity.WARNING if is_key else Severity.INFO,
             value=text,
-            hint=""
-            if number.is_data
-            else "a text that decides nothing does no harm; else use the number",
+            hint="a text that decides nothing does no harm; else use the number" if is_key else "",
         )
 
     def before_backward(self) -> None:
@@ -290,11 +294,16 @@ class Numbers:
         if not number.is_data:
             return False
         if number.value is not None:
-            return is_fixed(number.value, self._state.kept.copies)
+            return self._is_fixed_value(number.value)
         return all(
-            self._is_fixed(operand) if type(operand) is Number else type(operand) is not Value
+            self._is_fixed(operand)
+            if type(operand) is Number
+            else type(operand) is not Value or self._is_fixed_value(operand)
             for operand in number.operands
         )
+
+    def _is_fixed_value(self, value: Value) -> bool:
+        return is_fixed(value, self._state.kept.copies, self._state.values.handed_on)
 
     def _tell(self, number: Number, use: str, then: str) -> None:
         scope, stack = self._state.walker.locate(user_frame())
@@ -308,18 +317,53 @@ class Numbers:
         )
 
 
+_COMPARISONS = ("aten::eq", "aten::ne", "aten::le", "aten::lt", "aten::ge", "aten::gt")
+_NEUTRAL = {"aten::add": 0, "aten::sub": 0, "aten::mul": 1, "aten::floordiv": 1}
+_COUNTS = ("aten::sym_size.int", "aten::sym_numel")
+
+
 def _kind_of(number: Number) -> str:
     return "a number that the data of a tensor gave" if number.is_data else "a size"
 
 
 def _is_settled(base: str, operands: list[Any], plain: PlainNumber) -> bool:
-    """Whether a result is the same at every run: nothing varies, or what varies does not matter."""
+    """Whether a result is the same at every run.
+
+    Nothing varies; or an ``int`` is compared with itself, taken from itself, or multiplied by nothing;
+    or a size is asked whether it is negative.
+    """
     if not any(type(operand) is Number for operand in operands):
         return True
     if base == "aten::mul" and 0 in operands and type(plain) is int:
         return True
-    is_comparison = base in ("aten::eq", "aten::ne", "aten::le", "aten::lt", "aten::ge", "aten::gt")
-    return is_comparison and operands[0] is operands[1] and operands[0].is_int()
+    if len(operands) != 2 or (base != "aten::sub" and base not in _COMPARISONS):
+        return False
+    one, other = operands
+    if one is other:
+        return one.is_int()  # type: ignore[no-any-return]
+    return (
+        type(one) is Number
+        and one.operator is not None
+        and one.operator.name in _COUNTS
+        and type(other) is int
+        and (
+            (other <= 0 and base in ("aten::ge", "aten::lt")) or (other < 0 and base != "aten::sub")
+        )
+    )
+
+
+def _operand_it_is(base: str, operands: list[Any]) -> Number | None:
+    """Return the ``int`` that a result is, as where nothing is added to it; None if it is none of them."""
+    neutral = _NEUTRAL.get(base)
+    if neutral is None:
+        return None
+    one, other = operands
+    if type(one) is Number and one.is_int() and type(other) is int and other == neutral:
+        return one
+    is_symmetric = base in ("aten::add", "aten::mul")
+    if is_symmetric and type(other) is Number and other.is_int() and type(one) is int:
+        return other if one == neutral else None
+    return None
 
 
 def _pin(number: Number) -> None:

@@ -19,6 +19,7 @@ from ...errors import IRError
 from ...ir import Argument, Effect, Node, Operator, TensorType, Value
 from ...ir.types import Dim
 from ..dispatch.number import Number
+from .lineage import MASKS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,6 +221,10 @@ class _Call:
         assert isinstance(argument, Value), "rules ask for the sizes of tensors"
         return self._known[argument]
 
+    def sizes_of(self, argument: Value) -> Dimensions:
+        """Return the sizes of a tensor among the arguments."""
+        return self._known[argument]
+
     def all_sizes(self) -> list[Dimensions]:
         """Return the sizes of every tensor that is read."""
         return [self._known[value] for value in self._reads]
@@ -290,6 +295,64 @@ def _broadcast_size(one: Dimension | None, other: Dimension | None) -> Dimension
     return next((size for size in (one, other) if isinstance(size, int)), None)
 
 
+def _index(call: _Call) -> Derived:
+    """Positions give the sizes of their tensors; a mask takes as many as it has for one that data decides."""
+    sizes, indices = call.sizes(), call.argument("indices")
+    if not isinstance(indices, tuple):
+        return None
+    found: Derived = ()
+    kept: list[Dimension | None] = []
+    places = []
+    taken = 0
+    for place, index in enumerate(indices):
+        if not isinstance(index, Value):
+            kept.append(sizes[taken])
+            taken += 1
+            continue
+        is_mask = isinstance(index.type, TensorType) and index.type.dtype in MASKS
+        found = _broadcast(found, (None,) if is_mask else call.sizes_of(index))
+        taken += len(call.sizes_of(index)) if is_mask else 1
+        places.append(place)
+    if found is None or not places:
+        return None
+    are_together = places[-1] - places[0] == len(places) - 1
+    first = places[0] if are_together else 0
+    return (*kept[:first], *found, *kept[first:], *sizes[taken:])
+
+
+def _index_select(call: _Call) -> Derived:
+    sizes, dimension = list(call.sizes()), call.integer("dim")
+    if dimension is None or not sizes:
+        return None
+    sizes[dimension] = (*call.sizes("index"), 1)[0]
+    return tuple(sizes)
+
+
+def _nonzero(call: _Call) -> Derived:
+    return (None, len(call.sizes()))
+
+
+def _pad(call: _Call) -> Derived:
+    sizes, pad = call.sizes(), call.argument("pad")
+    if not isinstance(pad, tuple):
+        return None
+    padded = len(pad) // 2
+    return (*sizes[: len(sizes) - padded], *(None,) * padded)
+
+
+def _stack(call: _Call) -> Derived:
+    parts = call.all_sizes()
+    dimension = call.integer("dim")
+    if dimension is None:
+        return None
+    dimension %= len(parts[0]) + 1
+    return (*parts[0][:dimension], len(parts), *parts[0][dimension:])
+
+
+def _handed_on(call: _Call) -> Derived:
+    return call.all_sizes()[call.position]
+
+
 def _linear(call: _Call) -> Derived:
     x, weight = call.all_sizes()[:2]
     return (*x[:-1], weight[0]) if len(weight) == 2 else None
@@ -314,9 +377,10 @@ def _convolution(call: _Call) -> Derived:
     return (x[0], weight[0], *(None,) * (len(x) - 2))
 
 
-def _batch_and_channels(call: _Call) -> Derived:
-    x = call.all_sizes()[0]
-    return (*x[:2], *(None,) * (len(x) - 2)) if len(x) > 2 else None
+def _pool(call: _Call) -> Derived:
+    """All sizes stay but the last ones, as many as the operator's name says: ``max_pool2d``."""
+    pooled = int(call.node.operator.base_name[-2])
+    return (*call.sizes()[:-pooled], *(None,) * pooled)
 
 
 def _adaptive_pool(call: _Call) -> Derived:
@@ -327,7 +391,9 @@ def _adaptive_pool(call: _Call) -> Derived:
 
 
 def _attention(call: _Call) -> Derived:
-    return (*call.sizes("query")[:-1], call.sizes("value")[-1])
+    query, key, value = (call.sizes(name) for name in ("query", "key", "value"))
+    batch = _broadcast(_broadcast(query[:-2], key[:-2]), value[:-2])
+    return None if batch is None else (*batch, query[-2], value[-1])
 
 
 def _transpose(call: _Call) -> Derived:
@@ -406,10 +472,13 @@ def _slice(call: _Call) -> Derived:
 
 
 def _concatenate(call: _Call) -> Derived:
-    parts = call.all_sizes()
+    # Torch takes no notice of ``torch.tensor([])``, which programs begin to collect with.
+    parts = [part for part in call.all_sizes() if part != (0,)]
     dimension = call.integer("dim")
-    if dimension is None or any(len(part) != len(parts[0]) for part in parts):
+    if dimension is None or not parts or any(len(part) != len(parts[0]) for part in parts):
         return None
+    if len(parts) == 1:
+        return parts[0]
     sizes = list[Dimension | None](parts[0])
     along = [part[dimension] for part in parts]
     fixed = [size for size in along if isinstance(size, int)]
@@ -507,10 +576,11 @@ def _factory(call: _Call) -> Derived:
 
 _NO_END: Final = 2**63 - 1
 _SAME: Final = (
-    "alias", "batch_norm", "bernoulli", "clone", "contiguous", "cumprod", "cumsum", "detach", "dropout",
-    "empty_like", "feature_dropout", "alpha_dropout", "flip", "full_like", "group_norm", "instance_norm",
-    "layer_norm", "log_softmax", "ones_like", "rand_like", "randn_like", "rms_norm", "roll", "softmax",
-    "to", "tril", "triu", "type_as", "zeros_like", "requires_grad_", "resolve_conj", "resolve_neg",
+    "alias", "alpha_dropout", "argsort", "batch_norm", "bernoulli", "clone", "contiguous", "cumprod",
+    "cumsum", "detach", "dropout", "empty_like", "feature_dropout", "flip", "full_like", "group_norm",
+    "index_add", "index_copy", "index_fill", "index_put", "instance_norm", "layer_norm", "log_softmax",
+    "ones_like", "rand_like", "randn_like", "requires_grad_", "resolve_conj", "resolve_neg", "rms_norm",
+    "roll", "scatter", "scatter_add", "softmax", "sort", "to", "tril", "triu", "type_as", "zeros_like",
 )  # fmt: skip
 _REDUCTIONS: Final = (
     "sum.dim_IntList", "mean.dim", "amax", "amin", "any.dim", "all.dim", "prod.dim_int", "logsumexp",
@@ -520,10 +590,21 @@ _RULES: Final[dict[str, Rule]] = {
     **{f"aten::{name}": _same_as_first for name in _SAME},
     **{f"aten::{name}": _reduce for name in _REDUCTIONS},
     **{f"aten::conv{n}d": _convolution for n in (1, 2, 3)},
-    **{f"aten::{kind}_pool{n}d": _batch_and_channels for kind in ("max", "avg") for n in (1, 2, 3)},
+    **{f"aten::{kind}_pool{n}d": _pool for kind in ("max", "avg") for n in (1, 2, 3)},
     **{f"aten::adaptive_{kind}_pool{n}d": _adaptive_pool for kind in ("avg",) for n in (1, 2, 3)},
     **{f"aten::{name}": _factory for name in ("zeros", "ones", "empty", "full", "rand", "randn")},
     **{f"aten::new_{name}": _factory for name in ("zeros", "ones", "empty", "full")},
+    **{f"aten::atleast_{n}d": _handed_on for n in (1, 2, 3)},
+    "aten::broadcast_tensors": _broadcast_all,
+    "aten::sum_to_size": _factory,
+    "aten::index": _index,
+    "aten::index_select": _index_select,
+    "aten::gather": lambda call: call.sizes("index"),
+    "aten::nonzero": _nonzero,
+    "aten::pad": _pad,
+    "aten::stack": _stack,
+    "aten::repeat_interleave.self_int": _except_dimension,
+    "aten::repeat_interleave.self_Tensor": _except_dimension,
     "aten::arange": _arange,
     "aten::linear": _linear,
     "aten::matmul": _matmul,

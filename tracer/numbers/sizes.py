@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 
@@ -17,9 +17,10 @@ from ...errors import CaptureError
 from ...ir import Node, Operator, ScalarType, TensorType, Value
 from ...ir.scalars import read_operator
 from ..dispatch.dispatcher import plain_shape
-from ..dispatch.number import Number
+from ..dispatch.number import Number, with_plain_numbers
+from .lineage import is_data_sized
 from .numbers import Numbers, own_frames
-from .shapes import Dimensions, Shapes, SizeRead
+from .shapes import Dimension, Dimensions, Shapes, SizeRead
 from .trace import Trace
 from .traced_numbers import is_traced, traced
 
@@ -56,7 +57,11 @@ class TracedSize(tuple[Any, ...]):
         return math.prod(self[1:], start=self[0]) if self else 1
 
     def __repr__(self) -> str:
-        return f"torch.Size({list(self)!r})"
+        text = f"torch.Size({[with_plain_numbers(size) for size in self]})"
+        for size in filter(is_traced, self):
+            size.node.numbers.shown(size.node, text, is_shape=True)
+            break
+        return text
 
     def __reduce__(self) -> Any:
         return torch.Size, (tuple(self),)
@@ -86,16 +91,24 @@ class Sizes:
         self.numbers = numbers
         self.may_be_data = True
         self._inputs: dict[Value, frozenset[int]] = {}  # the dimensions of each that vary
+        self._names: dict[tuple[Value, int], str] = {}  # of the dimensions that vary, some empty
+        self._named: dict[str, SizeRead] = {}  # the first size that is read of each name
         self._shapes = Shapes(self._given_sizes, self._is_fixed_input, numbers.by_value)
         self._reads: dict[SizeRead, Number] = {}
 
-    def add_input(self, value: Value, dimensions: frozenset[int]) -> None:
-        """Let only these of an input's dimensions vary from run to run; all do of one not told of."""
-        self._inputs[value] = dimensions
+    def add_input(self, value: Value, dimensions: Mapping[int, str]) -> None:
+        """Let only these of an input's dimensions vary from run to run; all do of one not told of.
+
+        Those of one name have one size.
+        """
+        self._inputs[value] = frozenset(dimensions)
+        self._names.update(((value, dimension), name) for dimension, name in dimensions.items())
 
     def forget(self) -> None:
         """Let go of what the trace needed to know of sizes, once it is over."""
         self._inputs.clear()
+        self._names.clear()
+        self._named.clear()
         self._reads.clear()
         self._shapes.forget()
 
@@ -131,7 +144,11 @@ class Sizes:
         if self._is_input(size.value):
             value, dimension = size.value, size.dimension
         number = self.numbers.number(
-            _SIZE, (value, dimension), plain, is_entry=self._is_input(value)
+            _SIZE,
+            (value, dimension),
+            plain,
+            is_entry=self._is_input(value),
+            is_data=_is_decided_by_data(size),
         )
         self._reads[size] = number
         self._shapes.read(size, number)
@@ -150,10 +167,16 @@ class Sizes:
             [
                 size
                 if isinstance(size, int) and varying is not None and d not in varying
-                else SizeRead(value, d, size if isinstance(size, int) else None)
+                else self._given_size(value, d, size)
                 for d, size in enumerate(type_.shape)
             ]
         )
+
+    def _given_size(self, value: Value, dimension: int, size: Any) -> SizeRead:
+        """Return a size that varies: that of another input where the two have one name."""
+        read = SizeRead(value, dimension, size if isinstance(size, int) else None)
+        name = self._names.get((value, dimension))
+        return self._named.setdefault(name, read) if name else read
 
     def shape(self, value: Value, plain: torch.Size) -> TracedSize:
         """Return all sizes of a tensor."""
@@ -187,6 +210,28 @@ class Sizes:
         number = self.numbers.number(_RANK, (value,), plain, is_entry=False)
         self.numbers.guard(number, "decides how many dimensions a result has")
 
+    def hold_identity(self, argument: Value, result: Value) -> None:
+        """Guard what makes a result the very tensor that was the argument, where that depends on sizes.
+
+        ``broadcast_tensors`` gives back what has the common size already. From then on the tensor is
+        the result to the trace, also where the program goes on with the argument.
+        """
+        node, type_ = result.node, result.type
+        if node is None or not node.kind.startswith("aten::"):
+            return  # whether others hand an argument on does not depend on sizes
+        if not isinstance(type_, TensorType) or not (
+            self.may_vary(result) or self.may_vary(argument)
+        ):
+            return
+        plain = cast(tuple[int, ...], type_.shape or ())
+        known = zip(self._shapes.of(result), self._shapes.of(argument), strict=False)
+        for dimension, (size, other) in enumerate(known):
+            if size != other:
+                sizes = [
+                    self.size(value, dimension, plain[dimension]) for value in (result, argument)
+                ]
+                bool(sizes[0] == sizes[1])
+
     def _keeps_rank(self, node: Node) -> bool:
         """Whether ``squeeze`` looks at sizes only that are the same at every run."""
         sizes = self._shapes.of(node.inputs[0])
@@ -203,6 +248,8 @@ class Sizes:
             return False  # it has no schema: it gives one result for each of the functions that it calls
         if any(isinstance(argument, tuple) for argument in node.args):
             return False  # one result for each of a list of tensors
+        if len(node.operator.parameters) == 1:
+            return False  # one for each dimension, as ``where`` gives
         source = node.inputs[0]
         if not self.may_vary(source):
             return False
@@ -234,8 +281,15 @@ class Sizes:
                     size.plain("is fixed")
 
     def _read(self, operator: Operator, operands: tuple[Any, ...], plain: Any) -> Any:
-        is_entry = self._is_input(operands[0])
-        return traced(self.numbers.number(operator, operands, plain, is_entry=is_entry))
+        value = operands[0]
+        number = self.numbers.number(
+            operator,
+            operands,
+            plain,
+            is_entry=self._is_input(value),
+            is_data=any(map(_is_decided_by_data, self._shapes.of(value))),
+        )
+        return traced(number)
 
     def may_vary(self, value: Value) -> bool:
         """Whether the sizes of a value may differ from run to run. O(nodes), once for all values."""
@@ -243,6 +297,12 @@ class Sizes:
 
     def _is_fixed_input(self, value: Value) -> bool:
         return value.state is not None or self._inputs.get(value) == frozenset()
+
+
+def _is_decided_by_data(size: Dimension) -> bool:
+    """Whether a size is one that an operator found in data, as ``nonzero`` does."""
+    node = size.value.node if isinstance(size, SizeRead) else None
+    return node is not None and is_data_sized(node)
 
 
 def varying_dimensions(
@@ -257,6 +317,11 @@ def varying_dimensions(
         return [dict.fromkeys(range(rank), "") for rank in ranks]
     if dynamic is False:
         return [{} for _ in ranks]
+    if not isinstance(dynamic, Mapping):
+        raise CaptureError(
+            f"dynamic= takes a mapping from names of inputs to their dimensions, or True or False, not "
+            f"{dynamic!r}\n  such as {{'x': {{0: 'batch'}}}} or {{'x': ('batch', None)}}"
+        )
     unknown = [name for name in dynamic if name not in names]
     if unknown:
         raise CaptureError(
@@ -273,7 +338,7 @@ def _named_dimensions(
     name: str, wanted: Mapping[int, str] | Sequence[str | None], rank: int
 ) -> dict[int, str]:
     if not isinstance(wanted, Mapping):
-        if isinstance(wanted, str) or len(wanted) != rank:
+        if not isinstance(wanted, list | tuple) or len(wanted) != rank:
             raise CaptureError(
                 f"dynamic= needs one name or None per dimension of input {name}, which has {rank}; "
                 f"got {wanted!r}"
@@ -281,9 +346,13 @@ def _named_dimensions(
         wanted = {d: label for d, label in enumerate(wanted) if label is not None}
     named = {}
     for dimension, label in wanted.items():
-        if not -rank <= dimension < rank:
+        if type(dimension) is not int or not -rank <= dimension < rank:
             raise CaptureError(
-                f"dynamic= names dimension {dimension} of input {name}, which has {rank} dimensions"
+                f"dynamic= names dimension {dimension!r} of input {name}, which has {rank} dimensions"
+            )
+        if not isinstance(label, str) or not label:
+            raise CaptureError(
+                f"dynamic= needs a text as the name of dimension {dimension} of input {name}; got {label!r}"
             )
         named[dimension % rank] = label
     return named

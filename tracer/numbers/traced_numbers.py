@@ -6,10 +6,13 @@ siblings, which torch's argument parser passes on as they are; see Note [Numbers
 
 from __future__ import annotations
 
+import dis
 import math
 import operator
+import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -20,6 +23,23 @@ from .numbers import own_frames
 
 own_frames(__file__)
 _PLAIN = frozenset((int, float, bool))
+
+
+def makes_text(frame: FrameType) -> bool:
+    """Whether a frame makes text with ``%``, as logging does, of what it asks for a plain number."""
+    code, position = frame.f_code.co_code, frame.f_lasti
+    return code[position : position + 2] in _FORMATTING
+
+
+def _instructions(*statements: str) -> Iterator[bytes]:
+    for statement in statements:
+        code = compile(statement, "", "exec")
+        for found in dis.get_instructions(code):
+            if found.opname.startswith("BINARY"):
+                yield code.co_code[found.offset : found.offset + 2]
+
+
+_FORMATTING = frozenset(_instructions("a % b", "a %= b"))
 
 
 def is_traced(value: Any) -> bool:
@@ -161,11 +181,15 @@ class TracedNumber:
         return bool(self != 0)
 
     def __int__(self) -> int:
+        if makes_text(sys._getframe(1)):
+            return int(self._shown())
         if type(self) is TracedFloat:  # what is left of it may well be the same at the next run
             return int(compute("aten::Int", int, self))
         return int(self.plain("is turned into a plain int"))
 
     def __float__(self) -> float:
+        if makes_text(sys._getframe(1)):
+            return float(self._shown())
         return float(self.plain("is turned into a plain float"))
 
     def __complex__(self) -> complex:
@@ -183,6 +207,12 @@ class TracedNumber:
         return self.__format__("")
 
     __str__ = __repr__
+
+    def _shown(self) -> Any:
+        """Return the plain number for a text."""
+        number = self.node
+        number.numbers.shown(number, repr(number.plain))
+        return number.plain
 
     def __format__(self, spec: str) -> str:
         text = format(self.node.plain, spec)
@@ -225,6 +255,8 @@ class TracedInt(TracedNumber, torch.SymInt):
     """An ``int`` that the graph knows."""
 
     def __index__(self) -> int:
+        if makes_text(sys._getframe(1)):
+            return int(self._shown())
         return int(
             self.plain(
                 "is used where Python needs a plain int, as in range(), an index or a repeat"

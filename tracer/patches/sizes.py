@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -19,6 +20,7 @@ import torch
 from ...ir import Value
 from ..dispatch.dispatcher import (
     Kernels,
+    listeners,
     plain_nbytes,
     plain_numel,
     plain_shape,
@@ -27,10 +29,10 @@ from ..dispatch.dispatcher import (
 )
 from ..dispatch.number import number_of
 from ..dispatch.replacing import Patch
-from ..numbers.indexing import has_traced_position, kept_bounds, selected
+from ..numbers.indexing import kept_bounds, selected, with_positions
 from ..numbers.numbers import own_frames
 from ..numbers.sizes import Sizes
-from ..numbers.traced_numbers import MATH, compute, is_traced, traced
+from ..numbers.traced_numbers import MATH, compute, is_traced, makes_text, traced
 
 own_frames(__file__)
 _base: Any = cast(Any, torch._C).TensorBase
@@ -63,6 +65,9 @@ class SizePatches:
             ("contiguous", self._contiguous),
             ("__len__", self._length),
             ("item", self._item),
+            ("__int__", functools.partial(self._plain, int)),
+            ("__float__", functools.partial(self._plain, float)),
+            ("__index__", functools.partial(self._plain, operator.index)),
             ("__getitem__", self._getitem),
             ("__setitem__", self._setitem),
         ):
@@ -197,33 +202,54 @@ class SizePatches:
 
         return item
 
+    def _plain(self, make: Callable[[Any], Any], original: Any) -> Callable[..., Any]:
+        """Give a plain number of the item, which knows what it is needed for."""
+
+        def plain(self_: Any) -> Any:
+            told = listeners(self._installed)
+            if not told:
+                return original(self_)
+            if makes_text(sys._getframe(1)):
+                with self._installed.excluded():
+                    shown = original(self_)
+                    for unseen in told:
+                        unseen.shown(self_, repr(shown))
+                return shown
+            if plain_numel(self_) != 1 or (make is operator.index and self_.is_floating_point()):
+                return original(self_)  # which says what is wrong
+            item = self_.item()
+            return make(item) if is_traced(item) else original(self_)
+
+        return plain
+
     def _getitem(self, original: Any) -> Callable[..., Any]:
         def getitem(self_: Any, index: Any) -> Any:
-            book = None if type(index) is int else self._book_for(self_)
-            if book is None:
+            if type(index) is int or self._sizes(self_) is None:
                 return original(self_, index)
-            if has_traced_position(index):
-                return selected(self_, index)
-            return original(self_, kept_bounds(index, book))
+            parts = with_positions(index)
+            if parts is not None:
+                return selected(self_, parts)
+            return original(self_, self._with_kept_bounds(self_, index))
 
         return getitem
 
     def _setitem(self, original: Any) -> Callable[..., Any]:
         def setitem(self_: Any, index: Any, value: Any) -> None:
-            book = None if type(index) is int else self._book_for(self_)
-            if book is None:
+            if type(index) is int or self._sizes(self_) is None:
                 original(self_, index, value)
-            elif has_traced_position(index):
-                original(selected(self_, index), Ellipsis, value)
+                return
+            parts = with_positions(index)
+            if parts is not None:
+                original(selected(self_, parts), Ellipsis, value)
             else:
-                original(self_, kept_bounds(index, book), value)
+                original(self_, self._with_kept_bounds(self_, index), value)
 
         return setitem
 
-    def _book_for(self, tensor: Any) -> Any:
-        """Return the numbers of the trace that a tensor of varying size is recorded by; else None."""
+    def _with_kept_bounds(self, tensor: Any, index: Any) -> Any:
+        """Return an index whose bounds torch does not leave out, if the tensor's sizes vary."""
         found = self._found(tensor)
-        return None if found is None else found[0].numbers
+        return index if found is None else kept_bounds(index, found[0].numbers)
 
 
 def _wrapped(wrap: Callable[[Any], Any], original: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,9 @@ class InputSpec:
             raise InputError(f"the arguments do not fit the traced program: {error}") from error
         leaves: list[torch.Tensor] = []
         _match(self.structure, bound, "", leaves)
-        self._check_names(leaves)
+        unequal = self.unequal_names(leaves)
+        if unequal is not None:
+            raise InputError(unequal)
         first: dict[int, int] = {}
         ragged: dict[str, str] = {}
         for position, leaf in enumerate(leaves):
@@ -135,8 +137,8 @@ class InputSpec:
                 )
         return leaves
 
-    def _check_names(self, leaves: list[torch.Tensor]) -> None:
-        """Require that dimensions of one name have one size."""
+    def unequal_names(self, leaves: Sequence[torch.Tensor]) -> str | None:
+        """Say which dimensions of one name have more than one size; None if all have one."""
         known: dict[str, tuple[str, int]] = {}
         for leaf, dimensions, input_name in zip(leaves, self.dimensions, self.names, strict=True):
             for dimension, name in dimensions.items():
@@ -146,9 +148,10 @@ class InputSpec:
                 place = f"{input_name}.size({dimension})"
                 first_place, first = known.setdefault(name, (place, size))
                 if size != first:
-                    raise InputError(
+                    return (
                         f"the dimension {name!r} is {first} in {first_place} and {size} in {place}"
                     )
+        return None
 
     def _check(
         self,

@@ -301,6 +301,9 @@ class Recorder(EventRecorder):
         lookup = state.lookup_var_name_fn
         for result, value in zip(results, values, strict=True):
             if isinstance(result, torch.Tensor):
+                known = entries.get(id(result))
+                if known is not None and known[0]() is result:
+                    state.handed_on(known[1], value)
                 entries[id(result)] = (weakref.ref(result), value)
                 if result.__class__ not in PLAIN_CLASSES:
                     state.subclasses.note(result, value)

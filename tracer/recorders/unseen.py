@@ -58,8 +58,8 @@ class Unseen:
         """
         if self.is_copying:
             return
-        value, kept = self._state.values.get(source), self._state.kept
-        if kept.is_constant(source) if value is None else is_fixed(value, kept.copies):
+        value = self._state.values.get(source)
+        if self._state.kept.is_constant(source) if value is None else self._is_fixed(value):
             return
         self._state.sizes.pin(source)  # Python sees them too
         shown = "" if result is None else short_text(result)
@@ -85,7 +85,7 @@ class Unseen:
         """Report that Python counts the rows of a tensor, if data decided how many there are."""
         value = self._state.values.get(source)
         node = None if value is None else sizing_node(value)
-        if node is None or value is None or is_fixed(node.outputs[0], self._state.kept.copies):
+        if node is None or value is None or self._is_fixed(node.outputs[0]):
             return
         rows = rows_of(value)
         self._report(
@@ -96,6 +96,10 @@ class Unseen:
             nodes=(node, *_producer(value)),
             hint="compute on the whole tensor instead of row by row, or use a mask in place of selected rows",
         )
+
+    def _is_fixed(self, value: Value) -> bool:
+        state = self._state
+        return is_fixed(value, state.kept.copies, state.values.handed_on)
 
     def shared(self, source: torch.Tensor, how: str) -> None:
         """Take note that something besides operators can write to the memory of a tensor from now on."""
