@@ -78,7 +78,7 @@ class _Comparison:
         if one.kind != CALL:
             return []
         ours, theirs = (
-            graph.functions[node.args[0].name]  # type: ignore[union-attr]  # a call names its function
+            graph.functions[node.args[0].name]  # type: ignore[union-attr,index]  # a call names its function
             for graph, node in zip(self._graphs, (one, other), strict=True)
         )
         if ours in self._compared:
