@@ -81,7 +81,7 @@ def writes_to(
             operator = user.operator
             is_flag = operator.base_name == "aten::requires_grad_"
             writes = bool(operator.effects & (Effect.WRITES | Effect.UNKNOWN)) and not is_flag
-            writes = writes or _writes_in_blocks(user)
+            writes = writes or _writes_in_blocks(user, handed_on)
             if is_alias and (writes or operator.base_name.endswith(_UNSAID)):
                 return Writes.CERTAIN
             if writes or (is_alias and not operator.name.startswith("aten::")):
@@ -95,10 +95,12 @@ def writes_to(
     return found
 
 
-def _writes_in_blocks(node: Node) -> bool:
+def _writes_in_blocks(node: Node, handed_on: Container[Value]) -> bool:
     """Whether a node's blocks write to something that they are given."""
     return any(
-        writes_to(given) is Writes.CERTAIN for block in node.blocks for given in block.inputs
+        writes_to(given, handed_on) is Writes.CERTAIN
+        for block in node.blocks
+        for given in block.inputs
     )
 
 
