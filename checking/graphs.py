@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..ir import Argument, Block, Graph, Modes, Node, StateKind, TensorType, Value
+from ..ir import CALL, Argument, Block, Graph, Modes, Node, StateKind, TensorType, Value
 from ..runtime.compare import same_bits
 from ..tracer import equal_literals
 
@@ -64,21 +64,27 @@ class _Comparison:
         self._twins: dict[Value, Value] = {}
         ours, theirs = ([_shape(value) for value in graph.inputs] for graph in (first, second))
         self._sizes_count = ours == theirs
+        self._compared: set[Graph] = set()
         self._content: str | None = None  # the constant of the present node whose content differs
         self._first_content: GraphDifference | None = None
 
     def run(self) -> GraphDifference | None:
         first, second = self._graphs
         found = self._block(first.block, second.block)
-        if found is not None:
-            return found
-        if list(first.functions) != list(second.functions):
-            return GraphDifference("the graphs call other functions")
-        for name, function in first.functions.items():
-            found = self._block(function.block, second.functions[name].block)
-            if found is not None:
-                return found
-        return self._first_content
+        return self._first_content if found is None else found
+
+    def _callees(self, one: Node, other: Node) -> list[tuple[Block, Block]]:
+        """Return what two calls run, where that is compared for the first time."""
+        if one.kind != CALL:
+            return []
+        ours, theirs = (
+            graph.functions[node.args[0].name]  # type: ignore[union-attr,index]  # a call names its function
+            for graph, node in zip(self._graphs, (one, other), strict=True)
+        )
+        if ours in self._compared:
+            return []
+        self._compared.add(ours)
+        return [(ours.block, theirs.block)]
 
     def _block(self, first: Block, second: Block) -> GraphDifference | None:
         if len(first.inputs) != len(second.inputs):
@@ -100,7 +106,10 @@ class _Comparison:
                 )
                 self._first_content = GraphDifference(what, one, other, is_content=True)
             self._content = None
-            for ours, theirs in zip(one.blocks, other.blocks, strict=True):
+            for ours, theirs in (
+                *zip(one.blocks, other.blocks, strict=True),
+                *self._callees(one, other),
+            ):
                 found = self._block(ours, theirs)
                 if found is not None:
                     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..ir import Graph, Node
+from ..ir import CALL, Block, FunctionRef, Graph, Node
 from ..runtime.compare import Tolerance, difference, fingerprint
 from ..runtime.watch import made_or_written, watch_graph
 from .graphs import GraphDifference
@@ -96,8 +96,9 @@ class _Pairs:
         self._order: dict[Node, int] = {}  # in which order the recorder showed the nodes
         self.again = self._runs.retrace(self._note)[0].graph
         self.twins: dict[Node, Node] = {}
+        parting = None if structural is None else _parting(subject.graph, structural)
         for ours, theirs in zip(subject.graph.block, self.again.block, strict=False):
-            if structural is not None and ours is structural.first and not structural.is_content:
+            if ours is parting:
                 break
             self.twins[ours] = theirs
 
@@ -151,6 +152,23 @@ class _Pairs:
 
         self._runs.retrace(compare)
         return next(((node, messages[node]) for node in nodes if node in messages), None)
+
+
+def _parting(graph: Graph, structural: GraphDifference) -> Node | None:
+    """Return the node of a graph from which on two runs are not compared: what differs is in it."""
+    node = structural.first
+    if node is None or (structural.is_content and node.block is graph.block):
+        return None
+    while node.block is not graph.block:
+        block = node.block
+        assert block is not None, "a difference is between nodes of graphs"
+        node = block.owner or next(call for call in graph.walk() if _calls(graph, call, block))
+    return node
+
+
+def _calls(graph: Graph, node: Node, block: Block) -> bool:
+    callee = node.args[0] if node.kind == CALL else None
+    return isinstance(callee, FunctionRef) and graph.functions[callee.name].block is block
 
 
 def _undefined(graph: Graph) -> set[Node]:

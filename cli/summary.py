@@ -17,8 +17,17 @@ _SIGNS = {Severity.INFO: "-", Severity.WARNING: "!", Severity.ERROR: "!!"}
 _WORDS = {Severity.INFO: "note", Severity.WARNING: "warning", Severity.ERROR: "error"}
 
 
-def summarize(traced: TracedProgram, seconds: float, outputs: Sequence[Output]) -> str:
-    """Return size, most used operators, diagnostics and files of a trace, ready to print."""
+def summarize(
+    traced: TracedProgram, seconds: float, outputs: Sequence[Output], *, is_checked: bool
+) -> str:
+    """Return size, most used operators, diagnostics and files of a trace, ready to print.
+
+    Args:
+        traced: what was traced.
+        seconds: how long that took.
+        outputs: the files that were written.
+        is_checked: whether a replay was compared with the program, and equal.
+    """
     graph = traced.graph
     lines = [
         f"{graph.name}: {plural(count_nodes(graph), 'node')} in {plural(count_scopes(graph), 'scope')},"
@@ -32,6 +41,8 @@ def summarize(traced: TracedProgram, seconds: float, outputs: Sequence[Output]) 
     if not graph.outputs:
         lines.append(f"{graph.name} returned no tensors, so the graph has no outputs")
     lines.extend(_found(traced.diagnostics))
+    if is_checked:
+        lines.append("checked: the replay equals a second run of the program bit by bit")
     if outputs:
         lines.append(f"wrote {', '.join(str(output.path) for output in outputs)}")
     return "\n".join(lines)

@@ -52,7 +52,7 @@ def run_trace(request: TraceRequest) -> None:
     else:
         typer.echo(str(traced.graph), nl=False)
         sys.stdout.flush()
-    typer.echo(summarize(traced, seconds, request.outputs), err=True)
+    typer.echo(summarize(traced, seconds, request.outputs, is_checked=request.check), err=True)
 
 
 def _trace(

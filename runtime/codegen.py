@@ -54,7 +54,9 @@ def compile_graph(
     Args:
         graph: what to compile.
         state: the tensors and objects behind the graph's state, by name; bound once, here.
-        binding_of: gives a quicker function that makes exactly a node's call, where it knows one.
+        binding_of: gives a function that makes exactly a node's call, where it knows a better one than the
+            usual; of a node that calls a function of the graph, one that takes that function first, and
+            returns what is called with the arguments.
         dimension_names: what sizes of inputs are called where a guard fails.
 
     Raises:

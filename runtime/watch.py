@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from ..errors import ReplayError
-from ..ir import Graph, Node
+from ..ir import CALL, Graph, Node
+from .blocks import convention_of
 from .codegen import CompiledGraph, compile_graph
-from .operators import callable_of
+from .operators import RUNS_BLOCKS_ITSELF, callable_of
 
 Observer = Callable[[Node, list[torch.Tensor]], None]
 """Is told of each node that ran, with the tensors that it made or, where it returns none, wrote."""
@@ -34,13 +35,19 @@ def watch_graph(
     def watch(node: Node) -> Callable[..., Any] | None:
         if node.block is not graph.block:
             return None  # what a transform's function sees are no tensors of the program
+        if node.kind == CALL:
+            return lambda function: watched(node, function)
         try:
-            function = callable_of(node.kind)
+            runs_blocks = bool(node.blocks) and node.kind not in RUNS_BLOCKS_ITSELF
+            return watched(
+                node, convention_of(node.kind).run if runs_blocks else callable_of(node.kind)
+            )
         except (
             ReplayError
         ):  # not an operator; the compiler knows what to write for it, if anybody does
             return None
 
+    def watched(node: Node, function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
             entering(node)
             result = function(*args, **kwargs)

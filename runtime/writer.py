@@ -184,7 +184,9 @@ class Writer:
                 )
             )
             free.append(f"[{', '.join(self._named(lifted))}]")
-        run = self._bind(readable(node.kind), convention.run, key=("blocks", node.kind))
+        binding = self._binding_of(node)
+        key = ("blocks", node.kind) if binding is None else (node.kind, binding)
+        run = self._bind(readable(node.kind), binding or convention.run, key=key)
         args = [f"[{', '.join(functions)}]", f"[{', '.join(free)}]"]
         args += self._arguments(node, convention, dropped)
         call = f"{self._targets(node)}{run}({', '.join(args)})"
@@ -260,7 +262,11 @@ class Writer:
         if node.kind == CALL:
             callee = node.args[0]
             assert isinstance(callee, FunctionRef), "a call names its function"
-            return self._functions[callee.name]
+            function = self._functions[callee.name]
+            wrap = self._binding_of(node)
+            return (
+                function if wrap is None else f"{self._bind('wrapped', wrap, key=wrap)}({function})"
+            )
         binding = self._binding_of(node)
         if binding is None:
             return self._bind(readable(node.kind), callable_of(node.kind), key=node.kind)

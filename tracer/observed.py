@@ -50,6 +50,21 @@ class ObservedRecorder(ProgramRecorder):
         self._show(before, result, args, kwargs)
         return result
 
+    def record_higher_order(
+        self,
+        op: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType | None = None,
+    ) -> Any:
+        """Run one operator that takes functions, record it, show it, and return its result."""
+        if frame is None:
+            frame = sys._getframe(2)
+        before = self._last_node()
+        result = super().record_higher_order(op, args, kwargs, frame)
+        self._show(before, tensors_in(result), args, kwargs)
+        return result
+
     def record_function(self, function: Any, call: ApplyCall, frame: FrameType) -> Any:
         """Run one custom autograd function, record it, show it, and return its result."""
         before = self._last_node()

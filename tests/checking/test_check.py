@@ -202,12 +202,12 @@ def test_data_fixed_in_the_trace_is_found_with_the_first_node_that_differs() -> 
         "replay 12.0\n"
         "  first difference: aten::mul.Tensor read 2.0 first and then 6.0\n"
         "    in the graph\n"
-        "      in   %1 : f32[2] = aten::mul.Tensor(%h, 2.0)\n"
+        "      in   %2 : f32[2] = aten::mul.Tensor(%h, 2.0)\n"
         "      from test_check.py:N:16 in "
         "test_data_fixed_in_the_trace_is_found_with_the_first_node_that_differs.<locals>.program:  "
         "return h * total\n"
         "    in the run of the check\n"
-        "      in   %1 : f32[2] = aten::mul.Tensor(%h, 6.0)\n"
+        "      in   %2 : f32[2] = aten::mul.Tensor(%h, 6.0)\n"
         "      from test_check.py:N:16 in "
         "test_data_fixed_in_the_trace_is_found_with_the_first_node_that_differs.<locals>.program:  "
         "return h * total"
@@ -233,6 +233,35 @@ def test_a_wrong_value_is_traced_back_to_the_node_that_made_it() -> None:
     assert report.origin.node is traced.graph.nodes(op="aten::clone")[0]
     assert "the first at [1]: eager 2.5, replay 2.0" in report.origin.message
     assert "noise = torch.tensor(table)" in report.origin.text
+
+
+@pytest.mark.parametrize("kind", ["branch", "transform", "callee"])
+def test_a_difference_inside_a_function_is_named_there(kind: str) -> None:
+    factor = [2.0]
+
+    def scaled(x: torch.Tensor) -> torch.Tensor:
+        h = x + 1
+        return h * factor[0]
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        h = x.exp()
+        match kind:
+            case "branch":
+                h = torch.cond(h.sum() > 0, scaled, torch.neg, (h,))
+            case "transform":
+                h = torch.func.vmap(scaled)(h)
+            case "callee":
+                h = opscope.trace(scaled, h)(h)
+        return h.cumsum(0)
+
+    x = torch.ones(2)
+    traced = opscope.trace(program, x)
+    factor[0] = 3.0
+    with torch.compiler.set_stance("force_eager"):  # torch compiles no functions in these folders
+        report = found_by(lambda: traced.check(x))
+    assert report.origin is not None
+    assert report.origin.message == "aten::mul.Tensor read 2.0 first and then 3.0"
+    assert "return h * factor[0]" in report.origin.text
 
 
 @pytest.mark.parametrize("depth", [30])

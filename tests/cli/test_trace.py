@@ -136,6 +136,14 @@ def test_the_seed_fixes_inputs_whatever_the_program_drew(opscope: Command, proje
     assert shown[0] == shown[1] != shown[2]
 
 
+def test_a_check_that_finds_nothing_says_so_in_one_line(opscope: Command) -> None:
+    result = opscope("trace", "net.py:Net", "-i", "f32[2,4]", "--check")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1] == (
+        "checked: the replay equals a second run of the program bit by bit"
+    )
+
+
 def test_diagnostics_are_summed_up_with_their_lines(opscope: Command) -> None:
     result = opscope("trace", "net.py:Reader", "-i", "f32[2]")
     assert result.exit_code == 0
@@ -267,7 +275,7 @@ def test_a_function_that_takes_any_keyword_takes_any(opscope: Command, project: 
 def test_a_failure_of_opscope_itself_says_so(
     opscope: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opscope.cli.tracing.summarize", lambda *_: 1 / 0)
+    monkeypatch.setattr("opscope.cli.tracing.summarize", lambda *_, **__: 1 / 0)
     result = opscope("trace", "net.py:Net", "-i", "f32[2,4]")
     assert result.exit_code == 2
     assert result.stderr.startswith("error: opscope itself failed: ZeroDivisionError\n")
