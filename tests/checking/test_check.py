@@ -202,7 +202,7 @@ def test_data_fixed_in_the_trace_is_found_with_the_first_node_that_differs() -> 
         "replay 12.0\n"
         "  first difference: aten::mul.Tensor read 2.0 first and then 6.0\n"
         "    in the graph\n"
-        "      in   %2 : f32[2] = aten::mul.Tensor(%h, 2.0)\n"
+        "      in   %1 : f32[2] = aten::mul.Tensor(%h, 2.0)\n"
         "      from test_check.py:N:16 in "
         "test_data_fixed_in_the_trace_is_found_with_the_first_node_that_differs.<locals>.program:  "
         "return h * total\n"
