@@ -31,21 +31,26 @@ class ModeReader:
             for grad in (False, True)
             for inference in (False, True)
         }
+        self._now = self._plain  # without autocast, until the program enters or leaves a region
         self._known: dict[Modes, Modes] = {}
         self._set: dict[str, int] = {}  # in how many regions the program is that set a mode
         self._ambient = self.read() if ambient is None else ambient
 
     def read(self) -> Modes:
         """Return the modes in force on this thread now."""
-        modes = self._plain[is_grad_enabled(), is_inference_mode_enabled()]
+        key = is_grad_enabled(), is_inference_mode_enabled()
         if is_any_autocast_enabled():
             caches = torch.is_autocast_cache_enabled()
             regions = tuple(
                 Autocast(device, dtype_of(dtype), caches) for device, dtype in autocast_regions()
             )
-            modes = Modes(modes.grad, modes.inference, regions)
-        elif not self._set:
-            return modes
+            return self._with_fixed(Modes(*key, regions))
+        modes = self._now.get(key)
+        if modes is None:
+            modes = self._now[key] = self._with_fixed(self._plain[key])
+        return modes
+
+    def _with_fixed(self, modes: Modes) -> Modes:
         if self._set:
             modes = replace(modes, fixed=self._fixed(modes))
         return self._known.setdefault(modes, modes)
@@ -54,6 +59,7 @@ class ModeReader:
         """Note that the program has entered a region of its own in which it set these modes."""
         for name in names:
             self._set[name] = self._set.get(name, 0) + 1
+        self._now = {} if self._set else self._plain
 
     def is_set(self, name: str) -> bool:
         """Whether the program is in a region of its own in which it set a mode."""
@@ -65,6 +71,7 @@ class ModeReader:
             count = self._set.pop(name, 0) - 1
             if count > 0:
                 self._set[name] = count
+        self._now = {} if self._set else self._plain
 
     @contextmanager
     def setting(self, *names: str) -> Iterator[None]:
