@@ -106,8 +106,9 @@ class Snapshot:
                     found.setdefault(name, part)  # an attribute hides that of the class
             return found
 
-        if read(held):
-            self._notes.append(_Note(held, "", "{}", read))
+        note = _Note(held, "", "{}", read)
+        if note.holds_anything:
+            self._notes.append(note)
 
     def has_seen(self, held: Any) -> bool:
         """Whether an object is noted as what something else holds."""
@@ -175,6 +176,11 @@ class _Note:
                 self.tensors[key] = weakref.ref(value)
             else:
                 self.ids[key] = id(value)
+
+    @property
+    def holds_anything(self) -> bool:
+        """Whether there was anything to note."""
+        return bool(self.plain or self.ids or self.tensors)
 
     def changes(self) -> Iterator[Change]:
         present = self.read(self.owner)
