@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -38,7 +38,7 @@ class Structure:
         kind: what this part is.
         children: the parts below, in order.
         keys: what leads to each child: positions, dictionary keys, field or attribute names.
-        class_: the class to rebuild; None for leaves and constants.
+        class_: the class to rebuild; None for leaves, and for constants but those told by their parts.
         constant: the object itself, for a constant.
         items: for an object that is also a dictionary or list, how many of the children are its
             items; they come before its attributes.
@@ -71,9 +71,8 @@ class Structure:
     def step_text(self, position: int) -> str:
         """Return how Python would write the step to one child."""
         key = self.keys[position]
-        if self.kind is StructureKind.NAMED_TUPLE or (
-            self.kind is StructureKind.OBJECT and position >= self.items
-        ):
+        has_attributes = self.kind in (StructureKind.OBJECT, StructureKind.CONSTANT)
+        if self.kind is StructureKind.NAMED_TUPLE or (has_attributes and position >= self.items):
             return f".{key}"
         return f"[{key!r}]"
 
@@ -114,17 +113,22 @@ class Structure:
         return made
 
 
-_MADE_IN_PYTHON = 1 << 9
-"""The flag of classes that were made by a ``class`` statement."""
-
 _ATOMS = (
     str, bytes, int, float, complex, bool, type(None), type, FunctionType, MethodType,
-    BuiltinFunctionType, ModuleType, range, slice,
+    BuiltinFunctionType, ModuleType, range, slice, Enum,
 )  # fmt: skip
 
 
+_MOST_PARTS = 1_000  # an object without leaves that has more is one constant
+_MADE_IN_PYTHON = 1 << 9  # the flag of classes that were made by a ``class`` statement
+
+
 def take_apart(
-    whole: Any, is_leaf: Callable[[Any], bool], is_opaque: Callable[[Any], bool] = lambda _: False
+    whole: Any,
+    is_leaf: Callable[[Any], bool],
+    is_opaque: Callable[[Any], bool] = lambda _: False,
+    *,
+    keeps_parts: bool = False,
 ) -> tuple[list[Any], Structure]:
     """Return the leaves of a nested object and its structure.
 
@@ -132,11 +136,13 @@ def take_apart(
         whole: any object.
         is_leaf: tells leaves.
         is_opaque: tells objects not to look into.
+        keeps_parts: whether a constant whose class does not say what equals it has its parts, as they
+            are now, for children.
 
     Raises:
         CaptureError: a leaf stands in a set, or an object that holds leaves contains itself.
     """
-    search = _Search(is_leaf, is_opaque)
+    search = _Search(is_leaf, is_opaque, keeps_parts)
     structure = search.visit(whole, ())
     return search.leaves, structure
 
@@ -144,15 +150,23 @@ def take_apart(
 class _Search:
     """Walks a nested object once; an object found to hold no leaf is not walked again."""
 
-    def __init__(self, is_leaf: Callable[[Any], bool], is_opaque: Callable[[Any], bool]) -> None:
+    def __init__(
+        self,
+        is_leaf: Callable[[Any], bool],
+        is_opaque: Callable[[Any], bool],
+        keeps_parts: bool,
+    ) -> None:
         self.leaves: list[Any] = []
         self._is_leaf = is_leaf
         self._is_opaque = is_opaque
+        self._keeps_parts = keeps_parts
+        self._visited = 0
         # Objects without leaves; held, so that their addresses stay theirs.
         self._barren: dict[int, tuple[Any, Structure]] = {}
         self._entered_again: set[int] = set()
 
     def visit(self, whole: Any, around: tuple[int, ...]) -> Structure:
+        self._visited += 1
         if self._is_leaf(whole):
             self.leaves.append(whole)
             return Structure(StructureKind.LEAF)
@@ -166,7 +180,7 @@ class _Search:
             self._entered_again.add(id(whole))
             return constant
         own = parts_of(whole)
-        mark = len(self.leaves)
+        mark, visited = len(self.leaves), self._visited
         below = (*around, id(whole))
         children = tuple([self.visit(part, below) for part in own.parts])
         # What an object says its class is, where it stands in for one that cannot be derived from.
@@ -178,7 +192,15 @@ class _Search:
             self._require_order(whole)
             return structure
         if type(whole) not in (tuple, list, dict):
-            structure = constant
+            is_told = (
+                self._keeps_parts
+                and own.parts  # one that holds nothing may serve to be told from all others
+                and self._visited - visited <= _MOST_PARTS
+                and not self._entered_again
+                and _is_told_by_parts(type(whole))
+            )
+            kind = StructureKind.CONSTANT
+            structure = replace(structure, kind=kind, constant=whole) if is_told else constant
         self._barren[id(whole)] = (whole, structure)
         return structure
 
@@ -192,6 +214,12 @@ class _Search:
                 f"an object of class {type(whole).__qualname__} holds tensors and itself, which cannot be "
                 "rebuilt at a replay; return its tensors in plain containers"
             )
+
+
+def _is_told_by_parts(class_: type) -> bool:
+    """Whether all that objects of a class hold can be seen, and equality says nothing of it."""
+    bases = class_.__mro__[:-1]
+    return all(base.__flags__ & _MADE_IN_PYTHON and "__eq__" not in vars(base) for base in bases)
 
 
 def is_plain_container(whole: Any) -> bool:

@@ -6,6 +6,7 @@ there was before the run with what there is after it, and reported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MethodType
 from typing import Any
@@ -93,14 +94,23 @@ class Before:
             severity = Severity.INFO if is_quiet else Severity.WARNING
             message = f"the variable {change.path} {change.text}; {_at_replay(change)}"
             self._report_change(change, message, severity)
-        for change in self._arguments.changes():
+        for change, *others in self._changes_by_argument():
+            more = f", and {len(others)} more" if others else ""
             message = (
                 f"the program changed a container or an object among its arguments: {change.path} "
-                f"{change.text}; a replay leaves its arguments as they are, except for what operators write "
-                "into tensors"
+                f"{change.text}{more}; a replay leaves its arguments as they are, except for what operators "
+                "write into tensors"
             )
             self._report_change(change, message)
         self._report_settings()
+
+    def _changes_by_argument(self) -> Iterable[list[Change]]:
+        """Return what changed in each argument: in a cache of keys and values that is two things a layer."""
+        changes: dict[str, list[Change]] = {}
+        for change in self._arguments.changes():
+            name = re.split(r"[.\[]", change.path, maxsplit=1)[0]
+            changes.setdefault(name, []).append(change)
+        return changes.values()
 
     def _report_change(
         self, change: Change, message: str, severity: Severity = Severity.WARNING
@@ -112,6 +122,8 @@ class Before:
             severity = Severity.INFO  # torch's own affair, as where weight_norm sets the weight
         value = None if change.tensor is None else state.values.get(change.tensor)
         nodes = () if value is None or value.node is None else (value.node,)
+        if stack is None and nodes:  # the next best line is that of the new content
+            scope, stack = nodes[0].scope, nodes[0].stack
         state.report(
             DiagnosticKind.CHANGED_OBJECT,
             message,

@@ -291,3 +291,23 @@ def test_a_module_among_the_outputs_is_returned_as_it_is() -> None:
     assert found.severity is opscope.Severity.INFO
     with pytest.warns(opscope.TracerWarning, match="the program returns a module, Linear"):
         opscope.trace(lambda x: (x + 1, nn.Linear(2, 2)), X)
+
+
+def test_what_changed_in_one_argument_is_one_diagnostic_at_the_line_of_the_first_change() -> None:
+    class Layer:
+        def __init__(self) -> None:
+            self.keys, self.values = torch.ones(1), torch.ones(1)
+
+    def step(x: torch.Tensor, cache: list[Layer], seen: dict[str, int]) -> torch.Tensor:
+        for layer in cache:
+            layer.keys = torch.cat([layer.keys, x])
+            layer.values = torch.cat([layer.values, x * 2])
+        seen["steps"] = 1
+        return layer.keys + layer.values
+
+    traced = opscope.trace(step, (torch.ones(2), [Layer(), Layer()], {}), warn=False)
+    cache, seen = traced.diagnostics
+    assert "cache[0].keys is another tensor now: a tensor f32[3], and 3 more;" in cache.message
+    assert cache.source is not None
+    assert cache.source.function.endswith("step")
+    assert "seen goes from 0 to 1 item;" in seen.message

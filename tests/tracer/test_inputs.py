@@ -150,3 +150,48 @@ def test_an_input_that_was_a_parameter_must_be_it_again() -> None:
         opscope.InputError, match=r"input w was linear.weight of the program itself"
     ):
         traced(x, torch.ones(2, 2))
+
+
+class Cache:
+    """A store that a program fills, empty to begin with."""
+
+    def __init__(self) -> None:
+        self.layers: list[torch.Tensor] = []
+        self.kind = "growing"
+
+    def update(self, x: torch.Tensor) -> torch.Tensor:
+        self.layers.append(x)
+        return torch.cat(self.layers)
+
+
+def filling(x: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
+    return cache.update(x * 2), cache
+
+
+def test_an_object_without_tensors_is_told_by_what_it_held() -> None:
+    first = Cache()
+    traced = opscope.trace(filling, (torch.ones(2), first), warn=False)
+    joined, cache = traced(torch.arange(2.0), Cache())
+    assert joined.tolist() == [0.0, 2.0]
+    assert [layer.tolist() for layer in cache.layers] == [[0.0, 2.0]]
+    with pytest.raises(opscope.InputError, match=r"input cache.layers: 0 was not there"):
+        traced(torch.ones(2), first)
+    other = Cache()
+    other.kind = "sliding"
+    with pytest.raises(opscope.InputError, match=r"input cache.kind was 'growing' when"):
+        traced(torch.ones(2), other)
+
+
+def test_an_object_that_holds_nothing_is_told_by_its_identity() -> None:
+    class Marker:
+        pass
+
+    marker = Marker()
+
+    def program(x: torch.Tensor, mark: Marker) -> torch.Tensor:
+        return x * 2 if mark is marker else x
+
+    traced = opscope.trace(program, (torch.ones(2), marker))
+    assert traced(torch.ones(2), marker).tolist() == [2.0, 2.0]
+    with pytest.raises(opscope.InputError, match="input mark was"):
+        traced(torch.ones(2), Marker())

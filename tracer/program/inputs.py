@@ -187,7 +187,7 @@ class InputSpec:
 
 def input_leaves(bound: dict[str, Any]) -> tuple[list[torch.Tensor], Structure]:
     """Return the tensors among bound arguments and the structure they stand in."""
-    return take_apart(bound, is_tensor, is_opaque)
+    return take_apart(bound, is_tensor, is_opaque, keeps_parts=True)
 
 
 def input_names(structure: Structure) -> list[str]:
@@ -255,7 +255,7 @@ def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tens
             )
         leaves.append(actual)
         return
-    if structure.kind is StructureKind.CONSTANT:
+    if structure.kind is StructureKind.CONSTANT and structure.class_ is None:
         _match_constant(structure.constant, actual, path)
         return
     if type(actual) is not structure.class_:
