@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 
 import opscope
 from support.replays import check_replay
@@ -243,3 +244,45 @@ def test_a_number_beside_the_tensors_that_an_operator_returns_is_guarded() -> No
     assert torch.equal(traced(torch.ones(3)), program(torch.ones(3)))
     with pytest.raises(opscope.GuardError):
         traced(torch.ones(4))
+
+
+WEIGHTS = torch.arange(12.0).view(4, 3)
+
+
+def picked(x: torch.Tensor, at: torch.Tensor) -> Any:
+    y = x.clone()
+    y[at, :2] = x.sum()
+    return x[at], WEIGHTS[at] + y, x[..., at], x[at, 1:], x[None, at, None], y[at.int()]
+
+
+def test_a_tensor_of_one_position_indexes_as_the_number_that_it_holds() -> None:
+    traced = check_replay(picked, torch.randn(3, 3), torch.tensor(1))
+    assert not traced.diagnostics
+    assert not traced.guards
+    for rows, position in ((3, 2), (3, -3), (3, 0)):
+        x, at = torch.randn(rows, 3), torch.tensor(position)
+        for ours, theirs in zip(traced(x, at), picked(x, at), strict=True):
+            assert torch.equal(ours, theirs)
+    with pytest.raises(IndexError):
+        traced(torch.randn(3, 3), torch.tensor(5))
+
+
+def test_rows_that_data_chose_are_looked_up_again() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        for row in torch.topk(x[:, 0], 2).indices:
+            x = x + WEIGHTS[row]
+        return x[x.argmax() % 3]
+
+    traced = check_replay(program, torch.randn(4, 3))
+    assert not traced.diagnostics
+    for _ in range(4):
+        x = torch.randn(4, 3)
+        assert torch.equal(traced(x), program(x))
+
+
+def test_a_tensor_that_stands_for_many_positions_is_left_to_vmap() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with TransformGetItemToIndex():
+            return torch.vmap(lambda at: WEIGHTS[at] + x[at])(x[:, 0].argsort())
+
+    check_replay(program, torch.randn(4, 3))
