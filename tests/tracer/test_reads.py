@@ -1,5 +1,6 @@
 """Data that goes to Python is reported where it goes, with its value, and only if it can change."""
 
+import json
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 
 import opscope
+from opscope.ir.structure import take_apart
 from support.replays import check_replay
 
 READS: dict[str, tuple[Callable[[torch.Tensor], Any], str, str]] = {
@@ -286,3 +288,61 @@ def test_a_tensor_that_stands_for_many_positions_is_left_to_vmap() -> None:
             return torch.vmap(lambda at: WEIGHTS[at] + x[at])(x[:, 0].argsort())
 
     check_replay(program, torch.randn(4, 3))
+
+
+LISTED: dict[str, Callable[[torch.Tensor, torch.Tensor], Any]] = {
+    "lengths": lambda x, n: x.split(n.tolist()),
+    "bounds": lambda x, n: [x[:end] for end in n.cumsum(0).tolist()],
+    "nested": lambda x, n: [x[:a] * b for a, b in n.view(1, -1).tolist()],
+    "arithmetic": lambda x, n: x * sum(n.tolist()),
+    "tensor": lambda x, n: torch.tensor(n.tolist()) + 1,
+    "no dimensions": lambda x, n: x[: n[0].tolist()],
+    "small integers": lambda x, n: x.split(n.to(torch.uint8).tolist()),
+    "itself": lambda x, n: [x, *n.tolist()],
+}
+
+
+@pytest.mark.parametrize("program", LISTED.values(), ids=LISTED)
+def test_a_short_list_of_integers_is_data(program: Callable[..., Any]) -> None:
+    traced = check_replay(program, torch.randn(5, 2), torch.tensor([2, 3]))
+    assert not traced.diagnostics
+    for rows, counts in ((5, [4, 1]), (7, [3, 4])):
+        x, n = torch.randn(rows, 2), torch.tensor(counts)
+        ours, theirs = take_apart(traced(x, n), is_atom)[0], take_apart(program(x, n), is_atom)[0]
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+    with pytest.raises((opscope.GuardError, opscope.InputError)):
+        traced(torch.randn(5, 2), torch.tensor([[1, 2], [1, 1]]))
+
+
+def is_atom(part: Any) -> bool:
+    return isinstance(part, torch.Tensor | int)
+
+
+def test_a_list_of_integers_that_decides_is_guarded_and_a_long_one_is_told() -> None:
+    def program(x: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+        return x * 2 if 3 in n.tolist() else x
+
+    n = torch.tensor([2, 3])
+    with pytest.warns(opscope.TracerWarning, match="decides which way the program goes"):
+        traced = opscope.trace(program, (torch.ones(2), n))
+    with pytest.raises(opscope.GuardError):
+        traced(torch.ones(2), torch.tensor([2, 2]))
+    with pytest.warns(opscope.TracerWarning, match=r"tolist\(\) gives Python the data"):
+        opscope.trace(program, (torch.ones(2), torch.arange(65)))
+
+
+def test_numbers_of_the_graph_go_to_json_as_what_they_are() -> None:
+    def program(x: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+        text = json.dumps({"rows": x.shape[0], "list": n.tolist(), "mean": n.float().mean().item()})
+        assert text == '{"rows": 2, "list": [1, 3], "mean": 2.0}'
+        return x * 2
+
+    traced = opscope.trace(program, (torch.ones(2), torch.tensor([1, 3])), warn=False)
+    *sizes, first, second = [guard.text for guard in traced.guards]
+    assert sizes == ["x.size(0) == 2", "len(unbind(n)) == 2"]
+    assert first.endswith(".item() == 1")
+    assert second.endswith(".item() == 3")
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        opscope.trace(lambda x: json.dumps(x), torch.ones(2))

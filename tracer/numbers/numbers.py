@@ -292,15 +292,16 @@ class Numbers:
         if not number.is_data:
             return False
         if number.value is not None:
-            return self._is_fixed_value(number.value)
+            return self.is_fixed_value(number.value)
         return all(
             self._is_fixed(operand)
             if type(operand) is Number
-            else type(operand) is not Value or self._is_fixed_value(operand)
+            else type(operand) is not Value or self.is_fixed_value(operand)
             for operand in number.operands
         )
 
-    def _is_fixed_value(self, value: Value) -> bool:
+    def is_fixed_value(self, value: Value) -> bool:
+        """Whether a tensor's value is the same at every run: computed from constants."""
         return is_fixed(value, self._state.kept.copies, self._state.values.handed_on)
 
     def _tell(self, number: Number, use: str, then: str) -> None:

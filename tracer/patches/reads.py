@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 
-from ..dispatch.dispatcher import Kernels, listeners
+from ..dispatch.dispatcher import Kernels, listeners, plain_numel, recorder_here
 from ..dispatch.replacing import Patch
+from ..numbers.numbers import own_frames
 
+own_frames(__file__)
 _READS = {
     "tolist": "tolist()",
     "numpy": "numpy()",
@@ -24,18 +26,51 @@ _READS = {
 }
 _SHARING = ("numpy", "__array__", "__dlpack__")  # what they return is on the tensor's memory
 _INDIRECT = ("__dlpack__", "__reduce_ex__")  # what they return only leads to the data
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+_MOST_ITEMS = 64  # a longer list is plain, and told as data that Python was given
 
 
 def reads(installed: Kernels) -> Iterator[Patch]:
     """Yield what tells of data that goes to Python."""
     for name in _READS:
-        yield torch.Tensor, name, functools.partial(_read, installed, name)
+        wrap = _listed if name == "tolist" else functools.partial(_read, name=name)
+        yield torch.Tensor, name, functools.partial(wrap, installed)
     for name in ("__repr__", "__format__"):
         yield torch.Tensor, name, functools.partial(_shown, installed)
     yield torch.Tensor, "__iter__", functools.partial(_counted, installed, "iterating over")
 
 
-def _read(installed: Kernels, name: str, method: Any) -> Any:
+def _listed(installed: Kernels, method: Any) -> Any:
+    """Give a short list of integers as numbers of the graph: most often they are sizes or positions."""
+    read = _read(installed, method, name="tolist")
+
+    @functools.wraps(method)
+    def tolist(self: torch.Tensor) -> Any:
+        recorder = recorder_here(installed)
+        if recorder is None or recorder.outer is not None or not _is_short_of_integers(self):
+            return read(self)
+        value = recorder.state.values.get(self)
+        numbers = recorder.state.numbers
+        if value is None or numbers.is_fixed_value(value) or numbers.is_in_block():
+            return read(self)
+        return _items(self)
+
+    return tolist
+
+
+def _is_short_of_integers(tensor: torch.Tensor) -> bool:
+    return (
+        type(tensor) is torch.Tensor
+        and tensor.dtype in _INTEGERS
+        and 0 < plain_numel(tensor) <= _MOST_ITEMS
+    )
+
+
+def _items(tensor: torch.Tensor) -> Any:
+    return tensor.item() if tensor.dim() == 0 else [_items(row) for row in tensor.unbind()]
+
+
+def _read(installed: Kernels, method: Any, *, name: str) -> Any:
     how, is_sharing, is_shown = _READS[name], name in _SHARING, name not in _INDIRECT
 
     @functools.wraps(method)

@@ -8,6 +8,7 @@ where there is none; see Note [Numbers as data].
 from __future__ import annotations
 
 import functools
+import json
 import math
 import operator
 import sys
@@ -73,6 +74,7 @@ class SizePatches:
         ):
             yield torch.Tensor, name, functools.partial(_wrapped, wrap)
         yield torch, "numel", functools.partial(_wrapped, self._numel)
+        yield json.JSONEncoder, "default", functools.partial(_wrapped, _encoded)
         for name in MATH:
             yield math, name, functools.partial(_of_math, name)
 
@@ -250,6 +252,15 @@ class SizePatches:
         """Return an index whose bounds torch does not leave out, if the tensor's sizes vary."""
         found = self._found(tensor)
         return index if found is None else kept_bounds(index, found[0].numbers)
+
+
+def _encoded(original: Any) -> Callable[..., Any]:
+    """Pin the numbers that JSON, whose encoder asks for Python's own classes, comes to here with."""
+
+    def default(self_: Any, o: Any) -> Any:
+        return o.plain("goes to JSON") if is_traced(o) else original(self_, o)
+
+    return default
 
 
 def _wrapped(wrap: Callable[[Any], Any], original: Any) -> Any:
