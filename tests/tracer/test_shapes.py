@@ -22,6 +22,11 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
     "linear": lambda x: F.linear(x, WEIGHT),
     "norms": lambda x: F.layer_norm(F.softmax(x, -1), [6]),
     "matmul": lambda x: (x @ WEIGHT.T) @ torch.ones(2, 5, 3),
+    "grouped": lambda x: F.grouped_mm(
+        F.pad(x, (0, 2)).bfloat16(),
+        torch.ones(2, 8, 16, dtype=torch.bfloat16),
+        offs=torch.tensor([1, 4], dtype=torch.int32),
+    ),
     "addmm": lambda x: torch.addmm(torch.ones(5), x, WEIGHT.T),
     "transpose": lambda x: x.unsqueeze(1).transpose(0, -1).permute(2, 0, 1).mT.squeeze(1),
     "reduce": lambda x: (

@@ -531,3 +531,24 @@ def test_c_code_that_wants_a_plain_int_says_what_helps() -> None:
     with pytest.raises(TypeError) as raised:
         opscope.trace(lambda x: x * int.__add__(x.shape[0], 1), X)
     assert "Pass int(n) or float(n) there" in raised.value.__notes__[0]
+
+
+def test_what_holds_for_every_number_is_no_guard() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        rows = 0 + x.shape[0] * 1
+        offset = (rows + 0) // 1 - x.shape[0]
+        if rows == x.shape[0] and offset <= 0 and rows >= rows - 0:
+            x = torch.cat([x.new_ones(0), x])  # an empty vector is left out
+        rows_of, _ = torch.where(x > 0)
+        if x.shape[0] == rows and x.shape[1] <= 3:
+            x = x + len(rows_of.shape)
+        return x.sort(0).values[:, [2, 0]].chunk(2, 1)[0]
+
+    x = torch.randn(4, 3)
+    traced = opscope.trace(program, x, dynamic={"x": {0: "rows"}}, warn=False)
+    assert not traced.guards
+    assert not any(
+        node.kind.startswith(("aten::add.int", "aten::sub.int")) for node in traced.graph.walk()
+    )
+    other = torch.randn(6, 3)
+    assert torch.equal(traced(other), program(other))

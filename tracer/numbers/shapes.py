@@ -366,6 +366,12 @@ def _matmul(call: _Call) -> Derived:
     return None if batch is None else (*batch, one[-2], other[-1])
 
 
+def _grouped_matmul(call: _Call) -> Derived:
+    one, other = call.all_sizes()[:2]
+    # One matrix for each group of rows; other ranks make groups of their own.
+    return (one[0], other[2]) if len(one) == 2 and len(other) == 3 else None
+
+
 def _embedding(call: _Call) -> Derived:
     return (*call.sizes("indices"), *call.sizes("weight")[1:])
 
@@ -612,6 +618,7 @@ _RULES: Final[dict[str, Rule]] = {
     "aten::mm": _matmul,
     "aten::addmm": _matmul,
     "aten::baddbmm": _matmul,
+    "aten::_grouped_mm": _grouped_matmul,
     "aten::embedding": _embedding,
     "aten::scaled_dot_product_attention": _attention,
     "aten::transpose": _transpose,
