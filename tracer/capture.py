@@ -25,7 +25,7 @@ from .dispatch.modes import ModeReader
 from .dispatch.number import Number, number_of
 from .dispatch.tensors import PLAIN_CLASSES, type_of_tensor
 from .effects import Before
-from .fake.errors import explained
+from .fake.errors import explained, refusal
 from .fake.world import FakeWorld
 from .numbers.ragged import number_ragged_sizes
 from .numbers.settling import settle
@@ -156,9 +156,12 @@ def _capture_fake(
             captured = _capture(function, world.args, world.kwargs, options)
     except Exception as error:
         explanation = explained(error)
-        if explanation is None:
-            raise
-        raise explanation from error
+        if explanation is not None:
+            raise explanation from error
+        note = refusal(error)
+        if note is not None:
+            error.add_note(note)
+        raise
     objects = {name: world.real(kept) for name, kept in captured.objects.items()}
     named = [
         None if kept is None else (kept[0], world.real(kept[1])) for kept in captured.inputs.state

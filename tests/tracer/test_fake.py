@@ -255,6 +255,18 @@ def test_what_needs_data_is_named_with_the_users_line(
     assert line in text
 
 
+def test_an_operator_that_refuses_its_arguments_without_data_says_so() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x @ x
+
+    with pytest.raises(RuntimeError) as raised:
+        opscope.trace(program, torch.ones(2, 3), fake=True)
+    (note,) = raised.value.__notes__
+    assert "asked what aten::matmul would give" in note
+    assert "trace it with real tensors" in note
+    assert "return x @ x" in note
+
+
 def test_an_operator_without_a_fake_kernel_is_named() -> None:
     @torch.library.custom_op("opscope_tests::opaque", mutates_args=())
     def opaque(x: torch.Tensor) -> torch.Tensor:

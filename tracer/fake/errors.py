@@ -32,13 +32,30 @@ def explained(error: BaseException) -> CaptureError | None:
     what = _what_failed(error)
     if what is None:
         return None
+    return CaptureError("\n".join([what, *_users_line(error)]))
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return what to know of an error of an operator that runs without data; None for any other error."""
+    name = _operator_called(error.__traceback__)
+    if name is None:
+        return None
+    return "\n".join(
+        (
+            f"With fake=True torch is asked what {name} would give, and refuses these arguments. Some are "
+            "refused only there: if the program runs, trace it with real tensors.",
+            *_users_line(error),
+        )
+    )
+
+
+def _users_line(error: BaseException) -> list[str]:
     stack = _stack_of(error.__traceback__)
     source = None if stack is None else stack.user.range
-    lines = [what]
-    if source is not None:
-        lines.append(f"  from {source} in {source.function}")
-        lines += [f"    {line}" for line in source.underlined().splitlines()]
-    return CaptureError("\n".join(lines))
+    if source is None:
+        return []
+    underlined = [f"    {line}" for line in source.underlined().splitlines()]
+    return [f"  from {source} in {source.function}", *underlined]
 
 
 def _what_failed(error: BaseException) -> str | None:
