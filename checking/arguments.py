@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import torch
 
-from ..ir.structure import Structure, StructureKind, take_apart
+from ..ir.structure import Structure, StructureKind, holds_nothing, take_apart
 from ..tracer import is_opaque, is_tensor
 from .storage import Content, storage_of
 
@@ -210,7 +210,7 @@ def _with_own_constants(structure: Structure, memo: dict[int, Any]) -> Structure
         return structure
     if structure.kind is StructureKind.CONSTANT:
         constant = structure.constant
-        if isinstance(constant, _SHARED):
+        if isinstance(constant, _SHARED) or holds_nothing(constant):
             return structure
         try:
             constant = copy.deepcopy(constant, memo)

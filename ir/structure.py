@@ -216,6 +216,11 @@ class _Search:
             )
 
 
+def holds_nothing(whole: Any) -> bool:
+    """Whether an object can only serve to be told from all others, as one that stands for no argument."""
+    return _is_told_by_parts(type(whole)) and not parts_of(whole).parts
+
+
 def _is_told_by_parts(class_: type) -> bool:
     """Whether all that objects of a class hold can be seen, and equality says nothing of it."""
     bases = class_.__mro__[:-1]

@@ -534,6 +534,19 @@ def test_checks_of_several_threads_do_not_meet() -> None:
     assert warnings.showwarning is before
 
 
+def test_an_object_that_stands_for_no_argument_is_itself_in_each_run() -> None:
+    class Missing:
+        pass
+
+    missing, nothing = Missing(), object()
+
+    def program(x: torch.Tensor, scale: Any = missing, shift: Any = nothing) -> torch.Tensor:
+        return x * (2 if scale is missing else 3) + (shift is nothing)
+
+    x = torch.ones(2)
+    assert opscope.trace(program, x, check=True).check()
+
+
 def test_a_fake_trace_is_checked_with_real_inputs() -> None:
     model = network().eval()
     with pytest.raises(opscope.CheckError, match="a fake trace computes nothing"):
