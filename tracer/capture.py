@@ -362,6 +362,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
         ]
     )
     _name_values(state)
+    state.report_followed()
     if any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
         state.functions.report_dissolved(state)
     return structure
