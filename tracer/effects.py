@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from ..ir import Value
+from ..ir import Effect, Value
+from ..ir.own_operators import GRADIENT
 from ..ir.structure import Structure
 from .diagnostics import DiagnosticKind, Severity
 from .dispatch.dispatcher import is_grad_enabled
@@ -123,7 +124,11 @@ class Before:
         )
 
     def _report_gradients(self) -> None:
-        written = [t for t, before in self._gradients if _gradient(t) != before]
+        written = [
+            tensor
+            for tensor, before in self._gradients
+            if _gradient(tensor) != before and not self._is_recorded(tensor, before)
+        ]
         if not written:
             return
         computed = [self._state.values.get(t.grad) for t in written if t.grad is not None]
@@ -136,6 +141,17 @@ class Before:
             None,
             nodes=nodes,
         )
+
+    def _is_recorded(self, tensor: torch.Tensor, before: tuple[int, int] | None) -> bool:
+        """Whether recorded operators wrote into the gradient that was there before, as a replay does."""
+        values, gradient = self._state.values, tensor.grad
+        value = None if gradient is None else values.get(gradient)
+        if value is None or before is None or id(gradient) != before[0]:
+            return False
+        while (node := value.node) is not None and node.operator.effects & Effect.WRITES:
+            value = node.inputs[0]  # what an operator that writes in place returns
+        is_read = node is not None and node.operator is GRADIENT
+        return is_read and writes_to(value, values.handed_on) is Writes.CERTAIN
 
     def _report_versions(self) -> None:
         """Report inputs and state that were written, though no recorded operator wrote them."""
