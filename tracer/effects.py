@@ -19,7 +19,7 @@ from ..ir.structure import Structure
 from .diagnostics import DiagnosticKind, Severity
 from .dispatch.dispatcher import is_grad_enabled
 from .dispatch.memories import memory_of
-from .dispatch.tensors import type_of_tensor
+from .dispatch.tensors import tensors_in, type_of_tensor
 from .numbers.lineage import Writes, writes_to
 from .program.program_state import mentioned_objects
 from .program.snapshots import Change, Snapshot
@@ -90,7 +90,8 @@ class Before:
             self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
         for change in self._variables.changes():
             # What collects things outside, a list that a test looks at, say, seldom shapes a result.
-            is_quiet = change.name is None or _is_torchs_own(change)
+            is_collected = change.name is None and not self._is_read(change.owner)
+            is_quiet = is_collected or _is_torchs_own(change)
             severity = Severity.INFO if is_quiet else Severity.WARNING
             message = f"the variable {change.path} {change.text}; {_at_replay(change)}"
             self._report_change(change, message, severity)
@@ -102,6 +103,16 @@ class Before:
             )
             self._report_change(change, message)
         self._report_settings()
+
+    def _is_read(self, container: Any) -> bool:
+        """Whether the run has read tensors that a container held before it."""
+        items = container.values() if isinstance(container, dict) else container
+        state = self._state
+        for tensor in tensors_in(list(items)):
+            value = state.values.get(tensor)
+            if value is not None and value.is_used and state.kept.named(tensor) is not None:
+                return True
+        return False
 
     def _report_change(
         self, change: Change, message: str, severity: Severity = Severity.WARNING
