@@ -19,6 +19,7 @@ from ...ir.own_operators import (
     DEEPCOPY,
     GET_RNG_STATE,
     MANUAL_SEED,
+    RETAIN_GRAD,
     SEED_GENERATOR,
     SET_DATA,
     SET_DEFAULT_DTYPE,
@@ -245,6 +246,12 @@ class Unseen:
     def assigned(self, module: torch.nn.Module, name: str) -> None:
         """Note where an attribute of a module was set."""
         self._state.assigned[id(module), name] = self._place()
+
+    def retains_grad(self, tensor: torch.Tensor) -> None:
+        """Record that a backward is to leave a gradient on a tensor that is no leaf."""
+        value = self._state.values.get(tensor)
+        if value is not None and not tensor.is_leaf:
+            self._append(RETAIN_GRAD, (value,), (), *self._place())
 
     def hooked(self, tensor: torch.Tensor, how: str, hook: Any) -> None:
         """Report that a hook was registered on a tensor."""
