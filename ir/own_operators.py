@@ -61,6 +61,12 @@ GRADIENT: Final = Operator(
     (Return("Tensor"),),
     Effect.NONE,
 )
+RETAIN_GRAD: Final = Operator(
+    "prim::retain_grad",  # ``self.retain_grad()``: a backward leaves a gradient there
+    (Parameter("self", "Tensor"),),
+    (),
+    Effect.WRITES,
+)
 LITERAL: Final = Operator("prim::literal", effects=Effect.NONE)
 """A value that is its argument, for a block whose result is no value."""
 
@@ -181,6 +187,7 @@ OWN_OPERATORS: Final[Mapping[str, Operator]] = {
         SET_DEFAULT_DTYPE,
         SEED_GENERATOR,
         GRADIENT,
+        RETAIN_GRAD,
         LITERAL,
         ENTER_MODE,
         EXIT_MODE,

@@ -241,7 +241,9 @@ class Aliases:
 
     def _note_unclear(self, node: Node, operands: tuple[Value, ...], value: Value) -> None:
         """Note that a result may be on the memory of any operand, if the schema allows for that."""
-        if not node.operator.is_view:
+        type_ = value.type
+        has_parts = isinstance(type_, TensorType) and type_.layout.name != "strided"
+        if not (node.operator.is_view or has_parts):  # a sparse tensor may be made of its operands
             return
         for operand in operands:
             if isinstance(operand.type, TensorType):

@@ -14,6 +14,7 @@ from ..ir import Effect, Node, Value
 from ..ir.own_operators import (
     GET_RNG_STATE,
     MANUAL_SEED,
+    RETAIN_GRAD,
     SEED_GENERATOR,
     SET_DEFAULT_DTYPE,
     SET_RNG_STATE,
@@ -40,9 +41,16 @@ _HIDDEN: Final[dict[str, tuple[tuple[str, ...], str | None]]] = {
 
 _SETTINGS = frozenset(
     operator.name
-    for operator in (MANUAL_SEED, SEED_GENERATOR, SET_RNG_STATE, GET_RNG_STATE, SET_DEFAULT_DTYPE)
+    for operator in (
+        MANUAL_SEED,
+        SEED_GENERATOR,
+        SET_RNG_STATE,
+        GET_RNG_STATE,
+        SET_DEFAULT_DTYPE,
+        RETAIN_GRAD,
+    )
 )
-"""Operators of ours that write settings of torch and no memory of tensors."""
+"""Operators of ours that write settings of torch or of a tensor, and no memory of tensors."""
 
 
 def written_parameters(node: Node) -> tuple[str, ...]:

@@ -200,6 +200,11 @@ def _gradient(owner: torch.Tensor) -> torch.Tensor:
     return gradient
 
 
+def _retain_grad(tensor: torch.Tensor) -> None:
+    if tensor.requires_grad:
+        tensor.retain_grad()
+
+
 def _with_tuples(op: Any, *args: Any, **kwargs: Any) -> Any:
     """Call an operator that tells tuples from lists, which a graph does not, and wants tuples."""
     return op(*map(_as_tuples, args), **{name: _as_tuples(arg) for name, arg in kwargs.items()})
@@ -231,6 +236,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::set_rng_state": torch.random.set_rng_state,
     "prim::set_default_dtype": torch.set_default_dtype,
     "prim::gradient": _gradient,
+    "prim::retain_grad": _retain_grad,
     "prim::literal": _literal,
     "torchscript::call": _call_scripted,
     "autograd::enter_dual_level": forward_ad.enter_dual_level,

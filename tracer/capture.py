@@ -357,6 +357,7 @@ def _finish(state: TracingState, result: Any) -> Structure:
                 state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
         value = state.with_grad_flag(leaf, value, root, None)
         values.append(value)
+        _report_attributes(state, leaf, value, path)
     state.flush_grad_flags()
     state.graph.set_outputs(
         [
@@ -365,9 +366,26 @@ def _finish(state: TracingState, result: Any) -> Structure:
         ]
     )
     _name_values(state)
+    state.report_followed()
     if any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
         state.functions.report_dissolved(state)
     return structure
+
+
+def _report_attributes(state: TracingState, leaf: torch.Tensor, value: Value, path: str) -> None:
+    """Note what a tensor that the run made and returns carries besides its data."""
+    if value.node is None or leaf.__class__ not in PLAIN_CLASSES:
+        return
+    root = state.graph.root_scope
+    if vars(leaf):
+        names = ", ".join(vars(leaf))
+        message = (
+            f"the tensor returned as {path} was given {names}, which a replay does not give it"
+        )
+        state.report(DiagnosticKind.UNTRACKED_EFFECT, message, root, None)
+    if (leaf.is_leaf or leaf.retains_grad) and leaf.grad is not None:
+        message = f"the tensor returned as {path} has a gradient; a replay computes it and does not store it"
+        state.report(DiagnosticKind.STORED_GRADIENT, message, root, None)
 
 
 def is_tensor_or_number(value: Any) -> bool:

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from ..ir import Value
+from ..ir import Effect, Value
+from ..ir.own_operators import GRADIENT
 from ..ir.structure import Structure
 from .diagnostics import DiagnosticKind, Severity
 from .dispatch.dispatcher import is_grad_enabled
 from .dispatch.memories import memory_of
-from .dispatch.tensors import type_of_tensor
+from .dispatch.tensors import tensors_in, type_of_tensor
 from .numbers.lineage import Writes, writes_to
 from .program.program_state import mentioned_objects
 from .program.snapshots import Change, Snapshot
@@ -90,7 +91,8 @@ class Before:
             self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
         for change in self._variables.changes():
             # What collects things outside, a list that a test looks at, say, seldom shapes a result.
-            is_quiet = change.name is None or _is_torchs_own(change)
+            is_collected = change.name is None and not self._is_read(change.owner)
+            is_quiet = is_collected or _is_torchs_own(change)
             severity = Severity.INFO if is_quiet else Severity.WARNING
             message = f"the variable {change.path} {change.text}; {_at_replay(change)}"
             self._report_change(change, message, severity)
@@ -111,6 +113,16 @@ class Before:
             name = re.split(r"[.\[]", change.path, maxsplit=1)[0]
             changes.setdefault(name, []).append(change)
         return changes.values()
+
+    def _is_read(self, container: Any) -> bool:
+        """Whether the run has read tensors that a container held before it."""
+        items = container.values() if isinstance(container, dict) else container
+        state = self._state
+        for tensor in tensors_in(list(items)):
+            value = state.values.get(tensor)
+            if value is not None and value.is_used and state.kept.named(tensor) is not None:
+                return True
+        return False
 
     def _report_change(
         self, change: Change, message: str, severity: Severity = Severity.WARNING
@@ -135,7 +147,11 @@ class Before:
         )
 
     def _report_gradients(self) -> None:
-        written = [t for t, before in self._gradients if _gradient(t) != before]
+        written = [
+            tensor
+            for tensor, before in self._gradients
+            if _gradient(tensor) != before and not self._is_recorded(tensor, before)
+        ]
         if not written:
             return
         computed = [self._state.values.get(t.grad) for t in written if t.grad is not None]
@@ -148,6 +164,17 @@ class Before:
             None,
             nodes=nodes,
         )
+
+    def _is_recorded(self, tensor: torch.Tensor, before: tuple[int, int] | None) -> bool:
+        """Whether recorded operators wrote into the gradient that was there before, as a replay does."""
+        values, gradient = self._state.values, tensor.grad
+        value = None if gradient is None else values.get(gradient)
+        if value is None or before is None or id(gradient) != before[0]:
+            return False
+        while (node := value.node) is not None and node.operator.effects & Effect.WRITES:
+            value = node.inputs[0]  # what an operator that writes in place returns
+        is_read = node is not None and node.operator is GRADIENT
+        return is_read and writes_to(value, values.handed_on) is Writes.CERTAIN
 
     def _report_versions(self) -> None:
         """Report inputs and state that were written, though no recorded operator wrote them."""

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeAlias, cast
 
 import torch
@@ -36,6 +37,7 @@ from .dispatch.dispatcher import (
     nested_dummy,
     plain_data,
     plain_offset,
+    quiet,
     shares_storage,
 )
 from .dispatch.generators import Generators
@@ -149,6 +151,7 @@ class TracingState:
         self.values = ValueMap()
         self.subclasses = Subclasses()
         self.collectives = Collectives()
+        self._if_followed: list[Callable[[], None]] = []
         self._backwards = 0  # how many backward passes run, one inside another
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
         self.inputs: list[tuple[torch.Tensor, Value]] = []
@@ -624,6 +627,26 @@ class TracingState:
         found = self.diagnostics.report(kind, message, stack, address, **details)
         if found is not None:
             self._refuse_if_strict(found)
+
+    def report_if_followed(
+        self,
+        kind: DiagnosticKind,
+        message: str,
+        scope: Scope,
+        stack: Frame | None,
+        **details: Any,
+    ) -> None:
+        """Note something that only matters if gradients may flow through what the program leaves behind."""
+        if not self.functions.holds_back(kind, message, scope, stack, details):
+            self._if_followed.append(partial(self.report, kind, message, scope, stack, **details))
+
+    def report_followed(self) -> None:
+        """Report that, when the program has returned, if tensors with a history of this run are left."""
+        if self._if_followed:
+            with quiet():
+                is_left = any(tensor.grad_fn is not None for tensor, _ in self.values.live())
+            for report in self._if_followed if is_left else ():
+                report()
 
     def report_again(self, diagnostic: Diagnostic, node: Node) -> None:
         """Note what the trace of a program that ``node`` calls could not record exactly.

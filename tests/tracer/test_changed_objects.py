@@ -181,6 +181,28 @@ def test_a_counted_variable_is_a_warning_and_a_collecting_list_is_information() 
     }
 
 
+def test_a_list_that_grows_and_is_read_is_a_warning() -> None:
+    cache = [torch.zeros(2)]
+    read: dict[str, torch.Tensor] = {"first": torch.zeros(2)}
+    collected = [torch.zeros(2)]
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        cache.append(x * 2)
+        collected.append(x * 3)
+        read[f"more {len(read)}"] = x
+        return torch.stack(cache).sum(0) + read["first"]
+
+    severities = {
+        found.message.partition(";")[0]: found.severity
+        for found in opscope.trace(program, X, warn=False).diagnostics
+    }
+    assert severities == {
+        "the variable cache goes from 1 to 2 items": opscope.Severity.WARNING,
+        "the variable read goes from 1 to 2 items": opscope.Severity.WARNING,
+        "the variable collected goes from 1 to 2 items": opscope.Severity.INFO,
+    }
+
+
 class Average:
     """Goes with each step: as an object in a closure, in a module, behind a function."""
 

@@ -395,6 +395,19 @@ def test_what_cannot_be_a_value_names_the_users_line() -> None:
     assert "y.data = torch.zeros(3)" in message
 
 
+def test_what_a_sparse_tensor_may_be_made_of_is_not_written() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        places = torch.tensor([[0, 1]])
+        sparse = torch.sparse_coo_tensor(places, y, (3,), check_invariants=True)
+        y.add_(1)
+        return sparse.to_dense()
+
+    with pytest.raises(opscope.PassError, match=r"result of aten::\w*sparse_coo_tensor"):
+        opscope.trace(program, torch.ones(2), force_outplace=True)
+    check_functional(lambda x: (x + 1).add_(x.to_sparse().to_dense()), torch.eye(2))
+
+
 def test_seeds_stay_where_they_are() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(3)

@@ -321,7 +321,7 @@ def test_saved_tensors_that_hooks_exchange_are_not_taken_for_the_results() -> No
         return gradient
 
     traced = opscope.trace(program, torch.ones(3), warn=False)
-    assert [d.kind.value for d in traced.diagnostics] == ["hook", "untracked tensor"]
+    assert [d.kind.value for d in traced.diagnostics] == ["untracked tensor"]
     assert torch.equal(traced(torch.ones(3)), program(torch.ones(3)))
 
 
@@ -446,3 +446,40 @@ def test_what_autograd_saved_of_a_conjugate_is_one() -> None:
 
     traced, other = opscope.trace(program, pair()), pair()
     assert torch.equal(traced(*other), program(*other))
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_a_tensor_that_retains_its_gradient_does_so_at_a_replay(functional: bool) -> None:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = x * 2
+        y.retain_grad()
+        z = y.sin()
+        z.add_(1)
+        return y, z
+
+    traced = opscope.trace(program, leaf(3), strict=True, force_outplace=functional)
+    x = leaf(3)
+    found, expected = traced(x), program(x)
+    for y, z in (found, expected):
+        z.sum().backward()
+        assert y.retains_grad
+    assert found[0].grad is not None
+    assert expected[0].grad is not None
+    assert torch.equal(found[0].grad, expected[0].grad)
+    with torch.no_grad():
+        traced(x)
+
+
+def test_what_a_returned_tensor_carries_besides_its_data_is_reported() -> None:
+    def program(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        weight = torch.zeros(3, requires_grad=True)
+        (weight * x).sum().backward()
+        tagged = x * 2
+        tagged.tag = "mine"  # type: ignore[attr-defined]
+        return {"weight": weight, "tagged": tagged}
+
+    found = opscope.trace(program, torch.ones(3), warn=False).diagnostics
+    assert [(d.kind.value, d.message.partition(",")[0].partition(";")[0]) for d in found] == [
+        ("stored gradient", "the tensor returned as result['weight'] has a gradient"),
+        ("untracked effect", "the tensor returned as result['tagged'] was given tag"),
+    ]

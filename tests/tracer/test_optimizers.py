@@ -173,3 +173,29 @@ def test_an_optimizer_that_a_schedule_leads_to_is_told_of_once() -> None:
         "the variable schedule.last_epoch goes from 0 to 1",
         "optimizer changed plain Python numbers, param_groups.0.lr from 0.1 to 0.010000000000000002",
     ]
+
+
+def test_gradients_that_are_there_are_accumulated_into_at_each_replay() -> None:
+    def ready() -> tuple[torch.nn.Module, Callable[[torch.Tensor], None]]:
+        torch.manual_seed(3)
+        model = torch.nn.Linear(3, 2)
+        model(torch.ones(1, 3)).sum().backward()
+
+        def accumulate(x: torch.Tensor) -> None:
+            for part in x.split(2):
+                model(part).pow(2).sum().backward()
+
+        return model, accumulate
+
+    (ours, our_step), (theirs, their_step) = ready(), ready()
+    x = torch.randn(4, 3)
+    traced = opscope.trace(our_step, x, strict=True)
+    their_step(x)
+    for _ in range(2):
+        x = torch.randn(4, 3)
+        traced(x)
+        their_step(x)
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert one.grad is not None
+            assert other.grad is not None
+            assert torch.equal(one.grad, other.grad)

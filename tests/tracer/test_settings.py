@@ -159,6 +159,25 @@ def test_a_backward_hook_of_a_module_is_reported() -> None:
     opscope.trace(model, X)  # without gradients there is no graph to hang it on
 
 
+def test_hooks_that_a_backward_inside_has_used_up_are_not_reported() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.SiLU())
+    model[1].register_full_backward_hook(lambda module, inputs, outputs: (inputs[0] * 2,))
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with torch.autograd.graph.save_on_cpu():
+            y = model(x)
+        y.register_hook(lambda gradient: gradient * 3)
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        return gradient
+
+    traced = opscope.trace(program, torch.ones(2, 3, requires_grad=True), strict=True)
+    x = torch.randn(2, 3, requires_grad=True)
+    assert torch.equal(traced(x), program(x))
+    with pytest.warns(opscope.TracerWarning) as caught:
+        opscope.trace(lambda x: model(x), torch.ones(2, 3, requires_grad=True))
+    assert len(caught) == 1
+
+
 def test_hooks_on_saved_tensors_are_reported_and_checkpoints_are_not() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         with torch.autograd.graph.save_on_cpu():

@@ -82,6 +82,8 @@ class MetaFacts:
             if not isinstance(result, torch.Tensor):
                 facts.append(ResultFact(None))
                 continue
+            if result.layout is not torch.strided:
+                return None  # it has parts with memory of their own
             operand = memory.get(storage_key(result))
             offset = int(result.storage_offset()) * result.element_size()
             is_operand = any(result is tensor for tensor in stand_ins.tensors.values())

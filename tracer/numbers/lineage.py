@@ -11,6 +11,7 @@ import torch
 from ...ir import DType, Effect, Node, TensorType, Value
 
 _MOST_NODES = 256
+_FLAGS = ("aten::requires_grad_", "prim::retain_grad")  # these set a flag and write no memory
 _UNSURE = Effect.RANDOM | Effect.UNKNOWN
 MASKS = (DType.BOOL, DType.U8)
 _UNSAID = (
@@ -79,7 +80,7 @@ def writes_to(
             if not isinstance(user, Node) or user in apart_from:
                 continue
             operator = user.operator
-            is_flag = operator.base_name == "aten::requires_grad_"
+            is_flag = operator.base_name in _FLAGS
             writes = bool(operator.effects & (Effect.WRITES | Effect.UNKNOWN)) and not is_flag
             writes = writes or _writes_in_blocks(user, handed_on)
             if is_alias and (writes or operator.base_name.endswith(_UNSAID)):

@@ -24,6 +24,7 @@ def writes(installed: Kernels) -> Iterator[Patch]:
     yield torch.Tensor, "__copy__", functools.partial(_copy, installed)
     for name in _HOOKS:
         yield torch.Tensor, name, functools.partial(_hook, installed)
+    yield torch.Tensor, "retain_grad", functools.partial(_retain_grad, installed)
     yield _HookMixin, "_register_hook", functools.partial(_graph_hook, installed)
     for storage in (torch.UntypedStorage, torch.TypedStorage):
         for name in _STORAGE_WRITES:
@@ -115,6 +116,16 @@ def _hook(installed: Kernels, method: Any) -> Any:
         for unseen in listeners(installed):
             unseen.hooked(self, method.__name__, hook)
         return method(self, hook)
+
+    return wrapped
+
+
+def _retain_grad(installed: Kernels, method: Any) -> Any:
+    @functools.wraps(method)
+    def wrapped(self: torch.Tensor) -> None:
+        method(self)
+        for unseen in listeners(installed):
+            unseen.retains_grad(self)
 
     return wrapped
 

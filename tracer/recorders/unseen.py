@@ -19,6 +19,7 @@ from ...ir.own_operators import (
     DEEPCOPY,
     GET_RNG_STATE,
     MANUAL_SEED,
+    RETAIN_GRAD,
     SEED_GENERATOR,
     SET_DATA,
     SET_DEFAULT_DTYPE,
@@ -246,24 +247,36 @@ class Unseen:
         """Note where an attribute of a module was set."""
         self._state.assigned[id(module), name] = self._place()
 
+    def retains_grad(self, tensor: torch.Tensor) -> None:
+        """Record that a backward is to leave a gradient on a tensor that is no leaf."""
+        value = self._state.values.get(tensor)
+        if value is not None and not tensor.is_leaf:
+            self._append(RETAIN_GRAD, (value,), (), *self._place())
+
     def hooked(self, tensor: torch.Tensor, how: str, hook: Any) -> None:
         """Report that a hook was registered on a tensor."""
-        self._report(
+        value = self._state.values.get(tensor)
+        is_of_this_run = value is not None and value.node is not None
+        report = self._state.report_if_followed if is_of_this_run else self._state.report
+        report(
             DiagnosticKind.HOOK,
             f"{how}() hangs {_name_of(hook)} on a tensor {type_of_tensor(tensor)}; a replay does not, but "
             "what it did in a backward inside the program is recorded",
+            *self._place(),
             value=_name_of(hook),
-            nodes=_producer(self._state.values.get(tensor)),
+            nodes=_producer(value),
         )
 
     def hooked_graph(self, hook: Any) -> None:
         """Report that a hook was registered on a node of autograd's graph."""
         module = _module_hooked_by(hook)
         what = _name_of(hook) if module is None else f"a backward hook of {type(module).__name__}"
-        self._report(
+        report = self._state.report if module is None else self._state.report_if_followed
+        report(
             DiagnosticKind.HOOK,
             f"{what} is hung on autograd's graph and may change gradients; a replay hangs none, but what "
             "it did in a backward inside the program is recorded",
+            *self._place(),
             value=what,
             hint="compute gradients inside the program, or remove the hook and do its work on those of a "
             "replay",
@@ -275,10 +288,11 @@ class Unseen:
 
     def packs_saved_tensors(self, hooks: Any) -> None:
         """Report that tensors saved for backward go through hooks."""
-        self._report(
+        self._state.report_if_followed(
             DiagnosticKind.HOOK,
             f"{type(hooks).__name__} changes what autograd saves for backward; a replay saves the tensors "
             "themselves",
+            *self._place(),
             hint="enter it outside the program, around the replay",
         )
 
