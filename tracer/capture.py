@@ -314,8 +314,8 @@ def _input_types(graph: Graph) -> tuple[TensorType, ...]:
 
 
 def _rank(leaf: torch.Tensor) -> int:
-    """Return the number of dimensions that may vary: none for other layouts and classes than torch's own."""
-    if leaf.layout is not torch.strided or leaf.is_nested:
+    """Return the number of dimensions that may vary: none for nested tensors and classes not torch's own."""
+    if leaf.is_nested or leaf.is_mkldnn:
         return 0
     is_plain = leaf.__class__ in PLAIN_CLASSES or isinstance(leaf, FakeTensor)
     return leaf.dim() if is_plain else 0

@@ -531,3 +531,28 @@ def test_c_code_that_wants_a_plain_int_says_what_helps() -> None:
     with pytest.raises(TypeError) as raised:
         opscope.trace(lambda x: x * int.__add__(x.shape[0], 1), X)
     assert "Pass int(n) or float(n) there" in raised.value.__notes__[0]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_sizes_of_sparse_tensors_are_data(layout: torch.layout) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        rows, columns = x.shape
+        return (x @ torch.ones(columns, rows)) * x.numel() + (x * 2).to_dense().sum() * rows
+
+    traced = opscope.trace(program, torch.eye(3, 4).to_sparse(layout=layout))
+    assert traced.guards == ()
+    x = torch.eye(5, 2).to_sparse(layout=layout)
+    assert torch.equal(traced(x), program(x))
+
+
+def test_the_layout_of_a_sparse_tensor_is_held_where_it_is_read() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x.to_dense() * x.sparse_dim()
+
+    traced = opscope.trace(program, torch.eye(3).to_sparse())
+    assert [guard.text for guard in traced.guards] == ["x.sparse_dim() == 2"]
+    assert not traced.diagnostics
+    assert torch.equal(traced(torch.ones(3, 3).to_sparse()), torch.full((3, 3), 2.0))
+    with pytest.raises(opscope.GuardError):
+        traced(torch.ones(3, 3).to_sparse(1))

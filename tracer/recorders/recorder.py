@@ -46,12 +46,12 @@ _DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
 _METADATA_READS = frozenset(
     f"aten::{name}"
     for name in (
-        "_dimI", "_dimV", "_fused_sdp_choice", "_has_compatible_shallow_copy_type",
-        "_nested_get_ragged_idx", "dense_dim", "dim", "get_device", "is_complex", "is_contiguous",
-        "is_floating_point", "is_inference", "is_leaf", "is_same_size", "is_signed", "q_per_channel_axis",
-        "result_type", "sparse_dim", "sym_is_contiguous",
+        "_fused_sdp_choice", "_has_compatible_shallow_copy_type", "_nested_get_ragged_idx", "dim",
+        "get_device", "is_complex", "is_contiguous", "is_floating_point", "is_inference", "is_leaf",
+        "is_same_size", "is_signed", "q_per_channel_axis", "result_type", "sym_is_contiguous",
     )
 )  # fmt: skip
+_LAYOUT_READS = frozenset(f"aten::{name}" for name in ("_dimI", "_dimV", "dense_dim", "sparse_dim"))
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 
 
@@ -243,6 +243,9 @@ class Recorder(EventRecorder):
     def _hold_number(self, facts: _Facts, result: Any, value: Value) -> None:
         """Guard what an operator gave Python as a plain number, or report it where no guard can be."""
         state = self.state
+        if facts.operator.base_name in _LAYOUT_READS:
+            state.numbers.guard(state.numbers.of_value(value, result, is_data=False), "")
+            return
         if type(result) in SCALAR_TYPES:
             use = (
                 f"decides, through {facts.name}, which way the program goes"
