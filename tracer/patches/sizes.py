@@ -36,6 +36,7 @@ from ..numbers.traced_numbers import MATH, compute, is_traced, makes_text, trace
 
 own_frames(__file__)
 _base: Any = cast(Any, torch._C).TensorBase
+_COLLECTIVES = ("torch.distributed._functional_collectives", "torch.distributed.distributed_c10d")
 _DEFAULT_FORMATS = (None, torch.contiguous_format)
 
 
@@ -261,7 +262,7 @@ def _reads_for_distributed(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
     reader = "" if frame is None else str(frame.f_globals.get("__name__"))
-    return reader.startswith("torch.distributed.")
+    return reader.startswith("torch.distributed.") and reader not in _COLLECTIVES
 
 
 def _of_math(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
