@@ -111,9 +111,7 @@ def test_collectives_are_nodes_with_their_group_and_are_waited_for() -> None:
 def test_collectives_replay_at_other_sizes(program: Callable[..., Any]) -> None:
     traced = opscope.trace(program, torch.ones(4, 3), warn=False)
     x = torch.arange(16.0).view(8, 2)
-    for actual, expected in zip(
-        tensors_of(traced(x)), tensors_of(program(x)), strict=True
-    ):
+    for actual, expected in zip(tensors_of(traced(x)), tensors_of(program(x)), strict=True):
         assert torch.equal(actual, expected)
 
 
