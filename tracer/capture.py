@@ -278,7 +278,7 @@ def _add_inputs(
     """Add the graph's inputs; return what the program takes."""
     names = input_names(structure)
     dimensions = varying_dimensions(dynamic, names, [_rank(leaf) for leaf in leaves])
-    state.sizes.may_be_data = any(dimensions)
+    state.sizes.may_be_data = any(dimensions) or any(leaf.is_nested for leaf in leaves)
     first: dict[int, int] = {}
     same_as: list[int | None] = []
     for position, (leaf, name) in enumerate(zip(leaves, names, strict=True)):

@@ -556,3 +556,27 @@ def test_the_layout_of_a_sparse_tensor_is_held_where_it_is_read() -> None:
     assert torch.equal(traced(torch.ones(3, 3).to_sparse()), torch.full((3, 3), 2.0))
     with pytest.raises(opscope.GuardError):
         traced(torch.ones(3, 3).to_sparse(1))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.parametrize("dynamic", [None, False])
+def test_sizes_of_the_parts_of_ragged_tensors_are_data(dynamic: Any) -> None:
+    def ragged(*lengths: int) -> torch.Tensor:
+        parts = [torch.ones(length, 3) for length in lengths]
+        return torch.nested.nested_tensor(parts, layout=torch.jagged)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x.values() * x.values().shape[0] + x.to_padded_tensor(0.0).shape[1]
+
+    traced = opscope.trace(program, ragged(2, 3), dynamic=dynamic)
+    x = ragged(4, 5)
+    assert torch.equal(traced(x), program(x))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_the_length_of_a_nested_tensor_is_data() -> None:
+    def nested(*lengths: int) -> torch.Tensor:
+        return torch.nested.nested_tensor([torch.ones(length, 3) for length in lengths])
+
+    traced = opscope.trace(lambda x: x.to_padded_tensor(0.0) * x.size(0), nested(2, 3))
+    assert traced(nested(1, 1, 1)).tolist() == [[[3.0] * 3]] * 3

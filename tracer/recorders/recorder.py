@@ -20,7 +20,7 @@ import torch
 from ...ir import Argument, Frame, Modes, Node, Scope, Value
 from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
-from ..dispatch.dispatcher import NUMBERS, Kernels, quiet, without_torch_dispatch
+from ..dispatch.dispatcher import NUMBERS, Kernels, without_torch_dispatch
 from ..dispatch.generators import GENERATOR
 from ..dispatch.literals import PLAIN, equal_literals, to_literal
 from ..dispatch.memories import is_foreign_memory
@@ -468,22 +468,35 @@ class Recorder(EventRecorder):
             self.outer.record_data(source, data)
 
     def record_subclass(
-        self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
+        self,
+        cls: type[torch.Tensor],
+        source: torch.Tensor,
+        make: Callable[[], torch.Tensor],
+        *,
+        is_followed: bool,
     ) -> torch.Tensor:
-        """Make a tensor of another class on the memory of ``source`` and record that."""
+        """Make a tensor of another class on the memory of ``source`` and record that.
+
+        Args:
+            cls: the class.
+            source: the tensor.
+            make: makes the other one.
+            is_followed: whether autograd follows it.
+        """
         known = self.state.values.get(source)
-        result = make() if self.outer is None else self.outer.record_subclass(cls, source, make)
+        if self.outer is not None:
+            result = self.outer.record_subclass(cls, source, make, is_followed=is_followed)
+        else:
+            result = make()
         if known is None:  # made below our sight, by the machinery of a subclass or a mode
             return result
         scope, stack = self.state.walker.locate(sys._getframe(2))
         class_object = self.state.kept.constant(cls, cls.__name__)
-        with quiet():
-            is_detached = result.grad_fn is None
         arguments: tuple[Argument, ...] = (class_object, known)
-        if is_detached:
+        if not is_followed:
             arguments = (*arguments, requires_grad_of(result))
         node = self.state.graph.append(
-            MAKE_SUBCLASS if is_detached else AS_SUBCLASS,
+            AS_SUBCLASS if is_followed else MAKE_SUBCLASS,
             arguments,
             (type_of_tensor(result),),
             scope=scope,
