@@ -13,6 +13,7 @@ from .node import Argument, Node, Value
 from .own_operators import AUTOGRAD_FUNCTION
 from .scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from .source import SourceRange
+from .types import ScalarType
 
 _OPPOSITES: Final = {
     "aten::eq": "aten::ne",
@@ -163,7 +164,10 @@ class ConditionWriter:
         form = scalar_form(node.kind)
         if form is not None:
             return write_expression(form, [self._argument(arg) for arg in node.all_args])
-        read = _DATA_READS.get(node.operator.base_name)
+        name = node.operator.base_name
+        read = _DATA_READS.get(name)
+        if read is None and name.startswith("aten::") and isinstance(value.type, ScalarType):
+            read = f"{{}}.{name.removeprefix('aten::')}()" if len(node.all_args) == 1 else None
         if read is not None:
             shown: Sequence[str] = [self._argument(arg).within(20) for arg in node.all_args]
             return Expression(read.format(*shown))

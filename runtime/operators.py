@@ -13,7 +13,7 @@ from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
 from torch.utils import _pytree as pytree
 
-from ..errors import ReplayError
+from ..errors import GuardError, ReplayError
 from ..ir.callables import close_callables
 from ..ir.structure import Structure, StructureKind, is_plain_container, take_apart
 from .outplace import keep_history, outplace, view_scatter
@@ -214,11 +214,23 @@ def _as_tuples(arg: Any) -> Any:
     return tuple(map(_as_tuples, arg)) if isinstance(arg, list) else arg
 
 
-def _call_scripted(function: Any, *args: Any, structure: Any = None, **kwargs: Any) -> list[Any]:
-    """Call a TorchScript function and return the leaves of what it gives."""
+def _call_scripted(
+    function: Any, *args: Any, structure: Any = None, returns: Any = None, **kwargs: Any
+) -> list[Any]:
+    """Call a TorchScript function and return the leaves of what it gives.
+
+    Raises:
+        GuardError: what it gives is not nested as it was at the trace, where that is given.
+    """
     if structure is not None:
         args, kwargs = pytree.tree_unflatten(args, structure)
-    return pytree.tree_leaves(function(*args, **kwargs))
+    leaves, nested = pytree.tree_flatten(function(*args, **kwargs))
+    if returns is not None and nested != returns:
+        raise GuardError(
+            f"this run cannot follow the trace: {function.name} returns a dictionary with other keys\n"
+            "  trace again with inputs like these; a trace holds for one way through the program"
+        )
+    return leaves
 
 
 def _literal(value: Any) -> Any:

@@ -281,7 +281,7 @@ def _add_inputs(
     """Add the graph's inputs; return what the program takes."""
     names = input_names(structure)
     dimensions = varying_dimensions(dynamic, names, [_rank(leaf) for leaf in leaves])
-    state.sizes.may_be_data = any(dimensions)
+    state.sizes.may_be_data = any(dimensions) or any(leaf.is_nested for leaf in leaves)
     first: dict[int, int] = {}
     same_as: list[int | None] = []
     for position, (leaf, name) in enumerate(zip(leaves, names, strict=True)):
@@ -317,8 +317,8 @@ def _input_types(graph: Graph) -> tuple[TensorType, ...]:
 
 
 def _rank(leaf: torch.Tensor) -> int:
-    """Return the number of dimensions that may vary: none for other layouts and classes than torch's own."""
-    if leaf.layout is not torch.strided or leaf.is_nested:
+    """Return the number of dimensions that may vary: none for nested tensors and classes not torch's own."""
+    if leaf.is_nested or leaf.is_mkldnn:
         return 0
     is_plain = leaf.__class__ in PLAIN_CLASSES or isinstance(leaf, FakeTensor)
     return leaf.dim() if is_plain else 0

@@ -211,3 +211,15 @@ def test_a_scripted_callee_that_returns_none_at_times_is_guarded() -> None:
     with pytest.raises(opscope.GuardError, match="second is None does not hold"):
         traced(-torch.ones(2))
     assert str(opscope.parse(str(traced.graph))) == str(traced.graph)
+
+
+def test_a_scripted_callee_that_returns_other_keys_is_refused() -> None:
+    def named(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        if x.sum() > 0:
+            return {"up": x}
+        return {"down": x + 1}
+
+    traced = opscope.trace(scripted(named), torch.ones(2))
+    assert list(traced(torch.ones(2))) == ["up"]
+    with pytest.raises(opscope.GuardError, match="named returns a dictionary with other keys"):
+        traced(-torch.ones(2))

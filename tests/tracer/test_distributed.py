@@ -106,6 +106,15 @@ def test_collectives_are_nodes_with_their_group_and_are_waited_for() -> None:
     )
 
 
+@pytest.mark.usefixtures("mesh")
+@pytest.mark.parametrize("program", [reduced, gathered, functionally])
+def test_collectives_replay_at_other_sizes(program: Callable[..., Any]) -> None:
+    traced = opscope.trace(program, torch.ones(4, 3), warn=False)
+    x = torch.arange(16.0).view(8, 2)
+    for actual, expected in zip(tensors_of(traced(x)), tensors_of(program(x)), strict=True):
+        assert torch.equal(actual, expected)
+
+
 def test_distributed_tensors_go_in_are_made_and_come_out(mesh: DeviceMesh) -> None:
     def given() -> tuple[DTensor]:
         return (distribute_tensor(torch.arange(12.0).view(4, 3), mesh, [Shard(0)]),)

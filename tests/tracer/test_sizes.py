@@ -552,3 +552,52 @@ def test_what_holds_for_every_number_is_no_guard() -> None:
     )
     other = torch.randn(6, 3)
     assert torch.equal(traced(other), program(other))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_sizes_of_sparse_tensors_are_data(layout: torch.layout) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        rows, columns = x.shape
+        return (x @ torch.ones(columns, rows)) * x.numel() + (x * 2).to_dense().sum() * rows
+
+    traced = opscope.trace(program, torch.eye(3, 4).to_sparse(layout=layout))
+    assert traced.guards == ()
+    x = torch.eye(5, 2).to_sparse(layout=layout)
+    assert torch.equal(traced(x), program(x))
+
+
+def test_the_layout_of_a_sparse_tensor_is_held_where_it_is_read() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x.to_dense() * x.sparse_dim()
+
+    traced = opscope.trace(program, torch.eye(3).to_sparse())
+    assert [guard.text for guard in traced.guards] == ["x.sparse_dim() == 2"]
+    assert not traced.diagnostics
+    assert torch.equal(traced(torch.ones(3, 3).to_sparse()), torch.full((3, 3), 2.0))
+    with pytest.raises(opscope.GuardError):
+        traced(torch.ones(3, 3).to_sparse(1))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.parametrize("dynamic", [None, False])
+def test_sizes_of_the_parts_of_ragged_tensors_are_data(dynamic: Any) -> None:
+    def ragged(*lengths: int) -> torch.Tensor:
+        parts = [torch.ones(length, 3) for length in lengths]
+        return torch.nested.nested_tensor(parts, layout=torch.jagged)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x.values() * x.values().shape[0] + x.to_padded_tensor(0.0).shape[1]
+
+    traced = opscope.trace(program, ragged(2, 3), dynamic=dynamic)
+    x = ragged(4, 5)
+    assert torch.equal(traced(x), program(x))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_the_length_of_a_nested_tensor_is_data() -> None:
+    def nested(*lengths: int) -> torch.Tensor:
+        return torch.nested.nested_tensor([torch.ones(length, 3) for length in lengths])
+
+    traced = opscope.trace(lambda x: x.to_padded_tensor(0.0) * x.size(0), nested(2, 3))
+    assert traced(nested(1, 1, 1)).tolist() == [[[3.0] * 3]] * 3

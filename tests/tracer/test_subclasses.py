@@ -286,3 +286,31 @@ def test_masked_tensors() -> None:
         return (t + t).sum().get_data()  # type: ignore[no-any-return]
 
     check_exact(given, lambda: (torch.masked.masked_tensor(torch.randn(3), mask),))
+
+
+class Plain(torch.Tensor):
+    """A class without ways of its own."""
+
+
+def test_a_tensor_given_another_class_keeps_its_gradient() -> None:
+    def program(x: torch.Tensor) -> Any:
+        return (x.as_subclass(Plain) * 3).as_subclass(torch.Tensor)
+
+    traced = opscope.trace(program, torch.ones(2))
+    x = torch.ones(2, requires_grad=True)
+    (gradient,) = torch.autograd.grad(traced(x).sum(), x)
+    assert gradient.tolist() == [3.0, 3.0]
+    assert not traced(torch.ones(2)).requires_grad
+
+
+def test_sizes_of_another_class_are_held() -> None:
+    def program(x: torch.Tensor) -> Any:
+        other = x.as_subclass(Plain)
+        return x * other.shape[0] + other.numel()
+
+    traced = opscope.trace(program, torch.ones(2))
+    assert torch.equal(traced(torch.ones(2)), torch.full((2,), 4.0).as_subclass(Plain))
+    with pytest.raises(opscope.GuardError, match=r"size\(0\) == 2"):
+        traced(torch.ones(3))
+    unread = opscope.trace(lambda x: x.as_subclass(Plain)[1:] * 2, torch.ones(2))
+    assert unread(torch.ones(5)).shape == (4,)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -495,3 +496,18 @@ def test_a_module_called_with_other_parameters_inside_a_transform_has_not_change
         return grad(lambda given: functional_call(LINEAR, given, (x,)).sum())(parameters)
 
     assert not opscope.trace(program, MATRIX).diagnostics
+
+
+def test_what_a_transform_did_before_it_raised_is_reported() -> None:
+    def failing(row: torch.Tensor) -> torch.Tensor:
+        row.mul_(2)
+        raise ValueError("too late")
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x * 1
+        with suppress(ValueError):
+            vmap(failing)(y)
+        return y
+
+    with pytest.warns(opscope.TracerWarning, match="vmap raised ValueError after its function had"):
+        opscope.trace(program, MATRIX)

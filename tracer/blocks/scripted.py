@@ -89,9 +89,11 @@ def _record(
             with recorder.unrecorded():
                 result = call()
     results, nested = pytree.tree_flatten(result)
+    (returned,) = function.schema.returns
+    if "Dict" in returned.type.annotation_str:  # its keys may be others at another call
+        keywords["returns"] = state.kept.constant(nested, "returns")
     groups = (len(results),)
     node = place.append_node(_CALL, arguments, results, keywords=keywords, groups=groups)
-    (returned,) = function.schema.returns
     optional = _may_be_none(returned.type, result)
     for leaf, value, is_optional in zip(results, node.outputs, optional, strict=True):
         if is_optional:

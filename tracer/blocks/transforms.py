@@ -33,6 +33,7 @@ from torch.autograd import forward_ad
 from torch.utils import _pytree as pytree
 
 from ...ir import Argument, Block, Effect, Operator
+from ..diagnostics import DiagnosticKind
 from ..dispatch.dispatcher import Kernels, pass_transform, recorder_here
 from ..dispatch.replacing import Patch, Undo, exchange_code
 from .building import Place, add_inputs, input_names, recording_into
@@ -181,7 +182,16 @@ def _record(
         else:
             with _not_recorded(installed, recorder):
                 result = transform.run(body)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Exception) and _leaves_effects(body.block):
+            name = transform.kind.rpartition("::")[2]
+            place.state.report(
+                DiagnosticKind.UNTRACKED_EFFECT,
+                f"{name} raised {type(error).__name__} after its function had written to a tensor or drawn "
+                "random numbers, which a replay does not do",
+                place.scope,
+                place.stack,
+            )
         body.block.discard()
         raise
     if transform.returns_function:
@@ -201,6 +211,15 @@ def _record(
         blocks=[body.block],
     )
     return result
+
+
+def _leaves_effects(block: Block) -> bool:
+    """Whether a block that is given up has done what shows outside it."""
+    return any(
+        node.operator.effects & (Effect.WRITES | Effect.RANDOM)
+        or any(map(_leaves_effects, node.blocks))
+        for node in block
+    )
 
 
 _Reader: TypeAlias = Callable[..., _Transform]

@@ -140,9 +140,9 @@ class Numbers:
         self._known[key] = number
         return number
 
-    def of_value(self, value: Value, plain: PlainNumber) -> Number:
-        """Return the number that an operator has read from the data of a tensor."""
-        number = self.by_value[value] = Number(self, plain, None, (), None, True, value)
+    def of_value(self, value: Value, plain: PlainNumber, *, is_data: bool = True) -> Number:
+        """Return the number that an operator has read from the data of a tensor, or from its layout."""
+        number = self.by_value[value] = Number(self, plain, None, (), None, is_data, value)
         return number
 
     def _place(self, block: Block, is_entry: bool) -> Place:

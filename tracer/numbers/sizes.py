@@ -16,7 +16,7 @@ import torch
 from ...errors import CaptureError
 from ...ir import Node, Operator, ScalarType, TensorType, Value
 from ...ir.scalars import read_operator
-from ..dispatch.dispatcher import plain_shape
+from ..dispatch.dispatcher import plain_shape, without_hooks
 from ..dispatch.number import Number, with_plain_numbers
 from .lineage import is_data_sized
 from .numbers import Numbers, own_frames
@@ -128,7 +128,7 @@ class Sizes:
     def size(self, value: Value, dimension: int, plain: int) -> Any:
         """Return one size of a tensor."""
         known = self._shapes.of(value)
-        size = known[dimension] if dimension < len(known) else None
+        size = known[dimension] if dimension < len(known) else SizeRead(value, dimension, plain)
         if isinstance(size, int):
             return plain
         if isinstance(size, SizeRead):
@@ -256,7 +256,7 @@ class Sizes:
         names = [parameter.name for parameter in node.operator.parameters]
         dimension = node.argument("dim") if "dim" in names else None
         sizes = self._shapes.of(source)
-        is_plain = isinstance(dimension, int) and isinstance(sizes[dimension], int)
+        is_plain = isinstance(dimension, int) and bool(sizes) and isinstance(sizes[dimension], int)
         return not is_plain or len(node.inputs) > 1
 
     def pin_inputs(self, use: str) -> None:
@@ -275,8 +275,10 @@ class Sizes:
         """Guard all sizes of a tensor, for something that takes them as plain numbers."""
         value = self.value_of(tensor)
         if value is not None:
-            for dimension, plain in enumerate(plain_shape(tensor)):
-                size = self.size(value, dimension, plain)
+            with without_hooks():
+                shape = plain_shape(tensor)
+            for dimension, plain in enumerate(shape):
+                size: Any = self.size(value, dimension, plain) if type(plain) is int else plain
                 if is_traced(size):
                     size.plain("is fixed")
 
@@ -296,7 +298,15 @@ class Sizes:
         return self._shapes.may_vary(value)
 
     def _is_fixed_input(self, value: Value) -> bool:
-        return value.state is not None or self._inputs.get(value) == frozenset()
+        if value.state is not None:
+            return True
+        return self._inputs.get(value) == frozenset() and not _is_nested(value)
+
+
+def _is_nested(value: Value) -> bool:
+    """Whether a value is a nested tensor, whose parts may always be of other sizes."""
+    shape = value.type.shape if isinstance(value.type, TensorType) else ()
+    return shape is None or not all(isinstance(size, int) for size in shape)
 
 
 def _is_decided_by_data(size: Dimension) -> bool:

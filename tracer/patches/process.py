@@ -155,7 +155,9 @@ def _make_subclass(installed: Kernels, make_subclass: Any) -> Any:
                 return cast(torch.Tensor, make_subclass(cls, data, *args, **kwargs))
 
         recorder = recorder_here(installed)
-        return make() if recorder is None else recorder.record_subclass(cls, data, make)
+        if recorder is None:
+            return make()
+        return recorder.record_subclass(cls, data, make, is_followed=False)
 
     return staticmethod(wrapped)
 
@@ -168,7 +170,9 @@ def _as_subclass(installed: Kernels, as_subclass: Any) -> Any:
                 return cast(torch.Tensor, as_subclass(self, cls))
 
         recorder = recorder_here(installed)
-        return make() if recorder is None else recorder.record_subclass(cls, self, make)
+        if recorder is None:
+            return make()
+        return recorder.record_subclass(cls, self, make, is_followed=True)
 
     return wrapped
 

@@ -37,6 +37,7 @@ from ..numbers.traced_numbers import MATH, compute, is_traced, makes_text, trace
 
 own_frames(__file__)
 _base: Any = cast(Any, torch._C).TensorBase
+_COLLECTIVES = ("torch.distributed._functional_collectives", "torch.distributed.distributed_c10d")
 _DEFAULT_FORMATS = (None, torch.contiguous_format)
 
 
@@ -78,9 +79,15 @@ class SizePatches:
         for name in MATH:
             yield math, name, functools.partial(_of_math, name)
 
-    def _sizes(self, tensor: Any) -> Sizes | None:
-        """Return what knows the sizes of a tensor as data; None where they are plain."""
+    def _sizes(self, tensor: Any, *, is_read: bool = False) -> Sizes | None:
+        """Return what knows the sizes of a tensor as data; None where they are plain.
+
+        A class of the program's own may give sizes in a way of its own, so they are held to what they
+        are, if they are read.
+        """
         if type(tensor) not in self._tracked:
+            if is_read and (recorder := recorder_here(self._installed)) is not None:
+                recorder.state.sizes.pin(tensor)
             return None
         recorder = recorder_here(self._installed)
         if recorder is None:
@@ -94,9 +101,9 @@ class SizePatches:
             outer = outer.outer
         return cast(Sizes, recorder.state.sizes)
 
-    def _found(self, tensor: Any) -> tuple[Sizes, Value] | None:
+    def _found(self, tensor: Any, *, is_read: bool = True) -> tuple[Sizes, Value] | None:
         """Return what knows the sizes of a tensor, and its value; None where its sizes are plain."""
-        sizes = self._sizes(tensor)
+        sizes = self._sizes(tensor, is_read=is_read)
         value = None if sizes is None else sizes.value_of(tensor)
         return None if sizes is None or value is None else (sizes, value)
 
@@ -175,7 +182,7 @@ class SizePatches:
         """Call the operator always: torch leaves it out for a tensor that is contiguous at this size."""
 
         def contiguous(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._found(self_) is None:
+            if self._found(self_, is_read=False) is None:
                 return original(self_, *args, **kwargs)
             (memory_format,) = (*args, *kwargs.values()) or (torch.contiguous_format,)
             return torch.ops.aten.contiguous.default(self_, memory_format=memory_format)
@@ -272,7 +279,7 @@ def _reads_for_distributed(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
     reader = "" if frame is None else str(frame.f_globals.get("__name__"))
-    return reader.startswith("torch.distributed.")
+    return reader.startswith("torch.distributed.") and reader not in _COLLECTIVES
 
 
 def _of_math(name: str, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -218,7 +218,13 @@ def _difference(expected: TensorType, actual: TensorType, varying: Mapping[int, 
         return f"it has {actual.rank} dimensions and had {expected.rank}; {again}"
     for dim, (size, traced) in enumerate(zip(actual.shape, expected.shape, strict=True)):
         if size != traced and dim not in varying:
-            return f"dimension {dim} is {size} and was {traced}, which dynamic= fixed at the trace; {again}"
+            is_special = expected.class_name or expected.layout.name == "jagged"
+            why = (
+                "is fixed for tensors of this class"
+                if is_special
+                else "dynamic= fixed at the trace"
+            )
+            return f"dimension {dim} is {size} and was {traced}, which {why}; {again}"
     return None
 
 

@@ -20,7 +20,7 @@ import torch
 from ...ir import Argument, Frame, Modes, Node, Scope, Value
 from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
-from ..dispatch.dispatcher import NUMBERS, Kernels, quiet, without_torch_dispatch
+from ..dispatch.dispatcher import NUMBERS, Kernels, without_torch_dispatch
 from ..dispatch.generators import GENERATOR
 from ..dispatch.literals import PLAIN, equal_literals, to_literal
 from ..dispatch.memories import is_foreign_memory
@@ -46,12 +46,12 @@ _DATA_TYPES = frozenset(("int", "float", "bool", "number", "Scalar"))
 _METADATA_READS = frozenset(
     f"aten::{name}"
     for name in (
-        "_dimI", "_dimV", "_fused_sdp_choice", "_has_compatible_shallow_copy_type",
-        "_nested_get_ragged_idx", "dense_dim", "dim", "get_device", "is_complex", "is_contiguous",
-        "is_floating_point", "is_inference", "is_leaf", "is_same_size", "is_signed", "q_per_channel_axis",
-        "result_type", "sparse_dim", "sym_is_contiguous",
+        "_fused_sdp_choice", "_has_compatible_shallow_copy_type", "_nested_get_ragged_idx", "dim",
+        "get_device", "is_complex", "is_contiguous", "is_floating_point", "is_inference", "is_leaf",
+        "is_same_size", "is_signed", "q_per_channel_axis", "result_type", "sym_is_contiguous",
     )
 )  # fmt: skip
+_LAYOUT_READS = frozenset(f"aten::{name}" for name in ("_dimI", "_dimV", "dense_dim", "sparse_dim"))
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 
 
@@ -243,6 +243,9 @@ class Recorder(EventRecorder):
     def _hold_number(self, facts: _Facts, result: Any, value: Value) -> None:
         """Guard what an operator gave Python as a plain number, or report it where no guard can be."""
         state = self.state
+        if facts.operator.base_name in _LAYOUT_READS:
+            state.numbers.guard(state.numbers.of_value(value, result, is_data=False), "")
+            return
         if type(result) in SCALAR_TYPES:
             use = (
                 f"decides, through {facts.name}, which way the program goes"
@@ -465,22 +468,35 @@ class Recorder(EventRecorder):
             self.outer.record_data(source, data)
 
     def record_subclass(
-        self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
+        self,
+        cls: type[torch.Tensor],
+        source: torch.Tensor,
+        make: Callable[[], torch.Tensor],
+        *,
+        is_followed: bool,
     ) -> torch.Tensor:
-        """Make a tensor of another class on the memory of ``source`` and record that."""
+        """Make a tensor of another class on the memory of ``source`` and record that.
+
+        Args:
+            cls: the class.
+            source: the tensor.
+            make: makes the other one.
+            is_followed: whether autograd follows it.
+        """
         known = self.state.values.get(source)
-        result = make() if self.outer is None else self.outer.record_subclass(cls, source, make)
+        if self.outer is not None:
+            result = self.outer.record_subclass(cls, source, make, is_followed=is_followed)
+        else:
+            result = make()
         if known is None:  # made below our sight, by the machinery of a subclass or a mode
             return result
         scope, stack = self.state.walker.locate(sys._getframe(2))
         class_object = self.state.kept.constant(cls, cls.__name__)
-        with quiet():
-            is_detached = result.grad_fn is None
         arguments: tuple[Argument, ...] = (class_object, known)
-        if is_detached:
+        if not is_followed:
             arguments = (*arguments, requires_grad_of(result))
         node = self.state.graph.append(
-            MAKE_SUBCLASS if is_detached else AS_SUBCLASS,
+            AS_SUBCLASS if is_followed else MAKE_SUBCLASS,
             arguments,
             (type_of_tensor(result),),
             scope=scope,

@@ -126,7 +126,12 @@ class ThreadWatch(Passing):
         """Take no note of ``source.data``."""
 
     def record_subclass(
-        self, cls: type[torch.Tensor], source: torch.Tensor, make: Callable[[], torch.Tensor]
+        self,
+        cls: type[torch.Tensor],
+        source: torch.Tensor,
+        make: Callable[[], torch.Tensor],
+        *,
+        is_followed: bool,
     ) -> torch.Tensor:
         """Make a tensor of another class."""
         return make()
