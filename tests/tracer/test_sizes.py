@@ -470,6 +470,7 @@ def test_what_is_compared_is_a_plain_truth_value() -> None:
         lambda x: x * abs((x.shape[0] - 5.0) ** 0.5),
         lambda x: x * abs((9.0 - x.shape[0]) ** 0.5),
         lambda x: torch.Size([x.shape[0], 2]),
+        lambda x: x.shape * 2 + 2 * x.shape[:1],
         lambda x: torch.broadcast_shapes(x.shape, (1, 1)),
     ],
 )
