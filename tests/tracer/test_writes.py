@@ -475,7 +475,7 @@ def test_a_write_after_contiguous_holds_for_contiguous_tensors(
 
     traced = check_replay(program, torch.ones(2, 3))
     assert [guard.text for guard in traced.guards] == ["x.is_contiguous()"]
-    with pytest.raises(opscope.GuardError, match="same = x.contiguous"):
+    with pytest.raises(opscope.GuardError, match=r"same = x\.contiguous"):
         traced(torch.ones(4, 2).T)
 
 
