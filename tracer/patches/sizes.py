@@ -8,6 +8,7 @@ where there is none; see Note [Numbers as data].
 from __future__ import annotations
 
 import functools
+import json
 import math
 import operator
 import sys
@@ -73,6 +74,7 @@ class SizePatches:
         ):
             yield torch.Tensor, name, functools.partial(_wrapped, wrap)
         yield torch, "numel", functools.partial(_wrapped, self._numel)
+        yield json.JSONEncoder, "default", functools.partial(_wrapped, _json)
         for name in MATH:
             yield math, name, functools.partial(_of_math, name)
 
@@ -272,6 +274,13 @@ def _of_math(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
     function.__name__ = name
     return function
+
+
+def _json(original: Any) -> Callable[..., Any]:
+    def default(self_: Any, o: Any) -> Any:
+        return o.plain("is written as JSON") if is_traced(o) else original(self_, o)
+
+    return default
 
 
 class _Property:
