@@ -207,7 +207,7 @@ def test_data_fixed_in_the_trace_is_found_with_the_first_node_that_differs() -> 
         "test_data_fixed_in_the_trace_is_found_with_the_first_node_that_differs.<locals>.program:  "
         "return h * total\n"
         "    in the run of the check\n"
-        "      in   %2 : f32[2] = aten::mul.Tensor(%h, 6.0)\n"
+        "      in   %1 : f32[2] = aten::mul.Tensor(%h, 6.0)\n"
         "      from test_check.py:N:16 in "
         "test_data_fixed_in_the_trace_is_found_with_the_first_node_that_differs.<locals>.program:  "
         "return h * total"
