@@ -201,6 +201,7 @@ def _capture(
             state.functions.dissolve_all(state)
             _require_fixed(any(spec.dimensions))
             _require_told_effects(state)
+        state.sizes.hold_contiguity()
         with without_hooks():
             outputs = _finish(state, result)
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])

@@ -233,13 +233,16 @@ def allowed_kinds(allow: Iterable[DiagnosticKind | str]) -> frozenset[Diagnostic
     Raises:
         CaptureError: there is no such kind.
     """
-    if isinstance(allow, DiagnosticKind | str):
-        allow = (allow,)
-    try:
-        return frozenset(DiagnosticKind(kind) for kind in allow)
-    except ValueError as error:
-        kinds = ", ".join(repr(kind.value) for kind in DiagnosticKind)
-        raise CaptureError(f"{error}\n  the kinds of diagnostics are {kinds}") from error
+    allow = (allow,) if isinstance(allow, DiagnosticKind | str) else tuple(allow)
+    kinds = {kind.value: kind for kind in DiagnosticKind}
+    allowed = [kinds.get(kind) if isinstance(kind, str) else kind for kind in allow]
+    if None in allowed:
+        unknown = next(kind for kind in allow if isinstance(kind, str) and kind not in kinds)
+        raise CaptureError(
+            f"there is no kind of diagnostics {unknown!r}\n"
+            f"  the kinds are {', '.join(map(repr, kinds))}"
+        )
+    return frozenset(kind for kind in allowed if kind is not None)
 
 
 def conclude(

@@ -6,7 +6,9 @@ there was before the run with what there is after it, and reported.
 
 from __future__ import annotations
 
+import random
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import MethodType
 from typing import Any
@@ -47,6 +49,7 @@ class Before:
         held = {id(tensor): tensor for tensor in (*state.kept.candidates(), *leaves)}
         self._note_tensors(held.values())
         self._settings = _settings()
+        self._randomness = _python_randomness()
         self._objects = Snapshot()
         for path, module in state.kept.modules():
             self._objects.add_module(path, module)
@@ -105,6 +108,8 @@ class Before:
             )
             self._report_change(change, message)
         self._report_settings()
+        self._report_randomness()
+        self._report_module_hooks()
 
     def _changes_by_argument(self) -> Iterable[list[Change]]:
         """Return what changed in each argument: in a cache of keys and values that is two things a layer."""
@@ -238,6 +243,33 @@ class Before:
                     hint="set it outside the program, or set it back before the program ends",
                 )
 
+    def _report_randomness(self) -> None:
+        """Report random numbers that are not torch's."""
+        now = _python_randomness()
+        for module, before in self._randomness.items():
+            if now[module] != before:
+                self._state.report(
+                    DiagnosticKind.UNTRACKED_EFFECT,
+                    f"the program draws random numbers from {module}, or seeds it; a replay does neither, "
+                    "and computes as with those of the trace",
+                    None,
+                    None,
+                    hint="draw them with torch, or pass them in as an argument",
+                )
+
+    def _report_module_hooks(self) -> None:
+        """Report hooks that the program registered on modules and did not remove."""
+        for handle, message, (scope, stack) in self._state.module_hooks:
+            hooks = handle.hooks_dict_ref()
+            if hooks is not None and handle.id in hooks:
+                self._state.report(
+                    DiagnosticKind.HOOK,
+                    f"{message}; a replay does what it did in this run, and leaves none",
+                    scope,
+                    stack,
+                    hint="register it before the program runs, or remove it before the program ends",
+                )
+
 
 def _memory(tensor: torch.Tensor) -> int:
     """Return a number that tensors share whose writes are each other's."""
@@ -266,6 +298,16 @@ def _variables(function: Callable[..., Any]) -> dict[str, Any]:
         for name, value in mentioned_objects(function)
         if isinstance(value, _COMPARED) and "." not in name
     }
+
+
+def _python_randomness() -> dict[str, Any]:
+    """Return what the generators of Python and NumPy would draw next."""
+    states: dict[str, Any] = {"Python's random": random.getstate()}
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        name, keys, *rest = numpy_random.get_state()
+        states["numpy.random"] = (name, keys.tobytes(), *rest)
+    return states
 
 
 def _settings() -> dict[str, Any]:

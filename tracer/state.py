@@ -114,6 +114,8 @@ class TracingState:
         function_values: which value a function is that a recorded call has returned.
         run_blocks: runs an operator on functions made of blocks; see ``runtime.run_blocks``.
         writes_inside: how often recorded calls have written tensors that they hold, by the id of each.
+        module_hooks: handles of the hooks that were registered on modules, what to say of each that is
+            left, and where that was.
         assigned: where attributes of modules were set, by the module's id and the attribute's name.
         origins: what is known of who made a tensor that no recorded operator made, by its id.
         generators: the random number generators that the program can reach, and their states.
@@ -163,6 +165,7 @@ class TracingState:
         self.gaps: list[Gap] = []
         self.diagnostics = Diagnostics()
         self.assigned: dict[tuple[int, Any], tuple[Scope, Frame | None]] = {}
+        self.module_hooks: list[tuple[Any, str, tuple[Scope, Frame | None]]] = []
         self.origins: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
         self.was_paused = False
         self.generators = Generators()

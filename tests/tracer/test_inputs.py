@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy
 import pytest
 import torch
 
@@ -51,6 +52,18 @@ def traced() -> opscope.TracedProgram:
             "  it is on meta and was on cpu",
         ),
         (({},), {}, "input batch: 'image' is missing"),
+        (
+            ({"image": (IMAGE, IMAGE)},),
+            {},
+            "input batch['image'] must be a tensor, as when the program was traced; got a tuple of 2\n"
+            "  a replay is called as the program is: traced(x, y), not traced((x, y))",
+        ),
+        (
+            ({"image": numpy.zeros(2)},),
+            {},
+            "input batch['image'] must be a tensor, as when the program was traced; got array([0., 0.])\n"
+            "  make one of it with torch.as_tensor()",
+        ),
         (
             ({"image": IMAGE, "label": 3},),
             {},

@@ -1,7 +1,10 @@
 """Seeds and defaults that a program sets are set again by a replay; what is left changed is reported."""
 
+import random
+from collections.abc import Callable
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -194,3 +197,43 @@ def test_torchs_functions_are_put_back() -> None:
     seen = (torch.manual_seed, torch.random.get_rng_state, torch.nn.Module.__setattr__)
     opscope.trace(lambda x: x + 1, X)
     assert seen == (torch.manual_seed, torch.random.get_rng_state, torch.nn.Module.__setattr__)
+
+
+@pytest.mark.parametrize(
+    ("draw", "source"),
+    [
+        (random.random, "Python's random"),
+        (lambda: random.seed(3), "Python's random"),
+        (lambda: numpy.random.rand(), "numpy.random"),
+        (lambda: numpy.random.seed(3), "numpy.random"),
+    ],
+)
+def test_random_numbers_that_are_not_torchs_are_told(draw: Callable[[], Any], source: str) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        draw()
+        return x + torch.rand(2)
+
+    with pytest.warns(opscope.TracerWarning, match=f"draws random numbers from {source}"):
+        opscope.trace(program, torch.ones(2))
+
+
+def test_hooks_that_stay_on_modules_are_told() -> None:
+    class Hooked(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> Any:
+            handle = self.inner.register_forward_pre_hook(lambda module, inputs: None)
+            self.inner.register_forward_hook(lambda module, inputs, output: output * 2)
+            torch.nn.ReLU().register_forward_hook(lambda module, inputs, output: None)
+            y = self.inner(x)
+            handle.remove()
+            return y
+
+    with pytest.warns(opscope.TracerWarning) as warned:
+        traced = opscope.trace(Hooked(), torch.ones(2))
+    (found,) = traced.diagnostics
+    assert len(warned) == 1
+    assert found.message.startswith("register_forward_hook() leaves a hook on inner (ReLU)")
+    assert torch.equal(traced(torch.ones(2)), torch.full((2,), 2.0))

@@ -1,6 +1,7 @@
 """Sizes are data: what was traced at one size replays at others, or says why it cannot."""
 
 import gc
+import json
 import logging
 import math
 import weakref
@@ -123,6 +124,7 @@ def test_a_branch_on_a_size_is_a_guard_with_its_line() -> None:
         (lambda x: x * int(x.size(0)), "x.size(0) == 4"),
         (lambda x: x * {4: 2}[x.size(0)], "x.size(0) == 4"),
         (lambda x: x * len([0] * x.size(0)), "x.size(0) == 4"),
+        (lambda x: x * len(json.dumps({"shape": x.shape})), "x.size(0) == 4"),
         (lambda x: sum(x.split(2)), "len(split(x, 2)) == 2"),
         (lambda x: x.chunk(4)[0] * 2, "len(chunk(x, 4)) == 4"),
         (lambda x: sum(row for row in x), "len(unbind(x)) == 4"),
@@ -470,6 +472,7 @@ def test_what_is_compared_is_a_plain_truth_value() -> None:
         lambda x: x * abs((x.shape[0] - 5.0) ** 0.5),
         lambda x: x * abs((9.0 - x.shape[0]) ** 0.5),
         lambda x: torch.Size([x.shape[0], 2]),
+        lambda x: x.shape * 2 + 2 * x.shape[:1],
         lambda x: torch.broadcast_shapes(x.shape, (1, 1)),
     ],
 )

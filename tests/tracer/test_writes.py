@@ -461,6 +461,32 @@ def test_a_write_to_a_result_that_is_an_argument_is_one_to_the_argument(
     assert traced.diagnostics == ()
 
 
+@pytest.mark.parametrize(
+    "write",
+    [lambda x, same: same.add_(1), lambda x, same: x.mul_(2), lambda x, same: same[0].zero_()],
+)
+def test_a_write_after_contiguous_holds_for_contiguous_tensors(
+    write: Callable[[torch.Tensor, torch.Tensor], Any],
+) -> None:
+    def program(x: torch.Tensor) -> Any:
+        same = x.contiguous()
+        write(x, same)
+        return x + 0, same
+
+    traced = check_replay(program, torch.ones(2, 3))
+    assert [guard.text for guard in traced.guards] == ["x.is_contiguous()"]
+    with pytest.raises(opscope.GuardError, match=r"same = x\.contiguous"):
+        traced(torch.ones(4, 2).T)
+
+
+def test_contiguous_needs_no_guard_where_nothing_is_written() -> None:
+    traced = check_replay(lambda x: x.contiguous().view(-1), torch.ones(2, 3))
+    assert traced.guards == ()
+    assert torch.equal(
+        traced(torch.arange(8.0).view(4, 2).T), torch.arange(8.0).view(4, 2).T.ravel()
+    )
+
+
 def test_a_write_to_one_of_two_inputs_on_one_memory_is_recorded_for_both() -> None:
     def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         x.add_(1)

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias, cast
 import torch
 
 from ...errors import CaptureError
-from ...ir import Node, Operator, ScalarType, TensorType, Value
-from ...ir.scalars import read_operator
+from ...ir import Argument, Node, Operator, ScalarType, TensorType, Value
+from ...ir.scalars import GUARD_OPERATOR, read_operator
 from ..dispatch.dispatcher import plain_shape, without_hooks
 from ..dispatch.number import Number, with_plain_numbers
-from .lineage import is_data_sized
+from .lineage import Writes, is_data_sized, writes_to
 from .numbers import Numbers, own_frames
 from .shapes import Dimension, Dimensions, Shapes, SizeRead
 from .trace import Trace
@@ -77,6 +77,11 @@ class TracedSize(tuple[Any, ...]):
     def __radd__(self, other: Any) -> Any:
         return TracedSize((*other, *self)) if isinstance(other, tuple) else NotImplemented
 
+    def __mul__(self, times: Any) -> Any:
+        return TracedSize(tuple.__mul__(self, times))
+
+    __rmul__ = __mul__
+
 
 class Sizes:
     """Gives the sizes of live tensors as numbers of the graph, for one trace.
@@ -94,6 +99,7 @@ class Sizes:
         self._names: dict[tuple[Value, int], str] = {}  # of the dimensions that vary, some empty
         self._named: dict[str, SizeRead] = {}  # the first size that is read of each name
         self._shapes = Shapes(self._given_sizes, self._is_fixed_input, numbers.by_value)
+        self._contiguous: list[Node] = []  # calls of ``contiguous()`` that gave back their argument
         self._reads: dict[SizeRead, Number] = {}
 
     def add_input(self, value: Value, dimensions: Mapping[int, str]) -> None:
@@ -109,6 +115,7 @@ class Sizes:
         self._inputs.clear()
         self._names.clear()
         self._named.clear()
+        self._contiguous.clear()
         self._reads.clear()
         self._shapes.forget()
 
@@ -219,6 +226,8 @@ class Sizes:
         node, type_ = result.node, result.type
         if node is None or not node.kind.startswith("aten::"):
             return  # whether others hand an argument on does not depend on sizes
+        if node.kind == "aten::contiguous" and self.may_vary(argument):
+            self._contiguous.append(node)
         if not isinstance(type_, TensorType) or not (
             self.may_vary(result) or self.may_vary(argument)
         ):
@@ -231,6 +240,25 @@ class Sizes:
                     self.size(value, dimension, plain[dimension]) for value in (result, argument)
                 ]
                 bool(sizes[0] == sizes[1])
+
+    def hold_contiguity(self) -> None:
+        """Guard that ``contiguous()`` gives back its argument again, where that is written afterwards.
+
+        Of a copy, the argument would not be.
+        """
+        graph = self._state.graph
+        for node in self._contiguous:
+            written = writes_to(node.output, self._state.values.handed_on)
+            if node.block is not graph.block or written is not Writes.CERTAIN:
+                continue
+            args: tuple[Argument, ...] = (node.args[0],)
+            operator = _CONTIGUOUS
+            if node.kwargs:
+                operator, args = _CONTIGUOUS_IN, (*args, node.argument("memory_format"))
+            place: Any = {"scope": node.scope, "stack": node.stack, "modes": node.modes}
+            with graph.inserting_after(node):
+                read = graph.append(operator, args, (ScalarType.BOOL,), **place)
+                graph.append(GUARD_OPERATOR, (read.output, True), (), **place)
 
     def _keeps_rank(self, node: Node) -> bool:
         """Whether ``squeeze`` looks at sizes only that are the same at every run."""

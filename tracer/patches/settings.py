@@ -12,6 +12,10 @@ from ..dispatch.dispatcher import Kernels, listeners
 from ..dispatch.replacing import Patch
 
 _CHECKPOINT = "torch.utils.checkpoint"
+_MODULE_HOOKS = tuple(
+    f"register_{kind}_hook"
+    for kind in ("forward", "forward_pre", "full_backward", "full_backward_pre")
+)
 
 
 def settings(installed: Kernels) -> Iterator[Patch]:
@@ -22,6 +26,8 @@ def settings(installed: Kernels) -> Iterator[Patch]:
         yield module, "set_rng_state", functools.partial(_told, installed, _rng_state_set)
     yield torch, "set_default_dtype", functools.partial(_told, installed, _default_dtype)
     yield torch.nn.Module, "__setattr__", functools.partial(_told, installed, _assigned)
+    for name in _MODULE_HOOKS:
+        yield torch.nn.Module, name, functools.partial(_told, installed, _module_hooked(name))
     hooks = torch.autograd.graph.saved_tensors_hooks
     yield hooks, "__enter__", functools.partial(_told, installed, _packing)
     yield hooks, "__exit__", functools.partial(_told, installed, _packing_no_more)
@@ -59,6 +65,13 @@ def _default_dtype(unseen: Any, result: None, d: torch.dtype) -> None:
 
 def _assigned(unseen: Any, result: None, module: Any, name: str, value: Any) -> None:
     unseen.assigned(module, name)
+
+
+def _module_hooked(how: str) -> Callable[..., None]:
+    def tell(unseen: Any, handle: Any, module: Any, *args: Any, **kwargs: Any) -> None:
+        unseen.module_hooked(module, how, handle)
+
+    return tell
 
 
 def _packing(unseen: Any, result: Any, hooks: Any) -> None:

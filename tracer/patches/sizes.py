@@ -265,7 +265,7 @@ def _encoded(original: Any) -> Callable[..., Any]:
     """Pin the numbers that JSON, whose encoder asks for Python's own classes, comes to here with."""
 
     def default(self_: Any, o: Any) -> Any:
-        return o.plain("goes to JSON") if is_traced(o) else original(self_, o)
+        return o.plain("is written as JSON") if is_traced(o) else original(self_, o)
 
     return default
 

@@ -13,6 +13,7 @@ import torch
 from ...errors import InputError
 from ...ir import TensorType, row_major_strides
 from ...ir.structure import Structure, StructureKind, parts_of, take_apart
+from ..diagnostics import short_text
 from ..dispatch.literals import equal_literals
 from ..dispatch.number import number_of
 from ..dispatch.tensors import type_of_tensor
@@ -258,6 +259,7 @@ def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tens
         if not is_tensor(actual):
             raise InputError(
                 f"input {path} must be a tensor, as when the program was traced; got {_shown(actual)}"
+                f"{_how_to_pass(actual)}"
             )
         leaves.append(actual)
         return
@@ -317,8 +319,18 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Return a value for a message: tensors by their type, the rest as Python writes it, cut short."""
+    """Return a value for a message: tensors by their type, containers by their size, the rest as text."""
     if is_tensor(value):
         return f"a tensor {type_of_tensor(value)}"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if isinstance(value, tuple | list | dict):
+        return f"a {type(value).__qualname__} of {len(value)}"
+    return short_text(value)
+
+
+def _how_to_pass(value: Any) -> str:
+    """Return, as a further line, how to pass what is no tensor and was one; nothing where none can tell."""
+    if isinstance(value, tuple | list) and any(map(is_tensor, value)):
+        return "\n  a replay is called as the program is: traced(x, y), not traced((x, y))"
+    if hasattr(value, "__array__"):
+        return "\n  make one of it with torch.as_tensor()"
+    return ""

@@ -267,6 +267,12 @@ class Unseen:
             nodes=_producer(value),
         )
 
+    def module_hooked(self, module: torch.nn.Module, how: str, handle: Any) -> None:
+        """Note that a hook was registered on a module, which the program may remove again."""
+        path, kind = self._state.kept.outer_names.get(id(module)), type(module).__name__
+        message = f"{how}() leaves a hook on {f'{path} ({kind})' if path else f'a {kind}'}"
+        self._state.module_hooks.append((handle, message, self._place()))
+
     def hooked_graph(self, hook: Any) -> None:
         """Report that a hook was registered on a node of autograd's graph."""
         module = _module_hooked_by(hook)
