@@ -102,9 +102,19 @@ def _moved(part: torch.Tensor, content: torch.Tensor, target: torch.Tensor) -> t
         if target.requires_grad and not part.requires_grad:
             target = target.detach()
         return target.as_strided(part.size(), part.stride(), start)
-    if part.requires_grad:
+    if part.requires_grad or target.is_conj() or target.is_neg():
         return part
-    return part.set_(target.untyped_storage(), start, part.size(), part.stride())
+    moved = _elements(target.detach(), part.dtype).as_strided(part.size(), part.stride(), start)
+    moved = moved.conj() if part.is_conj() else moved
+    return torch._neg_view(moved) if part.is_neg() else moved
+
+
+def _elements(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return all memory of a tensor as elements of a dtype, so that writes to it count as its own."""
+    size = tensor.element_size()
+    count = tensor.untyped_storage().nbytes() // size
+    count -= count % max(1, dtype.itemsize // size)
+    return tensor.as_strided((count,), (1,), 0).view(dtype)
 
 
 def _memory_of(tensor: Any) -> int | None:

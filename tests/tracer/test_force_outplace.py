@@ -507,3 +507,17 @@ def test_a_view_of_a_written_input_has_its_gradients() -> None:
         (part * torch.arange(2.0) + x.sum()).sum().backward()
         gradients.append(y.grad)
     assert_same(*gradients)
+
+
+def test_an_output_of_another_dtype_leaves_alone_what_autograd_saved() -> None:
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        y = x.relu_()
+        return y, y.view(torch.int32)
+
+    traced = opscope.trace(program, torch.ones(3, requires_grad=True) * 1, force_outplace=True)
+    leaf = torch.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    y, bits = traced(leaf * 1)
+    assert bits.data_ptr() == y.data_ptr()
+    y.sum().backward()
+    assert leaf.grad is not None
+    assert leaf.grad.tolist() == [0.0, 1.0, 1.0]
