@@ -40,7 +40,7 @@ class Circumstance:
     """Something around a program that it asked for, and that is no tensor: whether a module trains, say.
 
     Attributes:
-        text: what it was: ``not drop.training``.
+        text: what it was: ``drop.training is False``.
         source: the user's line that asked for it first; None where that is not known.
         failing: returns what of it is not so now; None while all of it is.
     """

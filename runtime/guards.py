@@ -46,7 +46,7 @@ def guard_error(
 
 def circumstance_error(circumstance: Circumstance, failing: str) -> GuardError:
     """Return the error that says what around a program is not as it was at the trace."""
-    lines = [f"this run cannot follow the trace: {failing} does not hold"]
+    lines = [f"this run cannot follow the trace: {failing} there, and not now"]
     if circumstance.source is not None:
         source = circumstance.source
         lines.append(f"  from {source} in {source.function}")

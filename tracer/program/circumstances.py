@@ -50,8 +50,6 @@ class Circumstances:
         """Note that the program asked, by a function of torch, for a mode that its caller decides on."""
         value = ask()
         text = f"{call} is {value}"
-        if isinstance(value, bool):
-            text = call if value else f"not {call}"
         if text not in self._others:
 
             def failing() -> str | None:
@@ -71,7 +69,7 @@ class Circumstances:
     def _of_modules(self) -> Iterator[Circumstance]:
         for value, source in self._sources.items():
             noted = [
-                (reference, name if value else f"not {name}")
+                (reference, f"{name} is {value}")
                 for reference, name, found in self._training.values()
                 if found is value
             ]
