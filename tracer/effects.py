@@ -23,7 +23,7 @@ from .diagnostics import DiagnosticKind, Severity
 from .dispatch.dispatcher import is_grad_enabled
 from .dispatch.memories import memory_of
 from .dispatch.tensors import tensors_in, type_of_tensor
-from .numbers.lineage import Writes, writes_to
+from .numbers.lineage import Writes, is_written, writes_to
 from .program.program_state import mentioned_objects
 from .program.snapshots import Change, Snapshot
 from .state import TracingState
@@ -179,7 +179,7 @@ class Before:
         while (node := value.node) is not None and node.operator.effects & Effect.WRITES:
             value = node.inputs[0]  # what an operator that writes in place returns
         is_read = node is not None and node.operator is GRADIENT
-        return is_read and writes_to(value, values.handed_on) is Writes.CERTAIN
+        return is_read and is_written(value, values.handed_on)
 
     def _report_versions(self) -> None:
         """Report inputs and state that were written, though no recorded operator wrote them."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Container
 from enum import Enum, auto
 from functools import cache
+from typing import NamedTuple
 
 import torch
 
-from ...ir import DType, Effect, Node, TensorType, Value
+from ...ir import DType, Effect, Node, Operator, TensorType, Value
 
 _MOST_NODES = 256
 _FLAGS = ("aten::requires_grad_", "prim::retain_grad")  # these set a flag and write no memory
@@ -48,7 +49,7 @@ def is_fixed(value: Value, constants: Container[str], handed_on: Container[Value
             if read not in values:
                 values[read] = None
                 pending.append(read)
-    return all(writes_to(read, handed_on, nodes) is not Writes.CERTAIN for read in values)
+    return not any(is_written(read, handed_on, nodes) for read in values)
 
 
 class Writes(Enum):
@@ -59,50 +60,82 @@ class Writes(Enum):
     CERTAIN = auto()
 
 
-def writes_to(
-    value: Value, handed_on: Container[Value], apart_from: Container[Node] = ()
-) -> Writes:
-    """Say whether a recorded operator writes to a value or to a view of it.
-
-    A write to what is computed from it is a possible one: schemas do not tell every view.
+def is_written(value: Value, handed_on: Container[Value], apart_from: Container[Node] = ()) -> bool:
+    """Whether a recorded operator certainly writes to a value or to a view of it.
 
     Args:
         value: what may be written.
         handed_on: results that were an argument itself, see ``ValueMap.handed_on``.
         apart_from: nodes whose writes do not count.
     """
-    found = Writes.NONE
-    # With each value: whether it is on the memory of the first one.
-    pending, seen = [(value, True)], {value: True}
+    return _unwritten_aliases(value, handed_on, apart_from) is None
+
+
+def writes_to(value: Value, handed_on: Container[Value]) -> Writes:
+    """Say whether a recorded operator writes to a value or to a view of it.
+
+    A write to what is computed from it is a possible one: schemas do not tell every view.
+    """
+    aliases = _unwritten_aliases(value, handed_on, ())
+    if aliases is None:
+        return Writes.CERTAIN
+    pending, seen = list(aliases), dict(aliases)
     while pending:
-        current, is_alias = pending.pop()
+        current = pending.pop()
         for user in current.users:
+            if not isinstance(user, Node):
+                continue
+            if _memory_effect(user.operator).writes or _writes_in_blocks(user, handed_on):
+                return Writes.POSSIBLE
+            if current in aliases and not user.operator.name.startswith("aten::"):
+                return Writes.POSSIBLE
+            for output in user.outputs:
+                if output not in seen:
+                    seen[output] = None
+                    pending.append(output)
+    return Writes.NONE
+
+
+def _unwritten_aliases(
+    value: Value, handed_on: Container[Value], apart_from: Container[Node]
+) -> dict[Value, None] | None:
+    """Return a value and all that is on its memory; None if an operator writes to one of them."""
+    pending, aliases = [value], {value: None}
+    while pending:
+        for user in pending.pop().users:
             if not isinstance(user, Node) or user in apart_from:
                 continue
-            operator = user.operator
-            is_flag = operator.base_name in _FLAGS
-            writes = bool(operator.effects & (Effect.WRITES | Effect.UNKNOWN)) and not is_flag
-            writes = writes or _writes_in_blocks(user, handed_on)
-            if is_alias and (writes or operator.base_name.endswith(_UNSAID)):
-                return Writes.CERTAIN
-            if writes or (is_alias and not operator.name.startswith("aten::")):
-                found = Writes.POSSIBLE
-            keeps = operator.is_view or is_flag or not operator.parameters
+            effect = _memory_effect(user.operator)
+            if effect.writes or effect.is_unsaid or _writes_in_blocks(user, handed_on):
+                return None
             for output in user.outputs:
-                stays = is_alias and (keeps or output in handed_on)
-                if output not in seen or (stays and not seen[output]):
-                    seen[output] = stays
-                    pending.append((output, stays))
-    return found
+                if output not in aliases and (effect.keeps or output in handed_on):
+                    aliases[output] = None
+                    pending.append(output)
+    return aliases
+
+
+class _MemoryEffect(NamedTuple):
+    """What an operator does with the memory of what it reads."""
+
+    writes: bool  # to some of it, as far as its schema says
+    is_unsaid: bool  # it writes, which its schema does not say
+    keeps: bool  # its results may be on it
+
+
+@cache
+def _memory_effect(operator: Operator) -> _MemoryEffect:
+    is_flag = operator.base_name in _FLAGS
+    return _MemoryEffect(
+        bool(operator.effects & (Effect.WRITES | Effect.UNKNOWN)) and not is_flag,
+        operator.base_name.endswith(_UNSAID),
+        operator.is_view or is_flag or not operator.parameters,
+    )
 
 
 def _writes_in_blocks(node: Node, handed_on: Container[Value]) -> bool:
     """Whether a node's blocks write to something that they are given."""
-    return any(
-        writes_to(given, handed_on) is Writes.CERTAIN
-        for block in node.blocks
-        for given in block.inputs
-    )
+    return any(is_written(given, handed_on) for block in node.blocks for given in block.inputs)
 
 
 def sizing_node(value: Value) -> Node | None:

@@ -18,7 +18,7 @@ from ...ir import Argument, Node, Operator, ScalarType, TensorType, Value
 from ...ir.scalars import GUARD_OPERATOR, read_operator
 from ..dispatch.dispatcher import plain_shape, without_hooks
 from ..dispatch.number import Number, with_plain_numbers
-from .lineage import Writes, is_data_sized, writes_to
+from .lineage import is_data_sized, is_written
 from .numbers import Numbers, own_frames
 from .shapes import Dimension, Dimensions, Shapes, SizeRead
 from .trace import Trace
@@ -248,8 +248,9 @@ class Sizes:
         """
         graph = self._state.graph
         for node in self._contiguous:
-            written = writes_to(node.output, self._state.values.handed_on)
-            if node.block is not graph.block or written is not Writes.CERTAIN:
+            if node.block is not graph.block:
+                continue
+            if not is_written(node.output, self._state.values.handed_on):
                 continue
             args: tuple[Argument, ...] = (node.args[0],)
             operator = _CONTIGUOUS
