@@ -398,3 +398,15 @@ def test_generators_of_the_program_are_seeded_in_a_trace_without_data() -> None:
 
 def test_weak_references_to_parameters_lead_to_their_twins() -> None:
     assert not opscope.trace(nn.LSTM(4, 5), torch.ones(2, 3, 4), fake=True).diagnostics
+
+
+def test_a_program_may_make_fake_tensors_itself() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        mode = FakeTensorMode()
+        fake = mode.from_tensor(x)
+        with mode:
+            columns = (fake @ fake.t()).shape[1]
+        return x * columns
+
+    traced = opscope.trace(program, torch.ones(2, 3), warn=False)
+    assert torch.equal(traced(torch.ones(2, 3)), torch.full((2, 3), 2.0))

@@ -425,3 +425,45 @@ def test_a_loop_inside_a_branch() -> None:
 
     traced = check_replay(program, UP)
     assert torch.equal(traced(-UP), program(-UP))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: while_loop(
+            lambda n, t: n < 2, lambda n, t: (n + 1, t + x.mean()), (torch.tensor(0), x)
+        ),
+        lambda x: while_loop(
+            lambda n, a, b: n < 2, lambda n, a, b: (n + 1, a + b, b * 2), (torch.tensor(0), x, x)
+        ),
+        lambda x: (lambda first: scan(lambda c, r: (c + r * first, c * 1), first, x.reshape(3, 1)))(
+            x[:1]
+        ),
+    ],
+)
+def test_one_tensor_that_goes_in_twice_is_two_in_a_loop(program: Callable[..., Any]) -> None:
+    traced = opscope.trace(program, UP)
+    for actual, expected in zip(traced(-UP), program(-UP), strict=True):
+        assert torch.equal(actual, expected)
+
+
+def test_a_scan_carries_and_gives_nested_tensors() -> None:
+    def step(carried: Any, row: torch.Tensor) -> Any:
+        first, second = carried
+        return (first + row, second * row), {"first": first * 1, "both": (second * 2, row * 3)}
+
+    def program(x: torch.Tensor) -> Any:
+        return scan(step, (x.sum(0), x.mean(0)), x)
+
+    traced = opscope.trace(program, torch.randn(3, 2))
+    x = torch.randn(4, 2)
+    carried, given = traced(x)
+    expected, expected_given = program(x)
+    assert isinstance(carried, tuple)
+    assert list(given) == ["first", "both"]
+    for actual, wanted in zip(
+        torch.utils._pytree.tree_leaves((carried, given)),
+        torch.utils._pytree.tree_leaves((expected, expected_given)),
+        strict=True,
+    ):
+        assert torch.equal(actual, wanted)

@@ -595,6 +595,7 @@ def test_sizes_of_the_parts_of_ragged_tensors_are_data(dynamic: Any) -> None:
     traced = opscope.trace(program, ragged(2, 3), dynamic=dynamic)
     x = ragged(4, 5)
     assert torch.equal(traced(x), program(x))
+    assert opscope.trace(lambda x: +x, ragged(2, 3))(x) is x
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")

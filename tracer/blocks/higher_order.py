@@ -292,7 +292,12 @@ class BranchRecorder(ProgramRecorder):
 
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         with self._excluded(), torch.utils._python_dispatch._disable_current_modes():
-            return self._keep(self._stand_ins.make(tensor))
+            made = self._stand_ins.make(tensor)
+            if (
+                id(made) in self._made
+            ):  # two arguments, say, that are one tensor now and may not stay so
+                made = self._stand_ins.make_another(tensor)
+            return self._keep(made)
 
     def _keep(self, made: torch.Tensor) -> torch.Tensor:
         self._made[id(made)] = made

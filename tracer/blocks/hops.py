@@ -76,7 +76,8 @@ def _while_loop(
 
 def _scan(combine: Any, init: Any, xs: Any, additional_inputs: Any = ()) -> HigherOrderCall:
     example = (*init, *map(Slice, xs), *additional_inputs)
-    return HigherOrderCall((combine,), (example,), (init, xs, _tensors(additional_inputs)))
+    args = (init, xs, _tensors(additional_inputs))
+    return HigherOrderCall((combine,), (example,), args, is_nested=True)
 
 
 def _map(function: Any, xs: Any, additional: Any) -> HigherOrderCall:

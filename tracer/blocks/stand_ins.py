@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Protocol, cast
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorConverter
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ..dispatch.dispatcher import is_inside_transform, make_fake_mode
@@ -24,6 +24,10 @@ class StandIns(Protocol):
 
     def make(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor like another one, that may be written to."""
+        ...
+
+    def make_another(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return one that no call has returned before."""
         ...
 
     def running(self) -> Any:
@@ -41,6 +45,10 @@ class FakeStandIns:
         """Return a fake tensor of the same facts."""
         return self._mode.from_tensor(tensor, static_shapes=True)
 
+    def make_another(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a fake tensor of the same facts, where the mode would give the one that it knows."""
+        return FakeTensorConverter().from_real_tensor(self._mode, tensor)
+
     def running(self) -> Any:
         """Return a context in which new tensors are fake as well."""
         return self._mode
@@ -53,6 +61,8 @@ class ClonedStandIns:
         """Return a clone that requires grad where its origin does."""
         with torch.enable_grad():
             return tensor.clone()
+
+    make_another = make
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -232,10 +232,12 @@ class Sizes:
             self.may_vary(result) or self.may_vary(argument)
         ):
             return
-        plain = cast(tuple[int, ...], type_.shape or ())
+        plain = cast(tuple[Any, ...], type_.shape or ())
         known = zip(self._shapes.of(result), self._shapes.of(argument), strict=False)
         for dimension, (size, other) in enumerate(known):
-            if size != other:
+            if size != other and isinstance(
+                plain[dimension], int
+            ):  # a ragged one is torch's affair
                 sizes = [
                     self.size(value, dimension, plain[dimension]) for value in (result, argument)
                 ]

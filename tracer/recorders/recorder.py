@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, cast
 
 import torch
+from torch._subclasses import FakeTensor
 
 from ...ir import Argument, Frame, Modes, Node, Scope, Value
 from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
@@ -488,8 +489,8 @@ class Recorder(EventRecorder):
             result = self.outer.record_subclass(cls, source, make, is_followed=is_followed)
         else:
             result = make()
-        if known is None:  # made below our sight, by the machinery of a subclass or a mode
-            return result
+        if known is None or issubclass(cls, FakeTensor):
+            return result  # made below our sight, by the machinery of a subclass or a mode
         scope, stack = self.state.walker.locate(sys._getframe(2))
         class_object = self.state.kept.constant(cls, cls.__name__)
         arguments: tuple[Argument, ...] = (class_object, known)
