@@ -237,3 +237,22 @@ def test_hooks_that_stay_on_modules_are_told() -> None:
     assert len(warned) == 1
     assert found.message.startswith("register_forward_hook() leaves a hook on inner (ReLU)")
     assert torch.equal(traced(torch.ones(2)), torch.full((2,), 2.0))
+
+
+def test_a_seed_set_by_a_method_of_the_default_generator_is_told() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        torch.default_generator.manual_seed(torch.initial_seed() + 1)
+        return x + torch.rand(2)
+
+    with pytest.warns(opscope.TracerWarning, match="seeds torch's default generator by a method"):
+        opscope.trace(program, torch.ones(2))
+
+
+def test_a_seed_that_is_recorded_is_not_told() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(4321)
+            x = x + torch.rand(2)
+        return x + torch.rand(2)
+
+    assert opscope.trace(program, torch.ones(2)).diagnostics == ()

@@ -22,6 +22,15 @@ class Generators:
 
     def __init__(self) -> None:
         self._started: dict[int, tuple[torch.Generator, torch.Tensor | None]] = {}
+        self._default_seed = torch.default_generator.initial_seed()
+
+    def default_seed_told(self) -> None:
+        """Take note that the seed of torch's own generator is one that is recorded."""
+        self._default_seed = torch.default_generator.initial_seed()
+
+    def is_default_seed_untold(self) -> bool:
+        """Whether torch's own generator has another seed than what was recorded would give it."""
+        return torch.default_generator.initial_seed() != self._default_seed
 
     def note(self, objects: Iterable[Any]) -> None:
         """Take note of the generators among the objects that the program starts with."""

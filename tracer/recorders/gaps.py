@@ -105,6 +105,7 @@ class Gap:
             shown += f" and {len(written) - 3} more" if len(written) > 3 else ""
             verb = "was" if len(written) == 1 else "were"
             message = f"{shown} {verb} written {self.what}, which a replay does not do"
+            state.generators.default_seed_told()
             state.report(DiagnosticKind.UNTRACKED_EFFECT, message, self.scope, self.stack)
 
     def _report_random_numbers(self, state: TracingState) -> None:

@@ -192,6 +192,7 @@ class Unseen:
     def seeded(self, seed: int) -> None:
         """Record ``torch.manual_seed(seed)``."""
         self._append(MANUAL_SEED, (int(seed),), (), *self._place())
+        self._state.generators.default_seed_told()
 
     def generator_used(self, generator: torch.Generator, scope: Scope, stack: Frame | None) -> None:
         """Record that the program seeded a generator before an operator that draws from it.
@@ -237,6 +238,7 @@ class Unseen:
         scope, stack = self._place()
         known = self._state.values.get(rng_state) or self._state.adopt(rng_state, scope, stack)
         self._append(SET_RNG_STATE, (known,), (), scope, stack)
+        self._state.generators.default_seed_told()
 
     def default_dtype_set(self, dtype: torch.dtype) -> None:
         """Record ``torch.set_default_dtype(dtype)``."""
