@@ -48,6 +48,9 @@ def check_sizes(
         lambda x: torch.arange(x.size(0)) * 2,
         lambda x: torch.zeros(x.shape) + x,
         lambda x: torch.full((x.size(1),), x.size(0)),
+        lambda x: (
+            torch.Tensor(x.shape).copy_(x) + x.new(x.size()).zero_() + x.new(*x.shape).zero_()
+        ),
         lambda x: x.new_zeros(x.size(0), 2),
         lambda x: x.narrow(0, 0, x.size(0) - 1),
         lambda x: nn.functional.interpolate(x[None, None], size=(x.size(0) * 2, x.size(1) * 2)),
