@@ -178,12 +178,6 @@ def _as_subclass(installed: Kernels, as_subclass: Any) -> Any:
     return wrapped
 
 
-_SUBJECTS: Final = (
-    _subclasses, functions, backward, reads, writes, settings, modes, worlds, threads, transforms,
-    higher_order, scripted, _sizes, number_tensors,
-)  # fmt: skip
-
-
 def _new(installed: Kernels, new: Any) -> Any:
     """The same for ``Class(tensor)``, and for ``Class(sizes)``."""
     new = of_shape(new)
@@ -200,6 +194,12 @@ def _new(installed: Kernels, new: Any) -> Any:
             with installed.excluded():
                 return cast(torch.Tensor, new(cls, data))
 
-        return recorder.record_subclass(cls, data, make)
+        return recorder.record_subclass(cls, data, make, is_followed=True)
 
     return staticmethod(wrapped)
+
+
+_SUBJECTS: Final = (
+    _subclasses, functions, backward, reads, writes, settings, modes, worlds, threads, transforms,
+    higher_order, scripted, _sizes, number_tensors,
+)  # fmt: skip

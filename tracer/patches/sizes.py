@@ -30,7 +30,7 @@ from ..dispatch.dispatcher import (
 )
 from ..dispatch.number import number_of
 from ..dispatch.replacing import Patch
-from ..numbers.indexing import kept_bounds, selected, with_positions
+from ..numbers.indexing import kept_bounds, may_take_all, selected, with_positions
 from ..numbers.numbers import own_frames
 from ..numbers.sizes import Sizes, TracedSize
 from ..numbers.traced_numbers import MATH, compute, is_traced, makes_text, traced
@@ -234,7 +234,7 @@ class SizePatches:
 
     def _getitem(self, original: Any) -> Callable[..., Any]:
         def getitem(self_: Any, index: Any) -> Any:
-            if type(index) is int or self._sizes(self_) is None:
+            if type(index) is int or self._sizes(self_, is_read=may_take_all(index)) is None:
                 return original(self_, index)
             parts = with_positions(index)
             if parts is not None:
@@ -245,7 +245,7 @@ class SizePatches:
 
     def _setitem(self, original: Any) -> Callable[..., Any]:
         def setitem(self_: Any, index: Any, value: Any) -> None:
-            if type(index) is int or self._sizes(self_) is None:
+            if type(index) is int or self._sizes(self_, is_read=may_take_all(index)) is None:
                 original(self_, index, value)
                 return
             parts = with_positions(index)
