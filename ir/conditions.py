@@ -27,6 +27,7 @@ _DATA_READS: Final = {
     "aten::item": "{}.item()",
     "aten::is_nonzero": "bool({})",
     "aten::equal": "torch.equal({}, {})",
+    "aten::is_same_size": "torch.is_same_size({}, {})",
     "aten::allclose": "torch.allclose({}, {})",
 }
 

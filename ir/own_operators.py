@@ -24,7 +24,7 @@ SET_DATA: Final = Operator(
     "prim::set_data",  # ``self.data = source``
     (_WRITTEN, Parameter("source", "Tensor", alias="b")),
     (Return("Tensor", alias="a"),),
-    Effect.WRITES,
+    Effect.WRITES | Effect.RESHAPES,
 )
 WRITE: Final = Operator(
     "prim::write",  # what a write behind autograd's back left in memory

@@ -82,6 +82,7 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
         x[None], x[None], x[None].expand(2, -1, -1)
     ),
     "handed on": lambda x: (*torch.broadcast_tensors(x, x[:1]), x.sum_to_size(1, 6)),
+    "other data": lambda x: setattr(y := x.clone(), "data", x[:2].exp()) or y * y.size(0),
     "at least": lambda x: (torch.atleast_3d(x), *torch.atleast_1d(x[0], x)),
     "data": lambda x: x[x > 0].exp(),
     "topk": lambda x: (x.topk(2).values, x.sort().values, x.cumsum(0), x.flip(0), x.tril()),

@@ -48,6 +48,9 @@ def check_sizes(
         lambda x: torch.arange(x.size(0)) * 2,
         lambda x: torch.zeros(x.shape) + x,
         lambda x: torch.full((x.size(1),), x.size(0)),
+        lambda x: (
+            torch.Tensor(x.shape).copy_(x) + x.new(x.size()).zero_() + x.new(*x.shape).zero_()
+        ),
         lambda x: x.new_zeros(x.size(0), 2),
         lambda x: x.narrow(0, 0, x.size(0) - 1),
         lambda x: nn.functional.interpolate(x[None, None], size=(x.size(0) * 2, x.size(1) * 2)),
@@ -130,6 +133,7 @@ def test_a_branch_on_a_size_is_a_guard_with_its_line() -> None:
         (lambda x: sum(row for row in x), "len(unbind(x)) == 4"),
         (lambda x: x if x.shape == (4, 6) else x * 2, "x.size(0) == 4"),
         (lambda x: x[:2].squeeze(), "%1.dim() == 2"),
+        (lambda x: x * 2 if x.is_same_size(X) else x, "torch.is_same_size(x, X)"),
     ],
 )
 def test_a_size_that_python_needs_plain_is_pinned(program: Callable[..., Any], guard: str) -> None:

@@ -81,6 +81,25 @@ CASES: dict[str, Case] = {
 }
 
 
+class Plain(torch.Tensor):
+    """A class with nothing of its own."""
+
+
+CASES.update(
+    {
+        "plain: called": (lambda x: (Plain(x) * 2, Plain(x).add_(1), x + 0), one),
+        "plain: of sizes and data": (
+            lambda x: (Plain(2, 3).zero_() + x, Plain([1.0, 2.0]), Plain(x.shape).fill_(1) * x),
+            one,
+        ),
+        "plain: with gradients": (
+            lambda x: Plain(x).sin().sum(),
+            lambda: (one()[0].requires_grad_(),),
+        ),
+    }
+)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_a_class_does_replays(name: str) -> None:
     check_exact(*CASES[name])
@@ -111,6 +130,28 @@ def test_the_size_of_a_wrapper_is_guarded() -> None:
     traced = opscope.trace(lambda a, b: TwoTensor(a, b) * 2, pair())
     with pytest.raises(opscope.GuardError):
         traced(torch.ones(4, 3), torch.ones(4, 3))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda y: y.shape[0],
+        lambda y: y.size(0),
+        lambda y: y.numel(),
+        len,
+        lambda y: y[:2].sum(),
+    ],
+)
+def test_sizes_that_are_read_of_a_class_of_the_users_are_guarded(
+    read: Callable[[torch.Tensor], Any],
+) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x * read(x.as_subclass(Plain))
+
+    traced = opscope.trace(program, pair()[0], warn=False)
+    assert "x.size(0) == 2" in [guard.text for guard in traced.guards]
+    with pytest.raises(opscope.GuardError):
+        traced(torch.ones(4, 3))
 
 
 def test_attributes_that_operators_set_are_those_of_the_replay() -> None:
@@ -286,10 +327,6 @@ def test_masked_tensors() -> None:
         return (t + t).sum().get_data()  # type: ignore[no-any-return]
 
     check_exact(given, lambda: (torch.masked.masked_tensor(torch.randn(3), mask),))
-
-
-class Plain(torch.Tensor):
-    """A class without ways of its own."""
 
 
 def test_a_tensor_given_another_class_keeps_its_gradient() -> None:

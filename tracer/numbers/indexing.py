@@ -29,10 +29,22 @@ def kept_bounds(index: Any, book: Any) -> Any:
     return index
 
 
+def may_take_all(index: Any) -> bool:
+    """Whether an index has a slice that torch leaves out where it takes everything."""
+    return any(
+        isinstance(part, slice) and _has_needless_bound(part)
+        for part in (index if type(index) is tuple else (index,))
+    )
+
+
+def _has_needless_bound(part: slice) -> bool:
+    return type(part.stop) is int and part.stop >= 0 and part.start in (None, 0)
+
+
 def _kept_slice(part: slice, book: Any) -> slice:
     if any(isinstance(bound, torch.Tensor) for bound in (part.start, part.stop, part.step)):
         part = slice(_number(part.start), _number(part.stop), _number(part.step))
-    if type(part.stop) is not int or part.stop < 0 or part.start not in (None, 0):
+    if not _has_needless_bound(part):
         return part
     # Torch compares the bound with the size, which it cannot do with a symbolic number.
     return slice(part.start, cast(Any, torch.SymInt)(Number.constant(book, part.stop)), part.step)

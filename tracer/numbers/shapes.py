@@ -603,6 +603,8 @@ _RULES: Final[dict[str, Rule]] = {
     **{f"aten::atleast_{n}d": _handed_on for n in (1, 2, 3)},
     "aten::broadcast_tensors": _broadcast_all,
     "aten::sum_to_size": _factory,
+    "prim::as_subclass": _same_as_first,
+    "prim::make_subclass": _same_as_first,
     "aten::index": _index,
     "aten::index_select": _index_select,
     "aten::gather": lambda call: call.sizes("index"),

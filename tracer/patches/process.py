@@ -29,7 +29,7 @@ from .modes import modes
 from .number_tensors import number_tensors
 from .reads import reads
 from .settings import settings
-from .sizes import SizePatches
+from .sizes import SizePatches, of_shape
 from .worlds import worlds
 from .writes import writes
 
@@ -139,6 +139,7 @@ def _subclasses(installed: Kernels) -> Iterator[Patch]:
     """Yield what keeps our kernels away from giving tensors another class."""
     yield torch.Tensor, "_make_subclass", functools.partial(_make_subclass, installed)
     yield torch.Tensor, "as_subclass", functools.partial(_as_subclass, installed)
+    yield torch.Tensor, "__new__", functools.partial(_new, installed)
 
 
 def _make_subclass(installed: Kernels, make_subclass: Any) -> Any:
@@ -175,6 +176,27 @@ def _as_subclass(installed: Kernels, as_subclass: Any) -> Any:
         return recorder.record_subclass(cls, self, make, is_followed=True)
 
     return wrapped
+
+
+def _new(installed: Kernels, new: Any) -> Any:
+    """The same for ``Class(tensor)``, and for ``Class(sizes)``."""
+    new = of_shape(new)
+
+    @functools.wraps(new)
+    def wrapped(cls: type[torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+        recorder = None if cls is torch.Tensor else recorder_here(installed)
+        if recorder is None:
+            return new(cls, *args, **kwargs)
+        is_of_tensor = len(args) == 1 and isinstance(args[0], torch.Tensor)
+        data = args[0] if is_of_tensor else new(torch.Tensor, *args, **kwargs)
+
+        def make() -> torch.Tensor:
+            with installed.excluded():
+                return cast(torch.Tensor, new(cls, data))
+
+        return recorder.record_subclass(cls, data, make, is_followed=True)
+
+    return staticmethod(wrapped)
 
 
 _SUBJECTS: Final = (

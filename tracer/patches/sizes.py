@@ -30,9 +30,9 @@ from ..dispatch.dispatcher import (
 )
 from ..dispatch.number import number_of
 from ..dispatch.replacing import Patch
-from ..numbers.indexing import kept_bounds, selected, with_positions
+from ..numbers.indexing import kept_bounds, may_take_all, selected, with_positions
 from ..numbers.numbers import own_frames
-from ..numbers.sizes import Sizes
+from ..numbers.sizes import Sizes, TracedSize
 from ..numbers.traced_numbers import MATH, compute, is_traced, makes_text, traced
 
 own_frames(__file__)
@@ -75,6 +75,7 @@ class SizePatches:
         ):
             yield torch.Tensor, name, functools.partial(_wrapped, wrap)
         yield torch, "numel", functools.partial(_wrapped, self._numel)
+        yield torch.Tensor, "new", of_shape
         yield json.JSONEncoder, "default", functools.partial(_wrapped, _encoded)
         for name in MATH:
             yield math, name, functools.partial(_of_math, name)
@@ -233,7 +234,7 @@ class SizePatches:
 
     def _getitem(self, original: Any) -> Callable[..., Any]:
         def getitem(self_: Any, index: Any) -> Any:
-            if type(index) is int or self._sizes(self_) is None:
+            if type(index) is int or self._sizes(self_, is_read=may_take_all(index)) is None:
                 return original(self_, index)
             parts = with_positions(index)
             if parts is not None:
@@ -244,7 +245,7 @@ class SizePatches:
 
     def _setitem(self, original: Any) -> Callable[..., Any]:
         def setitem(self_: Any, index: Any, value: Any) -> None:
-            if type(index) is int or self._sizes(self_) is None:
+            if type(index) is int or self._sizes(self_, is_read=may_take_all(index)) is None:
                 original(self_, index, value)
                 return
             parts = with_positions(index)
@@ -290,6 +291,18 @@ def _of_math(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
     function.__name__ = name
     return function
+
+
+def of_shape(original: Any) -> Callable[..., Any]:
+    """Give torch's oldest constructors a shape in the class by which they tell it from data."""
+
+    @functools.wraps(original)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        if any(type(arg) is TracedSize for arg in args):
+            args = tuple([torch.Size(arg) if type(arg) is TracedSize else arg for arg in args])
+        return original(*args, **kwargs)
+
+    return make
 
 
 class _Property:

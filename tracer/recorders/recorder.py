@@ -49,10 +49,11 @@ _METADATA_READS = frozenset(
     for name in (
         "_fused_sdp_choice", "_has_compatible_shallow_copy_type", "_nested_get_ragged_idx", "dim",
         "get_device", "is_complex", "is_contiguous", "is_floating_point", "is_inference", "is_leaf",
-        "is_same_size", "is_signed", "q_per_channel_axis", "result_type", "sym_is_contiguous",
+        "is_signed", "q_per_channel_axis", "result_type", "sym_is_contiguous",
     )
 )  # fmt: skip
 _LAYOUT_READS = frozenset(f"aten::{name}" for name in ("_dimI", "_dimV", "dense_dim", "sparse_dim"))
+_SIZE_READS = frozenset(("aten::is_same_size",))  # what these give follows from sizes
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 
 
@@ -243,7 +244,8 @@ class Recorder(EventRecorder):
 
     def _hold_number(self, facts: _Facts, result: Any, value: Value) -> None:
         """Guard what an operator gave Python as a plain number, or report it where no guard can be."""
-        state = self.state
+        state, node = self.state, value.node
+        assert node is not None, "an operator gave it"
         if facts.operator.base_name in _LAYOUT_READS:
             state.numbers.guard(state.numbers.of_value(value, result, is_data=False), "")
             return
@@ -253,10 +255,11 @@ class Recorder(EventRecorder):
                 if type(result) is bool
                 else f"comes to Python through {facts.name}"
             )
-            state.numbers.pin(state.numbers.of_value(value, result), use)
+            is_data = facts.name not in _SIZE_READS
+            number = state.numbers.of_value(value, result, is_data=is_data)
+            if is_data or any(map(state.sizes.may_vary, node.inputs)):
+                state.numbers.pin(number, use)
             return
-        node = value.node
-        assert node is not None, "an operator gave it"
         state.report(
             DiagnosticKind.DATA_READ,
             f"{facts.name} gives Python the value {result!r}; whatever the program computes from it "
