@@ -105,7 +105,6 @@ class Gap:
             shown += f" and {len(written) - 3} more" if len(written) > 3 else ""
             verb = "was" if len(written) == 1 else "were"
             message = f"{shown} {verb} written {self.what}, which a replay does not do"
-            state.generators.default_seed_told()
             state.report(DiagnosticKind.UNTRACKED_EFFECT, message, self.scope, self.stack)
 
     def _report_random_numbers(self, state: TracingState) -> None:
@@ -120,6 +119,7 @@ class Gap:
             hint = "draw them outside the pause, or from a torch.Generator of your own"
             kind = DiagnosticKind.UNTRACKED_EFFECT
             state.report(kind, message, self.scope, self.stack, hint=hint)
+            state.generators.default_seed_told()
 
 
 class GapRecorder(Passing):
