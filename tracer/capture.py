@@ -378,8 +378,9 @@ def _report_attributes(state: TracingState, leaf: torch.Tensor, value: Value, pa
     if value.node is None or leaf.__class__ not in PLAIN_CLASSES:
         return
     root = state.graph.root_scope
-    if vars(leaf):
-        names = ", ".join(vars(leaf))
+    # A private one is a library's mark, such as Dynamo's for addresses that stay.
+    names = ", ".join(name for name in vars(leaf) if not name.startswith("_"))
+    if names:
         message = (
             f"the tensor returned as {path} was given {names}, which a replay does not give it"
         )

@@ -475,6 +475,7 @@ def test_what_a_returned_tensor_carries_besides_its_data_is_reported() -> None:
         weight = torch.zeros(3, requires_grad=True)
         (weight * x).sum().backward()
         tagged = x * 2
+        tagged._mark = 1  # type: ignore[attr-defined]  # a private one is nobody's but its maker's
         tagged.tag = "mine"  # type: ignore[attr-defined]
         return {"weight": weight, "tagged": tagged}
 
