@@ -1,8 +1,8 @@
 """Results that autograd saved, found again when the program's own tensors are gone.
 
-Autograd gives out what it saved of an operator's result as a new tensor, which has the history of the
-first. So the node of autograd's graph that made a result is marked: with a number, not with the value,
-since that graph may outlive the trace.
+Autograd gives out what it saved of an operator's result as a new tensor, which has the history and the
+memory of the first. Both are noted as numbers, so that nothing is kept alive: nodes of autograd's graph
+are numbered in each thread, and two results of one number and one memory are the same.
 """
 
 from __future__ import annotations
@@ -62,6 +62,11 @@ def _history_of(result: torch.Tensor) -> History | None:
     return result.grad_fn
 
 
+def _place_of(result: torch.Tensor, history: History) -> tuple[int, int]:
+    """Return the number of a node of autograd's graph, and which of its results a tensor is."""
+    return history._sequence_nr(), result.output_nr
+
+
 class SavedResults:
     """The values of results that autograd may have saved in one trace.
 
@@ -72,15 +77,15 @@ class SavedResults:
 
     def __init__(self) -> None:
         self.hooks = int(has_saved_tensor_hooks())
-        self._mark = object()  # nobody else's
         self._values: list[Value] = []
+        self._by_history: dict[tuple[int, int], tuple[int | None, int]] = {}
         self._on_memory: dict[int, tuple[Any, Geometry, int]] = {}
 
     def note(self, result: torch.Tensor, history: History, value: Value) -> None:
         """Note which value a result is that has a history."""
         number = len(self._values)
         if not self.hooks:
-            history.metadata[self._mark, result.output_nr] = number
+            self._by_history[_place_of(result, history)] = (memory_of(result), number)
         elif (memory := memory_of(result)) is not None:
             owner = StorageWeakRef(plain_untyped_storage(result))
             self._on_memory[memory] = (owner, geometry(result), number)
@@ -92,7 +97,9 @@ class SavedResults:
             history: History | None = tensor.grad_fn
             number = None
             if history is not None:
-                number = history.metadata.get((self._mark, tensor.output_nr))
+                memory, number = self._by_history.get(_place_of(tensor, history), (None, None))
+                if memory != memory_of(tensor):
+                    number = None
             if number is None and self._on_memory:
                 number = self._number_on_memory(tensor)
         if number is None:
