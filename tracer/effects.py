@@ -53,6 +53,7 @@ class Before:
         self._objects = Snapshot()
         for path, module in state.kept.modules():
             self._objects.add_module(path, module)
+            self._objects.add_class(type(module))
         state.generators.note(self._objects.generators)
         state.generators.note(found for _, found in mentioned_objects(function))
         state.generators.note(part.constant for part in structure.walk())
@@ -61,6 +62,7 @@ class Before:
         for name, held in state.kept.looked_into():
             if held.__class__ not in _FIXED and not self._objects.has_seen(held):
                 self._variables.add_object(name, held, _COMPARED)
+                self._objects.add_class(type(held))
         self._arguments = Snapshot()
         for name, argument in bound.items():
             self._arguments.add_argument(name, argument)

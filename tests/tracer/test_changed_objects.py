@@ -333,3 +333,15 @@ def test_what_changed_in_one_argument_is_one_diagnostic_at_the_line_of_the_first
     assert cache.source is not None
     assert cache.source.function.endswith("step")
     assert "seen goes from 0 to 1 item;" in seen.message
+
+
+def test_numbers_that_a_class_counts_in_are_reported() -> None:
+    class Counter(nn.Module):
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            Counter.calls += 1
+            return x * Counter.calls
+
+    with pytest.warns(opscope.TracerWarning, match=r"Counter\.calls goes from 0 to 1"):
+        opscope.trace(Counter(), X)

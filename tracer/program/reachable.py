@@ -111,13 +111,13 @@ def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:
         for position, (key, item) in enumerate(held.items()):
             yield f"{name}.{key if isinstance(key, str | int) else position}", item
     elif isinstance(held, FunctionType):
-        if not _is_library(held):
+        if not is_library(held):
             yield from parts_of_function(held, name)
     elif isinstance(held, MethodType):
         yield name, held.__self__
         yield name, held.__func__
     elif not (isinstance(held, type) or _is_traced_program(held)):
-        if not _is_library(type(held)):
+        if not is_library(type(held)):
             yield from _attributes(name, held)
         elif _is_public_in_torch(type(held)):  # a distribution, say, or a scaler of gradients
             yield from _own_attributes(name, held)
@@ -188,7 +188,7 @@ def _is_traced_program(held: Any) -> bool:
     return isinstance(getattr(held, "__dict__", {}).get("graph"), Graph)
 
 
-def _is_library(made: Any) -> bool:
+def is_library(made: Any) -> bool:
     """Whether a class or function belongs to a library whose objects hold no tensors of the user's."""
     return str(made.__module__).partition(".")[0] in _LIBRARIES
 
@@ -200,7 +200,7 @@ def _is_public_in_torch(class_: type) -> bool:
 def class_attributes(start: str, class_: type) -> Iterator[tuple[str, Any]]:
     """Yield the tensors, and the containers that may hold some, among the attributes of a class."""
     for base in class_.__mro__:
-        if _is_library(base):
+        if is_library(base):
             continue
         for attribute, value in vars(base).items():
             if isinstance(value, _MAY_HOLD) and not attribute.startswith("__"):

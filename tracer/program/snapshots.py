@@ -23,7 +23,7 @@ from ..dispatch.generators import GENERATOR
 from ..dispatch.literals import PLAIN, equal_literals
 from ..dispatch.tensors import type_of_tensor
 from .inputs import is_opaque
-from .reachable import parts_of_object
+from .reachable import is_library, parts_of_object
 
 _PLAIN = frozenset((*PLAIN, complex, bytes))
 _CONTAINERS = (list, dict, set, deque)
@@ -85,6 +85,16 @@ class Snapshot:
                 self.add_container(f"{start}{name}", value)
             elif value.__class__ is GENERATOR:
                 self.generators.append(value)
+
+    def add_class(self, class_: type) -> None:
+        """Note the numbers and texts among the attributes of a class and of those it inherits from."""
+        for base in class_.__mro__:
+            if id(base) in self._seen or is_library(base):
+                continue
+            self._seen.add(id(base))
+            note = _Note(base, f"{base.__name__}.", "{}", _held_by_class)
+            if note.holds_anything:
+                self._notes.append(note)
 
     def add_variables(self, function: Any, read: Callable[[Any], dict[str, Any]]) -> None:
         """Note the variables that ``read`` finds for a function, and the items of containers among them."""
@@ -272,6 +282,14 @@ def _held_by_module(module: torch.nn.Module) -> dict[str, Any]:
         if kept:
             held.update(kept.items())  # those of scripted modules are no dictionaries
     return held
+
+
+def _held_by_class(class_: type) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(class_).items()
+        if value.__class__ in _PLAIN and not name.startswith("__")
+    }
 
 
 def _marks(module: torch.nn.Module) -> list[Any]:
