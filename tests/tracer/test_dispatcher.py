@@ -56,3 +56,25 @@ def test_wrapped_numbers_promote_like_the_numbers(number: complex, dtype: torch.
     for other in (torch.int8, torch.float32, torch.complex64):
         tensor = torch.ones(2, dtype=other)
         assert (tensor + wrapped).dtype == (tensor + number).dtype
+
+
+def test_the_first_nested_tensor_of_a_process_leaves_its_making_in_no_graph() -> None:
+    program = """
+import sys, torch, opscope
+
+assert [n.kind for n in opscope.trace(torch.neg, torch.ones(2)).graph.walk()] == ["aten::neg"]
+print("torch.distributed.tensor" in sys.modules)
+
+def jagged(x, offsets):
+    return torch.nested.nested_tensor_from_jagged(x, offsets).values()
+
+traced = opscope.trace(jagged, (torch.ones(5, 3), torch.tensor([0, 2, 5])))
+print([n.kind for n in traced.graph.walk()])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "False",  # what takes long to load is not loaded before a program needs it
+        "['aten::_nested_view_from_jagged', 'aten::_nested_get_values']",
+    ]

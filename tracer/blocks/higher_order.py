@@ -293,9 +293,8 @@ class BranchRecorder(ProgramRecorder):
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         with self._excluded(), torch.utils._python_dispatch._disable_current_modes():
             made = self._stand_ins.make(tensor)
-            if (
-                id(made) in self._made
-            ):  # two arguments, say, that are one tensor now and may not stay so
+            # Two arguments, say, that are one tensor now and may not stay so.
+            if id(made) in self._made:
                 made = self._stand_ins.make_another(tensor)
             return self._keep(made)
 

@@ -325,11 +325,6 @@ def _kind_of(number: Number) -> str:
     return "a number that the data of a tensor gave" if number.is_data else "a size"
 
 
-_COMPARISONS = ("aten::eq", "aten::ne", "aten::le", "aten::lt", "aten::ge", "aten::gt")
-_NEUTRAL = {"aten::add": 0, "aten::sub": 0, "aten::mul": 1, "aten::floordiv": 1}
-_COUNTS = ("aten::sym_size.int", "aten::sym_numel")
-
-
 def _is_settled(base: str, operands: list[Any], plain: PlainNumber) -> bool:
     """Whether a result is the same at every run.
 

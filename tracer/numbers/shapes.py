@@ -136,11 +136,6 @@ def _fitting(derived: tuple[Dimension | None, ...], value: Value) -> Dimensions:
     shape = shape_of(value)
     if len(derived) != len(shape):
         return _all_read(value)
-    for size, plain in zip(derived, shape, strict=True):
-        if size is None or (size if isinstance(size, int) else size.plain) != plain:
-            break
-    else:
-        return derived  # type: ignore[return-value]  # the loop has found no None
     return tuple(
         [
             size

@@ -236,9 +236,8 @@ class Sizes:
         plain = cast(tuple[Any, ...], type_.shape or ())
         known = zip(self._shapes.of(result), self._shapes.of(argument), strict=False)
         for dimension, (size, other) in enumerate(known):
-            if size != other and isinstance(
-                plain[dimension], int
-            ):  # a ragged one is torch's affair
+            is_ragged = not isinstance(plain[dimension], int)  # which is torch's affair
+            if size != other and not is_ragged:
                 sizes = [
                     self.size(value, dimension, plain[dimension]) for value in (result, argument)
                 ]

@@ -20,9 +20,8 @@ class Circumstances:
 
     def __init__(self) -> None:
         self._training: dict[int, tuple[weakref.ref[torch.nn.Module], str, bool]] = {}
-        self._sources: dict[
-            bool, SourceRange | None
-        ] = {}  # of the first module that trains, or does not
+        # Of the first module that trains, or does not.
+        self._sources: dict[bool, SourceRange | None] = {}
         self._set: set[int] = set()  # modules that the program itself has told to train or not
         self._others: dict[str, Circumstance] = {}
 

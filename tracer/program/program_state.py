@@ -105,8 +105,8 @@ class ProgramState:
                         self._add_candidate(start + step, tensor, kind)
 
     def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
-        candidate = self._candidates.get(id(tensor))
-        if candidate is None or candidate.reference() is not tensor:
+        candidate = self._candidate(tensor)
+        if candidate is None:
             candidate = self._candidates[id(tensor)] = _Candidate(tensor, kind)
         if name not in candidate.names:
             candidate.names.append(name)
@@ -129,8 +129,8 @@ class ProgramState:
 
         Globals of the functions that run in ``frame`` and above count as names.
         """
-        candidate = self._candidates.get(id(tensor))
-        if candidate is not None and candidate.reference() is tensor:
+        candidate = self._candidate(tensor)
+        if candidate is not None:
             value = self._add(tuple(candidate.names), tensor, candidate.kind)
             type_ = cast(TensorType, value.type)
             if type_.requires_grad is not candidate.required_grad:

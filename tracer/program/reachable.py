@@ -21,12 +21,12 @@ from ...ir import Graph
 _MOST_OBJECTS = 20_000  # a program that keeps more is not searched to the end
 _DEEPEST = 6
 _FOUND = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)
-_LEAVES = (
-    *(str, bytes, int, float, complex, bool, type(None), ModuleType, torch.dtype, torch.device),
+_LEAF_CLASSES: frozenset[type] = frozenset((str, bytes, int, float, complex, bool, type(None)))
+_LEAVES: tuple[type, ...] = (
+    *(*_LEAF_CLASSES, ModuleType, torch.dtype, torch.device),
     *(torch._ops.OperatorBase, torch._ops.OpOverloadPacket),  # they lead to all that ever ran them
 )
 _MAY_HOLD = (torch.Tensor, list, tuple, dict)
-_LEAF_CLASSES = frozenset((str, bytes, int, float, complex, bool, type(None)))
 _LIBRARIES = (
     "torch",
     "builtins",

@@ -76,9 +76,8 @@ class _Code:
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.is_library = is_library_file(code.co_filename)
-        self.is_own = code.co_filename.startswith(
-            _OWN_ROOMS
-        )  # what stands in torch's classes: not shown
+        # What stands in torch's classes is not shown.
+        self.is_own = code.co_filename.startswith(_OWN_ROOMS)
         self.is_forward = code.co_name == "forward" and code.co_argcount > 0
         if code is _MODULE_CALL:
             self.kind = _CodeKind.MODULE_CALL
