@@ -325,7 +325,8 @@ class Node:
     @property
     def gives_lists(self) -> bool:
         """Whether a list is among what the operator returns."""
-        return self._groups is not None and any(group is not None for group in self._groups)
+        groups = self._groups
+        return groups is not None and any(group is not None for group in groups)
 
     @property
     def blocks(self) -> tuple[Block, ...]:

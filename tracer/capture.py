@@ -206,7 +206,13 @@ def _capture(
             outputs = _finish(state, result)
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
-            lengths = tuple(node for node in graph.walk() if state.sizes.length_may_vary(node))
+            lengths = tuple(
+                [
+                    node
+                    for node in graph.walk()
+                    if node.gives_lists and state.sizes.length_may_vary(node)
+                ]
+            )
     except TypeError as error:
         if state.numbers.seen:
             error.add_note(_NOT_PLAIN)

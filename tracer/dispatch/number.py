@@ -223,6 +223,7 @@ class Number:
     str = _graph_repr
 
 
+_HOLD_NONE = frozenset((torch.Tensor, torch.nn.Parameter, str, type(None)))
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
@@ -237,7 +238,9 @@ def number_of(value: Any) -> Number | None:
 
 def with_plain_numbers(argument: Any) -> Any:
     """Return an operator's argument with what traced numbers were in place of them."""
+    if argument.__class__ in _HOLD_NONE:
+        return argument
     if isinstance(argument, list | tuple):
-        return [with_plain_numbers(item) for item in argument]
+        return [item if type(item) is int else with_plain_numbers(item) for item in argument]
     number = number_of(argument)
     return argument if number is None else number.plain

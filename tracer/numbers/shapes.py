@@ -8,9 +8,10 @@ rule that does not apply, and an operator without one, leave a size to be read f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any
 
 from ...ir import Effect, Node, Operator, TensorType, Value
+from ...ir.types import Dim
 from ..dispatch.number import Number
 from .size_calls import (
     Dimension,
@@ -51,6 +52,8 @@ class Shapes:
         self._fixed: dict[Value, bool] = {}  # of inputs and state as asked, of results that are
         self._visited: set[Node] = set()
         self._rules: dict[Operator, tuple[Rule | None, bool]] = {}  # and whether sizes are data
+        # By what a call was of: the sizes that its results had in the run, and those derived.
+        self._met: dict[Any, tuple[list[tuple[Dim, ...]], list[Dimensions]]] = {}
 
     def read(self, size: SizeRead, number: Number) -> None:
         """Take note that a number is a size, which it stands for from now on."""
@@ -61,6 +64,7 @@ class Shapes:
         self._known.clear()
         self._fixed.clear()
         self._visited.clear()
+        self._met.clear()
         self._numbers.reads.clear()
 
     def of(self, value: Value) -> Dimensions:
@@ -109,22 +113,65 @@ class Shapes:
             is_data_sized = Effect.DATA_SIZED in operator.effects
             facts = self._rules[operator] = (rule_of(operator), is_data_sized)
         rule, is_data_sized = facts
-        known = self._known
+        known, fixed = self._known, self._fixed
         reads = tensors_read(node)
         has_shapes = not node.blocks
         for value in reads:
             if value not in known:
                 self.of(value)
-            if cast(TensorType, value.type).shape is None:
+            if value.type.shape is None:  # type: ignore[union-attr]  # they are tensors
                 has_shapes = False
         outputs = node.outputs
+        if rule is None or not has_shapes:
+            for output in outputs:
+                known[output] = _all_read(output)
+        else:
+            self._derive(node, rule, reads, outputs)
+        if not is_data_sized:
+            for value in node.inputs:
+                if not (fixed[value] if value in fixed else self._is_fixed(value)):
+                    return
+            fixed.update(dict.fromkeys(outputs, True))
+
+    def _derive(
+        self, node: Node, rule: Rule, reads: list[Value], outputs: tuple[Value, ...]
+    ) -> None:
+        """Derive the sizes of results by a rule, or take those of an equal call: layers are alike."""
+        known = self._known
+        key = self._key(node)
+        met = None if key is None else self._met.get(key)
+        if met is not None and met[0] == [shape_of(output) for output in outputs]:
+            known.update(zip(outputs, met[1], strict=True))
+            return
+        is_derived = key is not None
         for position, output in enumerate(outputs):
-            derived = None
-            if rule is not None and has_shapes:
-                derived = rule(SizeCall(node, position, reads, known, self._numbers))
-            known[output] = _all_read(output) if derived is None else _fitting(derived, output)
-        if not is_data_sized and all(map(self._is_fixed, node.inputs)):
-            self._fixed.update(dict.fromkeys(outputs, True))
+            derived = rule(SizeCall(node, position, reads, known, self._numbers))
+            found = _all_read(output) if derived is None else _fitting(derived, output)
+            is_derived = is_derived and found == derived  # no size of the result is read from it
+            known[output] = found
+        if is_derived:
+            self._met[key] = (
+                [shape_of(output) for output in outputs],
+                [known[output] for output in outputs],
+            )
+
+    def _key(self, node: Node) -> tuple[Any, ...] | None:
+        """Return all that a rule may look at in a call; None if that is more than can be compared."""
+        known, size = self._known, self._numbers.size
+        key: list[Any] = [node.operator, node.keywords]
+        for arg in node.all_args:
+            if arg.__class__ is Value:
+                key.append(known[arg] if arg.type.__class__ is TensorType else (size(arg) or arg))
+            elif arg.__class__ is tuple:
+                for part in arg:
+                    if part.__class__ is tuple or (
+                        part.__class__ is Value and part.type.__class__ is TensorType
+                    ):
+                        return None
+                key.append(tuple([size(p) or p if p.__class__ is Value else p for p in arg]))
+            else:
+                key.append(arg)
+        return tuple(key)
 
 
 def _all_read(value: Value) -> Dimensions:

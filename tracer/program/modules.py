@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
@@ -91,6 +92,30 @@ class _Below:
                 return None
             self._lowest = level
         return found
+
+
+def module_tree(path: str, root: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
+    """Return a module and all below it with their paths, each as often as it is registered.
+
+    It is ``named_modules(remove_duplicate=False)``, whose generators stand as deep as the tree.
+
+    Raises:
+        RecursionError: a module holds itself.
+    """
+    found: list[tuple[str, torch.nn.Module]] = []
+    left = [(path, root)]
+    deepest = sys.getrecursionlimit()
+    while left:
+        path, module = left.pop()
+        found.append((path, module))
+        if len(found) % deepest == 0 and path.count(".") > deepest:
+            raise RecursionError(f"the module {path[:100]}... holds itself")
+        children = module._modules
+        if children:
+            start = f"{path}." if path else ""
+            below = [(start + name, child) for name, child in children.items() if child is not None]
+            left.extend(reversed(below))
+    return found
 
 
 def held_objects(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,7 @@ import torch
 
 from ...ir import Graph, ScalarType, StateKind, TensorType, Value
 from ..dispatch.tensors import type_of_value
+from .modules import module_tree
 from .optimizers import OptimizerNote, optimizer_tensors
 from .reachable import Search, class_attributes, parts_of_function, parts_of_object
 
@@ -73,7 +74,7 @@ class ProgramState:
         if isinstance(kept, torch.optim.Optimizer):
             self._register_optimizer(name, kept)
             return
-        tree = list(kept.named_modules(prefix=name, remove_duplicate=False))
+        tree = module_tree(name, kept)
         for path, module in tree:
             self._register_tensors(path, module)
         for inner_name, inner in self._search.in_modules(tree):

@@ -45,7 +45,8 @@ class Search:
     def __init__(self) -> None:
         # What was looked into, with its name, by address; held, so that addresses stay theirs.
         self._seen: dict[int, tuple[Any, str]] = {}
-        self._plain_classes: set[type] = set()  # module classes that hold nothing themselves
+        # What the classes of modules hold themselves.
+        self._of_classes: dict[type, list[tuple[str, Any]]] = {}
 
     def name_of(self, held: Any) -> str | None:
         """Return the name under which an object, neither tensor nor module, was found; None if it was not."""
@@ -88,16 +89,12 @@ class Search:
                 and id(value) not in seen
             ]
             class_ = type(module)
-            if roots or class_ not in self._plain_classes:
-                yield from self._in_module(f"{path}." if path else "", class_, roots)
-
-    def _in_module(
-        self, start: str, class_: type, attributes: list[tuple[str, Any]]
-    ) -> Iterator[tuple[str, Any]]:
-        own = list(class_attributes(start, class_))
-        if not own:
-            self._plain_classes.add(class_)
-        yield from self.reachable([*((start + name, held) for name, held in attributes), *own])
+            own = self._of_classes.get(class_)
+            if own is None:
+                own = self._of_classes[class_] = list(class_attributes("", class_))
+            if roots or own:
+                start = f"{path}." if path else ""
+                yield from self.reachable([(start + name, held) for name, held in (*roots, *own)])
 
 
 _REGISTRIES = frozenset(vars(torch.nn.Module()))

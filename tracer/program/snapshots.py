@@ -78,20 +78,23 @@ class Snapshot:
         start = f"{path}." if path else ""
         note = _ModuleNote(module, start)
         self._notes.append(note)
-        attributes = vars(module)
-        for name in note.ids:
-            value = attributes.get(name)  # None for parameters and children
+        for name, value in note.objects:
             if value.__class__ in _CONTAINERS:
                 self.add_container(f"{start}{name}", value)
             elif value.__class__ is GENERATOR:
                 self.generators.append(value)
+        note.objects.clear()
 
     def add_class(self, class_: type) -> None:
         """Note the numbers and texts among the attributes of a class and of those it inherits from."""
+        if id(class_) in self._seen:
+            return
         for base in class_.__mro__:
-            if id(base) in self._seen or is_library(base):
+            if id(base) in self._seen:
                 continue
             self._seen.add(id(base))
+            if is_library(base):
+                continue
             note = _Note(base, f"{base.__name__}.", "{}", _held_by_class)
             if note.holds_anything:
                 self._notes.append(note)
@@ -240,19 +243,49 @@ class _Note:
 
 
 class _ModuleNote(_Note):
-    """What a module held. There are hundreds of them, so what has not changed costs little."""
+    """What a module held. There are hundreds of them, so what has not changed costs little.
 
-    __slots__ = ("_marks",)
+    Attributes:
+        objects: the attributes that are neither plain nor tensors, for who makes the note.
+    """
+
+    __slots__ = ("_marks", "objects")
 
     def __init__(self, module: torch.nn.Module, path: str) -> None:
-        super().__init__(module, path, "{}", _held_by_module)
+        self.owner = module
+        self.path = path
+        self.step = "{}"
+        self.read = _held_by_module
+        self.plain: dict[Any, Any] = {}
+        self.tensors: dict[Any, weakref.ref[torch.Tensor]] = {}
+        self.objects: list[tuple[str, Any]] = []
         self._marks = _marks(module)
+        for name, value in vars(module).items():
+            if name not in _MACHINERY:
+                class_ = value.__class__
+                if class_ in _PLAIN:
+                    self.plain[name] = value
+                elif class_ is torch.Tensor:
+                    self.tensors[name] = weakref.ref(value)
+                else:
+                    self.objects.append((name, value))
+        if module._buffers:
+            for name, buffer in module._buffers.items():
+                if buffer.__class__ is torch.Tensor:
+                    self.tensors[name] = weakref.ref(buffer)
 
     def changes(self) -> Iterator[Change]:
+        names, ids = _marks(self.owner)
         # Where a tensor is gone, its address may be that of another by now.
-        is_alive = all(reference() is not None for reference in self.tensors.values())
-        if not is_alive or _marks(self.owner) != self._marks:
-            yield from super().changes()
+        is_alive = all([reference() is not None for reference in self.tensors.values()])
+        if is_alive and ids == self._marks[1] and names == self._marks[0]:
+            return
+        self.ids = {
+            name: mark
+            for name, mark in zip(*self._marks, strict=True)
+            if not (name in _MACHINERY or name in self.plain or name in self.tensors)
+        }
+        yield from super().changes()
 
 
 class _ArrayNote(_Note):
@@ -292,15 +325,15 @@ def _held_by_class(class_: type) -> dict[str, Any]:
     }
 
 
-def _marks(module: torch.nn.Module) -> list[Any]:
+def _marks(module: torch.nn.Module) -> tuple[list[str], list[int]]:
     """Return the names and the addresses of all that a module holds, in order."""
     attributes = vars(module)
-    marks: list[Any] = [*attributes, *map(id, attributes.values())]
+    names, ids = [*attributes], [*map(id, attributes.values())]
     for kept in (module._parameters, module._buffers, module._modules):
         if kept:
-            marks += kept.keys()
-            marks += map(id, kept.values())
-    return marks
+            names += kept.keys()
+            ids += map(id, kept.values())
+    return names, ids
 
 
 def _items(container: Any) -> dict[Any, Any]:
