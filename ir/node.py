@@ -245,10 +245,12 @@ class Node:
                 value._users = self
             else:
                 value._add_user(self)
-        results = [Value(type_, None, self) for type_ in result_types]
-        self._results: Value | tuple[Value, ...] = (
-            results[0] if len(results) == 1 else tuple(results)
-        )
+        types = tuple(result_types)
+        self._results: Value | tuple[Value, ...]
+        if len(types) == 1:  # see Note [Few containers per node]
+            self._results = Value(types[0], None, self)
+        else:
+            self._results = tuple([Value(type_, None, self) for type_ in types])
 
     @property
     def kind(self) -> str:

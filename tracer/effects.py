@@ -29,6 +29,7 @@ from .program.snapshots import Change, Snapshot
 from .state import TracingState
 
 _FIXED = (tuple, type, MethodType)  # what they hold is noted for itself, if it can change
+_UNINITIALIZED: frozenset[Any] = frozenset((UninitializedParameter, UninitializedBuffer))
 _COMPARED = (int, float, complex, bool, str, type(None), list, dict, set, torch.Tensor)
 
 
@@ -79,9 +80,7 @@ class Before:
 
     def _note_tensors(self, tensors: Iterable[torch.Tensor]) -> None:
         for tensor in tensors:
-            if isinstance(
-                tensor, UninitializedParameter | UninitializedBuffer
-            ):  # has nothing to note yet
+            if tensor.__class__ in _UNINITIALIZED:  # has nothing to note yet
                 continue
             if tensor.is_leaf:
                 self._gradients.append((tensor, _gradient(tensor)))
@@ -335,7 +334,6 @@ def _settings() -> dict[str, Any]:
 
 def _gradient(tensor: torch.Tensor) -> tuple[int, int] | None:
     """Return what tells one state of a leaf's gradient from another."""
-    gradient = (
-        tensor.grad if tensor.is_leaf else None
-    )  # an input that was written is a leaf no more
+    # An input that was written is a leaf no more.
+    gradient = tensor.grad if tensor.is_leaf else None
     return None if gradient is None else (id(gradient), gradient._version)

@@ -18,7 +18,7 @@ from typing import Any, cast
 import torch
 from torch._subclasses import FakeTensor
 
-from ...ir import Argument, Frame, Modes, Node, Scope, Value
+from ...ir import Argument, Frame, Modes, Node, Scope, Type, Value
 from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
 from ..dispatch.dispatcher import NUMBERS, Kernels, without_torch_dispatch
@@ -196,11 +196,14 @@ class Recorder(EventRecorder):
             finally:
                 self._set_excluded(False)
 
+        results: Sequence[Any]
         if facts.returns_one:
-            results = [result]
+            results = (result,)
+            types: tuple[Type, ...] = (type_of_value(result),)
             groups = None
         else:
             results, groups = _taken_apart(facts, result)
+            types = tuple(map(type_of_value, results))
         if self._fresh_constant is not None:
             is_copied = arguments[:1] == [self._fresh_constant]
             self._fresh_constant = None
@@ -209,16 +212,18 @@ class Recorder(EventRecorder):
         node = state.graph.append(
             facts.operator,
             tuple(arguments),
-            [type_of_value(part) for part in results],
+            types,
             keywords=keywords,
             groups=groups,
             scope=scope,
             stack=stack,
             modes=modes,
         )
-        self._remember(results, node.outputs)
+        values = node.outputs
+        for part, value in zip(results, values, strict=True):
+            self._remember(part, value)
         if modes.grad and (facts.may_be_saved or state.saved.hooks):
-            self._note_histories(results, node.outputs, facts)
+            self._note_histories(results, values, facts)
         if facts.reads_data:
             return self._read_data(facts, args, result, node)
         if facts.may_change_rank and isinstance(result, torch.Tensor):
@@ -301,23 +306,27 @@ class Recorder(EventRecorder):
                 args = (*args[:slot], self._kernels.numbers.wrap(args[slot]), *args[slot + 1 :])
         return args
 
-    def _remember(self, results: list[Any], values: tuple[Value, ...]) -> None:
-        """Make ``values`` what the tensors among ``results`` are from now on."""
+    def _remember(self, result: Any, value: Value) -> None:
+        """Make ``value`` what a result of an operator is from now on."""
         state = self.state
-        entries = state.values.entries
-        lookup = state.lookup_var_name_fn
+        if isinstance(result, torch.Tensor):
+            entries = state.values.entries
+            key = id(result)
+            known = entries.get(key)
+            if known is not None and known[0]() is result:
+                state.handed_on(known[1], value)
+            entries[key] = (weakref.ref(result), value)
+            if result.__class__ not in PLAIN_CLASSES:
+                state.subclasses.note(result, value)
+            if state.lookup_var_name_fn is not None:
+                value.name = state.lookup_var_name_fn(result) or None
+        elif result.__class__ is torch.ScriptObject:
+            state.collectives.note(result, value)
+
+    def _remember_all(self, results: Sequence[Any], values: tuple[Value, ...]) -> None:
+        """Make each of ``values`` what the result in its place is from now on."""
         for result, value in zip(results, values, strict=True):
-            if isinstance(result, torch.Tensor):
-                known = entries.get(id(result))
-                if known is not None and known[0]() is result:
-                    state.handed_on(known[1], value)
-                entries[id(result)] = (weakref.ref(result), value)
-                if result.__class__ not in PLAIN_CLASSES:
-                    state.subclasses.note(result, value)
-                if lookup is not None:
-                    value.name = lookup(result) or None
-            elif result.__class__ is torch.ScriptObject:
-                state.collectives.note(result, value)
+            self._remember(result, value)
 
     def _note_histories(
         self, results: Sequence[Any], values: tuple[Value, ...], facts: _Facts | None = None
@@ -441,7 +450,7 @@ class Recorder(EventRecorder):
             stack=stack,
             modes=modes,
         )
-        self._remember([tensor], node.outputs)
+        self._remember(tensor, node.output)
         if known is None:  # NumPy's memory, which the program may go on to write to
             if is_foreign_memory(args[0]):  # and not a number that is assigned to a slice
                 self.unseen.data_brought_in(tensor, "an array of NumPy", node, scope, stack)
@@ -467,7 +476,7 @@ class Recorder(EventRecorder):
             stack=stack,
             modes=self._modes.read(),
         )
-        self._remember([data], node.outputs)
+        self._remember(data, node.output)
         if self.outer is not None:
             self.outer.record_data(source, data)
 
@@ -507,7 +516,7 @@ class Recorder(EventRecorder):
             stack=stack,
             modes=self._modes.read(),
         )
-        self._remember([result], node.outputs)
+        self._remember(result, node.output)
         return result
 
     def record_function(self, function: Any, call: ApplyCall, frame: FrameType) -> Any:
@@ -573,7 +582,7 @@ class Recorder(EventRecorder):
         )
         for region in exposed:
             region.settle()
-        self._remember(list(results), node.outputs)
+        self._remember_all(results, node.outputs)
         self._note_histories(results, node.outputs)
         return tuple(
             traced(self.state.numbers.of_value(value, result))
