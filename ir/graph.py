@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 
 from ..errors import IRError
 from .collector import paused_collector
@@ -12,6 +11,7 @@ from .modes import DEFAULT_MODES, Modes
 from .node import Argument, Block, Node, StateEntry, StateKind, Value
 from .operator import Operator
 from .scope import Scope
+from .search import find_nodes
 from .source import Frame
 from .types import Type
 
@@ -209,33 +209,17 @@ class Graph:
         collect_definitions(self.block, values)
         return values
 
-    def nodes(self, *, scope: str = "*", op: str = "*") -> list[Node]:
-        """Return the nodes whose scope and operator match shell patterns, in order.
+    def nodes(self, *, scope: str = "*", op: str = "*", caused_by: str = "*") -> list[Node]:
+        """Return the nodes whose scope, operator and stack match shell patterns, in order.
 
         Args:
             scope: matches a scope's path or address, or those of any scope around it, so ``layer1``
                 gives all that happens inside ``layer1``.
             op: matches the operator with or without its overload: ``aten::conv2d``, ``aten::add*``.
+            caused_by: matches a line of any function on the stack, ``model.py:41``, or its file alone.
+                Nodes of a backward pass have the stack of the forward that they differentiate.
         """
-        found = []
-        scopes: dict[Scope, bool] = {}
-        for node in self.walk():
-            if op != "*" and not (
-                fnmatchcase(node.operator.base_name, op) or fnmatchcase(node.operator.name, op)
-            ):
-                continue
-            if scope != "*":
-                matches = scopes.get(node.scope)
-                if matches is None:
-                    matches = scopes[node.scope] = any(
-                        fnmatchcase(part.address, scope) or fnmatchcase(part.path, scope)
-                        for part in node.scope.chain()
-                        if part.parent is not None
-                    )
-                if not matches:
-                    continue
-            found.append(node)
-        return found
+        return find_nodes(self.walk(), scope, op, caused_by)
 
     def copy(self) -> Graph:
         """Return an independent copy; scopes, stacks and types, which never change, are shared. O(size)."""

@@ -70,6 +70,11 @@ class Scope:
         names = [scope.name for scope in self.chain() if scope.kind is ScopeKind.MODULE]
         return ".".join(names)
 
+    @property
+    def is_backward(self) -> bool:
+        """Whether it is part of a backward pass."""
+        return any(scope.kind is ScopeKind.BACKWARD for scope in (self, *self.ancestors()))
+
     def ancestors(self) -> Iterator[Scope]:
         """Yield the enclosing scopes, innermost first, the root last."""
         scope = self.parent

@@ -438,9 +438,11 @@ def _name_values(state: TracingState) -> None:
                 node.output.name = f"{source}.grad" if source else None
             elif node.operator not in (WRAP, MAKE_WRAPPER):
                 node.output.name = source
-        elif node.kind == "aten::sym_size.int" and node.stack is not None:
+        elif node.stack is None or node.scope.is_backward:
+            continue  # in a backward pass, the stack is that of the forward
+        elif node.kind == "aten::sym_size.int":
             node.output.name = _size_name(variables, node, node.stack)
-        elif node.stack is not None and outputs:
+        elif outputs:
             for value, name in zip(outputs, variables.of(node.stack, len(outputs)), strict=False):
                 if value.name is None and name != "_":
                     value.name = name

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from types import FrameType
 from typing import Any, Protocol, TypeAlias, cast
 
 import torch
@@ -25,6 +26,7 @@ from ..ir import (
     Operator,
     ScalarType,
     Scope,
+    ScopeKind,
     TensorType,
     Value,
 )
@@ -58,6 +60,7 @@ from .program.circumstances import Circumstances
 from .program.modules import ModulePaths
 from .program.program_state import ProgramState
 from .program.subclasses import Subclasses, attributes_as_arguments, wrapping_of
+from .sources.causes import Causes
 from .sources.frames import FrameWalker
 from .values import Moment, ValueMap
 
@@ -178,7 +181,9 @@ class TracingState:
         self.functions = CustomFunctions()
         self.callees = Callees()
         self.walker = FrameWalker(
-            graph.root_scope, ModulePaths(self.kept.outer_names, self.kept.register)
+            graph.root_scope,
+            ModulePaths(self.kept.outer_names, self.kept.register),
+            Causes(self.kept.named),
         )
 
     def set_graph(self, graph: Graph) -> None:
@@ -258,14 +263,18 @@ class TracingState:
         return "no recorded operator made"
 
     @contextmanager
-    def running_backward(self, *, creates_graph: bool) -> Iterator[None]:
+    def running_backward(self, frame: FrameType, *, creates_graph: bool) -> Iterator[None]:
         """Hold that autograd runs a backward pass of the program until the ``with`` ends."""
         self._backwards += 1
+        regions = self.walker.regions
+        count = len(regions)
+        self.walker.open_region("backward", frame, ScopeKind.BACKWARD)
         # Without a graph to create, its operators run without gradients, whatever the caller's modes.
         try:
             with self.modes.setting(*(() if creates_graph else ("grad",))):
                 yield
         finally:
+            del regions[count:]
             self._backwards -= 1
 
     def handed_on(self, argument: Value, result: Value) -> None:

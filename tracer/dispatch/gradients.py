@@ -1,12 +1,30 @@
-"""Gradients that are there when a program starts: ``weight.grad`` is read from ``weight`` at each run."""
+"""Gradients that are there when a program starts, and what autograd's engine tells of its work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import CodeType
+from typing import Any, Final
 
 import torch
+from torch.autograd.graph import _engine_run_backward
 
 from .dispatcher import quiet
+
+sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr
+"""Return the number that the next node of autograd's graph made by this thread will have."""
+
+running_history: Callable[[], Any] = torch._C._current_autograd_node
+"""Return the node of autograd's graph that this thread's engine runs; None outside a backward pass."""
+
+ENGINE_CODE: Final[CodeType] = _engine_run_backward.__code__
+"""The code of the function that calls the engine, below which its operators run."""
+
+
+def leaf_of(history: Any) -> torch.Tensor | None:
+    """Return the tensor for which a node of autograd's graph collects gradients; None for other nodes."""
+    leaf = getattr(history, "variable", None)
+    return leaf if isinstance(leaf, torch.Tensor) else None
 
 
 def owner_of_gradient(

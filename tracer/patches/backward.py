@@ -7,6 +7,7 @@ a backward pass inside a program holds for the sizes and numbers that it was tra
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -30,13 +31,15 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
         recorder = recorder_here(installed)
         regions = ExitStack()
         while recorder is not None:
-            regions.enter_context(
-                recorder.state.running_backward(creates_graph=args[_CREATE_GRAPH])
-            )
+            state = recorder.state
             # What a transform does, and a custom function, a replay does itself.
-            if not recorder.state.functions.is_running:
-                recorder.state.sizes.pin_inputs("is fixed by a backward pass inside the program")
-                recorder.state.numbers.before_backward()
+            if not state.functions.is_running:
+                state.sizes.pin_inputs("is fixed by a backward pass inside the program")
+                state.numbers.before_backward()
+            creates_graph = args[_CREATE_GRAPH]
+            regions.enter_context(
+                state.running_backward(sys._getframe(), creates_graph=creates_graph)
+            )
             recorder = recorder.outer
         with regions:
             return run(*args, **kwargs)

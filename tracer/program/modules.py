@@ -23,7 +23,9 @@ class ModulePaths:
         outer_names: dict[int, str],
         on_unregistered: Callable[[str, torch.nn.Module], None] = lambda path, module: None,
     ) -> None:
-        self._outer_names = outer_names  # names of modules seen from outside any module, by id
+        self._outer_names = (
+            outer_names  # names of modules and optimizers seen from outside any module, by id
+        )
         self._on_unregistered = on_unregistered
         self._below: dict[int, _Below] = {}
         self._places: dict[int, dict[int, tuple[torch.nn.Module, str]]] = {}
@@ -41,7 +43,11 @@ class ModulePaths:
             found = self._registered(parent, module) or self._attribute(parent, module)
             if found is not None:
                 return found
-        return self._outer_names.get(id(module), type(module).__name__)
+        return self.name_outside(module)
+
+    def name_outside(self, named: object) -> str:
+        """Return how the traced function names a module or an optimizer; else its class."""
+        return self._outer_names.get(id(named)) or type(named).__name__
 
     def _attribute(self, parent: torch.nn.Module, module: torch.nn.Module) -> str | None:
         """Return the plain attribute, or the place in a plain container, in which a module is kept.

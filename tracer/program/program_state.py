@@ -39,7 +39,7 @@ class ProgramState:
             by reference: a replay reads the very parameters of the model.
         copies: names of the constants that belong to the trace: nobody else changes their data.
         on_module: told of modules that turn up while the program runs.
-        outer_names: names of the modules that a traced function refers to, by their id.
+        outer_names: names of the modules and optimizers that a traced function refers to, by their id.
     """
 
     def __init__(self, graph: Graph, function: Callable[..., Any]) -> None:
@@ -85,6 +85,7 @@ class ProgramState:
         if any(note.is_of(optimizer) for note in self._optimizers):
             return
         self._optimizers.append(OptimizerNote(name, optimizer))
+        self.outer_names.setdefault(id(optimizer), name)
         start = f"{name}." if name else ""
         for path, tensor, kind in optimizer_tensors(optimizer):
             if self._candidate(tensor) is None:

@@ -23,6 +23,7 @@ from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
 from ..dispatch.dispatcher import NUMBERS, Kernels, without_torch_dispatch
 from ..dispatch.generators import GENERATOR
+from ..dispatch.gradients import sequence_number
 from ..dispatch.literals import PLAIN, equal_literals, to_literal
 from ..dispatch.memories import is_foreign_memory
 from ..dispatch.number import number_of, with_plain_numbers
@@ -184,6 +185,7 @@ class Recorder(EventRecorder):
             args = tuple([with_plain_numbers(arg) for arg in args])
             kwargs = {name: with_plain_numbers(arg) for name, arg in kwargs.items()}
 
+        first = sequence_number() if modes.grad else 0
         if self.outer is not None:
             result = self.outer.record(op, keyset, args, kwargs, frame)
         else:
@@ -222,8 +224,10 @@ class Recorder(EventRecorder):
         values = node.outputs
         for part, value in zip(results, values, strict=True):
             self._remember(part, value)
-        if modes.grad and (facts.may_be_saved or state.saved.hooks):
-            self._note_histories(results, values, facts)
+        if modes.grad and sequence_number() != first:
+            state.walker.causes.note(first, scope, stack)
+            if facts.may_be_saved or state.saved.hooks:
+                self._note_histories(results, values, facts)
         if facts.reads_data:
             return self._read_data(facts, args, result, node)
         if facts.may_change_rank and isinstance(result, torch.Tensor):
@@ -540,7 +544,10 @@ class Recorder(EventRecorder):
             self._has_numbers = False  # they go in as they are
             place = (scope, stack, self._modes_of_apply)
             watched = ApplyCall(functools.partial(self._apply, call), call.args, call.kwargs)
-            return self.state.functions.record(self.state, function, watched, arguments, place)
+            first = sequence_number()
+            result = self.state.functions.record(self.state, function, watched, arguments, place)
+            self.state.walker.causes.note(first, scope, stack)
+            return result
         finally:
             self._modes_of_apply = modes_around
 
@@ -577,9 +584,11 @@ class Recorder(EventRecorder):
             return self._argument(tensor, scope, stack)
 
         callees = self.state.callees
+        first = sequence_number()
         node, results = callees.record(
             self.state, callee, leaves, make_call, argument, place, frame
         )
+        self.state.walker.causes.note(first, scope, stack)
         for region in exposed:
             region.settle()
         self._remember_all(results, node.outputs)

@@ -23,10 +23,13 @@ from types import CodeType, FrameType
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from ...ir import Frame, Scope, ScopeKind, SourceRange
+from ..dispatch.gradients import ENGINE_CODE
 from ..functions.apply_call import BEHIND_APPLY
 from ..program.modules import ForwardCodes, ModulePaths
+from .causes import Causes
 
 _MODULE_CALL = torch.nn.Module._wrapped_call_impl.__code__
 
@@ -71,14 +74,25 @@ class _CodeKind(Enum):
 class _Code:
     """What is known of a code object; holds it, so that its address stays its own."""
 
-    __slots__ = ("code", "is_forward", "is_library", "is_own", "kind", "may_mark")
+    __slots__ = (
+        "code",
+        "is_engine",
+        "is_forward",
+        "is_library",
+        "is_own",
+        "is_step",
+        "kind",
+        "may_mark",
+    )
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.is_library = is_library_file(code.co_filename)
         # What stands in torch's classes is not shown.
+        self.is_engine = code is ENGINE_CODE
         self.is_own = code.co_filename.startswith(_OWN_ROOMS)
         self.is_forward = code.co_name == "forward" and code.co_argcount > 0
+        self.is_step = code.co_name == "step" and code.co_argcount > 0
         if code is _MODULE_CALL:
             self.kind = _CodeKind.MODULE_CALL
         elif self.is_library:
@@ -87,7 +101,7 @@ class _Code:
             self.kind = _CodeKind.INLINE
         else:
             self.kind = _CodeKind.USER
-        self.may_mark = self.kind is not _CodeKind.LIBRARY or self.is_forward
+        self.may_mark = self.kind is not _CodeKind.LIBRARY or self.is_forward or self.is_step
 
 
 class Mark:
@@ -125,12 +139,14 @@ class FrameWalker:
     Attributes:
         regions: the scopes opened by hand that are open now, outermost first.
         above: the user's stack above the traced program.
+        causes: the calls that autograd followed.
         behind_apply: whether the operator located last was called in C++ by ``autograd.Function.apply``
             itself, before or after the ``forward``.
     """
 
-    def __init__(self, root: Scope, paths: ModulePaths) -> None:
+    def __init__(self, root: Scope, paths: ModulePaths, causes: Causes) -> None:
         self.root = root
+        self.causes = causes
         self.above: Frame | None = None
         self.behind_apply = False
         self.regions: list[Scope] = []
@@ -138,7 +154,9 @@ class FrameWalker:
         self._forwards = ForwardCodes()
         self._codes: dict[int, _Code] = {}
         self._frames: dict[tuple[Frame | None, int, int], Frame] = {}
-        self._calls: dict[tuple[Scope, ScopeKind, str], int] = {}
+        self._calls: dict[str, int] = {}  # how many scopes of one address were opened
+        self._addresses: set[str] = set()
+        self._mirrors: dict[tuple[Scope, Scope], Scope] = {}  # by the backward's and the forward's
         self._token = object()
         self._entry: tuple[FrameType | None, Mark]
         self._entry = (None, Mark(self._token, 0, None, root, None, is_entry=True))
@@ -181,9 +199,33 @@ class FrameWalker:
             if code.may_mark:
                 mark = self._enter_frame(frame, code, caller, mark)
             caller = self._intern(caller, code_object, frame.f_lasti)
+            if code.is_engine:
+                caller = self.causes.running()[1] or caller
         if len(self.regions) > mark.regions:
-            return self.regions[-1], caller
+            return self._region(), caller
         return mark.scope, caller
+
+    def _region(self) -> Scope:
+        """Return the scope opened last by hand; in a backward pass, that of what it runs for."""
+        region = self.regions[-1]
+        if region.kind is not ScopeKind.BACKWARD:
+            return region
+        forward = self.causes.running()[0]
+        return region if forward is None else self._mirror(region, forward)
+
+    def _mirror(self, region: Scope, forward: Scope) -> Scope:
+        """Return the scope that stands in a backward pass where ``forward`` stands in the forward."""
+        mirror = self._mirrors.get((region, forward))
+        if mirror is None:
+            if forward.parent is None or forward in region.chain():  # it is around both
+                mirror = region
+            else:
+                parent = self._mirror(region, forward.parent)
+                mirror = self._child(
+                    parent, forward.kind, forward.name, forward.class_name, forward.call
+                )
+            self._mirrors[region, forward] = mirror
+        return mirror
 
     def user_range(self, frame: FrameType | None) -> SourceRange | None:
         """Return the user's line that runs in or above a frame."""
@@ -202,10 +244,10 @@ class FrameWalker:
             stack = self._intern(stack, outer.f_code, outer.f_lasti)
         return stack
 
-    def open_region(self, name: str, frame: FrameType) -> Scope:
+    def open_region(self, name: str, frame: FrameType, kind: ScopeKind = ScopeKind.REGION) -> Scope:
         """Open a scope by hand, below the scope that ``frame`` stands in."""
         scope, _ = self.locate(frame)
-        region = self._child(scope, ScopeKind.REGION, name, "")
+        region = self._child(scope, kind, name, "")
         self.regions.append(region)
         return region
 
@@ -219,9 +261,12 @@ class FrameWalker:
         match kind:
             case _CodeKind.LIBRARY | _CodeKind.INLINE:
                 module = self._called_directly(frame, code, above)
-                if module is None:
+                if module is not None:
+                    mark = self._module_mark(module, caller, above)
+                elif code.is_step and isinstance(found := _first_local(frame), Optimizer):
+                    mark = self._optimizer_mark(found, caller, above)
+                else:
                     return above
-                mark = self._module_mark(module, caller, above)
             case _CodeKind.MODULE_CALL:
                 mark = self._module_mark(_first_local(frame), caller, above)
             case _CodeKind.USER:
@@ -235,7 +280,9 @@ class FrameWalker:
         if above.is_entry and above.module is module:
             scope = above.scope
         else:
-            parent = self.regions[-1] if len(self.regions) > above.regions else above.scope
+            # In a backward pass that is a module whose forward runs again, as a checkpoint's does.
+            has_region = len(self.regions) > above.regions
+            parent = self.regions[-1] if has_region else above.scope
             step = self._paths.step(above.module, module)
             scope = self._child(parent, ScopeKind.MODULE, step, type(module).__name__)
             self._paths.meet(module, scope)
@@ -245,13 +292,28 @@ class FrameWalker:
         module = self._called_directly(frame, code, above)
         if module is not None:
             return self._module_mark(module, caller, above)
-        scope = self.regions[-1] if len(self.regions) > above.regions else above.scope
+        if code.is_step and isinstance(found := _first_local(frame), Optimizer):
+            return self._optimizer_mark(found, caller, above)
+        scope = self._scope_inside(above)
         is_part = (
             above.is_entry or code.is_forward or self._forwards.include(code.code, above.module)
         )
         if not is_part:
             scope = self._child(scope, ScopeKind.FUNCTION, code.code.co_name, "")
         return Mark(self._token, len(self.regions), caller, scope, above.module)
+
+    def _optimizer_mark(self, optimizer: Optimizer, caller: Frame | None, above: Mark) -> Mark:
+        scope = self._scope_inside(above)
+        if (
+            scope.kind is not ScopeKind.OPTIMIZER
+        ):  # a step may call that of the class it derives from
+            name = self._paths.name_outside(optimizer)
+            scope = self._child(scope, ScopeKind.OPTIMIZER, name, type(optimizer).__name__)
+        return Mark(self._token, len(self.regions), caller, scope, above.module)
+
+    def _scope_inside(self, above: Mark) -> Scope:
+        """Return the scope of what a marked frame calls."""
+        return self._region() if len(self.regions) > above.regions else above.scope
 
     def _called_directly(
         self, frame: FrameType, code: _Code, above: Mark
@@ -264,10 +326,22 @@ class FrameWalker:
             return None
         return first
 
-    def _child(self, parent: Scope, kind: ScopeKind, name: str, class_name: str) -> Scope:
-        key = (parent, kind, name)
-        call = self._calls[key] = self._calls.get(key, 0) + 1
-        return Scope(parent, kind, name, class_name, call)
+    def _child(
+        self, parent: Scope, kind: ScopeKind, name: str, class_name: str, call: int = 0
+    ) -> Scope:
+        """Return a new scope with an address of its own; ``call`` says which call it is, if that is known."""
+        scope = Scope(parent, kind, name, class_name)
+        address = scope.address
+        if not call:
+            call = self._calls[address] = self._calls.get(address, 0) + 1
+        if call > 1:
+            scope = Scope(parent, kind, name, class_name, call)
+        # A module may be called through its parent, and then by a function that knows its whole path.
+        while scope.address in self._addresses:
+            call += 1
+            scope = Scope(parent, kind, name, class_name, call)
+        self._addresses.add(scope.address)
+        return scope
 
     def _learn(self, code: CodeType) -> _Code:
         # Hashing a code object hashes all it contains; its address does as long as we hold it.

@@ -1,0 +1,68 @@
+"""Which recorded call is behind what autograd does: a backward pass knows its forward.
+
+Autograd numbers the nodes of its graph as they are made. The numbers before and after a recorded call say
+which nodes are the call's; while the engine runs one of them, its number leads back to the call. So nothing
+is put onto the program's graph of autograd, and a forward pays for two reads of a counter.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+
+import torch
+
+from ...ir import Frame, Scope
+from ..dispatch.gradients import leaf_of, running_history, sequence_number
+
+_UNNUMBERED = 2**64 - 1  # nodes that collect the gradients of leaves have no place in the order
+
+
+class Causes:
+    """The calls of one trace that autograd followed.
+
+    Args:
+        name_of: the name of a parameter or another tensor that the program keeps.
+    """
+
+    def __init__(self, name_of: Callable[[torch.Tensor], str | None]) -> None:
+        self._name_of = name_of
+        self._first: list[int] = []
+        self._end: list[int] = []
+        self._places: list[tuple[Scope, Frame | None]] = []
+        self._by_path: dict[str, Scope] = {}  # the last call of each module
+        self._indexed = 0  # how many places that has seen
+
+    def note(self, first: int, scope: Scope, stack: Frame | None) -> None:
+        """Take note of a recorded call; ``first`` is what :func:`sequence_number` was before it."""
+        end = sequence_number()
+        # Other threads count for themselves. What they made meanwhile has no cause here.
+        if end > first and (not self._end or first >= self._end[-1]):
+            self._first.append(first)
+            self._end.append(end)
+            self._places.append((scope, stack))
+
+    def running(self) -> tuple[Scope | None, Frame | None]:
+        """Return the place of the call for whose gradient the engine runs now, as far as it is known.
+
+        The gradient of a parameter is collected for a module and no single call: it has no stack.
+        """
+        history = running_history()
+        if history is None:
+            return None, None
+        number = history._sequence_nr()
+        if number == _UNNUMBERED:
+            leaf = leaf_of(history)
+            name = None if leaf is None else self._name_of(leaf)
+            return None if name is None else self._called(name.rpartition(".")[0]), None
+        at = bisect_right(self._first, number) - 1
+        if at < 0 or number >= self._end[at]:
+            return None, None
+        return self._places[at]
+
+    def _called(self, path: str) -> Scope | None:
+        for scope, _ in self._places[self._indexed :]:
+            if not scope.is_backward:
+                self._by_path.update((part.path, part) for part in scope.chain())
+        self._indexed = len(self._places)
+        return self._by_path.get(path)
