@@ -224,8 +224,8 @@ class Recorder(EventRecorder):
         values = node.outputs
         for part, value in zip(results, values, strict=True):
             self._remember(part, value)
-        if modes.grad and sequence_number() != first:
-            state.walker.causes.note(first, scope, stack)
+        if modes.grad and (end := sequence_number()) != first:
+            state.walker.causes.calls.append((first, end, scope, stack))
             if facts.may_be_saved or state.saved.hooks:
                 self._note_histories(results, values, facts)
         if facts.reads_data:

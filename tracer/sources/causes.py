@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from operator import itemgetter
 
 import torch
 
@@ -21,26 +22,29 @@ _UNNUMBERED = 2**64 - 1  # nodes that collect the gradients of leaves have no pl
 class Causes:
     """The calls of one trace that autograd followed.
 
+    Attributes:
+        calls: where each was made, after the numbers of its first node and of the one after its last.
+
     Args:
         name_of: the name of a parameter or another tensor that the program keeps.
     """
 
     def __init__(self, name_of: Callable[[torch.Tensor], str | None]) -> None:
+        self.calls: list[tuple[int, int, Scope, Frame | None]] = []
         self._name_of = name_of
-        self._first: list[int] = []
-        self._end: list[int] = []
-        self._places: list[tuple[Scope, Frame | None]] = []
         self._by_path: dict[str, Scope] = {}  # the last call of each module
-        self._indexed = 0  # how many places that has seen
+        self._indexed = 0  # how many calls that has seen
 
     def note(self, first: int, scope: Scope, stack: Frame | None) -> None:
-        """Take note of a recorded call; ``first`` is what :func:`sequence_number` was before it."""
+        """Take note of a whole call; ``first`` is what :func:`sequence_number` was before it.
+
+        It is behind what operators inside it made as well.
+        """
         end = sequence_number()
-        # Other threads count for themselves. What they made meanwhile has no cause here.
-        if end > first and (not self._end or first >= self._end[-1]):
-            self._first.append(first)
-            self._end.append(end)
-            self._places.append((scope, stack))
+        while self.calls and self.calls[-1][0] >= first:
+            self.calls.pop()
+        if end != first:
+            self.calls.append((first, end, scope, stack))
 
     def running(self) -> tuple[Scope | None, Frame | None]:
         """Return the place of the call for whose gradient the engine runs now, as far as it is known.
@@ -55,14 +59,14 @@ class Causes:
             leaf = leaf_of(history)
             name = None if leaf is None else self._name_of(leaf)
             return None if name is None else self._called(name.rpartition(".")[0]), None
-        at = bisect_right(self._first, number) - 1
-        if at < 0 or number >= self._end[at]:
+        at = bisect_right(self.calls, number, key=itemgetter(0)) - 1
+        if at < 0 or number >= self.calls[at][1]:
             return None, None
-        return self._places[at]
+        return self.calls[at][2:]
 
     def _called(self, path: str) -> Scope | None:
-        for scope, _ in self._places[self._indexed :]:
+        for _, _, scope, _ in self.calls[self._indexed :]:
             if not scope.is_backward:
                 self._by_path.update((part.path, part) for part in scope.chain())
-        self._indexed = len(self._places)
+        self._indexed = len(self.calls)
         return self._by_path.get(path)
