@@ -61,6 +61,12 @@ GRADIENT: Final = Operator(
     (Return("Tensor"),),
     Effect.NONE,
 )
+SET_GRADIENT: Final = Operator(
+    "prim::set_gradient",  # ``self.grad = gradient``, by autograd's engine mostly
+    (Parameter("self", "Tensor"), Parameter("gradient", "Tensor?")),
+    (),
+    Effect.WRITES,
+)
 RETAIN_GRAD: Final = Operator(
     "prim::retain_grad",  # ``self.retain_grad()``: a backward leaves a gradient there
     (Parameter("self", "Tensor"),),
@@ -187,6 +193,7 @@ OWN_OPERATORS: Final[Mapping[str, Operator]] = {
         SET_DEFAULT_DTYPE,
         SEED_GENERATOR,
         GRADIENT,
+        SET_GRADIENT,
         RETAIN_GRAD,
         LITERAL,
         ENTER_MODE,

@@ -17,6 +17,7 @@ from ..ir.own_operators import (
     RETAIN_GRAD,
     SEED_GENERATOR,
     SET_DEFAULT_DTYPE,
+    SET_GRADIENT,
     SET_RNG_STATE,
 )
 
@@ -48,6 +49,7 @@ _SETTINGS = frozenset(
         GET_RNG_STATE,
         SET_DEFAULT_DTYPE,
         RETAIN_GRAD,
+        SET_GRADIENT,
     )
 )
 """Operators of ours that write settings of torch or of a tensor, and no memory of tensors."""

@@ -200,6 +200,10 @@ def _gradient(owner: torch.Tensor) -> torch.Tensor:
     return gradient
 
 
+def _set_gradient(owner: torch.Tensor, gradient: torch.Tensor | None) -> None:
+    owner.grad = gradient
+
+
 def _retain_grad(tensor: torch.Tensor) -> None:
     if tensor.requires_grad:
         tensor.retain_grad()
@@ -248,6 +252,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::set_rng_state": torch.random.set_rng_state,
     "prim::set_default_dtype": torch.set_default_dtype,
     "prim::gradient": _gradient,
+    "prim::set_gradient": _set_gradient,
     "prim::retain_grad": _retain_grad,
     "prim::literal": _literal,
     "torchscript::call": _call_scripted,

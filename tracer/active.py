@@ -109,6 +109,7 @@ def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[Tr
         try:
             yield state
             recorder.unseen.exposed.finish()
+            recorder.unseen.gradients.store(state.graph.root_scope, None)
             left_open = current_recorder()
             if isinstance(left_open, GapRecorder):
                 left_open.close()

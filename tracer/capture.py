@@ -31,6 +31,7 @@ from .numbers.ragged import number_ragged_sizes
 from .numbers.settling import settle
 from .numbers.sizes import Dynamic, varying_dimensions
 from .observed import Observer
+from .program.gradients import gradient_of
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.program_state import root_module
 from .sources.variables import VariableNames
@@ -391,7 +392,8 @@ def _report_attributes(state: TracingState, leaf: torch.Tensor, value: Value, pa
             f"the tensor returned as {path} was given {names}, which a replay does not give it"
         )
         state.report(DiagnosticKind.UNTRACKED_EFFECT, message, root, None)
-    if (leaf.is_leaf or leaf.retains_grad) and leaf.grad is not None:
+    gradient = gradient_of(leaf)
+    if gradient is not None and not state.gradients.is_as_noted(leaf, gradient):
         message = f"the tensor returned as {path} has a gradient; a replay computes it and does not store it"
         state.report(DiagnosticKind.STORED_GRADIENT, message, root, None)
 

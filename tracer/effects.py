@@ -45,7 +45,6 @@ class Before:
         structure: Structure,
     ) -> None:
         self._state = state
-        self._gradients: list[tuple[torch.Tensor, tuple[int, int] | None]] = []
         self._versions: list[tuple[torch.Tensor, int]] = []
         held = {id(tensor): tensor for tensor in (*state.kept.candidates(), *leaves)}
         self._note_tensors(held.values())
@@ -83,7 +82,7 @@ class Before:
             if tensor.__class__ in _UNINITIALIZED:  # has nothing to note yet
                 continue
             if tensor.is_leaf:
-                self._gradients.append((tensor, _gradient(tensor)))
+                self._state.gradients.found(tensor, tensor.grad)
             if not tensor.is_inference():
                 self._versions.append((tensor, tensor._version))
 
@@ -155,8 +154,8 @@ class Before:
     def _report_gradients(self) -> None:
         written = [
             tensor
-            for tensor, before in self._gradients
-            if _gradient(tensor) != before and not self._is_recorded(tensor, before)
+            for tensor, is_same in self._state.gradients.changed()
+            if not (is_same and self._is_recorded(tensor))
         ]
         if not written:
             return
@@ -171,11 +170,11 @@ class Before:
             nodes=nodes,
         )
 
-    def _is_recorded(self, tensor: torch.Tensor, before: tuple[int, int] | None) -> bool:
-        """Whether recorded operators wrote into the gradient that was there before, as a replay does."""
+    def _is_recorded(self, tensor: torch.Tensor) -> bool:
+        """Whether recorded operators wrote into a gradient, as a replay does."""
         values, gradient = self._state.values, tensor.grad
         value = None if gradient is None else values.get(gradient)
-        if value is None or before is None or id(gradient) != before[0]:
+        if value is None:
             return False
         while (node := value.node) is not None and node.operator.effects & Effect.WRITES:
             value = node.inputs[0]  # what an operator that writes in place returns
@@ -330,10 +329,3 @@ def _settings() -> dict[str, Any]:
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "the float32 matmul precision": torch.get_float32_matmul_precision(),
     }
-
-
-def _gradient(tensor: torch.Tensor) -> tuple[int, int] | None:
-    """Return what tells one state of a leaf's gradient from another."""
-    # An input that was written is a leaf no more.
-    gradient = tensor.grad if tensor.is_leaf else None
-    return None if gradient is None else (id(gradient), gradient._version)

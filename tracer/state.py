@@ -57,6 +57,7 @@ from .functions.function_map import FunctionMap
 from .numbers.numbers import Numbers
 from .numbers.sizes import Sizes
 from .program.circumstances import Circumstances
+from .program.gradients import Gradients
 from .program.modules import ModulePaths
 from .program.program_state import ProgramState
 from .program.subclasses import Subclasses, attributes_as_arguments, wrapping_of
@@ -125,6 +126,7 @@ class TracingState:
         modes: the modes in force, and which of them the program set.
         circumstances: what the program asked of its surroundings besides tensors.
         saved: which values autograd may have saved.
+        gradients: which gradients tensors have, as far as the graph goes.
         was_paused: whether somebody chose that operators ran unrecorded.
         inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
@@ -175,6 +177,7 @@ class TracingState:
         self.modes = ModeReader(graph.modes)
         self.saved = SavedResults()
         self.circumstances = Circumstances()
+        self.gradients = Gradients()
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
         self.sizes = Sizes(self, self.numbers)

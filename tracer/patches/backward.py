@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..dispatch.dispatcher import Kernels, recorder_here
+from ..dispatch.dispatcher import Kernels, listeners, recorder_here
 from ..dispatch.replacing import Patch
 
 _CREATE_GRAPH = 3  # the position of that argument
@@ -42,6 +42,9 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
             )
             recorder = recorder.outer
         with regions:
-            return run(*args, **kwargs)
+            results = run(*args, **kwargs)
+        for unseen in listeners(installed):
+            unseen.backward_ended(sys._getframe())
+        return results
 
     return wrapped

@@ -34,6 +34,7 @@ from ..dispatch.tensors import type_of_tensor
 from ..numbers.lineage import is_fixed, rows_of, sizing_node
 from ..state import TracingState
 from .exposed import ExposedMemory, Region
+from .stored_gradients import StoredGradients
 
 _PACKAGE = __name__.rpartition(".recorders.")[0]
 
@@ -43,6 +44,7 @@ class Unseen:
 
     Attributes:
         exposed: the memory that others than operators may write to.
+        gradients: what the program leaves in ``.grad``.
         is_copying: whether a tensor is being copied, which reads it as pickling does.
     """
 
@@ -50,6 +52,7 @@ class Unseen:
         self._state = state
         self._modes = modes
         self.exposed = ExposedMemory(state)
+        self.gradients = StoredGradients(state)
         self.is_copying = False
 
     def read(self, source: torch.Tensor, how: str, result: Any) -> None:
@@ -212,6 +215,10 @@ class Unseen:
                 hint="pass the generator in as an argument, or seed it in the program with manual_seed",
             )
 
+    def backward_ended(self, frame: FrameType) -> None:
+        """Record which gradients a backward pass, run from a frame, has left."""
+        self.gradients.store(*self._state.walker.locate(frame))
+
     def before_whole(self, scope: Scope, stack: Frame | None) -> list[Region]:
         """Record what no operator has told of yet, before a part of the program that is one node.
 
@@ -220,6 +227,7 @@ class Unseen:
         with kernels().excluded():
             for generator, seed in self._state.generators.seeded():
                 self._record_seed(generator, seed, scope, stack)
+        self.gradients.store(scope, stack)
         return self.exposed.finish()
 
     def _record_seed(

@@ -1,0 +1,81 @@
+"""The gradients that a program's tensors have: those from before the run, and those that nodes store."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+
+_base: Any = cast(Any, torch._C).TensorBase
+_gradient_of: Any = _base.grad.__get__
+_is_leaf: Any = _base.is_leaf.__get__
+_retains_gradient: Any = _base.retains_grad.__get__
+
+
+def gradient_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return the gradient of a tensor; None where it has none, or can have none."""
+    if not (_is_leaf(tensor) or _retains_gradient(tensor)):
+        return None  # reading ``.grad`` would make torch warn
+    return cast("torch.Tensor | None", _gradient_of(tensor))
+
+
+class _Note:
+    """The gradient of one tensor; keeps neither alive, for the program may let go of both."""
+
+    __slots__ = ("gradient", "tensor", "version")
+
+    def __init__(
+        self, tensor: torch.Tensor, gradient: torch.Tensor | None, version: int | None
+    ) -> None:
+        self.tensor = weakref.ref(tensor)
+        self.gradient = None if gradient is None else weakref.ref(gradient)
+        self.version = version
+
+    def is_it(self, gradient: torch.Tensor | None) -> bool:
+        """Whether the tensor has this gradient, whatever was written into it."""
+        if gradient is None or self.gradient is None:
+            return gradient is None and self.gradient is None
+        return self.gradient() is gradient
+
+
+class Gradients:
+    """Which gradient each tensor of one program has as far as its graph goes."""
+
+    def __init__(self) -> None:
+        self._notes: dict[int, _Note] = {}
+
+    def found(self, tensor: torch.Tensor, gradient: torch.Tensor | None) -> None:
+        """Note which gradient a tensor has before the run."""
+        version = None if gradient is None or gradient.is_inference() else gradient._version
+        self._notes[id(tensor)] = _Note(tensor, gradient, version)
+
+    def stored(self, tensor: torch.Tensor, gradient: torch.Tensor | None) -> None:
+        """Note that a node gives a tensor its gradient."""
+        self._notes[id(tensor)] = _Note(tensor, gradient, None)
+
+    def is_as_noted(self, tensor: torch.Tensor, gradient: torch.Tensor | None) -> bool | None:
+        """Whether a tensor was noted with this gradient; None if it was not noted."""
+        note = self._notes.get(id(tensor))
+        if note is None or note.tensor() is not tensor:
+            return None
+        return note.is_it(gradient)
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """Yield the tensors that were noted and are alive."""
+        for note in list(self._notes.values()):
+            tensor = note.tensor()
+            if tensor is not None:
+                yield tensor
+
+    def changed(self) -> Iterator[tuple[torch.Tensor, bool]]:
+        """Yield the tensors whose gradient is not as noted, and whether it is the same, written into."""
+        for note in self._notes.values():
+            tensor = note.tensor()
+            if tensor is not None:
+                gradient = gradient_of(tensor)
+                if not note.is_it(gradient):
+                    yield tensor, False
+                elif gradient is not None and note.version not in (None, gradient._version):
+                    yield tensor, True

@@ -1,0 +1,79 @@
+"""The gradients that a program leaves in ``.grad``: a replay stores them as well.
+
+Autograd's engine, and Python, set ``.grad`` without an operator. So it is looked at when a backward pass
+has ended and when the program has. One that is another tensor than before becomes a node,
+``prim::set_gradient``; what operators write into a gradient that was there is recorded as any write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ...ir import Frame, Scope, Value
+from ...ir.own_operators import SET_GRADIENT
+from ..dispatch.dispatcher import quiet
+from ..program.gradients import gradient_of
+from ..state import TracingState
+
+
+class StoredGradients:
+    """Records, for one trace, which tensors are given which gradients."""
+
+    def __init__(self, state: TracingState) -> None:
+        self._state = state
+
+    def store(self, scope: Scope, stack: Frame | None) -> None:
+        """Record the gradients that were set since the last call. O(live tensors).
+
+        Args:
+            scope: where that was.
+            stack: likewise; None for what Python may have set anywhere.
+        """
+        state = self._state
+        if state.force_outplace or state.functions.is_running:
+            return  # a functional graph changes nothing; a custom function runs again as it is
+        with quiet():
+            changed = list(self._changed())
+        for tensor, gradient in changed:
+            owner = self._value_of(tensor)
+            value = None if gradient is None else self._value_of(gradient)
+            if owner is None or (value is None and gradient is not None):
+                continue  # it is reported when the program has ended
+            state.graph.append(
+                SET_GRADIENT,
+                (owner, value),
+                scope=scope,
+                stack=stack,
+                modes=state.modes.read(),
+            )
+            state.gradients.stored(tensor, gradient)
+
+    def _changed(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+        """Yield the tensors that have another gradient than is known, with it."""
+        state = self._state
+        seen: set[int] = set()
+        for tensor in (*state.gradients.tensors(), *(live for live, _ in state.values.live())):
+            if id(tensor) in seen:
+                continue
+            seen.add(id(tensor))
+            gradient = gradient_of(tensor)
+            is_as_noted = state.gradients.is_as_noted(tensor, gradient)
+            # One that turned up meanwhile has its gradient from before, unless this run made that.
+            if is_as_noted is None:
+                is_as_noted = gradient is None or state.values.get(gradient) is None
+            if not is_as_noted:
+                yield tensor, gradient
+
+    def _value_of(self, tensor: torch.Tensor) -> Value | None:
+        """Return the value of a tensor where the block that is recorded now can read it."""
+        state = self._state
+        value = state.values.get(tensor)
+        if value is None:
+            value = state.kept.value_of(tensor)
+            if value is None:
+                return None
+            state.values.set(tensor, value)
+        block = value.block
+        return value if block is None or state.graph.insertion_block.is_within(block) else None
