@@ -19,6 +19,7 @@ from .ir.conditions import Circumstance, Guard, guards_of
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
+from .ir.updates import update
 from .passes.functionalize import Functionalize, Mutation
 from .runtime import (
     CompiledGraph,
@@ -69,6 +70,7 @@ class TracedProgram:
             text. It is held, as its parameters are, and lets go of when the traced program does.
         mutations: for a functional graph, which of its outputs are new contents of inputs and state.
         circumstances: what around the program, besides its inputs, a replay must find as it was.
+        updates: what becomes of the arguments whose contents the program changes, by name.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class TracedProgram:
         function: Callable[..., Any] | None = None,
         mutations: tuple[Mutation, ...] = (),
         circumstances: tuple[Circumstance, ...] = (),
+        updates: Mapping[str, Structure] | None = None,
     ) -> None:
         self.graph = graph
         self.state = dict(state)
@@ -95,6 +98,7 @@ class TracedProgram:
         self._dynamic: Dynamic = None
         self.mutations = mutations
         self.circumstances = circumstances
+        self.updates = dict(updates or {})
 
     @classmethod
     def _of(
@@ -113,6 +117,7 @@ class TracedProgram:
             function,
             mutations,
             captured.circumstances,
+            captured.updates,
         )
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
@@ -155,8 +160,20 @@ class TracedProgram:
         if self.mutations:
             write_back = WriteBack(self.mutations, leaves, self.inputs.names, self.state)
             results = run_recorded(self, write_back.arguments(), run)
-            return self.outputs.build(write_back.write(results, self.graph.outputs))
-        return self.outputs.build(run_recorded(self, leaves, run))
+            results = tuple(write_back.write(results, self.graph.outputs))
+        else:
+            results = run_recorded(self, leaves, run)
+        if self.updates:
+            return self._updated(results, self.inputs.arguments.bind(args, kwargs))
+        return self.outputs.build(results)
+
+    def _updated(self, results: Sequence[Any], arguments: dict[str, Any]) -> Any:
+        """Change the caller's arguments as the program does, and return what it returns."""
+        count = len(self.outputs.leaf_paths())
+        held = iter(results[count:])
+        for name, structure in self.updates.items():
+            arguments[name] = update(structure, arguments[name], held)
+        return self.outputs.build(results[:count], arguments)
 
     def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
         try:
@@ -458,4 +475,7 @@ def _scene_of(program: TracedProgram | Graph, options: dict[str, Any]) -> visual
 def _output_names(program: TracedProgram | Graph) -> list[str]:
     if not isinstance(program, TracedProgram):
         return []
-    return [*program.outputs.leaf_paths(), *(f"new {m.name}" for m in program.mutations)]
+    names = program.outputs.leaf_paths()
+    for name, structure in program.updates.items():
+        names += structure.leaf_paths(name)
+    return [*names, *(f"new {m.name}" for m in program.mutations)]

@@ -77,7 +77,15 @@ class OutcomeComparison:
                 )
 
     def _inputs(self, expected: Outcome, actual: Outcome) -> Iterator[Found]:
+        if expected.arguments is not None and actual.arguments is not None:
+            message = structure_difference(
+                expected.arguments, actual.arguments, "what it is called with"
+            )
+            if message is not None:
+                yield Found(DifferenceKind.INPUT, "", f"after the run, {message}")
         for name, tensor in expected.inputs.items():
+            if name not in actual.inputs:
+                continue  # what holds it differs
             self.compared[DifferenceKind.INPUT] += 1
             message = difference(tensor, actual.inputs[name], self._tolerance)
             if message is not None:

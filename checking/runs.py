@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..errors import CaptureError
 from ..ir import Graph
 from ..ir.structure import Structure, take_apart
 from ..runtime import CompiledGraph, run_blocks
@@ -19,6 +20,7 @@ from ..tracer import (
     InputSpec,
     capture,
     input_leaves,
+    input_names,
     is_opaque,
     is_tensor,
 )
@@ -58,7 +60,8 @@ class Outcome:
     Attributes:
         leaves: the tensors that it returned.
         structure: what they were returned in.
-        inputs: its arguments afterwards, by name.
+        inputs: the tensors among its arguments, and those that the arguments hold afterwards, by name.
+        arguments: what the arguments hold them in afterwards; None where that cannot be taken apart.
         sharing: for each leaf, the tensor whose memory it shares, in words; None where it is its own.
         changes: what now stands under the names of the program's state, where that has changed.
         gradients: for each order, the gradient of each differentiable tensor, by name.
@@ -67,6 +70,7 @@ class Outcome:
     leaves: list[torch.Tensor]
     structure: Structure
     inputs: dict[str, torch.Tensor]
+    arguments: Structure | None
     sharing: list[str | None]
     changes: dict[str, torch.Tensor | None]
     gradients: list[dict[str, torch.Tensor | None]]
@@ -151,6 +155,7 @@ class Runs:
         leaves, structure = take_apart(result, is_tensor, is_opaque)
         names = _leaf_names(self._subject.inputs, call)
         inputs = {names.get(id(leaf), f"input {n}"): leaf for n, leaf in enumerate(call.leaves)}
+        held, arguments = _held_by(self._subject.inputs, call)
         gradients = []
         changes = self.snapshot.changes()
         if self._orders:
@@ -162,7 +167,9 @@ class Runs:
             gradients = list(_gradients(leaves, sources, self._orders))
         sharing = self._sharing(leaves, inputs)
         leaves = self._apart_from_state(leaves)
-        return Outcome(leaves, structure, inputs, sharing, changes, gradients)
+        return Outcome(
+            leaves, structure, {**held, **inputs}, arguments, sharing, changes, gradients
+        )
 
     def _apart_from_state(self, leaves: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return results, with copies of those whose memory is the program's and will be restored."""
@@ -207,6 +214,15 @@ def _note(
 
 def _memory_of(tensor: torch.Tensor) -> int | None:
     return None if tensor.numel() == 0 else storage_of(tensor)
+
+
+def _held_by(spec: InputSpec, call: Call) -> tuple[dict[str, torch.Tensor], Structure | None]:
+    """Return the tensors that arguments hold after a run, by name, and what they are held in."""
+    try:
+        leaves, structure = input_leaves(spec.arguments.bind(call.args, call.kwargs))
+    except CaptureError:  # a set of tensors, say, that the program has made there
+        return {}, None
+    return dict(zip(input_names(structure), leaves, strict=True)), structure
 
 
 def _leaf_names(spec: InputSpec, call: Call) -> dict[int, str]:

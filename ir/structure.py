@@ -9,7 +9,7 @@ fields of its own, such as a model output, comes out as it went in.
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -28,6 +28,8 @@ class StructureKind(Enum):
     DICT = auto()
     NAMED_TUPLE = auto()
     OBJECT = auto()
+    ARGUMENT = auto()  # the argument of a call whose name is the only key
+    KEPT = auto()  # what stands there already, where an object is updated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,16 +78,28 @@ class Structure:
             return f".{key}"
         return f"[{key!r}]"
 
-    def build(self, leaves: Sequence[Any]) -> Any:
-        """Return the object again, with ``leaves`` in place of those taken out."""
-        return self._build(iter(leaves))
+    def build(self, leaves: Sequence[Any], arguments: Mapping[str, Any] | None = None) -> Any:
+        """Return the object again, with ``leaves`` in place of those taken out.
 
-    def _build(self, leaves: Iterator[Any]) -> Any:
+        Args:
+            leaves: as many as were taken out.
+            arguments: what stands for the arguments among the parts.
+        """
+        return self.build_from(iter(leaves), arguments)
+
+    def build_from(self, leaves: Iterator[Any], arguments: Mapping[str, Any] | None = None) -> Any:
+        """Do as :meth:`build` does; take as many leaves as it needs."""
         if self.kind is StructureKind.LEAF:
             return next(leaves)
         if self.kind is StructureKind.CONSTANT:
             return self.constant
-        parts = [child._build(leaves) for child in self.children]
+        if self.kind is StructureKind.ARGUMENT:
+            assert arguments is not None, "a structure with arguments is built with them"
+            return arguments[self.keys[0]]
+        return self.build_of([child.build_from(leaves, arguments) for child in self.children])
+
+    def build_of(self, parts: list[Any]) -> Any:
+        """Return the object again from its parts."""
         class_ = self.class_
         assert class_ is not None, "only leaves and constants have no class"
         if self.kind in (StructureKind.NAMED_TUPLE, StructureKind.TUPLE):
@@ -105,7 +119,7 @@ class Structure:
     def _build_object(self, class_: Any, parts: list[Any]) -> Any:
         made = class_.__new__(class_)
         for key, part in zip(self.keys[: self.items], parts[: self.items], strict=True):
-            _builtin_base(class_).__setitem__(made, key, part)
+            builtin_base(class_).__setitem__(made, key, part)
         for name in self.mirrored:
             object.__setattr__(made, name, parts[self.keys.index(name)])
         for name, part in zip(self.keys[self.items :], parts[self.items :], strict=True):
@@ -129,6 +143,8 @@ def take_apart(
     is_opaque: Callable[[Any], bool] = lambda _: False,
     *,
     keeps_parts: bool = False,
+    arguments: Mapping[int, str] | None = None,
+    opened: set[int] | None = None,
 ) -> tuple[list[Any], Structure]:
     """Return the leaves of a nested object and its structure.
 
@@ -138,12 +154,16 @@ def take_apart(
         is_opaque: tells objects not to look into.
         keeps_parts: whether a constant whose class does not say what equals it has its parts, as they
             are now, for children.
+        arguments: names of arguments by their ids, which become parts that only name them.
+        opened: takes the ids of the objects that the structure has the parts of.
 
     Raises:
         CaptureError: a leaf stands in a set, or an object that holds leaves contains itself.
     """
-    search = _Search(is_leaf, is_opaque, keeps_parts)
+    search = _Search(is_leaf, is_opaque, keeps_parts, arguments or {})
     structure = search.visit(whole, ())
+    if opened is not None:
+        opened.update(search.opened)
     return search.leaves, structure
 
 
@@ -155,7 +175,10 @@ class _Search:
         is_leaf: Callable[[Any], bool],
         is_opaque: Callable[[Any], bool],
         keeps_parts: bool,
+        arguments: Mapping[int, str],
     ) -> None:
+        self._arguments = arguments
+        self.opened: list[int] = []  # objects that the structure has the parts of
         self.leaves: list[Any] = []
         self._is_leaf = is_leaf
         self._is_opaque = is_opaque
@@ -170,6 +193,9 @@ class _Search:
         if self._is_leaf(whole):
             self.leaves.append(whole)
             return Structure(StructureKind.LEAF)
+        argument = self._arguments.get(id(whole))
+        if argument is not None:
+            return Structure(StructureKind.ARGUMENT, keys=(argument,))
         known = self._barren.get(id(whole))
         if known is not None:
             return known[1]
@@ -181,6 +207,8 @@ class _Search:
             return constant
         own = parts_of(whole)
         mark, visited = len(self.leaves), self._visited
+        opened = len(self.opened)
+        self.opened.append(id(whole))
         below = (*around, id(whole))
         children = tuple([self.visit(part, below) for part in own.parts])
         # What an object says its class is, where it stands in for one that cannot be derived from.
@@ -201,6 +229,7 @@ class _Search:
             )
             kind = StructureKind.CONSTANT
             structure = replace(structure, kind=kind, constant=whole) if is_told else constant
+            del self.opened[opened:]
         self._barren[id(whole)] = (whole, structure)
         return structure
 
@@ -280,6 +309,6 @@ def _attributes(whole: Any) -> Iterator[tuple[str, Any]]:
             yield name, getattr(whole, name)
 
 
-def _builtin_base(class_: type) -> Any:
+def builtin_base(class_: type) -> Any:
     """Return the built-in container that a class inherits its items from."""
     return next(base for base in class_.__mro__ if base.__module__ in ("builtins", "collections"))

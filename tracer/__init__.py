@@ -17,7 +17,7 @@ from .dispatch.operator_facts import MetaFacts
 from .dispatch.schemas import operator_of
 from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
-from .program.inputs import InputSpec, input_leaves, is_opaque, is_tensor
+from .program.inputs import InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.modules import held_objects
 from .program.program_state import mentioned_objects, named_objects
 from .state import TracingState
@@ -37,6 +37,7 @@ __all__ = [
     "get_tracing_state",
     "held_objects",
     "input_leaves",
+    "input_names",
     "is_opaque",
     "is_tensor",
     "is_tracing",

@@ -17,6 +17,7 @@ from ..ir import Frame, Graph, Node, TensorType, Value
 from ..ir.conditions import Circumstance
 from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
 from ..ir.structure import Structure, take_apart
+from ..ir.updates import with_kept_parts
 from .active import tracing
 from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
 from .dispatch.dispatcher import kernels, recording, without_hooks
@@ -84,6 +85,7 @@ class Capture:
     force_outplace: bool = False
     circumstances: tuple[Circumstance, ...] = ()
     memories: Mapping[Value, int] = field(default_factory=dict)
+    updates: Mapping[str, Structure] = field(default_factory=dict)
 
 
 def capture(
@@ -204,7 +206,10 @@ def _capture(
             _require_told_effects(state)
         state.sizes.hold_contiguity()
         with without_hooks():
-            outputs = _finish(state, result)
+            changed = {
+                name: (bound[name], owners) for name, owners in before.changed_arguments().items()
+            }
+            outputs, updates = _finish(state, result, changed, structure)
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
             lengths = tuple(
@@ -227,7 +232,7 @@ def _capture(
         if state.subclasses.ragged:
             number_ragged_sizes(graph)
             spec = replace(spec, types=_input_types(graph))
-        before.report_changes()
+        before.report_changes(updates)
         for change in state.kept.optimizer_changes():
             state.report(DiagnosticKind.CHANGED_OBJECT, change, None, None)
     found = state.diagnostics.all()
@@ -244,6 +249,7 @@ def _capture(
         state.force_outplace,
         state.circumstances.all(),
         memories,
+        updates,
     )
 
 
@@ -332,13 +338,24 @@ def _rank(leaf: torch.Tensor) -> int:
     return leaf.dim() if is_plain else 0
 
 
-def _finish(state: TracingState, result: Any) -> Structure:
-    """Give the graph its outputs, names and diagnostics; return the structure of the outputs."""
+def _finish(
+    state: TracingState,
+    result: Any,
+    changed: Mapping[str, tuple[Any, list[Any]]],
+    inputs: Structure,
+) -> tuple[Structure, dict[str, Structure]]:
+    """Give the graph its outputs, names and diagnostics.
+
+    Returns the structure of what the program returns, and of what it made of the arguments in which it
+    changed something.
+    """
 
     def is_whole(part: Any) -> bool:
         return is_opaque(part) or state.function_values.get(part) is not None
 
-    leaves, structure = take_apart(result, is_tensor_or_number, is_whole)
+    held, updates = _updates(changed, inputs, is_whole)
+    names = {id(changed[name][0]): name for name in updates}
+    leaves, structure = take_apart(result, is_tensor_or_number, is_whole, arguments=names)
     if any(isinstance(part.constant, Iterator) for part in structure.walk()):
         raise CaptureError(
             "the program returns a generator or another iterator, which runs after the trace has ended\n"
@@ -352,7 +369,11 @@ def _finish(state: TracingState, result: Any) -> Structure:
     _report_modules(state, structure)
     root = state.graph.root_scope
     values: list[Value] = []
-    for leaf, path in zip(leaves, structure.leaf_paths("result"), strict=True):
+    paths = structure.leaf_paths("result")
+    for name, update in updates.items():
+        paths += update.leaf_paths(name)
+    leaves += held
+    for leaf, path in zip(leaves, paths, strict=True):
         number = number_of(leaf)
         if number is not None:
             values.append(_returned_number(state, number))
@@ -377,7 +398,33 @@ def _finish(state: TracingState, result: Any) -> Structure:
     state.report_followed()
     if any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
         state.functions.report_dissolved(state)
-    return structure
+    return structure, updates
+
+
+def _updates(
+    changed: Mapping[str, tuple[Any, list[Any]]],
+    inputs: Structure,
+    is_whole: Callable[[Any], bool],
+) -> tuple[list[Any], dict[str, Structure]]:
+    """Return the leaves and the structures of arguments that the program changed.
+
+    One that cannot be rebuilt, a set of tensors say, is left out and reported as a change, and so is one in
+    which something changed that holds no tensor, an object of settings say.
+    """
+    before = dict(zip(inputs.keys, inputs.children, strict=True))
+    leaves: list[Any] = []
+    updates = {}
+    for name, (argument, owners) in changed.items():
+        opened: set[int] = set()
+        try:
+            own, after = take_apart(argument, is_tensor_or_number, is_whole, opened=opened)
+        except CaptureError:
+            continue
+        if any(id(owner) not in opened for owner in owners):
+            continue
+        leaves += own
+        updates[name] = with_kept_parts(after, before[name])
+    return leaves, updates
 
 
 def _report_attributes(state: TracingState, leaf: torch.Tensor, value: Value, path: str) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import cached_property
 from types import MethodType
 from typing import Any
 
@@ -86,8 +87,19 @@ class Before:
             if not tensor.is_inference():
                 self._versions.append((tensor, tensor._version))
 
-    def report_changes(self) -> None:
-        """Report each thing that the run changed and that a replay will not change."""
+    def changed_arguments(self) -> dict[str, list[Any]]:
+        """Return the objects that the run changed in each argument, by the argument's name."""
+        return {
+            name: [change.owner for change in changes]
+            for name, changes in self._changes_by_argument.items()
+        }
+
+    def report_changes(self, updated: Container[str] = ()) -> None:
+        """Report each thing that the run changed and that a replay will not change.
+
+        Args:
+            updated: names of arguments that a replay will change.
+        """
         self._report_gradients()
         self._report_versions()
         for change in self._objects.changes():
@@ -99,7 +111,9 @@ class Before:
             severity = Severity.INFO if is_quiet else Severity.WARNING
             message = f"the variable {change.path} {change.text}; {_at_replay(change)}"
             self._report_change(change, message, severity)
-        for change, *others in self._changes_by_argument():
+        for name, (change, *others) in self._changes_by_argument.items():
+            if name in updated:
+                continue
             more = f", and {len(others)} more" if others else ""
             message = (
                 f"the program changed a container or an object among its arguments: {change.path} "
@@ -111,13 +125,14 @@ class Before:
         self._report_randomness()
         self._report_module_hooks()
 
-    def _changes_by_argument(self) -> Iterable[list[Change]]:
+    @cached_property
+    def _changes_by_argument(self) -> dict[str, list[Change]]:
         """Return what changed in each argument: in a cache of keys and values that is two things a layer."""
         changes: dict[str, list[Change]] = {}
         for change in self._arguments.changes():
             name = re.split(r"[.\[]", change.path, maxsplit=1)[0]
             changes.setdefault(name, []).append(change)
-        return changes.values()
+        return changes
 
     def _is_read(self, container: Any) -> bool:
         """Whether the run has read tensors that a container held before it."""

@@ -149,7 +149,8 @@ class Snapshot:
     def _add_parts(self, path: str, whole: Any, depth: int) -> None:
         own = parts_of(whole)
         has_items = isinstance(whole, _CONTAINERS)
-        if len(own.parts) > _MOST_ITEMS or not (own.parts or has_items):
+        can_hold = own.parts or has_items or hasattr(whole, "__dict__")
+        if len(own.parts) > _MOST_ITEMS or not can_hold:
             return
         self._seen.add(id(whole))
         if not isinstance(whole, tuple | frozenset):

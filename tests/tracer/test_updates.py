@@ -1,0 +1,173 @@
+"""What a program puts into its arguments, a replay puts into its own."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import opscope
+
+X = torch.ones(2)
+
+
+class Layer:
+    def __init__(self) -> None:
+        self.keys: torch.Tensor | None = None
+
+    def grow(self, x: torch.Tensor) -> torch.Tensor:
+        self.keys = x if self.keys is None else torch.cat([self.keys, x])
+        return self.keys
+
+
+class Cache:
+    def __init__(self, layers: int = 2) -> None:
+        self.layers = [Layer() for _ in range(layers)]
+
+
+def attend(x: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
+    for layer in cache.layers:
+        x = layer.grow(x * 2).sum() + x
+    return x, cache
+
+
+def held(cache: Cache) -> list[Any]:
+    return [None if layer.keys is None else layer.keys.tolist() for layer in cache.layers]
+
+
+def test_a_cache_that_is_passed_in_grows_at_each_replay() -> None:
+    begun, ours, theirs = Cache(), Cache(), Cache()
+    for cache in (begun, ours, theirs):
+        attend(X, cache)
+    traced = opscope.trace(attend, (X, begun), strict=True)
+    for step in range(4):
+        x = torch.full((3,), float(step))
+        (result, returned), (expected, _) = traced(x, ours), attend(x, theirs)
+        assert torch.equal(result, expected)
+        assert returned is ours
+        assert held(ours) == held(theirs)
+
+
+def test_a_cache_is_filled_by_a_program_that_was_traced_with_an_empty_one() -> None:
+    traced = opscope.trace(attend, (X, Cache()), strict=True)
+    ours, theirs = Cache(), Cache()
+    layers = list(ours.layers)
+    x = torch.randn(5)
+    assert torch.equal(traced(x, ours)[0], attend(x, theirs)[0])
+    assert held(ours) == held(theirs)
+    assert all(one is other for one, other in zip(ours.layers, layers, strict=True))
+    with pytest.raises(opscope.InputError, match=r"cache\.layers\[0\]\.keys"):
+        traced(x, ours)  # which is empty no more
+
+
+def test_numbers_are_set_and_a_replay_holds_for_those_that_it_began_with() -> None:
+    def program(x: torch.Tensor, seen: dict[str, Any]) -> None:
+        seen["x"] = x
+        seen["count"] += x.shape[0]
+
+    seen = {"count": 1}
+    traced = opscope.trace(program, (X, seen), strict=True)
+    assert type(seen["count"]) is int
+    ours = {"count": 1}
+    traced(torch.ones(4), ours)
+    assert ours["count"] == 5
+    with pytest.raises(opscope.InputError, match=r"count.* was 1"):
+        traced(X, {"count": 5})
+
+
+def test_containers_of_all_kinds() -> None:
+    def program(
+        x: torch.Tensor, seen: list[Any], found: dict[str, Any], pair: tuple[list[Any], int]
+    ) -> None:
+        seen.append(x + 1)
+        seen[0] = x * 2
+        found.pop("old")
+        found["new"] = seen[0]
+        pair[0].insert(0, x.shape[0])
+
+    def arguments() -> tuple[Any, ...]:
+        return torch.arange(4.0), [torch.zeros(1)], {"old": 1}, ([5], 1)
+
+    traced = opscope.trace(program, arguments(), strict=True)
+    ours, theirs = arguments(), arguments()
+    traced(*ours)
+    program(*theirs)
+    assert repr(ours) == repr(theirs)
+    assert ours[1][0] is ours[2]["new"]
+    assert list(traced.updates) == ["seen", "found", "pair"]
+
+
+def test_arguments_by_name_and_beyond_the_signature() -> None:
+    def program(*parts: Any, **options: Any) -> None:
+        parts[1]["y"] = parts[0] + 1
+        options["out"].append(parts[0] * 2)
+
+    traced = opscope.trace(program, (X, {}), {"out": []}, strict=True)
+    first: dict[str, Any] = {}
+    out: list[Any] = []
+    traced(X * 3, first, out=out)
+    assert first["y"].tolist() == [4.0, 4.0]
+    assert out[0].tolist() == [6.0, 6.0]
+
+
+def test_a_functional_graph_changes_its_arguments_as_well() -> None:
+    def program(x: torch.Tensor, cache: dict[str, torch.Tensor]) -> torch.Tensor:
+        cache["a"].add_(1)
+        cache["b"] = cache["a"] * x
+        return x + 1
+
+    def cache() -> dict[str, torch.Tensor]:
+        return {"a": torch.ones(2)}
+
+    traced = opscope.trace(program, (X, cache()), strict=True, force_outplace=True)
+    ours, theirs = cache(), cache()
+    x = torch.full((2,), 3.0)
+    assert torch.equal(traced(x, ours), program(x, theirs))
+    assert repr(ours) == repr(theirs)
+
+
+def test_a_program_that_is_called_inside_another_changes_what_it_is_given() -> None:
+    inner = opscope.trace(attend, (X, Cache()), strict=True)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        cache = Cache()
+        inner(x, cache)
+        keys = cache.layers[1].keys
+        assert keys is not None
+        return keys + 1
+
+    traced = opscope.trace(program, (X,), strict=True)
+    x = torch.randn(2)
+    assert torch.equal(traced(x), program(x))
+
+
+def test_a_check_compares_what_arguments_hold_afterwards() -> None:
+    def program(x: torch.Tensor, found: dict[str, Any]) -> torch.Tensor:
+        found["y"] = x + 1
+        return x * 2
+
+    traced = opscope.trace(program, (X, {}), strict=True)
+    traced.check((X, {}))
+    traced.updates.clear()
+    with pytest.raises(opscope.CheckError, match="what it is called with"):
+        traced.check((X, {}))
+
+
+def test_what_cannot_be_put_back_is_told() -> None:
+    def program(x: torch.Tensor, found: set[Any]) -> torch.Tensor:
+        found.add(x)
+        return x + 1
+
+    (diagnostic,) = opscope.trace(program, (X, set()), warn=False).diagnostics
+    assert diagnostic.kind is opscope.DiagnosticKind.CHANGED_OBJECT
+
+
+def test_an_object_without_attributes_is_watched() -> None:
+    class Bare:
+        pass
+
+    def program(x: torch.Tensor, bare: Any) -> torch.Tensor:
+        bare.scale = 2.0
+        return x + 1
+
+    (diagnostic,) = opscope.trace(program, (X, Bare()), warn=False).diagnostics
+    assert "bare.scale is new: 2.0" in diagnostic.message
