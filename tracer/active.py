@@ -108,6 +108,7 @@ def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[Tr
     ):
         try:
             yield state
+            recorder.facts.finish()
             recorder.unseen.exposed.finish()
             recorder.unseen.gradients.store(state.graph.root_scope, None)
             left_open = current_recorder()

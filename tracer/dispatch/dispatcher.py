@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, cast
 
 import torch
@@ -56,6 +56,11 @@ plain_nbytes: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).nbytes.__
 plain_strides: Callable[[torch.Tensor], tuple[int, ...]] = cast(Any, _C.TensorBase).stride
 plain_numel: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).numel
 plain_offset: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).storage_offset
+plain_requires_grad: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).requires_grad.__get__
+plain_is_leaf: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).is_leaf.__get__
+plain_version: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase)._version.__get__
+plain_history: Callable[[torch.Tensor], Any] = cast(Any, _C.TensorBase).grad_fn.__get__
+plain_is_view: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase)._is_view
 
 plain_untyped_storage: Any = cast(Any, _C.TensorBase).untyped_storage
 """``tensor.untyped_storage()`` itself."""
@@ -69,6 +74,14 @@ class Passing:
 
     def pass_transform(self, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
         """Call a transform of ``torch.func``, with our key excluded, and take note of what it made."""
+        raise NotImplementedError
+
+    def note_read(self, how: str, result: Any, frame: FrameType) -> None:
+        """Take note that ``how`` gave Python the data of a tensor in a frame, or in one behind it."""
+        raise NotImplementedError
+
+    def note_size(self, tensor: torch.Tensor, frame: FrameType) -> None:
+        """Take note that sizes of a tensor are read in a frame, or in one behind it."""
         raise NotImplementedError
 
 
@@ -282,12 +295,17 @@ def current_recorder() -> Any:
     return _C._get_obj_in_tls(_SLOT) if _C._is_key_in_tls(_SLOT) else None
 
 
-def recorder_here(installed: Kernels) -> Any:
-    """Return what records the code that runs now; None in a pause and inside a recorded operator."""
+def watcher_here(installed: Kernels) -> Any:
+    """Return what records the code that runs now, or watches it; None inside a recorded operator."""
     if _C._dispatch_tls_is_dispatch_key_excluded(installed.key):
         return None
-    recorder = current_recorder()
-    return None if isinstance(recorder, Passing) else recorder
+    return current_recorder()
+
+
+def recorder_here(installed: Kernels) -> Any:
+    """Return what records the code that runs now; None in a pause and inside a recorded operator."""
+    watcher = watcher_here(installed)
+    return None if isinstance(watcher, Passing) else watcher
 
 
 def pass_transform(installed: Kernels, name: str, arguments: Any, call: Callable[[], Any]) -> Any:

@@ -23,6 +23,7 @@ from ..dispatch.slots import empty_sequence_slot
 from ..recorders.threads import threads
 from .backward import backward
 from .compiled import forget_patches, run_compiled_code_eagerly
+from .facts import facts
 from .functions import functions
 from .hops import higher_order
 from .modes import modes
@@ -200,6 +201,6 @@ def _new(installed: Kernels, new: Any) -> Any:
 
 
 _SUBJECTS: Final = (
-    _subclasses, functions, backward, reads, writes, settings, modes, worlds, threads, transforms,
+    _subclasses, functions, backward, facts, reads, writes, settings, modes, worlds, threads, transforms,
     higher_order, scripted, _sizes, number_tensors,
 )  # fmt: skip

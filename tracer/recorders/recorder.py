@@ -21,7 +21,7 @@ from torch._subclasses import FakeTensor
 from ...ir import Argument, Frame, Modes, Node, Scope, Type, Value
 from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
-from ..dispatch.dispatcher import NUMBERS, Kernels, without_torch_dispatch
+from ..dispatch.dispatcher import NUMBERS, Kernels, plain_requires_grad, without_torch_dispatch
 from ..dispatch.generators import GENERATOR
 from ..dispatch.gradients import sequence_number
 from ..dispatch.literals import PLAIN, equal_literals, to_literal
@@ -39,6 +39,7 @@ from ..numbers.ragged import is_ragged_size
 from ..numbers.traced_numbers import traced
 from ..state import TracingState
 from .events import EventRecorder
+from .facts import Facts
 from .unseen import Unseen
 
 _PLAIN = frozenset(PLAIN)
@@ -109,6 +110,11 @@ def _facts_of(op: torch._ops.OpOverload) -> _Facts:
     return _Facts(op)
 
 
+def reads_data(op: torch._ops.OpOverload) -> bool:
+    """Whether an operator gives Python what it finds in the data of a tensor."""
+    return _facts_of(op).reads_data
+
+
 class Recorder(EventRecorder):
     """Records the operators of one trace; torch's dispatcher calls it through ``dispatcher.Kernels``.
 
@@ -116,6 +122,7 @@ class Recorder(EventRecorder):
         state: the trace it records into.
         outer: the recorder of the trace that this one runs inside; it records the same operators.
         unseen: records or reports what no operator tells of.
+        facts: holds a replay to what the program found when it asked tensors for more than data and sizes.
     """
 
     def __init__(
@@ -131,6 +138,7 @@ class Recorder(EventRecorder):
         self._fresh_constant: Value | None = None
         self._has_numbers = False  # whether a traced number is among the arguments being looked at
         self.unseen = Unseen(state, self._modes)
+        self.facts = Facts(state)
         self.unseen.exposed.on_first = self._watch_memory
         self.unseen.exposed.on_last = self._unwatch_memory
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
@@ -170,7 +178,7 @@ class Recorder(EventRecorder):
             if entry is not None and entry[0]() is arg:
                 value = entry[1]
                 if arg.__class__ not in PLAIN_CLASSES or (
-                    value.type.requires_grad is not arg.requires_grad
+                    value.type.requires_grad is not plain_requires_grad(arg)
                 ):
                     value = state.with_grad_flag(arg, value, scope, stack)
                 arguments.append(value)

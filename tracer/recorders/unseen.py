@@ -25,7 +25,7 @@ from ...ir.own_operators import (
     SET_DEFAULT_DTYPE,
     SET_RNG_STATE,
 )
-from ..diagnostics import DiagnosticKind, short_text
+from ..diagnostics import DiagnosticKind, Severity, short_text
 from ..dispatch.dispatcher import kernels, plain_data, plain_numel
 from ..dispatch.literals import to_literal
 from ..dispatch.modes import ModeReader
@@ -73,6 +73,17 @@ class Unseen:
             "the program computes or decides from it is fixed in the trace",
             value=shown,
             nodes=_producer(value),
+        )
+
+    def located(self, holder: torch.Tensor | torch.UntypedStorage) -> None:
+        """List a line that asks where in memory a tensor lies, which another run will find elsewhere."""
+        what = f"tensor {type_of_tensor(holder)}" if isinstance(holder, torch.Tensor) else "storage"
+        self._report(
+            DiagnosticKind.DATA_READ,
+            f"data_ptr() gives Python the address of a {what}; what the program decides by it, and what "
+            "others than operators read or write there, is not in the trace",
+            severity=Severity.INFO,
+            hint="compare tensors with `is`, and views with is_set_to()",
         )
 
     def shown(self, source: torch.Tensor, text: str) -> None:
