@@ -71,6 +71,7 @@ class Capture:
         force_outplace: whether the graph is to be made functional.
         circumstances: what around the program decided which way it went.
         memories: a number per input and state value; those that share memory have one number.
+        modules: the modules of the program, with their paths.
     """
 
     graph: Graph
@@ -84,6 +85,7 @@ class Capture:
     force_outplace: bool = False
     circumstances: tuple[Circumstance, ...] = ()
     memories: Mapping[Value, int] = field(default_factory=dict)
+    modules: tuple[tuple[str, torch.nn.Module], ...] = field(default=(), repr=False)
 
 
 def capture(
@@ -244,6 +246,7 @@ def _capture(
         state.force_outplace,
         state.circumstances.all(),
         memories,
+        tuple(state.kept.modules()),
     )
 
 

@@ -244,16 +244,7 @@ class Before:
                 )
 
     def _report_randomness(self) -> None:
-        """Report random numbers that are not torch's, and a seed of torch's that no function of it set."""
-        if self._state.generators.is_default_seed_untold():
-            self._state.report(
-                DiagnosticKind.UNTRACKED_EFFECT,
-                "the program seeds torch's default generator by a method of it; a replay does not, and draws "
-                "other random numbers",
-                None,
-                None,
-                hint="seed it with torch.manual_seed, which a replay does as well",
-            )
+        """Report random numbers that are not torch's."""
         now = _python_randomness()
         for module, before in self._randomness.items():
             if now[module] != before:

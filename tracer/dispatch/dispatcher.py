@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import Any, cast
@@ -78,11 +78,9 @@ class Passing:
 
     def note_read(self, how: str, result: Any, frame: FrameType) -> None:
         """Take note that ``how`` gave Python the data of a tensor in a frame, or in one behind it."""
-        raise NotImplementedError
 
     def note_size(self, tensor: torch.Tensor, frame: FrameType) -> None:
         """Take note that sizes of a tensor are read in a frame, or in one behind it."""
-        raise NotImplementedError
 
 
 class Kernels:
@@ -500,6 +498,21 @@ def set_version(tensor: torch.Tensor, version: int) -> None:
 
 is_inside_transform: Callable[[torch.Tensor], bool] = _C._functorch.is_functorch_wrapped_tensor
 """Whether a tensor is what a transform of ``torch.func`` makes of another for its function."""
+
+
+def quick_type_check(tensors: Sequence[torch.Tensor]) -> Callable[..., bool] | None:
+    """Return what tells, of these very tensors, whether all have the types that they have now.
+
+    It may say no where only their flags have changed. None where torch does not offer it.
+    """
+    try:
+        guards: Any = _C._dynamo.guards.TensorGuards
+        sizes = [list(plain_shape(tensor)) for tensor in tensors]
+        any_strides = [[None] * len(shape) for shape in sizes]
+        made = guards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=any_strides)
+        return cast(Callable[..., bool], made.check)
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        return None
 
 
 @contextmanager

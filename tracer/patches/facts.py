@@ -37,7 +37,7 @@ own_frames(recorder_file.__file__)
 _base: Any = cast(Any, torch._C).TensorBase
 plain_retains_grad: Callable[[Any], bool] = _base.retains_grad.__get__
 _PACKAGE = __name__.partition(".")[0]
-_GO_BY_FACTS: Final = ("torch.nn.modules.", "torch.nn.functional")
+GO_BY_FACTS: Final = ("torch.nn.modules.", "torch.nn.functional")
 _GO_BY_GRADIENTS: Final = ("torch.nn.", "torch.optim.", "torch.amp.")
 _KEEP_BOOKS: Final = ("torch.nn.modules.module", "torch.nn.modules.lazy", "torch.nn.parameter")
 """Modules of torch that go by what they find, and those among them that only look after it."""
@@ -125,7 +125,7 @@ def _gradient(installed: Kernels, original: Any) -> Any:
         gradient = _read_gradient(original, tensor, frame)
         recorder = recorder_here(installed)
         if recorder is not None:
-            if frame.f_code.co_name != "zero_grad" and _goes_by_it(frame, _GO_BY_GRADIENTS):
+            if frame.f_code.co_name != "zero_grad" and goes_by_it(frame, _GO_BY_GRADIENTS):
                 while recorder is not None:
                     recorder.facts.read_gradient(tensor, gradient, frame)
                     recorder = recorder.outer
@@ -188,7 +188,7 @@ def _address(installed: Kernels, original: Any) -> Any:
     @functools.wraps(original)
     def data_ptr(holder: Any) -> Any:
         address = original(holder)
-        if recorder_here(installed) is not None and _goes_by_it(_asking(sys._getframe(1)), ()):
+        if recorder_here(installed) is not None and goes_by_it(_asking(sys._getframe(1)), ()):
             for unseen in listeners(installed):
                 unseen.located(holder)
         return address
@@ -205,7 +205,7 @@ def _asking(frame: FrameType) -> FrameType:
 
 def _ask(recorder: Any, tensor: Any, known: Fact, plain: Any, frame: FrameType) -> Any:
     """Tell each trace of a question; return what the innermost answers."""
-    if not _goes_by_it(frame, _GO_BY_FACTS):
+    if not goes_by_it(frame, GO_BY_FACTS):
         return plain
     answer = recorder.facts.read(tensor, known, plain, frame)
     outer = recorder.outer
@@ -217,7 +217,7 @@ def _ask(recorder: Any, tensor: Any, known: Fact, plain: Any, frame: FrameType) 
     return answer
 
 
-def _goes_by_it(frame: FrameType, modules: tuple[str, ...]) -> bool:
+def goes_by_it(frame: FrameType, modules: tuple[str, ...]) -> bool:
     """Whether who asks may go by the answer: the user's code, or some of torch's."""
     name = frame.f_globals.get("__name__", "")
     package = name.partition(".")[0]

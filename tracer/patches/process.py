@@ -26,11 +26,13 @@ from .compiled import forget_patches, run_compiled_code_eagerly
 from .facts import facts
 from .functions import functions
 from .hops import higher_order
+from .legacy_classes import legacy_classes
 from .modes import modes
 from .number_tensors import number_tensors
 from .reads import reads
 from .settings import settings
 from .sizes import SizePatches, of_shape
+from .surroundings import surroundings
 from .worlds import worlds
 from .writes import writes
 
@@ -201,6 +203,6 @@ def _new(installed: Kernels, new: Any) -> Any:
 
 
 _SUBJECTS: Final = (
-    _subclasses, functions, backward, facts, reads, writes, settings, modes, worlds, threads, transforms,
-    higher_order, scripted, _sizes, number_tensors,
+    _subclasses, functions, backward, facts, reads, writes, settings, modes, surroundings, worlds, threads,
+    transforms, higher_order, scripted, _sizes, number_tensors, legacy_classes,
 )  # fmt: skip

@@ -26,6 +26,7 @@ class Circumstances:
         self._set: set[int] = set()  # modules that the program itself has told to train or not
         self._others: dict[str, Circumstance] = {}
         self._facts: dict[tuple[str, bool], _Asked] = {}
+        self._settings: set[object] = set()  # those that the program itself has made
 
     def read_training(
         self,
@@ -57,6 +58,21 @@ class Circumstances:
                 return None if ask() == value else text
 
             self._others[text] = Circumstance(text, source(), failing)
+
+    def read_setting(
+        self,
+        key: object,
+        call: str,
+        ask: Callable[[], Any],
+        source: Callable[[], SourceRange | None],
+    ) -> None:
+        """Note that the program asked for a setting, unless it has made that itself."""
+        if key not in self._settings:
+            self.read_mode(call, ask, source)
+
+    def set_setting(self, key: object) -> None:
+        """Note that the program makes a setting: from now on it knows by itself."""
+        self._settings.add(key)
 
     def read_fact(
         self,

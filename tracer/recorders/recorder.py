@@ -7,6 +7,7 @@ operator itself, and a node.
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import weakref
@@ -18,7 +19,7 @@ from typing import Any, cast
 import torch
 from torch._subclasses import FakeTensor
 
-from ...ir import Argument, Frame, Modes, Node, Scope, Type, Value
+from ...ir import Argument, Effect, Frame, Modes, Node, Scope, Type, Value
 from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
 from ..dispatch.dispatcher import NUMBERS, Kernels, plain_requires_grad, without_torch_dispatch
@@ -154,7 +155,7 @@ class Recorder(EventRecorder):
         """Run one operator, record it, and return what it returned."""
         facts = self._facts.get(id(op))
         if facts is None:
-            facts = self._facts[id(op)] = _facts_of(op)
+            facts = self._facts[id(op)] = self._facts_for(op)
         state = self.state
         if frame is None:
             frame = sys._getframe(2)
@@ -241,6 +242,20 @@ class Recorder(EventRecorder):
         if facts.may_change_rank and isinstance(result, torch.Tensor):
             state.sizes.hold_rank(node, result.dim())
         return result
+
+    def _facts_for(self, op: torch._ops.OpOverload) -> _Facts:
+        """Return what is known of an operator; one that draws random numbers looks at the generator first."""
+        facts = _facts_of(op)
+        if Effect.RANDOM not in facts.operator.effects:
+            return facts
+        facts, run = copy.copy(facts), facts.redispatch
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            self.unseen.before_draw()
+            return run(*args, **kwargs)
+
+        facts.redispatch = draw
+        return facts
 
     def _read_data(self, facts: _Facts, args: tuple[Any, ...], result: Any, node: Node) -> Any:
         """Return what an operator read from data, with a number of the graph where there can be one."""

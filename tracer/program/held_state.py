@@ -1,0 +1,73 @@
+"""Whether the parameters and buffers that a graph reads are still what the program has, and of the same type.
+
+A replay reads them by reference, so it sees what is trained or loaded into them. But a program goes by their
+dtypes and sizes without any operator, and a model may come to hold other tensors in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ...ir import Graph, TensorType
+from ..dispatch.dispatcher import quick_type_check
+from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
+
+
+class HeldState:
+    """The tensors of a graph's state, and where modules hold them.
+
+    Args:
+        graph: the graph.
+        objects: its state by name.
+        modules: the modules of the program, with their paths.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        objects: Mapping[str, Any],
+        modules: Iterable[tuple[str, torch.nn.Module]] = (),
+    ) -> None:
+        self._types = {
+            name: (objects[name], entry.value.type)
+            for name, entry in graph.state.items()
+            if objects.get(name).__class__ in PLAIN_CLASSES
+            and isinstance(entry.value.type, TensorType)
+        }
+        # What the program itself changes from run to run is none of the caller's doing.
+        for name in [name for name, _ in self._of_other_types()]:
+            del self._types[name]
+        self._tensors = [tensor for tensor, _ in self._types.values()]
+        self._is_as_it_was = quick_type_check(self._tensors)
+        known = {id(tensor): tensor for tensor in self._tensors}
+        self._holders = [
+            (held, key, tensor, f"{path}.{key}" if path else key)
+            for path, module in modules
+            for held in (module._parameters, module._buffers)
+            for key, tensor in held.items()
+            if tensor is not None and known.get(id(tensor)) is tensor
+        ]
+
+    def failing(self) -> str | None:
+        """Return in words what is not as it was; None where all of it is."""
+        for held, key, tensor, name in self._holders:
+            if held.get(key) is not tensor:
+                return (
+                    f"{name} is another tensor now than at the trace, and the graph reads the one that was\n"
+                    "  load into that one (load_state_dict without assign, copy_), or trace again"
+                )
+        if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors):
+            return None
+        for name, now in self._of_other_types():
+            was = self._types[name][1]
+            return f"{name} was {was} there, and is {now} now\n  convert it back, or trace again"
+        return None
+
+    def _of_other_types(self) -> Iterator[tuple[str, TensorType]]:
+        for name, (tensor, was) in self._types.items():
+            now = type_of_tensor(tensor)
+            if (now.dtype, now.shape, now.device) != (was.dtype, was.shape, was.device):
+                yield name, now
