@@ -32,6 +32,16 @@ def test_a_parameter_that_was_replaced_is_told() -> None:
         traced(X)
 
 
+def test_a_module_that_was_replaced_is_told() -> None:
+    model = nn.Sequential(nn.Sequential(nn.Linear(4, 4)), nn.ReLU(), nn.Linear(4, 4))
+    traced = opscope.trace(lambda x: model[0](x), X)
+    model[2] = nn.Linear(4, 4)  # of which the graph reads nothing
+    assert torch.equal(traced(X), model[0](X))
+    model[0] = nn.Sequential(nn.Linear(4, 4))
+    with pytest.raises(opscope.GuardError, match=r"model\.0 is another module now than at the"):
+        traced(X)
+
+
 def test_a_buffer_that_was_replaced_is_told() -> None:
     model = nn.BatchNorm1d(4).eval()
     traced = opscope.trace(lambda x: model(x), X)

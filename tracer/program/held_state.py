@@ -42,21 +42,15 @@ class HeldState:
             del self._types[name]
         self._tensors = [tensor for tensor, _ in self._types.values()]
         self._is_as_it_was = quick_type_check(self._tensors)
-        known = {id(tensor): tensor for tensor in self._tensors}
-        self._holders = [
-            (held, key, tensor, f"{path}.{key}" if path else key)
-            for path, module in modules
-            for held in (module._parameters, module._buffers)
-            for key, tensor in held.items()
-            if tensor is not None and known.get(id(tensor)) is tensor
-        ]
+        self._holders = list(_holders(dict(modules), self._tensors))
 
     def failing(self) -> str | None:
         """Return in words what is not as it was; None where all of it is."""
-        for held, key, tensor, name in self._holders:
-            if held.get(key) is not tensor:
+        for held, key, part, name in self._holders:
+            if held.get(key) is not part:
+                what = "module" if isinstance(part, torch.nn.Module) else "tensor"
                 return (
-                    f"{name} is another tensor now than at the trace, and the graph reads the one that was\n"
+                    f"{name} is another {what} now than at the trace, and the graph reads the one that was\n"
                     "  load into that one (load_state_dict without assign, copy_), or trace again"
                 )
         if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors):
@@ -71,3 +65,26 @@ class HeldState:
             now = type_of_tensor(tensor)
             if (now.dtype, now.shape, now.device) != (was.dtype, was.shape, was.device):
                 yield name, now
+
+
+def _holders(
+    modules: Mapping[str, torch.nn.Module], tensors: Iterable[torch.Tensor]
+) -> Iterator[tuple[dict[str, Any], str, Any, str]]:
+    """Yield where a graph's tensors are held, and the modules on the way there, each with its name."""
+    known = {id(tensor): tensor for tensor in tensors}
+    on_the_way: set[str] = set()
+    for path, module in modules.items():
+        start = f"{path}." if path else ""
+        for held in (module._parameters, module._buffers):
+            for key, tensor in held.items():
+                if tensor is not None and known.get(id(tensor)) is tensor:
+                    on_the_way.add(path)
+                    yield held, key, tensor, start + key
+    for path in list(on_the_way):
+        while path := path.rpartition(".")[0]:
+            on_the_way.add(path)
+    for path in sorted(on_the_way):
+        above, _, key = path.rpartition(".")
+        parent = modules.get(above)
+        if parent is not None and key and parent._modules.get(key) is modules[path]:
+            yield parent._modules, key, modules[path], path

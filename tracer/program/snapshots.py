@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ from .inputs import is_opaque
 from .reachable import is_library, parts_of_object
 
 _PLAIN = frozenset((*PLAIN, complex, bytes))
-_CONTAINERS = (list, dict, set, deque)
+_CONTAINERS = (list, dict, set, deque, Counter, OrderedDict, defaultdict)
 _MACHINERY = frozenset(vars(torch.nn.Module())) - {
     "training"
 }  # what every module has, of torch's own

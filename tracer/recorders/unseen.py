@@ -173,6 +173,10 @@ class Unseen:
                 self.exposed.record_contents(tensor, how, scope, stack)
             covered |= plain_numel(tensor) * tensor.element_size() == storage.nbytes()
 
+    def elements_written(self, tensor: torch.Tensor, how: str) -> None:
+        """Record what a write that is no operator left in a tensor."""
+        self.exposed.record_contents(tensor, how, *self._place())
+
     def set_data(self, target: torch.Tensor, source: torch.Tensor) -> None:
         """Record ``target.data = source``, which has been done."""
         if isinstance(target, UninitializedParameter | UninitializedBuffer):
