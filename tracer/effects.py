@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MethodType
 from typing import Any
 
@@ -59,6 +59,9 @@ class Before:
         state.generators.note(part.constant for part in structure.walk())
         self._variables = Snapshot()
         self._variables.add_variables(function, _variables)
+        for name, held in mentioned_objects(function):
+            if isinstance(held, Iterator):
+                self._variables.add_iterator(name, held)
         for name, held in state.kept.looked_into():
             if held.__class__ not in _FIXED and not self._objects.has_seen(held):
                 self._variables.add_object(name, held, _COMPARED)

@@ -33,11 +33,6 @@ SETTINGS: tuple[tuple[str, Callable[[], Any], Callable[[], Any]], ...] = (
         lambda: torch.initial_seed(),
         lambda: torch.manual_seed(4),
     ),
-    (
-        r"torch.backends.mkldnn.enabled is True",
-        lambda: torch.backends.mkldnn.enabled,
-        lambda: setattr(torch.backends.mkldnn, "enabled", False),
-    ),
 )
 
 
@@ -48,7 +43,6 @@ def _settings() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
     torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(False)
-    torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
     torch.backends.mha.set_fastpath_enabled(True)
 
 
@@ -68,16 +62,27 @@ def test_a_setting_that_is_asked_for_is_a_circumstance(
     assert torch.equal(opscope.trace(program, X, strict=True)(X), program(X))
 
 
+def test_a_flag_of_a_backend_that_is_asked_for_is_a_circumstance() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x * 2 if torch.backends.cudnn.enabled else x * 3
+
+    traced = opscope.trace(program, X, strict=True)
+    assert torch.equal(traced(X), program(X))
+    with (
+        torch.backends.cudnn.flags(enabled=False),
+        pytest.raises(opscope.GuardError, match=r"torch\.backends\.cudnn\.enabled is True there"),
+    ):
+        traced(X)
+
+
 def test_a_setting_that_the_program_makes_is_its_own() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         torch.set_default_dtype(torch.float64)
         y = x.to(torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)
         torch.manual_seed(9)
-        torch.backends.mkldnn.enabled = False
-        y = y if torch.backends.mkldnn.enabled else y * torch.initial_seed()
-        torch.backends.mkldnn.enabled = True
-        return y
+        with torch.backends.cudnn.flags(enabled=False):
+            return y if torch.backends.cudnn.enabled else y * torch.initial_seed()
 
     traced = opscope.trace(program, X, strict=True)
     assert not traced.circumstances

@@ -17,7 +17,7 @@ from functools import cache
 
 import torch
 
-from .dispatcher import plain_torch
+from .dispatcher import plain_torch, without_hooks
 
 _FIELDS = struct.Struct("<iiQ")  # how many words are left, whether there is a seed, the place
 _OFFSET = 8  # behind the seed
@@ -57,12 +57,16 @@ def _exchange(before: tuple[int, int, int], after: tuple[int, int, int]) -> bool
 
 
 def _fields(state: torch.Tensor) -> tuple[int, ...]:
-    # Read without an operator, which a mode might see.
-    return _FIELDS.unpack(ctypes.string_at(state.data_ptr() + _OFFSET, _FIELDS.size))
+    return _FIELDS.unpack(ctypes.string_at(_address(state), _FIELDS.size))
 
 
 def _set_fields(state: torch.Tensor, fields: tuple[int, int, int]) -> None:
-    ctypes.memmove(state.data_ptr() + _OFFSET, _FIELDS.pack(*fields), _FIELDS.size)
+    ctypes.memmove(_address(state), _FIELDS.pack(*fields), _FIELDS.size)
+
+
+def _address(state: torch.Tensor) -> int:
+    with without_hooks():  # nor is there an operator, so no mode sees us
+        return state.data_ptr() + _OFFSET
 
 
 @cache

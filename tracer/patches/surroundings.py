@@ -47,6 +47,9 @@ def surroundings(installed: Kernels) -> Iterator[Patch]:
     flag: Any = backends.ContextProp
     yield flag, "__get__", functools.partial(_asks_flag, installed)
     yield flag, "__set__", functools.partial(_sets_flag, installed)
+    for module in list(vars(backends).values()):
+        if isinstance(module, backends.PropModule) and hasattr(module.m, "flags"):
+            yield module.m, "flags", functools.partial(_sets_flags, installed, type(module))
 
 
 def _asks(installed: Kernels, module: str, setter: str, function: Any) -> Any:
@@ -84,6 +87,19 @@ def _sets_flag(installed: Kernels, set_: Any) -> Any:
         set_(flag, module, value)
 
     return __set__
+
+
+def _sets_flags(installed: Kernels, class_: type, flags: Any) -> Any:
+    """Tell of a context that sets all flags of a backend."""
+
+    @functools.wraps(flags)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        for held in vars(class_).values():
+            if isinstance(held, backends.ContextProp):
+                _note_set(installed, held)
+        return flags(*args, **kwargs)
+
+    return wrapped
 
 
 def _name_of(flag: Any, module: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ...ir import Graph, TensorType
-from ..dispatch.dispatcher import quick_type_check
+from ..dispatch.dispatcher import quick_type_check, without_hooks
 from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
 
 
@@ -62,7 +62,8 @@ class HeldState:
 
     def _of_other_types(self) -> Iterator[tuple[str, TensorType]]:
         for name, (tensor, was) in self._types.items():
-            now = type_of_tensor(tensor)
+            with without_hooks():  # a mode around us does not see this
+                now = type_of_tensor(tensor)
             if (now.dtype, now.shape, now.device) != (was.dtype, was.shape, was.device):
                 yield name, now
 
@@ -76,7 +77,7 @@ def _holders(
     for path, module in modules.items():
         start = f"{path}." if path else ""
         for held in (module._parameters, module._buffers):
-            for key, tensor in held.items():
+            for key, tensor in held.items() if isinstance(held, dict) else ():  # else of a script
                 if tensor is not None and known.get(id(tensor)) is tensor:
                     on_the_way.add(path)
                     yield held, key, tensor, start + key
@@ -86,5 +87,7 @@ def _holders(
     for path in sorted(on_the_way):
         above, _, key = path.rpartition(".")
         parent = modules.get(above)
-        if parent is not None and key and parent._modules.get(key) is modules[path]:
+        if parent is None or not key or not isinstance(parent._modules, dict):
+            continue
+        if parent._modules.get(key) is modules[path]:
             yield parent._modules, key, modules[path], path
