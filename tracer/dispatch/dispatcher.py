@@ -507,9 +507,10 @@ def quick_type_check(tensors: Sequence[torch.Tensor]) -> Callable[..., bool] | N
     """
     try:
         guards: Any = _C._dynamo.guards.TensorGuards
-        sizes = [list(plain_shape(tensor)) for tensor in tensors]
-        any_strides = [[None] * len(shape) for shape in sizes]
-        made = guards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=any_strides)
+        with without_hooks():
+            sizes = [list(plain_shape(tensor)) for tensor in tensors]
+            any_strides = [[None] * len(shape) for shape in sizes]
+            made = guards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=any_strides)
         return cast(Callable[..., bool], made.check)
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return None
