@@ -38,7 +38,9 @@ class HeldState:
             and isinstance(entry.value.type, TensorType)
         }
         # What the program itself changes from run to run is none of the caller's doing.
-        for name in [name for name, _ in self._of_other_types()]:
+        with without_hooks():  # a mode around us does not see this
+            changed = list(self._of_other_types())
+        for name, _ in changed:
             del self._types[name]
         self._tensors = [tensor for tensor, _ in self._types.values()]
         self._is_as_it_was = quick_type_check(self._tensors)
@@ -55,15 +57,16 @@ class HeldState:
                 )
         if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors):
             return None
-        for name, now in self._of_other_types():
+        with without_hooks():
+            changed = list(self._of_other_types())
+        for name, now in changed:
             was = self._types[name][1]
             return f"{name} was {was} there, and is {now} now\n  convert it back, or trace again"
         return None
 
     def _of_other_types(self) -> Iterator[tuple[str, TensorType]]:
         for name, (tensor, was) in self._types.items():
-            with without_hooks():  # a mode around us does not see this
-                now = type_of_tensor(tensor)
+            now = type_of_tensor(tensor)
             if (now.dtype, now.shape, now.device) != (was.dtype, was.shape, was.device):
                 yield name, now
 
