@@ -89,8 +89,8 @@ def _holders(
             on_the_way.add(path)
     for path in sorted(on_the_way):
         above, _, key = path.rpartition(".")
-        parent, module = modules.get(above), modules.get(path)
-        if parent is None or module is None or not isinstance(parent._modules, dict):
+        parent, child = modules.get(above), modules.get(path)
+        if parent is None or child is None or not isinstance(parent._modules, dict):
             continue  # a list on the way, or the children of a script
-        if parent._modules.get(key) is module:
-            yield parent._modules, key, module, path
+        if parent._modules.get(key) is child:
+            yield parent._modules, key, child, path
