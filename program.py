@@ -12,7 +12,7 @@ import torch
 
 from . import visualize
 from .checking import CheckReport, KeptArguments, Subject, check_program, own_tensors
-from .errors import CheckError, InputError, ReplayError
+from .errors import CheckError, GuardError, InputError, ReplayError
 from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance, Guard, guards_of
@@ -39,6 +39,7 @@ from .tracer import (
     DiagnosticKind,
     Dynamic,
     ExactBindings,
+    HeldState,
     InputSpec,
     MetaFacts,
     capture,
@@ -85,6 +86,7 @@ class TracedProgram:
         mutations: tuple[Mutation, ...] = (),
         circumstances: tuple[Circumstance, ...] = (),
         updates: Mapping[str, Structure] | None = None,
+        modules: tuple[tuple[str, torch.nn.Module], ...] = (),
     ) -> None:
         self.graph = graph
         self.state = dict(state)
@@ -99,6 +101,7 @@ class TracedProgram:
         self.mutations = mutations
         self.circumstances = circumstances
         self.updates = dict(updates or {})
+        self._held = HeldState(graph, self.state, modules)
 
     @classmethod
     def _of(
@@ -118,6 +121,7 @@ class TracedProgram:
             mutations,
             captured.circumstances,
             captured.updates,
+            captured.modules,
         )
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
@@ -141,7 +145,8 @@ class TracedProgram:
 
         Raises:
             InputError: the arguments do not fit those that the program was traced with.
-            GuardError: the program would go another way than it went at the trace.
+            GuardError: the program would go another way than it went at the trace, or the model holds
+                other parameters and buffers by now, or the same in another dtype or shape.
         """
         return self._call(self._compiled, args, kwargs)
 
@@ -152,6 +157,9 @@ class TracedProgram:
             failing = circumstance.failing()
             if failing is not None:
                 raise circumstance_error(circumstance, failing)
+        changed = self._held.failing()
+        if changed is not None:
+            raise GuardError(f"this run cannot follow the trace: {changed}")
         leaves = self.inputs.leaves(args, kwargs)
 
         def run(*leaves: Any) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ _OPPOSITES: Final = {
     "aten::gt": "aten::le",
     "aten::le": "aten::gt",
 }
+_IS_NONE: Final = " is None"
 _DATA_READS: Final = {
     "aten::item": "{}.item()",
     "aten::is_nonzero": "bool({})",
@@ -127,6 +128,9 @@ class ConditionWriter:
             return f"{self._argument(actual).within(7)} == {expected!r}"
         if expected:
             return self._argument(actual).text
+        asked = self._argument(actual).text
+        if asked.endswith(_IS_NONE):
+            return f"{asked.removesuffix(_IS_NONE)} is not None"
         node = actual.node if isinstance(actual, Value) else None
         opposite = None if node is None else _OPPOSITES.get(node.operator.base_name)
         if node is not None and opposite is not None:

@@ -17,6 +17,7 @@ from .dispatch.operator_facts import MetaFacts
 from .dispatch.schemas import operator_of
 from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
+from .program.held_state import HeldState
 from .program.inputs import InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.modules import held_objects
 from .program.program_state import mentioned_objects, named_objects
@@ -28,6 +29,7 @@ __all__ = [
     "DiagnosticKind",
     "Dynamic",
     "ExactBindings",
+    "HeldState",
     "InputSpec",
     "MetaFacts",
     "Severity",

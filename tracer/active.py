@@ -104,10 +104,13 @@ def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[Tr
     state.recorder = recorder
     with (
         process_patches(installed),
+        state.generators.watching(),
         recording(installed, recorder),
     ):
         try:
             yield state
+            recorder.facts.finish()
+            recorder.unseen.before_draw()
             recorder.unseen.exposed.finish()
             recorder.unseen.gradients.store(state.graph.root_scope, None)
             left_open = current_recorder()

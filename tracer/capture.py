@@ -72,6 +72,7 @@ class Capture:
         force_outplace: whether the graph is to be made functional.
         circumstances: what around the program decided which way it went.
         memories: a number per input and state value; those that share memory have one number.
+        modules: the modules of the program, with their paths.
     """
 
     graph: Graph
@@ -86,6 +87,7 @@ class Capture:
     circumstances: tuple[Circumstance, ...] = ()
     memories: Mapping[Value, int] = field(default_factory=dict)
     updates: Mapping[str, Structure] = field(default_factory=dict)
+    modules: tuple[tuple[str, torch.nn.Module], ...] = field(default=(), repr=False)
 
 
 def capture(
@@ -250,6 +252,7 @@ def _capture(
         state.circumstances.all(),
         memories,
         updates,
+        tuple(state.kept.modules()),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import sys
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from types import MethodType
 from typing import Any
@@ -60,6 +60,9 @@ class Before:
         state.generators.note(part.constant for part in structure.walk())
         self._variables = Snapshot()
         self._variables.add_variables(function, _variables)
+        for name, held in mentioned_objects(function):
+            if isinstance(held, Iterator):
+                self._variables.add_iterator(name, held)
         for name, held in state.kept.looked_into():
             if held.__class__ not in _FIXED and not self._objects.has_seen(held):
                 self._variables.add_object(name, held, _COMPARED)
@@ -259,16 +262,7 @@ class Before:
                 )
 
     def _report_randomness(self) -> None:
-        """Report random numbers that are not torch's, and a seed of torch's that no function of it set."""
-        if self._state.generators.is_default_seed_untold():
-            self._state.report(
-                DiagnosticKind.UNTRACKED_EFFECT,
-                "the program seeds torch's default generator by a method of it; a replay does not, and draws "
-                "other random numbers",
-                None,
-                None,
-                hint="seed it with torch.manual_seed, which a replay does as well",
-            )
+        """Report random numbers that are not torch's."""
         now = _python_randomness()
         for module, before in self._randomness.items():
             if now[module] != before:

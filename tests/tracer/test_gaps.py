@@ -233,3 +233,44 @@ def test_a_pause_decorates_a_function() -> None:
 
     traced = opscope.trace(program, torch.ones(2), strict=True)
     assert plain_text(traced).count("aten::") == 1
+
+
+LINES: tuple[Callable[[torch.Tensor], Any], ...] = (
+    lambda x: x.sum().item(),
+    lambda x: float(x.mean() * 2),
+    lambda x: 1 if x.sum() > 100 else 2,
+    lambda x: 1 if torch.equal(x, x + 1) else 2,
+    lambda x: x.tolist()[0],
+    lambda x: float(x.numpy()[0]),
+    lambda x: x.shape[0],
+    lambda x: len(x),
+)
+
+
+@pytest.mark.parametrize("read", LINES)
+def test_numbers_that_are_read_in_a_pause_are_listed(read: Callable[[torch.Tensor], Any]) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with opscope.paused():
+            number = read(x)
+        return x * number
+
+    traced = opscope.trace(program, torch.ones(2), strict=True)
+    (found,) = traced.diagnostics
+    assert found.kind is opscope.DiagnosticKind.DATA_READ
+    assert found.severity is opscope.Severity.INFO
+    assert "while the trace was paused; where the program goes by it" in found.message
+    assert found.source is not None
+    assert "lambda x:" in found.source.text
+
+
+def test_what_is_shown_in_a_pause_is_not_listed() -> None:
+    model = torch.nn.Linear(2, 2)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with opscope.paused():
+            assert repr(x)
+            assert f"{x.mean():.3f}" != str(x.mean())
+            model(x)  # sizes that a model reads give tensors, which are told from others
+        return x * 2
+
+    assert not opscope.trace(program, torch.ones(2), strict=True).diagnostics

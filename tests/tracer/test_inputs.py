@@ -1,5 +1,6 @@
 """A replay checks what it is given, and says what was expected, what came, and which input."""
 
+import math
 from typing import Any
 
 import numpy
@@ -208,3 +209,39 @@ def test_an_object_that_holds_nothing_is_told_by_its_identity() -> None:
     assert traced(torch.ones(2), marker).tolist() == [2.0, 2.0]
     with pytest.raises(opscope.InputError, match="input mark was"):
         traced(torch.ones(2), Marker())
+
+
+def test_the_order_of_a_dictionary_is_that_of_the_trace() -> None:
+    def program(parts: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.cat(list(parts.values()))
+
+    one, two = torch.ones(2), torch.zeros(2)
+    traced = opscope.trace(program, ({"one": one, "two": two},))
+    with pytest.raises(
+        opscope.InputError, match=r"parts has its items in the order 'two', 'one', and"
+    ):
+        traced({"two": two, "one": one})
+
+
+def test_an_array_that_was_filled_anew_is_another_value() -> None:
+    def program(x: torch.Tensor, scale: Any) -> torch.Tensor:
+        return x * float(scale[0])
+
+    for scale in (numpy.ones(2), bytearray(b"ab")):
+        traced = opscope.trace(program, (torch.ones(2), scale))
+        assert torch.equal(traced(torch.ones(2), scale), program(torch.ones(2), scale))
+        scale[0] = 5
+        with pytest.raises(opscope.InputError, match="input scale was"):
+            traced(torch.ones(2), scale)
+
+
+def test_arrays_with_what_is_no_number_are_equal_to_themselves() -> None:
+    scale = numpy.array([1.0, numpy.nan])
+    traced = opscope.trace(lambda x, scale: x * float(scale[0]), (torch.ones(2), scale))
+    assert torch.equal(traced(torch.ones(2), scale.copy()), torch.ones(2))
+
+
+def test_the_sign_of_zero_counts() -> None:
+    traced = opscope.trace(lambda x, v: x * math.copysign(1.0, v), (torch.ones(2), 0.0))
+    with pytest.raises(opscope.InputError, match=r"was 0\.0 when the program was traced"):
+        traced(torch.ones(2), -0.0)

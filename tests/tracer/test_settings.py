@@ -244,7 +244,7 @@ def test_a_seed_set_by_a_method_of_the_default_generator_is_told() -> None:
         torch.default_generator.manual_seed(torch.initial_seed() + 1)
         return x + torch.rand(2)
 
-    with pytest.warns(opscope.TracerWarning, match="seeds torch's default generator by a method"):
+    with pytest.warns(opscope.TracerWarning, match="has seeded torch's default generator by a"):
         opscope.trace(program, torch.ones(2))
 
 
@@ -256,3 +256,73 @@ def test_a_seed_that_is_recorded_is_not_told() -> None:
         return x + torch.rand(2)
 
     assert opscope.trace(program, torch.ones(2)).diagnostics == ()
+
+
+SEEDS: tuple[Callable[[], Any], ...] = (
+    lambda: torch.default_generator.manual_seed(7),
+    lambda: torch.default_generator.seed(),
+)
+
+
+@pytest.mark.parametrize("reseed", SEEDS)
+@pytest.mark.parametrize("draws_before", [0, 1, 700])
+def test_a_seed_by_a_method_is_told_even_if_it_is_the_one_that_there_was(
+    reseed: Callable[[], Any], draws_before: int
+) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        if draws_before:
+            x = x + torch.rand(draws_before).sum()
+        reseed()
+        return x + torch.rand(3)
+
+    torch.manual_seed(7)
+    with pytest.warns(opscope.TracerWarning, match="has seeded torch's default generator") as told:
+        opscope.trace(program, X)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert "torch.rand(3)" in str(told[0].message)
+
+
+def test_a_seed_by_a_method_is_told_though_nothing_is_drawn_afterwards() -> None:
+    torch.manual_seed(7)
+    with pytest.warns(opscope.TracerWarning, match="has seeded torch's default generator"):
+        opscope.trace(lambda x: (x, torch.default_generator.manual_seed(7))[0], X)
+
+
+def test_a_fresh_seed_draws_as_ever_in_a_trace_and_is_untouched_after_it() -> None:
+    torch.manual_seed(7)
+    fresh = torch.get_rng_state()
+    expected = torch.rand(1300)
+    seen: list[torch.Tensor] = []
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.get_rng_state())
+        return x + 0 * torch.randn(2)[0]
+
+    torch.manual_seed(7)
+    opscope.trace(lambda x: x + 1, X, strict=True)
+    assert torch.equal(torch.get_rng_state(), fresh)
+    traced: list[torch.Tensor] = []
+    opscope.trace(lambda x: (x, traced.append(torch.rand(1300)))[0], X, warn=False)
+    assert torch.equal(traced[0], expected)
+    torch.manual_seed(7)
+    opscope.trace(program, X, warn=False)
+    assert torch.equal(seen[0], fresh)
+
+
+def test_seeds_of_the_program_are_not_told_in_traces_inside_traces() -> None:
+    def inner(x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand(3)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(3)
+        opscope.trace(lambda t: t + 1, X, strict=True)
+        opscope.trace(inner, X, strict=True)
+        torch.manual_seed(3)
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+        return x + torch.rand(3)
+
+    torch.manual_seed(3)
+    found = opscope.trace(program, X, warn=False).diagnostics
+    assert not [one for one in found if "seeded" in one.message]

@@ -1,7 +1,10 @@
 """Values take the names of the user's variables."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -90,3 +93,23 @@ def test_long_functions_with_extended_arguments() -> None:
     namespace: dict[str, Any] = {}
     exec("\n".join(lines), namespace)
     assert names(namespace["program"], X) == [*(f"v{n}" for n in range(300)), "last"]
+
+
+def _counting() -> Iterator[int]:
+    number = 0
+    while True:
+        number += 1
+        yield number
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [iter([1, 2, 3]), iter(range(9)), itertools.count(), _counting(), (n for n in (1, 2))],
+)
+def test_an_iterator_that_the_program_advances_is_told(numbers: Iterator[int]) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x * next(numbers)
+
+    with pytest.warns(opscope.TracerWarning, match="the variable numbers was advanced"):
+        opscope.trace(program, torch.ones(2))
+    assert not opscope.trace(lambda x: x * isinstance(numbers, object), torch.ones(2)).diagnostics

@@ -523,3 +523,21 @@ def test_a_write_while_recording_was_paused_is_a_warning() -> None:
         opscope.TracerWarning, match="average was written while the trace was paused"
     ):
         opscope.trace(program, X)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: x.apply_(lambda a: a * 2),
+        lambda x: x.map_(x, lambda a, b: a + 2 * b),
+    ],
+)
+def test_what_a_python_function_makes_of_each_element_is_told(write: Callable[..., Any]) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        write(y)
+        return y * 2
+
+    with pytest.warns(opscope.TracerWarning, match="is written by a Python function, through"):
+        traced = opscope.trace(program, torch.ones(2))
+    assert torch.equal(traced(torch.ones(2)), program(torch.ones(2)))

@@ -17,9 +17,9 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, cast
 
 import torch
@@ -56,6 +56,11 @@ plain_nbytes: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).nbytes.__
 plain_strides: Callable[[torch.Tensor], tuple[int, ...]] = cast(Any, _C.TensorBase).stride
 plain_numel: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).numel
 plain_offset: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).storage_offset
+plain_requires_grad: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).requires_grad.__get__
+plain_is_leaf: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).is_leaf.__get__
+plain_version: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase)._version.__get__
+plain_history: Callable[[torch.Tensor], Any] = cast(Any, _C.TensorBase).grad_fn.__get__
+plain_is_view: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase)._is_view
 
 plain_untyped_storage: Any = cast(Any, _C.TensorBase).untyped_storage
 """``tensor.untyped_storage()`` itself."""
@@ -70,6 +75,12 @@ class Passing:
     def pass_transform(self, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
         """Call a transform of ``torch.func``, with our key excluded, and take note of what it made."""
         raise NotImplementedError
+
+    def note_read(self, how: str, result: Any, frame: FrameType) -> None:
+        """Take note that ``how`` gave Python the data of a tensor in a frame, or in one behind it."""
+
+    def note_size(self, tensor: torch.Tensor, frame: FrameType) -> None:
+        """Take note that sizes of a tensor are read in a frame, or in one behind it."""
 
 
 class Kernels:
@@ -282,12 +293,17 @@ def current_recorder() -> Any:
     return _C._get_obj_in_tls(_SLOT) if _C._is_key_in_tls(_SLOT) else None
 
 
-def recorder_here(installed: Kernels) -> Any:
-    """Return what records the code that runs now; None in a pause and inside a recorded operator."""
+def watcher_here(installed: Kernels) -> Any:
+    """Return what records the code that runs now, or watches it; None inside a recorded operator."""
     if _C._dispatch_tls_is_dispatch_key_excluded(installed.key):
         return None
-    recorder = current_recorder()
-    return None if isinstance(recorder, Passing) else recorder
+    return current_recorder()
+
+
+def recorder_here(installed: Kernels) -> Any:
+    """Return what records the code that runs now; None in a pause and inside a recorded operator."""
+    watcher = watcher_here(installed)
+    return None if isinstance(watcher, Passing) else watcher
 
 
 def pass_transform(installed: Kernels, name: str, arguments: Any, call: Callable[[], Any]) -> Any:
@@ -482,6 +498,22 @@ def set_version(tensor: torch.Tensor, version: int) -> None:
 
 is_inside_transform: Callable[[torch.Tensor], bool] = _C._functorch.is_functorch_wrapped_tensor
 """Whether a tensor is what a transform of ``torch.func`` makes of another for its function."""
+
+
+def quick_type_check(tensors: Sequence[torch.Tensor]) -> Callable[..., bool] | None:
+    """Return what tells, of these very tensors, whether all have the types that they have now.
+
+    It may say no where only their flags have changed. None where torch does not offer it.
+    """
+    try:
+        guards: Any = _C._dynamo.guards.TensorGuards
+        with without_hooks():
+            sizes = [list(plain_shape(tensor)) for tensor in tensors]
+            any_strides = [[None] * len(shape) for shape in sizes]
+            made = guards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=any_strides)
+        return cast(Callable[..., bool], made.check)
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        return None
 
 
 @contextmanager

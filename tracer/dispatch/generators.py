@@ -8,10 +8,12 @@ generator was not in it when the trace began, then the program has seeded it, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from . import fresh_seeds
 from .dispatcher import generator_key, plain_torch
 
 GENERATOR: type[torch.Generator] = type(torch.default_generator)  # isinstance is slow on this class
@@ -23,14 +25,29 @@ class Generators:
     def __init__(self) -> None:
         self._started: dict[int, tuple[torch.Generator, torch.Tensor | None]] = {}
         self._default_seed = torch.default_generator.initial_seed()
+        self._is_marked = False  # by us, and not by a trace around this one
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Tell until the ``with`` ends when torch's own generator is seeded, even with the seed it has."""
+        self._is_marked = fresh_seeds.mark()
+        try:
+            yield
+        finally:
+            if self._is_marked:
+                fresh_seeds.unmark()
 
     def default_seed_told(self) -> None:
         """Take note that the seed of torch's own generator is one that is recorded."""
         self._default_seed = torch.default_generator.initial_seed()
+        self._is_marked |= fresh_seeds.mark()
 
     def is_default_seed_untold(self) -> bool:
-        """Whether torch's own generator has another seed than what was recorded would give it."""
-        return torch.default_generator.initial_seed() != self._default_seed
+        """Whether torch's own generator was seeded, and nothing recorded that."""
+        generator = torch.default_generator
+        if generator.initial_seed() != self._default_seed:
+            return True
+        return fresh_seeds.is_markable() and fresh_seeds.is_fresh(generator.get_state())
 
     def note(self, objects: Iterable[Any]) -> None:
         """Take note of the generators among the objects that the program starts with."""

@@ -60,9 +60,11 @@ def dtype_of(dtype: torch.dtype) -> DType:
 
 
 def equal_literals(one: Any, other: Any) -> bool:
-    """Whether two literals are the same: of one class and equal, with NaN equal to NaN."""
+    """Whether two literals are the same: of one class and equal, and of one sign, with NaN equal to NaN."""
     if one.__class__ is not other.__class__:
         return False
     if isinstance(one, float) and math.isnan(one):
         return math.isnan(other)
+    if isinstance(one, float) and one == 0.0:
+        return other == 0.0 and math.copysign(1.0, one) == math.copysign(1.0, other)
     return bool(one == other)

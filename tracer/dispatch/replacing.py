@@ -11,6 +11,37 @@ Patch = tuple[Any, str, Callable[[Any], Any]]
 """Where a wrapper goes, under which name, and what makes it from what stands there."""
 
 
+class Property:
+    """Stands before an attribute of a class for its instances; the class itself shows the original.
+
+    Args:
+        read: gives what is read.
+        original: the attribute itself, through which values are set and deleted.
+        changed: is told of whom a value was set or deleted.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Any], Any],
+        original: Any,
+        changed: Callable[[Any], None] = lambda instance: None,
+    ) -> None:
+        self._read = read
+        self._original = original
+        self._changed = changed
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self._original if instance is None else self._read(instance)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        self._original.__set__(instance, value)
+        self._changed(instance)
+
+    def __delete__(self, instance: Any) -> None:
+        self._original.__delete__(instance)
+        self._changed(instance)
+
+
 class Undo:
     """Steps that put things back, the last one first: all are run, whatever interrupts that.
 

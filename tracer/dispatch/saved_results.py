@@ -17,7 +17,11 @@ from ...ir import Value
 from .dispatcher import (
     StorageWeakRef,
     has_saved_tensor_hooks,
+    plain_history,
+    plain_is_view,
+    plain_requires_grad,
     plain_untyped_storage,
+    plain_version,
     quiet,
     without_hooks,
 )
@@ -57,9 +61,10 @@ def history_of(result: torch.Tensor) -> History | None:
 
 
 def _history_of(result: torch.Tensor) -> History | None:
-    if result.requires_grad and result._is_view() and result._version:
+    if plain_requires_grad(result) and plain_is_view(result) and plain_version(result):
         return None
-    return result.grad_fn
+    history: History | None = plain_history(result)
+    return history
 
 
 def _place_of(result: torch.Tensor, history: History) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from torch.nested._internal.nested_tensor import NestedTensor
 
 from ...ir import Device, Layout, ScalarType, SymDim, TensorType, Type, row_major_strides
 from ...ir.types import Dim
-from .dispatcher import plain_shape, plain_strides, without_hooks
+from .dispatcher import plain_requires_grad, plain_shape, plain_strides, without_hooks
 from .literals import dtype_of
 
 PLAIN_CLASSES: frozenset[Any] = frozenset((torch.Tensor, torch.nn.Parameter))
@@ -50,7 +50,7 @@ def type_of_tensor(tensor: torch.Tensor) -> TensorType:
             plain_strides(tensor),
             tensor.device,
             tensor.layout,
-            tensor.requires_grad,
+            plain_requires_grad(tensor),
         )
     except _UNUSUAL:
         return _unusual_type(tensor, "")
@@ -67,9 +67,9 @@ def with_geometry(
 def requires_grad_of(tensor: torch.Tensor) -> bool:
     """Return whether autograd follows a tensor of any class."""
     if tensor.__class__ in PLAIN_CLASSES:
-        return tensor.requires_grad
+        return plain_requires_grad(tensor)
     with without_hooks():
-        return tensor.requires_grad
+        return plain_requires_grad(tensor)
 
 
 @cache
@@ -86,7 +86,7 @@ def _type_of_tensor(tensor: torch.Tensor, class_name: str) -> TensorType:
             plain_strides(tensor),
             tensor.device,
             tensor.layout,
-            tensor.requires_grad,
+            plain_requires_grad(tensor),
             class_name,
         )
     except _UNUSUAL:
@@ -104,7 +104,7 @@ def _unusual_type(tensor: torch.Tensor, class_name: str) -> TensorType:
         strides=_strides(tensor),
         device=_device_of(tensor.device),
         layout=_NESTED if _is_strided_nested(tensor) else _layout_of(tensor.layout),
-        requires_grad=tensor.requires_grad,
+        requires_grad=plain_requires_grad(tensor),
         class_name=class_name,
     )
 

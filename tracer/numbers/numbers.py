@@ -115,6 +115,7 @@ class Numbers:
         *,
         is_entry: bool = True,
         is_data: bool = False,
+        is_fresh: bool = False,
     ) -> Number:
         """Return the number that an operator computes, the same object for the same computation.
 
@@ -124,13 +125,14 @@ class Numbers:
             plain: the result.
             is_entry: whether those operands that are values are inputs of the graph.
             is_data: whether what is read of a tensor depends on the data of tensors.
+            is_fresh: whether the same computation may give something else here than it did before.
         """
         block = self._state.graph.insertion_block
         key = (
             operator,
             *[o if type(o) in (Number, Value) else (type(o), o) for o in operands],
         )
-        known = self._known.get(key)
+        known = None if is_fresh else self._known.get(key)
         if known is not None and known.place is not None and block.is_within(known.place.block):
             return known
         own = [operand for operand in operands if type(operand) is Number]
@@ -197,8 +199,12 @@ class Numbers:
             self._entry_tail = node
         else:
             self._tails[id(place.block), place.anchor] = node
-        # What is anchored at that very node may read this one, so it must come behind it.
+        # What is anchored at that very node may read this one, so it must come behind it, and behind
+        # what was there already.
+        following = self._tails.get((id(place.block), after))
         self._tails[id(place.block), after] = node
+        if following is not None and following is not node:
+            self._tails[id(place.block), node] = following
         return node
 
     def _tail(self, place: Place) -> Node | None:
@@ -233,15 +239,18 @@ class Numbers:
                 self.guard(number, use)
         return number.plain
 
-    def guard(self, number: Number, use: str) -> None:
-        """Make a replay refuse to go on unless the number is what it was."""
+    def guard(self, number: Number, use: str, place: Place | None = None) -> None:
+        """Make a replay refuse to go on unless the number is what it was.
+
+        The guard is put where the program is now, or at a place that it has passed.
+        """
         block = self._state.graph.insertion_block
         known = self._guarded.get(number)
         if known is not None and block.is_within(known):
             return
         value = self.argument(number)
         is_entry = number.place is not None and number.place.is_entry
-        place = self._place(block, is_entry)
+        place = place or self._place(block, is_entry)
         self._guarded[number] = place.block
         if is_entry:
             _pin(number)

@@ -40,6 +40,8 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
             regions.enter_context(
                 state.running_backward(sys._getframe(), creates_graph=creates_graph)
             )
+            if kwargs.get("accumulate_grad"):
+                recorder.facts.gradients_stored()
             recorder = recorder.outer
         with regions:
             results = run(*args, **kwargs)

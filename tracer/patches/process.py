@@ -23,13 +23,16 @@ from ..dispatch.slots import empty_sequence_slot
 from ..recorders.threads import threads
 from .backward import backward
 from .compiled import forget_patches, run_compiled_code_eagerly
+from .facts import facts
 from .functions import functions
 from .hops import higher_order
+from .legacy_classes import legacy_classes
 from .modes import modes
 from .number_tensors import number_tensors
 from .reads import reads
 from .settings import settings
 from .sizes import SizePatches, of_shape
+from .surroundings import surroundings
 from .worlds import worlds
 from .writes import writes
 
@@ -200,6 +203,6 @@ def _new(installed: Kernels, new: Any) -> Any:
 
 
 _SUBJECTS: Final = (
-    _subclasses, functions, backward, reads, writes, settings, modes, worlds, threads, transforms,
-    higher_order, scripted, _sizes, number_tensors,
+    _subclasses, functions, backward, facts, reads, writes, settings, modes, surroundings, worlds, threads,
+    transforms, higher_order, scripted, _sizes, number_tensors, legacy_classes,
 )  # fmt: skip

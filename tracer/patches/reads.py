@@ -7,12 +7,20 @@ a tensor that is printed does not leave the sixty operators in the graph that ma
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from ..dispatch.dispatcher import Kernels, listeners, plain_numel, recorder_here
+from ..dispatch.dispatcher import (
+    Kernels,
+    Passing,
+    listeners,
+    plain_numel,
+    recorder_here,
+    watcher_here,
+)
 from ..dispatch.replacing import Patch
 from ..numbers.numbers import own_frames
 
@@ -75,12 +83,15 @@ def _read(installed: Kernels, method: Any, *, name: str) -> Any:
 
     @functools.wraps(method)
     def wrapped(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        told = listeners(installed)
-        if not told:
+        watcher = watcher_here(installed)
+        if watcher is None:
             return method(self, *args, **kwargs)
         with installed.excluded():
             result = method(self, *args, **kwargs)
-        for unseen in told:
+        if isinstance(watcher, Passing):
+            watcher.note_read(how, result if is_shown else None, sys._getframe(1))
+            return result
+        for unseen in listeners(installed):
             unseen.read(self, how, result if is_shown else None)
             if is_sharing:
                 unseen.shared(self, f"through what {how} gave")
@@ -92,9 +103,10 @@ def _read(installed: Kernels, method: Any, *, name: str) -> Any:
 def _shown(installed: Kernels, method: Any) -> Any:
     @functools.wraps(method)
     def wrapped(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        told = listeners(installed)
-        if not told:
+        watcher = watcher_here(installed)
+        if watcher is None:
             return method(self, *args, **kwargs)
+        told = listeners(installed)
         with installed.excluded():
             text = method(self, *args, **kwargs)
             for unseen in told:

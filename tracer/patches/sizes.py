@@ -21,15 +21,17 @@ import torch
 from ...ir import Value
 from ..dispatch.dispatcher import (
     Kernels,
+    Passing,
     listeners,
     plain_nbytes,
     plain_numel,
     plain_shape,
     plain_strides,
     recorder_here,
+    watcher_here,
 )
 from ..dispatch.number import number_of
-from ..dispatch.replacing import Patch
+from ..dispatch.replacing import Patch, Property
 from ..numbers.indexing import kept_bounds, may_take_all, selected, with_positions
 from ..numbers.numbers import own_frames
 from ..numbers.sizes import Sizes, TracedSize
@@ -55,8 +57,8 @@ class SizePatches:
         fake_tensors = sys.modules.get("torch._subclasses.fake_tensor")
         if fake_tensors is not None:
             self._tracked.add(fake_tensors.FakeTensor)
-        yield torch.Tensor, "shape", functools.partial(_Property, self._shape)
-        yield torch.Tensor, "nbytes", functools.partial(_Property, self._nbytes)
+        yield torch.Tensor, "shape", functools.partial(Property, self._shape)
+        yield torch.Tensor, "nbytes", functools.partial(Property, self._nbytes)
         for name, wrap in (
             ("size", self._size),
             ("stride", self._stride),
@@ -90,8 +92,12 @@ class SizePatches:
             if is_read and (recorder := recorder_here(self._installed)) is not None:
                 recorder.state.sizes.pin(tensor)
             return None
-        recorder = recorder_here(self._installed)
+        recorder = watcher_here(self._installed)
         if recorder is None:
+            return None
+        if isinstance(recorder, Passing):
+            if is_read:
+                recorder.note_size(tensor, sys._getframe(2))
             return None
         if self._is_distributed and _reads_for_distributed(sys._getframe(2)):
             recorder.state.sizes.pin(tensor)
@@ -303,17 +309,3 @@ def of_shape(original: Any) -> Callable[..., Any]:
         return original(*args, **kwargs)
 
     return make
-
-
-class _Property:
-    """A property of tensors that asks the trace first; the class itself shows the original."""
-
-    def __init__(self, read: Callable[[Any], Any], original: Any) -> None:
-        self._original = original
-        self._read = read
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self._original if instance is None else self._read(instance)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        self._original.__set__(instance, value)

@@ -14,6 +14,7 @@ from ..dispatch.dispatcher import Kernels, listeners, plain_data, recorder_here
 from ..dispatch.replacing import Patch
 
 _HOOKS = ("register_hook", "register_post_accumulate_grad_hook")
+_ELEMENT_WRITES = ("apply_", "map_", "map2_")
 _STORAGE_WRITES = ("copy_", "fill_", "__setitem__")
 
 
@@ -22,6 +23,8 @@ def writes(installed: Kernels) -> Iterator[Patch]:
     yield torch.Tensor, "data", functools.partial(_data, installed)
     yield torch.Tensor, "__deepcopy__", functools.partial(_deepcopy, installed)
     yield torch.Tensor, "__copy__", functools.partial(_copy, installed)
+    for name in _ELEMENT_WRITES:
+        yield torch.Tensor, name, functools.partial(_element_write, installed)
     for name in _HOOKS:
         yield torch.Tensor, name, functools.partial(_hook, installed)
     yield torch.Tensor, "retain_grad", functools.partial(_retain_grad, installed)
@@ -140,6 +143,20 @@ def _graph_hook(installed: Kernels, register: Any) -> Any:
         return register(hooks, hook)
 
     return staticmethod(wrapped)
+
+
+def _element_write(installed: Kernels, method: Any) -> Any:
+    """Record what a Python function made of each element: torch calls it without an operator."""
+
+    @functools.wraps(method)
+    def wrapped(self: torch.Tensor, *args: Any) -> Any:
+        told = listeners(installed)
+        result = method(self, *args)
+        for unseen in told:
+            unseen.elements_written(self, f"by a Python function, through {method.__name__}()")
+        return result
+
+    return wrapped
 
 
 def _storage_write(installed: Kernels, name: str, method: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a program asks of its surroundings besides tensors: whether modules train, whether gradients are on.
+"""What a program asks of its surroundings: whether modules train, whether gradients are on.
 
 A replay goes the way that the program went then, so it must find them as they were.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ class Circumstances:
         self._sources: dict[bool, SourceRange | None] = {}
         self._set: set[int] = set()  # modules that the program itself has told to train or not
         self._others: dict[str, Circumstance] = {}
+        self._facts: dict[tuple[str, bool], _Asked] = {}
+        self._settings: set[object] = set()  # those that the program itself has made
 
     def read_training(
         self,
@@ -56,6 +59,47 @@ class Circumstances:
 
             self._others[text] = Circumstance(text, source(), failing)
 
+    def read_setting(
+        self,
+        key: object,
+        call: str,
+        ask: Callable[[], Any],
+        source: Callable[[], SourceRange | None],
+    ) -> None:
+        """Note that the program asked for a setting, unless it has made that itself."""
+        if key not in self._settings:
+            self.read_mode(call, ask, source)
+
+    def set_setting(self, key: object) -> None:
+        """Note that the program makes a setting: from now on it knows by itself."""
+        self._settings.add(key)
+
+    def read_fact(
+        self,
+        tensor: torch.Tensor,
+        fact: tuple[str, bool],
+        text: str,
+        ask: Callable[[Any], Any],
+        source: Callable[[], SourceRange | None],
+    ) -> None:
+        """Note that the program asked a tensor of its state for something that is true, or false, of it.
+
+        Args:
+            tensor: who was asked.
+            fact: what for, and the answer.
+            text: both in words, with the name of the tensor.
+            ask: asks again.
+            source: the user's line, looked up for the first tensor only.
+        """
+        asked = self._facts.get(fact)
+        if asked is None:
+            asked = self._facts[fact] = _Asked(ask, fact[1], source(), {})
+        asked.tensors.setdefault(id(tensor), (weakref.ref(tensor), text))
+
+    def holds(self, text: str) -> bool:
+        """Whether a circumstance is already one that counts."""
+        return text in self._others
+
     def include(self, others: Sequence[Circumstance]) -> None:
         """Take over what a traced program depends on that this one calls."""
         for other in others:
@@ -63,7 +107,11 @@ class Circumstances:
 
     def all(self) -> tuple[Circumstance, ...]:
         """Return what must be as it was."""
-        return (*self._of_modules(), *self._others.values())
+        return (
+            *self._of_modules(),
+            *map(_of_tensors, self._facts.values()),
+            *self._others.values(),
+        )
 
     def _of_modules(self) -> Iterator[Circumstance]:
         for value, source in self._sources.items():
@@ -72,10 +120,38 @@ class Circumstances:
                 for reference, name, found in self._training.values()
                 if found is value
             ]
-            text = noted[0][1]
-            if len(noted) > 1:
-                text += f", as for {len(noted) - 1} more module{'s' if len(noted) > 2 else ''}"
+            text = _for_all([text for _, text in noted], "module")
             yield Circumstance(text, source, _failing_module(noted, value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked of tensors, with one answer."""
+
+    ask: Callable[[Any], Any]
+    answer: bool
+    source: SourceRange | None
+    tensors: dict[int, tuple[weakref.ref[torch.Tensor], str]]
+
+
+def _of_tensors(asked: _Asked) -> Circumstance:
+    noted = list(asked.tensors.values())
+
+    def failing() -> str | None:
+        for reference, text in noted:
+            tensor = reference()
+            if tensor is not None and asked.ask(tensor) is not asked.answer:
+                return text
+        return None
+
+    text = _for_all([text for _, text in noted], "tensor")
+    return Circumstance(text, asked.source, failing)
+
+
+def _for_all(texts: list[str], noun: str) -> str:
+    """Return what holds for one thing, and how many more of its kind it holds for."""
+    more = len(texts) - 1
+    return f"{texts[0]}, as for {more} more {noun}{'s' if more > 1 else ''}" if more else texts[0]
 
 
 def _failing_module(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -187,8 +188,23 @@ class InputSpec:
 
 
 def input_leaves(bound: dict[str, Any]) -> tuple[list[torch.Tensor], Structure]:
-    """Return the tensors among bound arguments and the structure they stand in."""
-    return take_apart(bound, is_tensor, is_opaque, keeps_parts=True)
+    """Return the tensors among bound arguments and the structure they stand in.
+
+    It holds copies of arrays and the like, which their owner may fill with something else.
+    """
+    leaves, structure = take_apart(bound, is_tensor, is_opaque, keeps_parts=True)
+    return leaves, _with_own_arrays(structure)
+
+
+def _with_own_arrays(structure: Structure) -> Structure:
+    held = structure.constant
+    if isinstance(held, bytearray) or (
+        hasattr(held, "__array_interface__") and held.flags.writeable
+    ):
+        return replace(structure, constant=copy.copy(held))
+    children = tuple(map(_with_own_arrays, structure.children))
+    is_same = all(one is other for one, other in zip(children, structure.children, strict=True))
+    return structure if is_same else replace(structure, children=children)
 
 
 def input_names(structure: Structure) -> list[str]:
@@ -280,6 +296,13 @@ def _match(structure: Structure, actual: Any, path: str, leaves: list[torch.Tens
             if key not in expected_keys
         ]
         raise InputError(f"input {path or 'arguments'}: {', '.join(problems)}")
+    count = len(own.keys) if structure.kind is StructureKind.DICT else structure.items
+    if path and own.keys[:count] != structure.keys[:count]:
+        now, then = (", ".join(map(repr, keys[:count])) for keys in (own.keys, structure.keys))
+        raise InputError(
+            f"input {path} has its items in the order {now}, and had them in the order {then} when the "
+            "program was traced, which may go through them\n  put them in that order"
+        )
     by_key = dict(zip(own.keys, own.parts, strict=True))
     for position, key in enumerate(structure.keys):
         step = structure.step_text(position) if path else str(key)
@@ -313,7 +336,9 @@ def _equal(one: Any, other: Any) -> bool:
         return equal_literals(one, other)
     try:
         equal = one == other
-        return bool(equal.all() if hasattr(equal, "all") else equal)
+        if hasattr(equal, "all"):
+            equal = (equal | ((one != one) & (other != other))).all()  # not a number, in both
+        return bool(equal)
     except (TypeError, ValueError, RuntimeError):  # objects that refuse to be compared differ
         return False
 

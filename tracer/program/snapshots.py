@@ -8,11 +8,14 @@ Note [Marks of what was held]
 
 from __future__ import annotations
 
+import itertools
+import operator
 import weakref
 import zlib
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import Any
 
 import torch
@@ -26,7 +29,7 @@ from .inputs import is_opaque
 from .reachable import is_library, parts_of_object
 
 _PLAIN = frozenset((*PLAIN, complex, bytes))
-_CONTAINERS = (list, dict, set, deque)
+_CONTAINERS = (list, dict, set, deque, Counter, OrderedDict, defaultdict)
 _MACHINERY = frozenset(vars(torch.nn.Module())) - {
     "training"
 }  # what every module has, of torch's own
@@ -122,6 +125,10 @@ class Snapshot:
         note = _Note(held, "", "{}", read)
         if note.holds_anything:
             self._notes.append(note)
+
+    def add_iterator(self, path: str, iterator: Iterator[Any]) -> None:
+        """Note where an iterator is, as far as it tells."""
+        self._notes.append(_IteratorNote(iterator, path, "", lambda held: {"": _position(held)}))
 
     def has_seen(self, held: Any) -> bool:
         """Whether an object is noted as what something else holds."""
@@ -301,6 +308,29 @@ class _ArrayNote(_Note):
         if self.read(self.owner) != self.plain:
             new = short_text(self.owner)
             yield Change(self.owner, None, self.path, f"holds other numbers now: {new}", new)
+
+
+class _IteratorNote(_Note):
+    """Where an iterator was."""
+
+    __slots__ = ()
+
+    def changes(self) -> Iterator[Change]:
+        if self.read(self.owner) != self.plain:
+            yield Change(self.owner, "", self.path, "was advanced", "")
+
+
+def _position(iterator: Iterator[Any]) -> str:
+    """Return what changes when an iterator is advanced; nothing of those that do not tell, as ``zip``."""
+    if isinstance(iterator, GeneratorType):
+        frame = iterator.gi_frame
+        if frame is None:
+            return "ended"
+        held = [value for value in frame.f_locals.values() if value.__class__ in _PLAIN]
+        return f"{frame.f_lasti} {held}"
+    if isinstance(iterator, itertools.count):
+        return repr(iterator)
+    return str(operator.length_hint(iterator, -1))
 
 
 def _text(value: Any) -> str:

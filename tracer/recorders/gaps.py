@@ -4,11 +4,12 @@ Note [Gaps are watched, not recorded]
     While a trace is paused its kernels stay switched on, with a recorder that only takes note: of
     the tensors that are made, by weak reference, so that one that is used later can be told from any
     other; and of writes to memory that the trace knows. Version counters catch writes that call no
-    operator. What leaves a gap as a Python number is not followed.
+    operator. What leaves a gap as a Python number is not followed, so each line that reads one is listed.
 """
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -18,13 +19,15 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from ..diagnostics import DiagnosticKind
+from ..diagnostics import DiagnosticKind, Severity, short_text
 from ..dispatch.dispatcher import Kernels, Passing, quiet, set_recorder
 from ..dispatch.memories import memory_of
 from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import tensors_in, type_of_tensor
 from ..state import TracingState
-from .recorder import Recorder
+from .recorder import Recorder, reads_data
+
+_PACKAGE = __name__.rpartition(".recorders.")[0]
 
 
 class Gap:
@@ -88,6 +91,26 @@ class Gap:
         """Whether memory that the trace knows, given by its storage, was written in the gap."""
         return key in self._written_storages
 
+    def note_read(self, what: str, shown: str, frame: FrameType) -> None:
+        """List a line that makes numbers of the run Python's own."""
+        state = self._trace()
+        if state is None:
+            return
+        state.report(
+            DiagnosticKind.DATA_READ,
+            f"{what} {self.what}; where the program goes by it afterwards, a replay goes by what it was",
+            self.scope,
+            state.walker.stack_of(frame),
+            severity=Severity.INFO,
+            value=shown,
+            hint="read it outside the pause if anything but text comes of it",
+        )
+
+    def is_read_sized(self, tensor: torch.Tensor) -> bool:
+        """Whether the sizes of a tensor may be others at a replay."""
+        state = self._trace()
+        return state is not None and state.sizes.value_of(tensor) is not None
+
     def close(self) -> None:
         """Report what was written in the gap, and whether it drew random numbers, once."""
         state = self._trace()
@@ -138,6 +161,7 @@ class GapRecorder(Passing):
         what: str = "while the trace was paused",
     ) -> None:
         self._kernels = kernels
+        self._code = frame.f_code
         self.gaps: list[Gap] = []
         outer: Recorder | None = recorder
         while outer is not None:
@@ -171,6 +195,8 @@ class GapRecorder(Passing):
                 for gap in self.gaps:
                     gap.note_written(tensor)
         self._note_made(result)
+        if reads_data(op):
+            self.note_read(operator_of(op).base_name, result, sys._getframe(2))
         return result
 
     def record_higher_order(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -185,6 +211,28 @@ class GapRecorder(Passing):
         result = call()
         self._note_made(pytree.tree_leaves(result))
         return result
+
+    def note_read(self, how: str, result: Any, frame: FrameType) -> None:
+        """List a line that gives Python the data of a tensor."""
+        shown = "" if result is None else short_text(result)
+        for gap in self.gaps:
+            gap.note_read(
+                f"{how} gives Python the data of a tensor{shown and f', {shown},'}", shown, frame
+            )
+
+    def note_size(self, tensor: torch.Tensor, frame: FrameType) -> None:
+        """List a line that reads a size that may vary: of who pauses, and of what that calls itself.
+
+        What is called further down, a whole model say, gives tensors, which are told from others.
+        """
+        asks: FrameType | None = frame
+        while asks is not None and asks.f_globals.get("__name__", "").startswith(_PACKAGE):
+            asks = asks.f_back
+        if asks is None or self._code not in (asks.f_code, asks.f_back and asks.f_back.f_code):
+            return
+        for gap in self.gaps:
+            if gap.is_read_sized(tensor):
+                gap.note_read("a size of a tensor is read", "", asks)
 
     def _note_made(self, result: Any) -> None:
         for tensor in tensors_in(result):

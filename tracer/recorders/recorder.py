@@ -7,6 +7,7 @@ operator itself, and a node.
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import weakref
@@ -18,10 +19,10 @@ from typing import Any, cast
 import torch
 from torch._subclasses import FakeTensor
 
-from ...ir import Argument, Frame, Modes, Node, Scope, Type, Value
+from ...ir import Argument, Effect, Frame, Modes, Node, Scope, Type, Value
 from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
-from ..dispatch.dispatcher import NUMBERS, Kernels, without_torch_dispatch
+from ..dispatch.dispatcher import NUMBERS, Kernels, plain_requires_grad, without_torch_dispatch
 from ..dispatch.generators import GENERATOR
 from ..dispatch.gradients import sequence_number
 from ..dispatch.literals import PLAIN, equal_literals, to_literal
@@ -39,6 +40,7 @@ from ..numbers.ragged import is_ragged_size
 from ..numbers.traced_numbers import traced
 from ..state import TracingState
 from .events import EventRecorder
+from .facts import Facts
 from .unseen import Unseen
 
 _PLAIN = frozenset(PLAIN)
@@ -109,6 +111,11 @@ def _facts_of(op: torch._ops.OpOverload) -> _Facts:
     return _Facts(op)
 
 
+def reads_data(op: torch._ops.OpOverload) -> bool:
+    """Whether an operator gives Python what it finds in the data of a tensor."""
+    return _facts_of(op).reads_data
+
+
 class Recorder(EventRecorder):
     """Records the operators of one trace; torch's dispatcher calls it through ``dispatcher.Kernels``.
 
@@ -116,6 +123,7 @@ class Recorder(EventRecorder):
         state: the trace it records into.
         outer: the recorder of the trace that this one runs inside; it records the same operators.
         unseen: records or reports what no operator tells of.
+        facts: holds a replay to what the program found when it asked tensors for more than data and sizes.
     """
 
     def __init__(
@@ -131,6 +139,7 @@ class Recorder(EventRecorder):
         self._fresh_constant: Value | None = None
         self._has_numbers = False  # whether a traced number is among the arguments being looked at
         self.unseen = Unseen(state, self._modes)
+        self.facts = Facts(state)
         self.unseen.exposed.on_first = self._watch_memory
         self.unseen.exposed.on_last = self._unwatch_memory
         self._facts: dict[int, _Facts] = {}  # by address: operators live as long as the process
@@ -146,7 +155,7 @@ class Recorder(EventRecorder):
         """Run one operator, record it, and return what it returned."""
         facts = self._facts.get(id(op))
         if facts is None:
-            facts = self._facts[id(op)] = _facts_of(op)
+            facts = self._facts[id(op)] = self._facts_for(op)
         state = self.state
         if frame is None:
             frame = sys._getframe(2)
@@ -170,7 +179,7 @@ class Recorder(EventRecorder):
             if entry is not None and entry[0]() is arg:
                 value = entry[1]
                 if arg.__class__ not in PLAIN_CLASSES or (
-                    value.type.requires_grad is not arg.requires_grad
+                    value.type.requires_grad is not plain_requires_grad(arg)
                 ):
                     value = state.with_grad_flag(arg, value, scope, stack)
                 arguments.append(value)
@@ -233,6 +242,20 @@ class Recorder(EventRecorder):
         if facts.may_change_rank and isinstance(result, torch.Tensor):
             state.sizes.hold_rank(node, result.dim())
         return result
+
+    def _facts_for(self, op: torch._ops.OpOverload) -> _Facts:
+        """Return what is known of an operator; one that draws random numbers looks at the generator first."""
+        facts = _facts_of(op)
+        if Effect.RANDOM not in facts.operator.effects:
+            return facts
+        facts, run = copy.copy(facts), facts.redispatch
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            self.unseen.before_draw()
+            return run(*args, **kwargs)
+
+        facts.redispatch = draw
+        return facts
 
     def _read_data(self, facts: _Facts, args: tuple[Any, ...], result: Any, node: Node) -> Any:
         """Return what an operator read from data, with a number of the graph where there can be one."""

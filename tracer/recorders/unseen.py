@@ -25,8 +25,9 @@ from ...ir.own_operators import (
     SET_DEFAULT_DTYPE,
     SET_RNG_STATE,
 )
-from ..diagnostics import DiagnosticKind, short_text
+from ..diagnostics import DiagnosticKind, Severity, short_text
 from ..dispatch.dispatcher import kernels, plain_data, plain_numel
+from ..dispatch.fresh_seeds import without_mark
 from ..dispatch.literals import to_literal
 from ..dispatch.modes import ModeReader
 from ..dispatch.schemas import operator_of
@@ -73,6 +74,17 @@ class Unseen:
             "the program computes or decides from it is fixed in the trace",
             value=shown,
             nodes=_producer(value),
+        )
+
+    def located(self, holder: torch.Tensor | torch.UntypedStorage) -> None:
+        """List a line that asks where in memory a tensor lies, which another run will find elsewhere."""
+        what = f"tensor {type_of_tensor(holder)}" if isinstance(holder, torch.Tensor) else "storage"
+        self._report(
+            DiagnosticKind.DATA_READ,
+            f"data_ptr() gives Python the address of a {what}; what the program decides by it, and what "
+            "others than operators read or write there, is not in the trace",
+            severity=Severity.INFO,
+            hint="compare tensors with `is`, and views with is_set_to()",
         )
 
     def shown(self, source: torch.Tensor, text: str) -> None:
@@ -161,6 +173,10 @@ class Unseen:
                 self.exposed.record_contents(tensor, how, scope, stack)
             covered |= plain_numel(tensor) * tensor.element_size() == storage.nbytes()
 
+    def elements_written(self, tensor: torch.Tensor, how: str) -> None:
+        """Record what a write that is no operator left in a tensor."""
+        self.exposed.record_contents(tensor, how, *self._place())
+
     def set_data(self, target: torch.Tensor, source: torch.Tensor) -> None:
         """Record ``target.data = source``, which has been done."""
         if isinstance(target, UninitializedParameter | UninitializedBuffer):
@@ -195,7 +211,21 @@ class Unseen:
     def seeded(self, seed: int) -> None:
         """Record ``torch.manual_seed(seed)``."""
         self._append(MANUAL_SEED, (int(seed),), (), *self._place())
+        self._state.circumstances.set_setting("manual_seed")
         self._state.generators.default_seed_told()
+
+    def before_draw(self) -> None:
+        """Report that the program has seeded torch's own generator, if nothing has told of that yet."""
+        generators = self._state.generators
+        if not generators.is_default_seed_untold():
+            return
+        generators.default_seed_told()
+        self._report(
+            DiagnosticKind.UNTRACKED_EFFECT,
+            "the program has seeded torch's default generator by a method of it before this; a replay does "
+            "not, and draws other random numbers",
+            hint="seed it with torch.manual_seed, which a replay does as well",
+        )
 
     def generator_used(self, generator: torch.Generator, scope: Scope, stack: Frame | None) -> None:
         """Record that the program seeded a generator before an operator that draws from it.
@@ -238,6 +268,7 @@ class Unseen:
 
     def rng_state_read(self, rng_state: torch.Tensor) -> None:
         """Record that ``torch.get_rng_state()`` returned ``rng_state``."""
+        without_mark(rng_state)
         node = self._append(GET_RNG_STATE, (), (type_of_tensor(rng_state),), *self._place())
         self._state.values.set(rng_state, node.output)
 
@@ -246,12 +277,14 @@ class Unseen:
         scope, stack = self._place()
         known = self._state.values.get(rng_state) or self._state.adopt(rng_state, scope, stack)
         self._append(SET_RNG_STATE, (known,), (), scope, stack)
+        self._state.circumstances.set_setting("manual_seed")
         self._state.generators.default_seed_told()
 
     def default_dtype_set(self, dtype: torch.dtype) -> None:
         """Record ``torch.set_default_dtype(dtype)``."""
         literal: Argument = to_literal(dtype)
         self._append(SET_DEFAULT_DTYPE, (literal,), (), *self._place())
+        self._state.circumstances.set_setting("set_default_dtype")
 
     def assigned(self, module: torch.nn.Module, name: str) -> None:
         """Note where an attribute of a module was set."""

@@ -1,0 +1,96 @@
+"""Whether the parameters and buffers that a graph reads are still what the program has, and of the same type.
+
+A replay reads them by reference, so it sees what is trained or loaded into them. But a program goes by their
+dtypes and sizes without any operator, and a model may come to hold other tensors in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ...ir import Graph, TensorType
+from ..dispatch.dispatcher import quick_type_check, without_hooks
+from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
+
+
+class HeldState:
+    """The tensors of a graph's state, and where modules hold them.
+
+    Args:
+        graph: the graph.
+        objects: its state by name.
+        modules: the modules of the program, with their paths.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        objects: Mapping[str, Any],
+        modules: Iterable[tuple[str, torch.nn.Module]] = (),
+    ) -> None:
+        self._types = {
+            name: (objects[name], entry.value.type)
+            for name, entry in graph.state.items()
+            if objects.get(name).__class__ in PLAIN_CLASSES
+            and isinstance(entry.value.type, TensorType)
+        }
+        # What the program itself changes from run to run is none of the caller's doing.
+        with without_hooks():  # a mode around us does not see this
+            changed = list(self._of_other_types())
+        for name, _ in changed:
+            del self._types[name]
+        self._tensors = [tensor for tensor, _ in self._types.values()]
+        self._is_as_it_was = quick_type_check(self._tensors)
+        self._holders = list(_holders(dict(modules), self._tensors))
+
+    def failing(self) -> str | None:
+        """Return in words what is not as it was; None where all of it is."""
+        for held, key, part, name in self._holders:
+            if held.get(key) is not part:
+                what = "module" if isinstance(part, torch.nn.Module) else "tensor"
+                return (
+                    f"{name} is another {what} now than at the trace, and the graph reads the one that was\n"
+                    "  load into that one (load_state_dict without assign, copy_), or trace again"
+                )
+        if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors):
+            return None
+        with without_hooks():
+            changed = list(self._of_other_types())
+        for name, now in changed:
+            was = self._types[name][1]
+            return f"{name} was {was} there, and is {now} now\n  convert it back, or trace again"
+        return None
+
+    def _of_other_types(self) -> Iterator[tuple[str, TensorType]]:
+        for name, (tensor, was) in self._types.items():
+            now = type_of_tensor(tensor)
+            if (now.dtype, now.shape, now.device) != (was.dtype, was.shape, was.device):
+                yield name, now
+
+
+def _holders(
+    modules: Mapping[str, torch.nn.Module], tensors: Iterable[torch.Tensor]
+) -> Iterator[tuple[dict[str, Any], str, Any, str]]:
+    """Yield where a graph's tensors are held, and the modules on the way there, each with its name."""
+    known = {id(tensor): tensor for tensor in tensors}
+    on_the_way: set[str] = set()
+    for path, module in modules.items():
+        start = f"{path}." if path else ""
+        for held in (module._parameters, module._buffers):
+            for key, tensor in held.items() if isinstance(held, dict) else ():  # else of a script
+                if tensor is not None and known.get(id(tensor)) is tensor:
+                    on_the_way.add(path)
+                    yield held, key, tensor, start + key
+    for path in list(on_the_way):
+        while path := path.rpartition(".")[0]:
+            on_the_way.add(path)
+    for path in sorted(on_the_way):
+        above, _, key = path.rpartition(".")
+        parent, child = modules.get(above), modules.get(path)
+        if parent is None or child is None or not isinstance(parent._modules, dict):
+            continue  # a list on the way, or the children of a script
+        if parent._modules.get(key) is child:
+            yield parent._modules, key, child, path
