@@ -73,6 +73,12 @@ RETAIN_GRAD: Final = Operator(
     (),
     Effect.WRITES,
 )
+SET_NUMBER: Final = Operator(
+    "prim::set_number",  # what holds the number, an optimizer say, holds another one from now on
+    (Parameter("self", "number", is_written=True), Parameter("number", "number")),
+    (),
+    Effect.WRITES,
+)
 LITERAL: Final = Operator("prim::literal", effects=Effect.NONE)
 """A value that is its argument, for a block whose result is no value."""
 
@@ -195,6 +201,7 @@ OWN_OPERATORS: Final[Mapping[str, Operator]] = {
         GRADIENT,
         SET_GRADIENT,
         RETAIN_GRAD,
+        SET_NUMBER,
         LITERAL,
         ENTER_MODE,
         EXIT_MODE,

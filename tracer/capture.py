@@ -38,8 +38,8 @@ from .sources.variables import VariableNames
 from .state import RunBlocks, TracingState, without_history
 
 _NOT_PLAIN = (
-    "While a program is traced, sizes and items of tensors are numbers that the graph knows, which C code\n"
-    "may not take for Python's own. Pass int(n) or float(n) there, or trace with dynamic=False."
+    "While a program is traced, sizes and items of tensors, and what optimizers hold, are numbers that the\n"
+    "graph knows, which C code may not take for Python's own. Pass int(n) or float(n) there."
 )
 
 
@@ -197,13 +197,15 @@ def _capture(
         before = Before(state, function, bound, leaves, structure)
         state.kept.on_module = before.note_module
     try:
-        result = _run(state, function, args, kwargs, observe)
+        with state.followed.followed():
+            result = _run(state, function, args, kwargs, observe)
         if state.force_outplace:
             state.functions.dissolve_all(state)
             _require_fixed(any(spec.dimensions))
             _require_told_effects(state)
         state.sizes.hold_contiguity()
         with without_hooks():
+            state.followed.record()
             outputs = _finish(state, result)
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result

@@ -24,6 +24,7 @@ from ..recorders.threads import threads
 from .backward import backward
 from .compiled import forget_patches, run_compiled_code_eagerly
 from .functions import functions
+from .fused import fused_steps
 from .hops import higher_order
 from .modes import modes
 from .number_tensors import number_tensors
@@ -201,5 +202,5 @@ def _new(installed: Kernels, new: Any) -> Any:
 
 _SUBJECTS: Final = (
     _subclasses, functions, backward, reads, writes, settings, modes, worlds, threads, transforms,
-    higher_order, scripted, _sizes, number_tensors,
+    higher_order, scripted, _sizes, number_tensors, fused_steps,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ class OptimizerNote:
     """What an optimizer held before a run, to tell what the run changed besides by operators."""
 
     def __init__(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        self._start = f"{name}." if name else ""
         self._name = name or type(optimizer).__name__
         self._optimizer = optimizer
         self._before = {path: _note(held) for path, held in _held(optimizer)}
@@ -39,8 +40,12 @@ class OptimizerNote:
         """Whether this is the note of an optimizer."""
         return self._optimizer is optimizer
 
-    def changes(self) -> Iterator[str]:
-        """Yield, in words, what a replay will not do again."""
+    def changes(self, stored: Container[str]) -> Iterator[str]:
+        """Yield, in words, what a replay will not do again.
+
+        Args:
+            stored: names of the numbers that it will store.
+        """
         new, replaced, counted = [], [], []
         for path, held in _held(self._optimizer):
             before = self._before.get(path)
@@ -49,7 +54,7 @@ class OptimizerNote:
             elif isinstance(before, weakref.ref):
                 if before() is not held:
                     replaced.append(path)
-            elif not equal_literals(before[0], held):
+            elif not (equal_literals(before[0], held) or self._start + path in stored):
                 counted.append(f"{path} from {before[0]!r} to {held!r}")
         if new:
             yield (
@@ -63,8 +68,8 @@ class OptimizerNote:
             )
         if counted:
             yield (
-                f"{self._name} changed plain Python numbers, {_listed(counted)}; a replay computes with the "
-                "numbers of the trace and leaves them as they are"
+                f"{self._name} changed options that are no numbers, {_listed(counted)}; a replay leaves them "
+                "as they are"
             )
 
 

@@ -15,6 +15,7 @@ import torch
 from ...ir import Graph, ScalarType, StateKind, TensorType, Value
 from ..dispatch.tensors import type_of_value
 from .modules import module_tree
+from .held_numbers import HOLDERS, HeldNumber
 from .optimizers import OptimizerNote, optimizer_tensors
 from .reachable import Search, class_attributes, parts_of_function, parts_of_object
 
@@ -36,7 +37,7 @@ class ProgramState:
 
     Attributes:
         objects: what each state entry of the graph stands for, by its first name. Tensors are held
-            by reference: a replay reads the very parameters of the model.
+            by reference: a replay reads the very parameters of the model. For a number there is its place.
         copies: names of the constants that belong to the trace: nobody else changes their data.
         on_module: told of modules that turn up while the program runs.
         outer_names: names of the modules and optimizers that a traced function refers to, by their id.
@@ -51,6 +52,8 @@ class ProgramState:
         self._candidates: dict[int, _Candidate] = {}
         self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
         self._optimizers: list[OptimizerNote] = []
+        self._holders: list[tuple[str, Any]] = []  # of numbers, each once
+        self._stored: dict[str, None] = {}  # what held numbers that the program stores are called
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
         self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
@@ -62,6 +65,9 @@ class ProgramState:
             for name, kept in named:
                 if isinstance(kept, class_):
                     self.register(name, kept)
+        self._add_holder("", _owner_of(function))
+        for name, held in self._search.looked_into():
+            self._add_holder(name, held)
 
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module or an optimizer with all it holds."""
@@ -86,10 +92,41 @@ class ProgramState:
             return
         self._optimizers.append(OptimizerNote(name, optimizer))
         self.outer_names.setdefault(id(optimizer), name)
+        self._add_holder(name, optimizer)
         start = f"{name}." if name else ""
         for path, tensor, kind in optimizer_tensors(optimizer):
             if self._candidate(tensor) is None:
                 self._add_candidate(start + path, tensor, kind)
+
+    def _add_holder(self, name: str, held: Any) -> None:
+        is_known = any(known is held for _, known in self._holders)
+        if isinstance(held, HOLDERS) and not is_known:
+            self._holders.append((name, held))
+
+    def holders(self) -> Iterator[tuple[str, Any]]:
+        """Yield the optimizers, and their companions, that hold numbers."""
+        yield from self._holders
+
+    def add_number(self, held: HeldNumber, type_: ScalarType) -> Value:
+        """Add a number that the program keeps to the graph's state."""
+        held.name = self._free(held.name)
+        self.objects[held.name] = held
+        return self._graph.add_state(held.name, type_, StateKind.NUMBER)
+
+    def forget(self, name: str) -> None:
+        """Take a piece of state out of the graph that nothing reads."""
+        self._graph.remove_state(name)
+        del self.objects[name]
+
+    def note_stored(self, held: HeldNumber) -> None:
+        """Take note that the graph stores a number as the program does."""
+        self._stored[held.name] = None
+        if held.is_replaced:
+            self._stored[held.name.rpartition(".")[0]] = None
+
+    def is_stored(self, name: str) -> bool:
+        """Whether a held number of this name, or a list of such, changes at a replay as in the program."""
+        return name in self._stored
 
     def _register_tensors(self, path: str, module: torch.nn.Module) -> None:
         self.outer_names.setdefault(id(module), path)
@@ -185,7 +222,7 @@ class ProgramState:
     def optimizer_changes(self) -> Iterator[str]:
         """Yield, in words, what the run changed in optimizers besides by operators."""
         for note in self._optimizers:
-            yield from note.changes()
+            yield from note.changes(self._stored)
 
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
@@ -261,7 +298,7 @@ def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]
         yield from ((f"partial.{position}", held) for position, held in enumerate(function.args))
         yield from function.keywords.items()
         function = function.func
-    owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
+    owner = _owner_of(function)
     if isinstance(owner, torch.Tensor):
         yield "self", owner
     elif isinstance(owner, torch.optim.Optimizer):
@@ -278,6 +315,13 @@ def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]
         if inspect.isfunction(plain):
             yield from parts_of_function(plain)
         called = getattr(plain, "__wrapped__", None)
+
+
+def _owner_of(function: Callable[..., Any]) -> Any:
+    """Return what a method is bound to; an object that is called, itself; None for other functions."""
+    if hasattr(function, "_wrapped_by_lr_sched"):  # ``step`` of an optimizer that has a scheduler
+        return inspect.getclosurevars(function).nonlocals["opt_ref"]()
+    return getattr(function, "__self__", None if inspect.isroutine(function) else function)
 
 
 def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:
