@@ -276,8 +276,8 @@ class Writer:
         value, number = node.all_args
         assert isinstance(value, Value), "it stores into a piece of state"
         held = self._numbers[value]
-        name = self._bind(f"set_{self._names.get(value) or value.name}", held.write, key=held)
-        return f"{name}({self._argument(number)})"
+        place = self._bind(f"place_of_{self._local(value)}", held, key=held)
+        return f"{self._function(node)}({place}, {self._argument(number)})"
 
     def _operand(self, arg: Argument) -> Expression:
         if isinstance(arg, bool | int | float):

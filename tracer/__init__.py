@@ -19,7 +19,8 @@ from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
 from .program.inputs import InputSpec, input_leaves, is_opaque, is_tensor
 from .program.modules import held_objects
-from .program.program_state import mentioned_objects, named_objects
+from .program.held_numbers import HeldNumber, held_numbers
+from .program.program_state import mentioned_objects, named_objects, number_holders
 from .state import TracingState
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "DiagnosticKind",
     "Dynamic",
     "ExactBindings",
+    "HeldNumber",
     "InputSpec",
     "MetaFacts",
     "Severity",
@@ -35,6 +37,7 @@ __all__ = [
     "capture",
     "equal_literals",
     "get_tracing_state",
+    "held_numbers",
     "held_objects",
     "input_leaves",
     "is_opaque",
@@ -42,6 +45,7 @@ __all__ = [
     "is_tracing",
     "mentioned_objects",
     "named_objects",
+    "number_holders",
     "operator_of",
     "paused",
     "run_recorded",

@@ -232,6 +232,7 @@ def _capture(
         before.report_changes()
         for change in state.kept.optimizer_changes():
             state.report(DiagnosticKind.CHANGED_OBJECT, change, None, None)
+        state.circumstances.include(tuple(state.kept.optimizer_circumstances()))
     found = state.diagnostics.all()
     memories = shared_memories(graph, leaves, state.kept.objects) if state.force_outplace else {}
     return Capture(

@@ -266,6 +266,13 @@ class Numbers:
         if number.is_data:
             self._tell(number, use, "and a replay is refused where it is not")
 
+    def hold(self, number: Number) -> None:
+        """Make a replay refuse to begin unless a number that the program keeps is what it was."""
+        if not number.is_pinned:
+            assert number.place is not None, "what the program keeps is there when it begins"
+            args = (self.argument(number), number.plain)
+            self._insert(GUARD_OPERATOR, args, (), number.place)
+
     def shown(self, number: Number, text: str, *, is_shape: bool = False) -> None:
         """Report that a number, or the shape that it is part of, was turned into text.
 

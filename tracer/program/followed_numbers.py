@@ -87,8 +87,6 @@ class FollowedNumbers:
                 for path, keys, held in list(entries(name, owner)):
                     if type(held) in _CLASSES or is_traced(held):
                         self._follow(path, owner, keys)
-            for slot in self._slots.values():
-                slot.put = slot.container[slot.key]
             yield
         finally:
             self._ends = list(self._changed())
@@ -99,7 +97,9 @@ class FollowedNumbers:
 
     def record(self) -> None:
         """Add to the graph what the program has stored, and take out of it what it has not used."""
+        lossy = [id(owner) for _, owner in self._kept.holders() if self._kept.loses_state(owner)]
         for followed, end in self._ends:
+            held = followed.held
             place = end.place if type(end) is Number else None
             self._graph.append(
                 SET_NUMBER,
@@ -107,7 +107,10 @@ class FollowedNumbers:
                 scope=None if place is None else place.scope,
                 stack=None if place is None else place.stack,
             )
-            self._kept.note_stored(followed.held)
+            self._kept.note_stored(held)
+            # No replay goes on with the state that is lost, so a second one is refused: see what counts.
+            if held.keys[0] == "state" and id(held.owner) in lossy:
+                self._numbers.hold(followed.number)
         for followed in self._followed:
             if not followed.value.is_used:
                 self._kept.forget(followed.held.name)
@@ -128,18 +131,21 @@ class FollowedNumbers:
         value = self._kept.add_number(held, _CLASSES[type(plain)])
         number = self._numbers.of_state(value, plain)
         self._followed.append(_Followed(held, number, value, held.find(1)))
-        self._note_slot(owner, keys)
+        slot = self._slot(owner, keys)
         held.write(traced(number))
+        slot.put = slot.container[slot.key]
 
-    def _note_slot(self, owner: Any, keys: tuple[Any, ...]) -> None:
-        """Note the entry in which the number stands, or the outermost tuple that it is in."""
+    def _slot(self, owner: Any, keys: tuple[Any, ...]) -> _Slot:
+        """Return the entry in which the number stands, or the outermost tuple that it is in."""
         container, key = vars(owner), keys[0]
         for following in keys[1:]:
             if isinstance(container[key], tuple):
                 break
             container, key = container[key], following
-        if (id(container), key) not in self._slots:
-            self._slots[id(container), key] = _Slot(container, key)
+        slot = self._slots.get((id(container), key))
+        if slot is None:
+            slot = self._slots[id(container), key] = _Slot(container, key)
+        return slot
 
     def _changed(self) -> Iterator[tuple[_Followed, Number | PlainNumber]]:
         """Yield the numbers in the place of which the program has put others."""

@@ -20,6 +20,9 @@ HOLDERS: Final = (
 )
 """Classes whose instances keep numbers that are state of the program."""
 
+NUMBERS: Final = (int, float)
+"""The classes of the numbers; flags are none, and NumPy's have arithmetic of their own."""
+
 ABSENT: Final[Any] = object()
 _DEEPEST = 4  # containers within containers that are looked into
 _MOST_ITEMS = 10_000  # in one list or dictionary
@@ -132,6 +135,13 @@ def entries(name: str, owner: Any) -> Iterator[tuple[str, tuple[Any, ...], Any]]
     numbers = _parameter_numbers(owner)
     for attribute, held in vars(owner).items():
         yield from _below(start + attribute, (attribute,), held, numbers, _DEEPEST)
+
+
+def held_numbers(name: str, owner: Any) -> Iterator[HeldNumber]:
+    """Yield the numbers that an object holds."""
+    for path, keys, held in entries(name, owner):
+        if type(held) in NUMBERS:
+            yield HeldNumber(path, owner, keys, type(held))
 
 
 def _below(

@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 
 from ...ir import Graph, ScalarType, StateKind, TensorType, Value
+from ...ir.conditions import Circumstance
 from ..dispatch.tensors import type_of_value
 from .modules import module_tree
 from .held_numbers import HOLDERS, HeldNumber
@@ -60,14 +61,13 @@ class ProgramState:
         self._indexed = 0  # how many candidates there were at that time
         self._search = Search()
         named = list(named_objects(function, self._search))
+        for name, holder in _holders(function, named, self._search):
+            self._add_holder(name, holder)
         # Modules first, whose own names for a tensor are the best, and optimizers last.
         for class_ in (torch.nn.Module, torch.Tensor, torch.optim.Optimizer):
             for name, kept in named:
                 if isinstance(kept, class_):
                     self.register(name, kept)
-        self._add_holder("", _owner_of(function))
-        for name, held in self._search.looked_into():
-            self._add_holder(name, held)
 
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module or an optimizer with all it holds."""
@@ -224,6 +224,17 @@ class ProgramState:
         for note in self._optimizers:
             yield from note.changes(self._stored)
 
+    def loses_state(self, holder: Any) -> bool:
+        """Whether a run made state of an optimizer, or replaced it, with which a replay does not go on."""
+        return any(note.is_of(holder) and any(note.lost()) for note in self._optimizers)
+
+    def optimizer_circumstances(self) -> Iterator[Circumstance]:
+        """Yield what of the optimizers that the graph uses a replay must find as it was."""
+        for note in self._optimizers:
+            circumstance = note.circumstance(self._graph, self.objects)
+            if circumstance is not None:
+                yield circumstance
+
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
         for candidate in list(self._candidates.values()):
@@ -290,6 +301,23 @@ def named_objects(
     if module is not None:
         yield "", module
     yield from (search or Search()).reachable(mentioned_objects(function))
+
+
+def number_holders(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the optimizers, and their companions, that a callable can reach, with their names."""
+    search = Search()
+    yield from _holders(function, list(named_objects(function, search)), search)
+
+
+def _holders(
+    function: Callable[..., Any], named: list[tuple[str, Any]], search: Search
+) -> Iterator[tuple[str, Any]]:
+    """Yield those among what :func:`named_objects` has found, and has looked into on the way."""
+    seen: set[int] = set()
+    for name, kept in (("", _owner_of(function)), *named, *search.looked_into()):
+        if isinstance(kept, HOLDERS) and id(kept) not in seen:
+            seen.add(id(kept))
+            yield name, kept
 
 
 def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
