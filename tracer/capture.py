@@ -194,6 +194,7 @@ def _capture(
         if options.run_blocks is not None:
             state.run_blocks = options.run_blocks
         spec = _add_inputs(state, arguments, structure, leaves, options.dynamic)
+        state.kept.exclude_arguments(bound)
         before = Before(state, function, bound, leaves, structure)
         state.kept.on_module = before.note_module
     try:

@@ -28,6 +28,7 @@ from .fused import fused_steps
 from .hops import higher_order
 from .modes import modes
 from .number_tensors import number_tensors
+from .optimizers import optimizers, tell_of_steps
 from .reads import reads
 from .settings import settings
 from .sizes import SizePatches, of_shape
@@ -85,6 +86,7 @@ class ProcessPatches:
         empty_sequence_slot(torch.Tensor)
         exchange_transforms(installed, undo)
         run_compiled_code_eagerly(undo)
+        tell_of_steps(installed, undo)
 
     def _take_out(self) -> None:
         for wrapper in reversed(self._wrappers):
@@ -202,5 +204,5 @@ def _new(installed: Kernels, new: Any) -> Any:
 
 _SUBJECTS: Final = (
     _subclasses, functions, backward, reads, writes, settings, modes, worlds, threads, transforms,
-    higher_order, scripted, _sizes, number_tensors, fused_steps,
+    higher_order, scripted, _sizes, number_tensors, fused_steps, optimizers,
 )  # fmt: skip

@@ -83,12 +83,12 @@ class FollowedNumbers:
             CaptureError: a trace on another thread has done so already.
         """
         try:
-            for name, owner in self._kept.holders():
-                for path, keys, held in list(entries(name, owner)):
-                    if type(held) in _CLASSES or is_traced(held):
-                        self._follow(path, owner, keys)
+            for name, owner in self._kept.holders:
+                self._follow_all(name, owner)
+            self._kept.on_holder = self._follow_all
             yield
         finally:
+            self._kept.on_holder = None
             self._ends = list(self._changed())
             for slot in self._slots.values():
                 slot.restore()
@@ -97,7 +97,7 @@ class FollowedNumbers:
 
     def record(self) -> None:
         """Add to the graph what the program has stored, and take out of it what it has not used."""
-        lossy = [id(owner) for _, owner in self._kept.holders() if self._kept.loses_state(owner)]
+        lossy = [id(owner) for _, owner in self._kept.holders if self._kept.loses_state(owner)]
         for followed, end in self._ends:
             held = followed.held
             place = end.place if type(end) is Number else None
@@ -114,6 +114,11 @@ class FollowedNumbers:
         for followed in self._followed:
             if not followed.value.is_used:
                 self._kept.forget(followed.held.name)
+
+    def _follow_all(self, name: str, owner: Any) -> None:
+        for path, keys, held in list(entries(name, owner)):
+            if type(held) in _CLASSES or is_traced(held):
+                self._follow(path, owner, keys)
 
     def _follow(self, name: str, owner: Any, keys: tuple[Any, ...]) -> None:
         plain = find(owner, keys)
@@ -163,7 +168,7 @@ class FollowedNumbers:
 
     def _settle(self) -> None:
         """Put plain numbers in the place of those that the program has stored."""
-        for name, owner in self._kept.holders():
+        for name, owner in self._kept.holders:
             for _, keys, held in list(entries(name, owner)):
                 if is_traced(held) and held.node.numbers is self._numbers:
                     HeldNumber("", owner, keys, type(held.node.plain)).write(held.node.plain)

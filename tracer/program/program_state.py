@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import FrameType
 from typing import Any, cast
@@ -41,6 +41,8 @@ class ProgramState:
             by reference: a replay reads the very parameters of the model. For a number there is its place.
         copies: names of the constants that belong to the trace: nobody else changes their data.
         on_module: told of modules that turn up while the program runs.
+        holders: the optimizers, and their companions, that hold numbers, each once, with their names.
+        on_holder: told of holders that turn up while the program runs.
         outer_names: names of the modules and optimizers that a traced function refers to, by their id.
     """
 
@@ -48,12 +50,14 @@ class ProgramState:
         self.objects: dict[str, Any] = {}
         self.copies: dict[str, None] = {}
         self.on_module: Callable[[str, torch.nn.Module], None] | None = None
+        self.holders: list[tuple[str, Any]] = []
+        self.on_holder: Callable[[str, Any], None] | None = None
         self.outer_names: dict[int, str] = {}
         self._graph = graph
         self._candidates: dict[int, _Candidate] = {}
         self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
         self._optimizers: list[OptimizerNote] = []
-        self._holders: list[tuple[str, Any]] = []  # of numbers, each once
+        self._excluded: list[weakref.ref[Any]] = []
         self._stored: dict[str, None] = {}  # what held numbers that the program stores are called
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
@@ -61,13 +65,14 @@ class ProgramState:
         self._indexed = 0  # how many candidates there were at that time
         self._search = Search()
         named = list(named_objects(function, self._search))
-        for name, holder in _holders(function, named, self._search):
-            self._add_holder(name, holder)
         # Modules first, whose own names for a tensor are the best, and optimizers last.
         for class_ in (torch.nn.Module, torch.Tensor, torch.optim.Optimizer):
             for name, kept in named:
                 if isinstance(kept, class_):
                     self.register(name, kept)
+        self._add_holder("", _owner_of(function))
+        for name, held in self._search.looked_into():
+            self._add_holder(name, held)
 
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module or an optimizer with all it holds."""
@@ -99,13 +104,30 @@ class ProgramState:
                 self._add_candidate(start + path, tensor, kind)
 
     def _add_holder(self, name: str, held: Any) -> None:
-        is_known = any(known is held for _, known in self._holders)
-        if isinstance(held, HOLDERS) and not is_known:
-            self._holders.append((name, held))
+        if isinstance(held, HOLDERS) and not any(known is held for _, known in self.holders):
+            self.holders.append((name, held))
+            if self.on_holder is not None:
+                self.on_holder(name, held)
 
-    def holders(self) -> Iterator[tuple[str, Any]]:
-        """Yield the optimizers, and their companions, that hold numbers."""
-        yield from self._holders
+    def exclude(self, holder: Any) -> None:
+        """Take note that what holds numbers is no state of the program, which makes it or is given it."""
+        self._excluded.append(weakref.ref(holder))
+        self.holders = [named for named in self.holders if named[1] is not holder]
+
+    def exclude_arguments(self, bound: Mapping[str, Any]) -> None:
+        """Take note of what holds numbers among the arguments: these are compared at each call."""
+        search = Search()
+        found = [*search.reachable(bound.items()), *search.looked_into()]
+        for _, held in found:
+            if isinstance(held, HOLDERS):
+                self.exclude(held)
+
+    def register_late(self, optimizer: torch.optim.Optimizer, frame: FrameType) -> None:
+        """Take note of an optimizer that is used in ``frame``, unless it is known or the program made it."""
+        is_known = any(known is optimizer for _, known in self.holders)
+        if not is_known and not any(other() is optimizer for other in self._excluded):
+            name = name_in_globals(optimizer, frame)
+            self._register_optimizer(name or type(optimizer).__name__, optimizer)
 
     def add_number(self, held: HeldNumber, type_: ScalarType) -> Value:
         """Add a number that the program keeps to the graph's state."""
@@ -303,21 +325,9 @@ def named_objects(
     yield from (search or Search()).reachable(mentioned_objects(function))
 
 
-def number_holders(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the optimizers, and their companions, that a callable can reach, with their names."""
-    search = Search()
-    yield from _holders(function, list(named_objects(function, search)), search)
-
-
-def _holders(
-    function: Callable[..., Any], named: list[tuple[str, Any]], search: Search
-) -> Iterator[tuple[str, Any]]:
-    """Yield those among what :func:`named_objects` has found, and has looked into on the way."""
-    seen: set[int] = set()
-    for name, kept in (("", _owner_of(function)), *named, *search.looked_into()):
-        if isinstance(kept, HOLDERS) and id(kept) not in seen:
-            seen.add(id(kept))
-            yield name, kept
+def number_holders(function: Callable[..., Any]) -> list[tuple[str, Any]]:
+    """Return the optimizers, and their companions, that a callable can reach, with their names."""
+    return ProgramState(Graph(), function).holders
 
 
 def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
