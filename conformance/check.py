@@ -223,9 +223,7 @@ def _observe(trial: Trial, run: Callable[[], Any], owner: Trial) -> _Observed:
     return observed
 
 
-def _gradients(
-    result: Any, inputs: Any, kept: Sequence[Any]
-) -> list[torch.Tensor | None] | None:
+def _gradients(result: Any, inputs: Any, kept: Sequence[Any]) -> list[torch.Tensor | None] | None:
     """Return the gradients of all that requires them; None where torch cannot take them."""
     outputs = [tensor for tensor in tensors_in(result)[0] if tensor.requires_grad]
     leaves = [*tensors_in(inputs)[0], *tensors_in(kept)[0]]

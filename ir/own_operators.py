@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .operator import Effect, Operator, Parameter, Return
-from .rules import CALL
+from .rules import CALL, STORE
 
 _WRITTEN = Parameter("self", "Tensor", alias="a", is_written=True)
 
@@ -74,7 +74,7 @@ RETAIN_GRAD: Final = Operator(
     Effect.WRITES,
 )
 SET_NUMBER: Final = Operator(
-    "prim::set_number",  # what holds the number, an optimizer say, holds another one from now on
+    STORE,  # what holds the number, an optimizer say, holds another one from now on
     (Parameter("self", "number", is_written=True), Parameter("number", "number")),
     (),
     Effect.WRITES,

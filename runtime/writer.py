@@ -142,7 +142,9 @@ class Writer:
         for value, held in reads.items():
             if any(not _only_stores(user, value) for user in value.users):
                 local = self._local(value)
-                self.lines.append(f"{indent}    {local} = {self._bind(f'read_{local}', held.read)}()")
+                self.lines.append(
+                    f"{indent}    {local} = {self._bind(f'read_{local}', held.read)}()"
+                )
         self._write_body(block, ambient, f"{indent}    ")
         outputs = self._named(block.outputs)
         returned = outputs[0] if returns_one else f"({''.join(f'{o}, ' for o in outputs).rstrip()})"

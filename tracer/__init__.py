@@ -17,9 +17,9 @@ from .dispatch.operator_facts import MetaFacts
 from .dispatch.schemas import operator_of
 from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
+from .program.held_numbers import HeldNumber, held_numbers
 from .program.inputs import InputSpec, input_leaves, is_opaque, is_tensor
 from .program.modules import held_objects
-from .program.held_numbers import HeldNumber, held_numbers
 from .program.program_state import mentioned_objects, named_objects, number_holders
 from .state import TracingState
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
@@ -48,12 +49,14 @@ class Numbers:
     Attributes:
         by_value: the number that a value of the graph is.
         seen: the traced numbers that the program was given.
+        thread: the thread on which the trace runs; None once it is over.
     """
 
     def __init__(self, state: Trace, installed: Kernels) -> None:
         self._state: Trace = weakref.proxy(state)  # who owns the numbers
         self._installed = installed
         self._known: dict[tuple[Any, ...], Number] = {}
+        self.thread: int | None = get_ident()
         self.by_value: dict[Value, Number] = {}
         self._guarded: dict[Number, Block] = {}
         self._tails: dict[tuple[int, Node | None], Node] = {}
@@ -72,6 +75,7 @@ class Numbers:
     def forget(self) -> None:
         """Let go of what the trace needed to know of numbers, once it is over."""
         self._known.clear()
+        self.thread = None
         self.by_value.clear()
         self._guarded.clear()
         self._tails.clear()

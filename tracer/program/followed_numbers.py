@@ -14,8 +14,9 @@ Note [Numbers that optimizers hold]
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, Final, NamedTuple
 
 from ...errors import CaptureError
@@ -37,7 +38,7 @@ class _Followed(NamedTuple):
     held: HeldNumber
     number: Number
     value: Value
-    container: Any  # that it was in at the start
+    among: list[Any] | None  # the list that it was in at the start
 
 
 class _Slot:
@@ -100,10 +101,11 @@ class FollowedNumbers:
         lossy = [id(owner) for _, owner in self._kept.holders if self._kept.loses_state(owner)]
         for followed, end in self._ends:
             held = followed.held
-            place = end.place if type(end) is Number else None
+            place = end.place if isinstance(end, Number) else None
+            number = self._numbers.argument(end) if isinstance(end, Number) else end
             self._graph.append(
                 SET_NUMBER,
-                (followed.value, self._numbers.argument(end) if type(end) is Number else end),
+                (followed.value, number),
                 scope=None if place is None else place.scope,
                 stack=None if place is None else place.stack,
             )
@@ -126,7 +128,7 @@ class FollowedNumbers:
             number = plain.node
             if number.numbers is self._numbers:
                 return  # it can be reached in two ways
-            if not number.numbers.is_recording():
+            if number.numbers.thread not in (None, get_ident()):
                 raise CaptureError(
                     f"{name} is followed by a trace that runs on another thread\n"
                     "  trace one program of an optimizer at a time"
@@ -135,7 +137,9 @@ class FollowedNumbers:
         held = HeldNumber(name, owner, keys, type(plain))
         value = self._kept.add_number(held, _CLASSES[type(plain)])
         number = self._numbers.of_state(value, plain)
-        self._followed.append(_Followed(held, number, value, held.find(1)))
+        above = held.find(1)
+        among = above if isinstance(above, list) else None
+        self._followed.append(_Followed(held, number, value, among))
         slot = self._slot(owner, keys)
         held.write(traced(number))
         slot.put = slot.container[slot.key]
@@ -164,7 +168,7 @@ class FollowedNumbers:
                 number.is_pinned and equal_literals(now, number.plain)
             ):
                 yield followed, now
-            held.is_replaced = held.find(1) is not followed.container
+            held.is_replaced = followed.among is not None and held.find(1) is not followed.among
 
     def _settle(self) -> None:
         """Put plain numbers in the place of those that the program has stored."""

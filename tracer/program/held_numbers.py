@@ -55,7 +55,9 @@ class HeldNumber:
             isinstance(other, HeldNumber)
             and self.owner is other.owner
             and len(self.keys) == len(other.keys)
-            and all(one is two or one == two for one, two in zip(self.keys, other.keys, strict=True))
+            and all(
+                one is two or one == two for one, two in zip(self.keys, other.keys, strict=True)
+            )
         )
 
     def __hash__(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Container, Iterator, Mapping
-from numbers import Number
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from ..dispatch.literals import PLAIN, equal_literals
 from .held_numbers import NUMBERS, HeldNumber, entries, find
 
 _SHOWN = 3  # names in a message
-_COMPARED = (*PLAIN, Number)  # NumPy's among the others
 
 
 def optimizer_tensors(
@@ -147,7 +145,8 @@ class Options:
         now = find(self._optimizer, keys)
         if now is held:
             return True
-        return isinstance(held, _COMPARED) and type(now) is type(held) and equal_literals(now, held)
+        is_compared = isinstance(held, PLAIN) or type(held).__module__ == "numpy"
+        return is_compared and type(now) is type(held) and equal_literals(now, held)
 
     def _failing(self, with_state: bool) -> str | None:
         """Return, in words, the first thing that is not as it was."""
