@@ -181,19 +181,11 @@ def _state_faults(subject: _Subject) -> Iterator[Fault]:
 
 def _number_faults(subject: _Subject) -> Iterator[Fault]:
     for entry in subject.graph._state.values():
-        is_number = entry.value.type in (ScalarType.INT, ScalarType.FLOAT)
-        if entry.kind is StateKind.NUMBER and not is_number:
+        if not type_fits(entry):
             yield Fault(f"number {entry.name} is of type {entry.value.type}")
     for node in subject.nodes():
-        if node.kind == STORE and not (node.all_args and _is_number(node.all_args[0])):
-            yield Fault(
-                f"the first argument of {STORE} is not a number that the program keeps", node
-            )
-
-
-def _is_number(arg: Argument) -> bool:
-    entry = arg.state if isinstance(arg, Value) else None
-    return entry is not None and entry.kind is StateKind.NUMBER
+        if node.kind == STORE and not stores_number(node):
+            yield Fault(f"what {STORE} writes to is not a number that the program keeps", node)
 
 
 def _keyword_faults(subject: _Subject) -> Iterator[Fault]:
@@ -277,6 +269,19 @@ def groups_fit(node: Node) -> bool:
     return sum(1 if group is None else group for group in groups) == len(node.outputs) and not any(
         group is not None and group < 0 for group in groups
     )
+
+
+def type_fits(entry: StateEntry) -> bool:
+    """Whether a piece of state that is to be a number is one."""
+    is_number = entry.value.type in (ScalarType.INT, ScalarType.FLOAT)
+    return is_number or entry.kind is not StateKind.NUMBER
+
+
+def stores_number(node: Node) -> bool:
+    """Whether what a node is to store into is a number that the program keeps."""
+    target = node._args[0] if node._args else None
+    entry = target.state if isinstance(target, Value) else None
+    return entry is not None and entry.kind is StateKind.NUMBER
 
 
 def references_in(args: tuple[Argument, ...]) -> Iterator[FunctionRef]:
