@@ -57,8 +57,8 @@ from .functions.function_map import FunctionMap
 from .numbers.numbers import Numbers
 from .numbers.sizes import Sizes
 from .program.circumstances import Circumstances
-from .program.gradients import Gradients
 from .program.followed_numbers import FollowedNumbers
+from .program.gradients import Gradients
 from .program.modules import ModulePaths
 from .program.program_state import ProgramState
 from .program.subclasses import Subclasses, attributes_as_arguments, wrapping_of

@@ -15,8 +15,8 @@ import torch
 from ...ir import Graph, ScalarType, StateKind, TensorType, Value
 from ...ir.conditions import Circumstance
 from ..dispatch.tensors import type_of_value
-from .modules import module_tree
 from .held_numbers import HOLDERS, HeldNumber
+from .modules import module_tree
 from .optimizers import OptimizerNote, optimizer_tensors
 from .reachable import Search, class_attributes, parts_of_function, parts_of_object
 
