@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from ...errors import GuardError
+from ...errors import GuardError, ReplayError
 
 HOLDERS: Final = (
     torch.optim.Optimizer,
@@ -55,9 +55,7 @@ class HeldNumber:
             isinstance(other, HeldNumber)
             and self.owner is other.owner
             and len(self.keys) == len(other.keys)
-            and all(
-                one is two or one == two for one, two in zip(self.keys, other.keys, strict=True)
-            )
+            and all(map(_same_key, self.keys, other.keys))
         )
 
     def __hash__(self) -> int:
@@ -96,12 +94,20 @@ class HeldNumber:
     def _put(self, keys: tuple[Any, ...], content: Any) -> None:
         *above, key = keys
         container = find(self.owner, tuple(above))
+        if container is ABSENT:
+            raise ReplayError(
+                f"{self.name} cannot be set: what it was in is gone\n  trace again as it is now"
+            )
         if isinstance(container, tuple) or (self.is_replaced and isinstance(container, list)):
             items = list(container)
             items[key] = content
             self._put(tuple(above), like(container, items))
         else:
             container[key] = content
+
+
+def _same_key(one: Any, other: Any) -> bool:
+    return one is other or not (isinstance(one, torch.Tensor) or one != other)
 
 
 def find(owner: Any, keys: tuple[Any, ...]) -> Any:
