@@ -63,7 +63,8 @@ class TracedProgram:
 
     Attributes:
         graph: every operator of the run.
-        state: the parameters, buffers and constants that the graph reads, by name.
+        state: the parameters, buffers and constants that the graph reads, by name; for a number that an
+            optimizer holds, its place, which has ``read()`` and ``write()``.
         inputs: what the program takes: parameter names, structure, types.
         outputs: the structure of what it returns.
         diagnostics: what could not be recorded exactly, with the lines that caused it.
