@@ -45,7 +45,9 @@ _LIBRARIES = tuple(
 _OWN_ROOMS = (
     *(
         os.path.join(_PACKAGE, room, "")
-        for room in ("checking", "cli", "ir", "passes", "runtime", "tracer", "visualize")
+        for room in (
+            "checking", "cli", "ir", "passes", "reports", "runtime", "tracer", "visualize"
+        )  # fmt: skip
     ),
     os.path.join(_PACKAGE, "program.py"),
     os.path.join(_PACKAGE, "traced_module.py"),
