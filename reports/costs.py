@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ..ir import CALL, Argument, Block, FunctionRef, Graph, Node, Scope, ScopeKind, TensorType, Value
+from ..ir.scalars import scalar_named
 from ..passes.storages import shared_memory
 from .flops import FlopCounter, Uncounted
 from .phases import Phase, Phases
@@ -45,20 +46,20 @@ class Costs:
         nodes: how many of them run.
         flops: see Note [What counts as a FLOP] in ``formulas.py``.
         moved_bytes: read and written, see ``traffic.py``.
-        result_bytes: memory that came with their results; views and in-place results have none.
+        activation_bytes: memory that came with their results; views and in-place results have none.
     """
 
     nodes: int = 0
     flops: int = 0
     moved_bytes: int = 0
-    result_bytes: int = 0
+    activation_bytes: int = 0
 
     def add(self, other: Costs, times: int = 1) -> None:
         """Add what other nodes cost, run so many times."""
         self.nodes += other.nodes * times
         self.flops += other.flops * times
         self.moved_bytes += other.moved_bytes * times
-        self.result_bytes += other.result_bytes * times
+        self.activation_bytes += other.activation_bytes * times
 
 
 @dataclass(slots=True)
@@ -143,6 +144,8 @@ class _Accountant:
 
     def _take(self, block: Block, book: _Book, times: int) -> None:
         for node in block:
+            if scalar_named(node.operator.name) is not None:
+                continue  # a size, or a condition on one: no work on tensors
             if node.blocks:
                 self._take_owner(node, book, times)
             elif node.operator.name == CALL:
@@ -232,7 +235,7 @@ class _Book:
         costs.moved_bytes += moved_bytes(node, shared) * times
         for value in node.outputs:
             if value not in shared:
-                costs.result_bytes += (size_of(value.type) or 0) * times
+                costs.activation_bytes += (size_of(value.type) or 0) * times
 
     def graft(
         self, call: Node, name: str, callee: Ledger, values: dict[Value, Value], times: int

@@ -174,7 +174,13 @@ def _fold(group: Group) -> Hashable:
     start = 0
     while start < len(items):
         end = start + 1
-        while end < len(items) and signatures[end][1] == signatures[start][1]:
+        list_name = _list_of(signatures[start][0])
+        while (
+            list_name is not None
+            and end < len(items)
+            and signatures[end][1] == signatures[start][1]
+            and _list_of(signatures[end][0]) == list_name
+        ):
             end += 1
         run = [inner for _, inner in items[start:end]]
         key, one = items[start]
@@ -185,9 +191,15 @@ def _fold(group: Group) -> Hashable:
         start = end
     group.inner = folded
     costs = tuple(
-        (phase, c.nodes, c.flops, c.moved_bytes, c.result_bytes) for phase, c in group.costs.items()
+        (phase, c.nodes, c.flops, c.moved_bytes, c.activation_bytes) for phase, c in group.costs.items()
     )
     return group.class_name, group.calls, group.parameters, costs, tuple(signatures)
+
+
+def _list_of(name: str) -> str | None:
+    """Return the list that a module is a member of by its name: ``h`` for ``h.0``; None if it is none."""
+    outer, _, last = name.rpartition(".")
+    return outer if last.isdecimal() else None
 
 
 def _merged(run: Sequence[Group]) -> Group:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -17,11 +16,11 @@ _HEADINGS: Final = {"module": "Module", "line": "Line", "operator": "Operator"}
 _FIGURES: Final[dict[str, Callable[[Group], int]]] = {
     "flops": lambda group: group.total.flops,
     "moved": lambda group: group.total.moved_bytes,
-    "results": lambda group: group.total.result_bytes,
+    "activations": lambda group: group.total.activation_bytes,
     "parameters": lambda group: group.parameters,
     "calls": lambda group: group.calls,
 }
-_NUMBERED: Final = re.compile(r"(.*?)(\d+)\Z")
+_MOST_ROWS: Final = 50  # that a table has by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,7 @@ def lay_out(
     root: Group, options: SummaryOptions, title: str, facts: tuple[tuple[str, str], ...]
 ) -> Table:
     """Return the table of some groups."""
+    depth = _fitting_depth(root) if options.depth is None else options.depth
     columns = _columns(root, options)
     share = next((i for i, column in enumerate(columns) if column.heading == "%"), None)
     whole = root.total.flops
@@ -45,7 +45,7 @@ def lay_out(
             tuple(column.cell(group) for column in columns) if group.calls else ("",) * len(columns),
             group.total.flops / whole if whole else 0.0,
         )
-        for group, label, is_last in _shown(root, options, ())
+        for group, label, is_last in _shown(root, options, depth, ())
     )
     headings = tuple(column.heading for column in columns)
     return Table(title, _HEADINGS[options.by], headings, share, lines, facts)
@@ -69,12 +69,23 @@ def _columns(root: Group, options: SummaryOptions) -> list[_Column]:
             columns.append(_Column("FLOPs", lambda group: count_text(group.total.flops)))
         columns.append(_Column("%", lambda group: share_text(group.total.flops, whole)))
     columns.append(_Column("Moved", lambda group: bytes_text(group.total.moved_bytes)))
-    columns.append(_Column("Results", lambda group: bytes_text(group.total.result_bytes)))
+    columns.append(_Column("Activations", lambda group: bytes_text(group.total.activation_bytes)))
     return columns
 
 
 def _flops_of(phase: Phase) -> Callable[[Group], str]:
     return lambda group: count_text(group.costs[phase].flops) if phase in group.costs else "–"
+
+
+def _fitting_depth(root: Group) -> int:
+    """Return how many levels fit into a table of reasonable length: one at least."""
+    level = list(root.inner.values())
+    rows, depth = 0, 0
+    while level and (depth == 0 or rows + len(level) <= _MOST_ROWS):
+        rows += len(level)
+        depth += 1
+        level = [inner for group in level for inner in group.inner.values()]
+    return depth
 
 
 def _walk(group: Group) -> Iterator[Group]:
@@ -84,11 +95,11 @@ def _walk(group: Group) -> Iterator[Group]:
 
 
 def _shown(
-    group: Group, options: SummaryOptions, is_last: tuple[bool, ...]
+    group: Group, options: SummaryOptions, depth: int, is_last: tuple[bool, ...]
 ) -> Iterator[tuple[Group, str, tuple[bool, ...]]]:
     """Yield the groups that are shown with their labels, and one without calls for those left out."""
     yield group, label_of(group), is_last
-    if options.depth is not None and len(is_last) >= options.depth:
+    if len(is_last) >= depth:
         return
     inner = list(group.inner.values())
     sort = options.sort or ("flops" if options.by != "module" else None)
@@ -98,7 +109,7 @@ def _shown(
     rest = inner[limit:]
     for position, each in enumerate(inner[:limit]):
         ends = position == min(limit, len(inner)) - 1 and not rest
-        yield from _shown(each, options, (*is_last, ends))
+        yield from _shown(each, options, depth, (*is_last, ends))
     if rest:
         yield Group(""), f"… {len(rest):,} more", (*is_last, True)
 
@@ -107,10 +118,4 @@ def label_of(group: Group) -> str:
     """Return a group's name, or those of the equal neighbours that it stands for: ``h.0–11  ×12``."""
     if len(group.members) < 2:
         return group.name
-    first, last = group.members[0], group.members[-1]
-    one, other = _NUMBERED.match(first), _NUMBERED.match(last)
-    if one and other and one[1] == other[1]:
-        span = f"{first}–{other[2]}"
-    else:
-        span = f"{first}, {last}" if len(group.members) == 2 else f"{first} … {last}"
-    return f"{span}  ×{len(group.members)}"
+    return f"{group.members[0]}–{group.members[-1].rpartition('.')[2]}  ×{len(group.members)}"

@@ -70,9 +70,9 @@ class Summary:
         return self._root.total.moved_bytes
 
     @property
-    def result_bytes(self) -> int:
+    def activation_bytes(self) -> int:
         """The memory of all results, as if none were ever freed; views and in-place results have none."""
-        return self._root.total.result_bytes
+        return self._root.total.activation_bytes
 
     @property
     def parameters(self) -> int:
@@ -95,7 +95,7 @@ class Summary:
                 "forward_flops": self.forward_flops,
                 "backward_flops": self.backward_flops,
                 "moved_bytes": self.moved_bytes,
-                "result_bytes": self.result_bytes,
+                "activation_bytes": self.activation_bytes,
                 "parameters": memory.parameters,
                 "trainable_parameters": memory.trainable,
                 "parameter_bytes": memory.parameter_bytes,
@@ -172,7 +172,7 @@ class Summary:
                 for phase in (Phase.FORWARD, Phase.BACKWARD)
             },
             "moved_bytes": total.moved_bytes,
-            "result_bytes": total.result_bytes,
+            "activation_bytes": total.activation_bytes,
         }
         for inner in group.inner.values():
             yield from self._rows(inner, depth + 1)
