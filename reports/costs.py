@@ -11,7 +11,7 @@ Note [What runs how often]
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -47,12 +47,14 @@ class Costs:
         flops: see Note [What counts as a FLOP] in ``formulas.py``.
         moved_bytes: read and written, see ``traffic.py``.
         activation_bytes: memory that came with their results; views and in-place results have none.
+        saved_bytes: what autograd keeps of them for backward, see ``saved_tensors.py``.
     """
 
     nodes: int = 0
     flops: int = 0
     moved_bytes: int = 0
     activation_bytes: int = 0
+    saved_bytes: int = 0
 
     def add(self, other: Costs, times: int = 1) -> None:
         """Add what other nodes cost, run so many times."""
@@ -60,6 +62,7 @@ class Costs:
         self.flops += other.flops * times
         self.moved_bytes += other.moved_bytes * times
         self.activation_bytes += other.activation_bytes * times
+        self.saved_bytes += other.saved_bytes * times
 
 
 @dataclass(slots=True)
@@ -123,20 +126,26 @@ _SLICED: Final = {"higher_order::scan": 1, "higher_order::map_impl": 0}
 """Operators that run their block once per slice, with the argument that holds what is sliced."""
 
 
-def costs_of(graph: Graph) -> Ledger:
-    """Return what a graph costs, its functions counted for each call. O(size)."""
-    return _Accountant(graph).ledger(graph)
+def costs_of(graph: Graph, saved: Mapping[Node, int]) -> Ledger:
+    """Return what a graph costs, its functions counted for each call. O(size).
+
+    Args:
+        graph: what is counted.
+        saved: the bytes that autograd keeps of nodes.
+    """
+    return _Accountant(graph, saved).ledger(graph)
 
 
 class _Accountant:
     """Adds up a graph and, once each, the functions that it calls."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, saved: Mapping[Node, int]) -> None:
         self._functions = graph.functions
+        self._saved = saved
         self._ledgers: dict[str, Ledger] = {}
 
     def ledger(self, graph: Graph) -> Ledger:
-        book = _Book(graph, Phases(graph.walk()))
+        book = _Book(graph, Phases(graph.walk()), self._saved)
         self._take(graph.block, book, 1)
         book.ledger.tallies.extend(book.tallies.values())
         book.count_calls()
@@ -190,9 +199,10 @@ class _Accountant:
 class _Book:
     """The tallies of one graph while they are made."""
 
-    def __init__(self, graph: Graph, phases: Phases) -> None:
+    def __init__(self, graph: Graph, phases: Phases, saved: Mapping[Node, int]) -> None:
         self.graph = graph
         self.phases = phases
+        self._saved = saved
         self.flops = FlopCounter()
         self.ledger = Ledger()
         self.tallies: dict[object, Tally] = {}
@@ -202,7 +212,7 @@ class _Book:
 
     def fork(self) -> _Book:
         """Return an empty book for a part of the graph."""
-        return _Book(self.graph, self.phases)
+        return _Book(self.graph, self.phases, self._saved)
 
     def merge(self, other: _Book) -> None:
         """Take in what another book of the same graph holds."""
@@ -221,6 +231,7 @@ class _Book:
         tally = self._tally_of(node)
         costs = tally.costs
         costs.nodes += times
+        costs.saved_bytes += self._saved.get(node, 0) * times
         for value in node.inputs:
             if value in self._external:
                 tally.state[value] = None
@@ -312,9 +323,8 @@ class _Book:
 
 
 def _weight(book: _Book) -> tuple[int, int]:
-    tallies: Iterable[Tally] = book.tallies.values()
     costs = Costs()
-    for tally in tallies:
+    for tally in book.tallies.values():
         costs.add(tally.costs)
     return costs.flops, costs.moved_bytes
 

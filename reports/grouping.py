@@ -191,7 +191,7 @@ def _fold(group: Group) -> Hashable:
         start = end
     group.inner = folded
     costs = tuple(
-        (phase, c.nodes, c.flops, c.moved_bytes, c.activation_bytes) for phase, c in group.costs.items()
+        (phase, c.nodes, c.flops, c.moved_bytes, c.activation_bytes, c.saved_bytes) for phase, c in group.costs.items()
     )
     return group.class_name, group.calls, group.parameters, costs, tuple(signatures)
 

@@ -17,6 +17,7 @@ _FIGURES: Final[dict[str, Callable[[Group], int]]] = {
     "flops": lambda group: group.total.flops,
     "moved": lambda group: group.total.moved_bytes,
     "activations": lambda group: group.total.activation_bytes,
+    "saved": lambda group: group.total.saved_bytes,
     "parameters": lambda group: group.parameters,
     "calls": lambda group: group.calls,
 }
@@ -70,6 +71,8 @@ def _columns(root: Group, options: SummaryOptions) -> list[_Column]:
         columns.append(_Column("%", lambda group: share_text(group.total.flops, whole)))
     columns.append(_Column("Moved", lambda group: bytes_text(group.total.moved_bytes)))
     columns.append(_Column("Activations", lambda group: bytes_text(group.total.activation_bytes)))
+    if root.total.saved_bytes:
+        columns.append(_Column("Saved", lambda group: bytes_text(group.total.saved_bytes)))
     return columns
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from ..errors import ReportError
 
 GROUPINGS: Final = ("module", "line", "operator")
-SORTS: Final = ("flops", "moved", "activations", "parameters", "calls")
+SORTS: Final = ("flops", "moved", "activations", "saved", "parameters", "calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class SummaryOptions:
     Attributes:
         by: "module", "line" or "operator".
         depth: levels of modules that are shown; None for as many as fit into 50 rows.
-        sort: the figure by which rows are ordered, most first: "flops", "moved", "activations", "parameters"
-            or "calls". None keeps modules in the order of their calls, and puts the lines and operators
+        sort: the figure by which rows are ordered, most first: "flops", "moved", "activations", "saved",
+            "parameters" or "calls". None keeps modules in the order of their calls, and puts the lines and operators
             with most FLOPs first.
         top: how many rows are shown of each level; None for all.
         fold: whether equal neighbours are one row, ``×12``, with their sum.

@@ -41,7 +41,7 @@ class Summary:
         self.name = graph.name
         self.options = options
         self.memory: Memory = memory_of(graph)
-        ledger = costs_of(graph)
+        ledger = costs_of(graph, self.memory.saved)
         self.uncounted: Counter[Uncounted] = ledger.uncounted
         self.notes = _notes(ledger, self.memory)
         self._title = _title(graph)
@@ -75,6 +75,11 @@ class Summary:
         return self._root.total.activation_bytes
 
     @property
+    def saved_bytes(self) -> int:
+        """What autograd keeps for a backward pass, without state and inputs; 0 where gradients are off."""
+        return self._root.total.saved_bytes
+
+    @property
     def parameters(self) -> int:
         """The numbers in all parameters that the graph reads."""
         return self.memory.parameters
@@ -96,6 +101,7 @@ class Summary:
                 "backward_flops": self.backward_flops,
                 "moved_bytes": self.moved_bytes,
                 "activation_bytes": self.activation_bytes,
+                "saved_bytes": self.saved_bytes,
                 "parameters": memory.parameters,
                 "trainable_parameters": memory.trainable,
                 "parameter_bytes": memory.parameter_bytes,
@@ -144,6 +150,8 @@ class Summary:
         flops = " + ".join(phases) if len(phases) > 1 else f"{self.flops:,}"
         yield "FLOPs", f"{flops} · a multiplication and an addition count as two"
         yield "Moved", f"{bytes_text(self.moved_bytes)} read and written by operators"
+        if self.saved_bytes:
+            yield "Saved", f"{bytes_text(self.saved_bytes)} kept by autograd for backward"
         peak = f"{bytes_text(memory.peak_bytes)} of results alive at once in a replay"
         if self.peak_place:
             peak += f", at {self.peak_place}"
@@ -173,6 +181,7 @@ class Summary:
             },
             "moved_bytes": total.moved_bytes,
             "activation_bytes": total.activation_bytes,
+            "saved_bytes": total.saved_bytes,
         }
         for inner in group.inner.values():
             yield from self._rows(inner, depth + 1)
@@ -240,6 +249,9 @@ def _notes(ledger: Ledger, memory: Memory) -> tuple[str, ...]:
     notes = [note for note, _ in ledger.notes.most_common()]
     if any(found.reason == NO_FORMULA for found in ledger.uncounted):
         notes.append("opscope.flop_formula registers a formula for an operator")
+    if memory.unknown_saved:
+        kinds = ", ".join(name.removeprefix("aten::") for name in memory.unknown_saved)
+        notes.append(f"what autograd saves of these is not known, and not in any figure: {kinds}")
     if memory.unknown:
         notes.append(f"{memory.unknown:,} sparse or ragged tensors are in no figure of memory")
     return tuple(notes)
