@@ -7,10 +7,11 @@ other strides than the view would have, or there is no such view.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Final, TypeAlias
 
-from ..ir import Block, Node, TensorType, Value
+from ..ir import Block, Node, Operator, TensorType, Value
 from ..ir.own_operators import OPERAND_OF
 from .geometry import strides_of
 
@@ -44,9 +45,14 @@ _DROPOUTS: Final = frozenset(
 
 
 class Storages:
-    """The storage of each tensor of a graph, named by the value that it came with. O(size)."""
+    """The storage of each tensor of a graph, named by the value that it came with. O(size).
+
+    Attributes:
+        shared: each result that is on the memory of an operand, with that operand.
+    """
 
     def __init__(self) -> None:
+        self.shared: dict[Value, Value] = {}
         self._roots: dict[Value, Value] = {}
 
     def root(self, value: Value) -> Value:
@@ -55,8 +61,11 @@ class Storages:
 
     def follow(self, node: Node) -> None:
         """Take in the results of a node whose operands were taken in before."""
-        for result, operand in shared_memory(node):
-            self._roots[result] = self.root(operand)
+        rule = _rule_of(node.operator)
+        if rule is not None and node.inputs and not node.blocks:
+            for result, operand in rule(node):
+                self.shared[result] = operand
+                self._roots[result] = self._roots.get(operand, operand)
 
     def follow_all(self, block: Block) -> None:
         """Take in the nodes of a block and of the blocks inside."""
@@ -66,42 +75,65 @@ class Storages:
             self.follow(node)
 
 
-def shared_memory(node: Node) -> Iterator[tuple[Value, Value]]:
-    """Yield each result of a node that is on the memory of an operand, with that operand."""
-    if node.blocks or not node.inputs:
-        return
-    name, base = node.kind, node.operator.base_name
+_Pairs: TypeAlias = Iterator[tuple[Value, Value]]
+_Rule: TypeAlias = Callable[[Node], _Pairs]
+
+
+@lru_cache(maxsize=4096)
+def _rule_of(operator: Operator) -> _Rule | None:
+    """Return what tells which results of an operator's nodes are on which operands; None if none are."""
+    name, base = operator.name, operator.base_name
     if name in OPERAND_OF:
-        yield from _all_on(node, node.all_args[OPERAND_OF[name]])
-    elif base in _VIEWS:
-        yield from _all_on(node, node.inputs[0])
-    elif base in _VIEWS_OF_EACH:
-        yield from zip(node.outputs, node.inputs, strict=False)
-    elif base in _RESHAPES:
-        if _allows_view(node.inputs[0].type, node.output.type):
-            yield node.output, node.inputs[0]
-    elif base in _CONVERSIONS:
-        if _is_same(node.inputs[0].type, node.output.type) and not _copies(node):
-            yield node.output, node.inputs[0]
-    elif base in _DROPOUTS:
-        if len(node.all_args) > 2 and (node.all_args[2] is False or node.all_args[1] == 0):
-            yield node.output, node.inputs[0]
-    elif node.operator.parameters:
-        yield from _by_schema(node)
-    elif base.endswith("_") and not base.endswith("__"):
-        yield from _all_on(node, node.inputs[0])
+        return _on_operand
+    if base in _VIEWS:
+        return _on_first
+    if base in _VIEWS_OF_EACH:
+        return lambda node: zip(node.outputs, node.inputs, strict=False)
+    if base in _RESHAPES:
+        return _reshaped
+    if base in _CONVERSIONS:
+        return _converted
+    if base in _DROPOUTS:
+        return _dropped
+    if operator.parameters:
+        return _by_schema if any(returned.alias for returned in operator.returns) else None
+    return _on_first if base.endswith("_") and not base.endswith("__") else None
 
 
-def _all_on(node: Node, operand: object) -> Iterator[tuple[Value, Value]]:
+def _on_operand(node: Node) -> _Pairs:
+    yield from _all_on(node, node.all_args[OPERAND_OF[node.kind]])
+
+
+def _on_first(node: Node) -> _Pairs:
+    yield from _all_on(node, node.inputs[0])
+
+
+def _reshaped(node: Node) -> _Pairs:
+    if _allows_view(node.inputs[0].type, node.output.type):
+        yield node.output, node.inputs[0]
+
+
+def _converted(node: Node) -> _Pairs:
+    if _is_same(node.inputs[0].type, node.output.type) and not _copies(node):
+        yield node.output, node.inputs[0]
+
+
+def _dropped(node: Node) -> _Pairs:
+    args = node.all_args
+    if len(args) > 2 and (args[2] is False or args[1] == 0):
+        yield node.output, node.inputs[0]
+
+
+def _all_on(node: Node, operand: object) -> _Pairs:
     if isinstance(operand, Value):
         for result in node.outputs:
             yield result, operand
 
 
-def _by_schema(node: Node) -> Iterator[tuple[Value, Value]]:
+def _by_schema(node: Node) -> _Pairs:
     """Yield what the schema says for certain: results that are written operands, and views of other libraries."""
     operator = node.operator
-    if not any(returned.alias for returned in operator.returns) or node.gives_lists:
+    if node.gives_lists:
         return
     is_foreign = not node.kind.startswith(("aten::", "prim::"))
     operands = {}

@@ -11,16 +11,16 @@ Note [What runs how often]
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ..ir import CALL, Argument, Block, FunctionRef, Graph, Node, Scope, ScopeKind, TensorType, Value
 from ..ir.scalars import scalar_named
-from ..passes.storages import shared_memory
 from .flops import FlopCounter, Uncounted
+from .memory import Memory
 from .phases import Phase, Phases
-from .traffic import moved_bytes, size_of
+from .traffic import Sizes, moved_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class Tally:
         phase: what they are part of.
         costs: their sum.
         state: the values of state, or inputs of a function, that they read.
+        is_placed: whether the scopes are those of the forward that a backward belongs to.
     """
 
     path: Path
@@ -84,6 +85,7 @@ class Tally:
     phase: Phase
     costs: Costs = field(default_factory=Costs)
     state: dict[Value, None] = field(default_factory=dict)
+    is_placed: bool = False
 
 
 @dataclass(slots=True)
@@ -126,26 +128,26 @@ _SLICED: Final = {"higher_order::scan": 1, "higher_order::map_impl": 0}
 """Operators that run their block once per slice, with the argument that holds what is sliced."""
 
 
-def costs_of(graph: Graph, saved: Mapping[Node, int]) -> Ledger:
+def costs_of(graph: Graph, memory: Memory) -> Ledger:
     """Return what a graph costs, its functions counted for each call. O(size).
 
     Args:
         graph: what is counted.
-        saved: the bytes that autograd keeps of nodes.
+        memory: which of its results are on which memory, and what autograd saves of its nodes.
     """
-    return _Accountant(graph, saved).ledger(graph)
+    return _Accountant(graph, memory).ledger(graph)
 
 
 class _Accountant:
     """Adds up a graph and, once each, the functions that it calls."""
 
-    def __init__(self, graph: Graph, saved: Mapping[Node, int]) -> None:
+    def __init__(self, graph: Graph, memory: Memory) -> None:
         self._functions = graph.functions
-        self._saved = saved
+        self._memory = memory
         self._ledgers: dict[str, Ledger] = {}
 
     def ledger(self, graph: Graph) -> Ledger:
-        book = _Book(graph, Phases(graph.walk()), self._saved)
+        book = _Book(graph, Phases(graph.walk()), self._memory)
         self._take(graph.block, book, 1)
         book.ledger.tallies.extend(book.tallies.values())
         book.count_calls()
@@ -196,13 +198,38 @@ class _Accountant:
         book.graft(node, callee.name, known, dict(zip(inputs, node.inputs, strict=False)), times)
 
 
+class _Price(NamedTuple):
+    """What one node costs."""
+
+    flops: int | Uncounted
+    moved_bytes: int
+    activation_bytes: int
+
+
+def _call_of(node: Node) -> Hashable:
+    """Return what the price of a node depends on: operator, literals, types, and whether operands repeat."""
+    args = tuple([_type_or_literal(arg) for arg in node.all_args])
+    results = tuple([id(value.type) for value in node.outputs])
+    return node.operator, args, len(set(node.inputs)), results
+
+
+def _type_or_literal(arg: Argument) -> Hashable:
+    if arg.__class__ is Value:
+        return id(arg.type)  # type: ignore[union-attr]  # mypy cannot tell from the class
+    if isinstance(arg, tuple):
+        return tuple([_type_or_literal(item) for item in arg])
+    return (arg,)  # apart from the number of a type
+
+
 class _Book:
     """The tallies of one graph while they are made."""
 
-    def __init__(self, graph: Graph, phases: Phases, saved: Mapping[Node, int]) -> None:
+    def __init__(self, graph: Graph, phases: Phases, memory: Memory) -> None:
         self.graph = graph
         self.phases = phases
-        self._saved = saved
+        self._memory = memory
+        self._sizes = Sizes()
+        self._prices: dict[Hashable, _Price] = {}
         self.flops = FlopCounter()
         self.ledger = Ledger()
         self.tallies: dict[object, Tally] = {}
@@ -212,7 +239,7 @@ class _Book:
 
     def fork(self) -> _Book:
         """Return an empty book for a part of the graph."""
-        return _Book(self.graph, self.phases, self._saved)
+        return _Book(self.graph, self.phases, self._memory)
 
     def merge(self, other: _Book) -> None:
         """Take in what another book of the same graph holds."""
@@ -231,22 +258,28 @@ class _Book:
         tally = self._tally_of(node)
         costs = tally.costs
         costs.nodes += times
-        costs.saved_bytes += self._saved.get(node, 0) * times
+        costs.saved_bytes += self._memory.saved.get(node, 0) * times
         for value in node.inputs:
             if value in self._external:
                 tally.state[value] = None
         if owns_blocks:
             return
-        shared = dict(shared_memory(node))
-        found = self.flops.count(node)
-        if isinstance(found, Uncounted):
-            self.ledger.uncounted[found] += times
+        key = _call_of(node)
+        price = self._prices.get(key)
+        if price is None:
+            price = self._prices[key] = self._price_of(node)
+        if isinstance(price.flops, Uncounted):
+            self.ledger.uncounted[price.flops] += times
         else:
-            costs.flops += found * times
-        costs.moved_bytes += moved_bytes(node, shared) * times
-        for value in node.outputs:
-            if value not in shared:
-                costs.activation_bytes += (size_of(value.type) or 0) * times
+            costs.flops += price.flops * times
+        costs.moved_bytes += price.moved_bytes * times
+        costs.activation_bytes += price.activation_bytes * times
+
+    def _price_of(self, node: Node) -> _Price:
+        shared = self._memory.shared
+        fresh = [value for value in node.outputs if value not in shared]
+        moved = moved_bytes(node, shared, self._sizes)
+        return _Price(self.flops.count(node), moved, self._sizes.sum(fresh))
 
     def graft(
         self, call: Node, name: str, callee: Ledger, values: dict[Value, Value], times: int
@@ -291,9 +324,11 @@ class _Book:
             line = (source.file, source.line)
             if source.path:
                 self.ledger.files[source.file] = source.path
-        return self._tally(
+        tally = self._tally(
             key, self._path(node.scope), line, node.operator.base_name, self.phases.of(node)
         )
+        tally.is_placed = any(scope.kind is ScopeKind.BACKWARD for scope in node.scope.chain())
+        return tally
 
     def _tally(
         self, key: object, path: Path, line: tuple[str, int] | None, operator: str, phase: Phase

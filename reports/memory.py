@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..ir import CALL, Block, FunctionRef, Graph, Node, StateKind, TensorType, Value
+from ..ir import CALL, Block, FunctionRef, Graph, Node, StateKind, TensorType, Type, Value
 from ..passes.geometry import reach_of
-from ..passes.storages import Storages, shared_memory
+from ..passes.storages import Storages
 from .saved_tensors import is_recorded, saved_by
 
 
@@ -33,6 +33,7 @@ class Memory:
         output_bytes: the results that go out and are not on the memory of inputs or state.
         peak_bytes: the most that intermediates, outputs and what autograd saves take at once.
         peak_node: the node at which they do.
+        shared: each result that is on the memory of an operand, with that operand.
         saved: what autograd saves of each node that was not saved before, state and inputs aside.
         unknown: tensors without known size (sparse, ragged), which are in no figure.
         unknown_saved: operators of which is not known what autograd saves.
@@ -46,6 +47,7 @@ class Memory:
     output_bytes: int
     peak_bytes: int
     peak_node: Node | None
+    shared: Mapping[Value, Value]
     saved: Mapping[Node, int]
     unknown: int
     unknown_saved: Counter[str]
@@ -73,6 +75,7 @@ def memory_of(graph: Graph) -> Memory:
         output_bytes=meter.sum(value for value in outputs if value.node is not None),
         peak_bytes=peak,
         peak_node=node,
+        shared=meter.storages.shared,
         saved=meter.saved,
         unknown=len(meter.unknown),
         unknown_saved=meter.unknown_saved,
@@ -90,6 +93,7 @@ class _Meter:
         self._functions = graph.functions
         self._calls: dict[str, tuple[int, int]] = {}
         self._sizes: dict[Value, int] = {}
+        self._by_type: dict[int, tuple[Type, int | None]] = {}  # holds the type, so that ids stay its own
         self._is_saved: set[Value] = set()
 
     def sum(self, values: Iterable[Value]) -> int:
@@ -132,7 +136,7 @@ class _Meter:
         """Return what autograd keeps of a node: memory made in the graph, and bytes besides."""
         kept = saved_by(node)
         if kept is None:
-            if node.operator.name != CALL and not any(shared_memory(node)):
+            if node.operator.name != CALL and not any(value in self.storages.shared for value in node.outputs):
                 self.unknown_saved[node.operator.base_name] += 1
             return (), 0
         roots = tuple([self.storages.root(value) for value in kept.values])
@@ -157,13 +161,21 @@ class _Meter:
 
     def _size(self, value: Value) -> int:
         type_ = value.type
-        if not isinstance(type_, TensorType):
-            return 0
-        size = type_.nbytes if type_.strides is None else reach_of(type_)
-        if size is None or type_.layout.name not in ("strided", "_mkldnn"):
+        known = self._by_type.get(id(type_))
+        if known is None:
+            known = self._by_type[id(type_)] = (type_, _storage_bytes(type_))
+        if known[1] is None:
             self.unknown.add(value)
-            return 0
-        return size
+        return known[1] or 0
+
+
+def _storage_bytes(type_: Type) -> int | None:
+    """Return the bytes of a tensor's own memory; 0 for what is no tensor, None where that is not known."""
+    if not isinstance(type_, TensorType):
+        return 0
+    if type_.layout.name not in ("strided", "_mkldnn"):
+        return None
+    return type_.nbytes if type_.strides is None else reach_of(type_)
 
 
 class _Life:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..errors import ReportError
 from ..ir import Graph, TensorType, provenance
+from ..ir.collector import paused_collector
 from .costs import Costs, Ledger, costs_of
 from .flops import NO_FORMULA, Uncounted
 from .grouping import Group, by_line, by_module, by_operator
@@ -40,10 +41,11 @@ class Summary:
     def __init__(self, graph: Graph, options: SummaryOptions) -> None:
         self.name = graph.name
         self.options = options
-        self.memory: Memory = memory_of(graph)
-        ledger = costs_of(graph, self.memory.saved)
+        with paused_collector():
+            self.memory: Memory = memory_of(graph)
+            ledger = costs_of(graph, self.memory)
         self.uncounted: Counter[Uncounted] = ledger.uncounted
-        self.notes = _notes(ledger, self.memory)
+        self.notes = tuple(_notes(ledger, self.memory))
         self._title = _title(graph)
         self._root = _grouped(ledger, graph.name, options)
         node = self.memory.peak_node
@@ -245,13 +247,16 @@ def _listed(uncounted: Counter[Uncounted]) -> str:
     return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
-def _notes(ledger: Ledger, memory: Memory) -> tuple[str, ...]:
-    notes = [note for note, _ in ledger.notes.most_common()]
+def _notes(ledger: Ledger, memory: Memory) -> Iterator[str]:
+    """Yield what the figures leave out."""
+    for note, _ in ledger.notes.most_common():
+        yield note
     if any(found.reason == NO_FORMULA for found in ledger.uncounted):
-        notes.append("opscope.flop_formula registers a formula for an operator")
+        yield "opscope.flop_formula registers a formula for an operator"
+    if any(tally.phase is Phase.BACKWARD and not tally.is_placed for tally in ledger.tallies):
+        yield "backward counts where the program asks for it; the trace does not tell its modules"
     if memory.unknown_saved:
         kinds = ", ".join(name.removeprefix("aten::") for name in memory.unknown_saved)
-        notes.append(f"what autograd saves of these is not known, and not in any figure: {kinds}")
+        yield f"what autograd saves of these is not known, and not in any figure: {kinds}"
     if memory.unknown:
-        notes.append(f"{memory.unknown:,} sparse or ragged tensors are in no figure of memory")
-    return tuple(notes)
+        yield f"{memory.unknown:,} sparse or ragged tensors are in no figure of memory"

@@ -10,6 +10,7 @@ from .table import Line, Table
 _BAR: Final = 8  # characters
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _LEAST_LABEL: Final = 16
+_ENOUGH_LABEL: Final = 32  # below which bars make room for labels
 _MOST_LABEL: Final = 60
 
 
@@ -19,14 +20,17 @@ def to_text(table: Table, width: int = 100) -> str:
         max([len(heading), *[len(line.cells[column]) for line in table.lines]])
         for column, heading in enumerate(table.columns)
     ]
-    figures = sum(widths) + 2 * len(widths) + (0 if table.bar is None else _BAR + 1)
     labels = [_label(line) for line in table.lines]
     wanted = max([len(table.heading), *map(len, labels)])
+    figures = sum(widths) + 2 * len(widths)
+    bar = table.bar if width - figures - _BAR - 1 >= min(wanted, _ENOUGH_LABEL) else None
+    if bar is not None:
+        figures += _BAR + 1
     room = min(max(width - figures, _LEAST_LABEL), max(wanted, _LEAST_LABEL), _MOST_LABEL)
     rule = "─" * (room + figures)
-    text = [table.title, "", _row(table.heading, table.columns, room, widths, table.bar, None), rule]
+    text = [table.title, "", _row(table.heading, table.columns, room, widths, bar, None), rule]
     for line, label in zip(table.lines, labels, strict=True):
-        text.append(_row(_fitted(line, label, room), line.cells, room, widths, table.bar, line.share))
+        text.append(_row(_fitted(line, label, room), line.cells, room, widths, bar, line.share))
     text.append(rule)
     text.extend(_facts(table.facts, max(room + figures, min(width, 80))))
     return "\n".join(line.rstrip() for line in text) + "\n"

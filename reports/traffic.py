@@ -7,9 +7,12 @@ that are taken count; of an expanded tensor, the elements that exist.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from ..ir import Node, TensorType, Type, Value
+from ..ir import Node, Operator, TensorType, Type, Value
 from ..passes.geometry import reach_of
 
 _LOOKUPS: Final = frozenset(
@@ -30,14 +33,32 @@ _INSERTIONS: Final = frozenset(
 )
 
 
-def size_of(type_: Type) -> int | None:
-    """Return the bytes that a tensor's elements take, each place once; 0 for what is no tensor.
+class Sizes:
+    """The sizes of tensors in bytes, worked out once per type."""
 
-    None where that is not known: sparse and ragged tensors, and sizes known by name only.
-    """
+    def __init__(self) -> None:
+        # By the type's address; holds the type, so that the address stays its own.
+        self._known: dict[int, tuple[Type, int | None]] = {}
+
+    def of(self, type_: Type) -> int | None:
+        """Return the bytes that a tensor's elements take, each place once; 0 for what is no tensor.
+
+        None where that is not known: sparse and ragged tensors, and sizes known by name only.
+        """
+        known = self._known.get(id(type_))
+        if known is None:
+            known = self._known[id(type_)] = (type_, _bytes_of(type_))
+        return known[1]
+
+    def sum(self, values: Iterable[Value]) -> int:
+        """Return the known bytes of some values together."""
+        return sum([self.of(value.type) or 0 for value in values])
+
+
+def _bytes_of(type_: Type) -> int | None:
     if not isinstance(type_, TensorType):
         return 0
-    if type_.layout.name != "strided":
+    if type_.layout.name not in ("strided", "_mkldnn"):
         return None
     nbytes = type_.nbytes
     if nbytes is None or type_.strides is None:
@@ -46,53 +67,75 @@ def size_of(type_: Type) -> int | None:
     return nbytes if reach is None else min(nbytes, reach)
 
 
-def moved_bytes(node: Node, shared: dict[Value, Value]) -> int:
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """How an operator goes through memory.
+
+    Attributes:
+        written: the parameters that it writes, by position and name; None where there is no schema.
+        writes_first: whether it writes its first operand, by its name alone.
+        is_lookup: whether it reads of its first operand only what it returns.
+        is_insertion: whether it changes of its first operand only what it is given.
+        overwrites: whether it does not read what it writes.
+    """
+
+    written: tuple[tuple[int, str], ...]
+    writes_first: bool
+    is_lookup: bool
+    is_insertion: bool
+    overwrites: bool
+
+
+@lru_cache(maxsize=4096)
+def _access_of(operator: Operator) -> _Access:
+    base = operator.base_name
+    written = [(i, p.name) for i, p in enumerate(operator.parameters) if p.is_written]
+    names_a_write = base.endswith("_") and not base.endswith("__")
+    return _Access(
+        tuple(written),
+        not operator.parameters and names_a_write,
+        base in _LOOKUPS,
+        base in _INSERTIONS,
+        base in _OVERWRITES,
+    )
+
+
+def moved_bytes(node: Node, shared: Mapping[Value, Value], sizes: Sizes) -> int:
     """Return what a node reads and writes, in bytes.
 
     Args:
         node: owns no blocks; what those move, their nodes tell.
-        shared: its results that are on the memory of an operand, with that operand.
+        shared: results that are on the memory of an operand, with that operand.
+        sizes: of types.
     """
-    written = written_operands(node, shared)
+    access = _access_of(node.operator)
     fresh = [value for value in node.outputs if value not in shared]
+    written: dict[Value, None] = {}
+    if access.writes_first and node.inputs:
+        written[node.inputs[0]] = None
+    elif access.written:
+        written = _written(node, access)
     if not written and not fresh:
         return 0
-    results = sum([size_of(value.type) or 0 for value in fresh])
-    base = node.operator.base_name
+    results = sizes.sum(fresh)
     operands = dict.fromkeys(node.inputs)
-    if base in _LOOKUPS and node.inputs:
+    if (access.is_lookup or access.is_insertion) and operands:
         del operands[node.inputs[0]]
-        return 2 * results + _sum(operands)
-    if base in _INSERTIONS and node.inputs:
-        del operands[node.inputs[0]]
-        return 2 * _sum(operands)
-    stored = _sum(written)
-    if base in _OVERWRITES or "out" in node.keywords:
+        return 2 * results + sizes.sum(operands) if access.is_lookup else 2 * sizes.sum(operands)
+    stored = sizes.sum(written)
+    if access.overwrites or "out" in node.keywords:
         for value in written:
             operands.pop(value, None)
-    return _sum(operands) + stored + results
+    return sizes.sum(operands) + stored + results
 
 
-def written_operands(node: Node, shared: dict[Value, Value]) -> dict[Value, None]:
-    """Return the operands that a node writes to, by its schema or else by its name."""
-    operator = node.operator
-    if operator.parameters:
-        if not any([parameter.is_written for parameter in operator.parameters]):
-            return {}
-        written: dict[Value, None] = {}
-        args, keywords = node.args, node.kwargs
-        for position, parameter in enumerate(operator.parameters):
-            if parameter.is_written:
-                given = args[position] if position < len(args) else keywords.get(parameter.name)
-                for value in given if isinstance(given, tuple) else (given,):
-                    if isinstance(value, Value):
-                        written[value] = None
-        return written
-    base = operator.base_name
-    if base.endswith("_") and not base.endswith("__"):
-        return dict.fromkeys(shared.values())
-    return {}
-
-
-def _sum(values: dict[Value, None]) -> int:
-    return sum([size_of(value.type) or 0 for value in values])
+def _written(node: Node, access: _Access) -> dict[Value, None]:
+    """Return the operands that a node writes to, by its schema."""
+    written: dict[Value, None] = {}
+    args, keywords = node.args, node.kwargs
+    for position, name in access.written:
+        given = args[position] if position < len(args) else keywords.get(name)
+        for value in given if isinstance(given, tuple) else (given,):
+            if isinstance(value, Value):
+                written[value] = None
+    return written
