@@ -290,7 +290,8 @@ class _Book:
         self._note_scope(call.scope)
         self.ledger.calls[path] += times
         for inner, count in callee.calls.items():
-            self.ledger.calls[path + inner] += count * times
+            if inner:
+                self.ledger.calls[path + inner] += count * times
         for tally in callee.tallies:
             inside = tally.phase if phase is Phase.FORWARD else phase
             key = (path, tally.path, tally.line, tally.operator, inside)

@@ -27,7 +27,13 @@ _MOST_ROWS: Final = 50  # that a table has by itself
 @dataclass(frozen=True, slots=True)
 class _Column:
     heading: str
-    cell: Callable[[Group], str]
+    figure: Callable[[Group], int]
+    text: Callable[[int], str]
+
+    def cell(self, group: Group) -> str:
+        """Return the group's figure as text; a dash for none, so that the others stand out."""
+        figure = self.figure(group)
+        return self.text(figure) if figure else "–"
 
 
 def lay_out(
@@ -57,27 +63,29 @@ def _columns(root: Group, options: SummaryOptions) -> list[_Column]:
     whole = root.total.flops
     columns = []
     if options.by != "module":
-        columns.append(_Column("Nodes", lambda group: f"{group.total.nodes:,}"))
+        columns.append(_Column("Nodes", lambda group: group.total.nodes, "{:,}".format))
     elif any(group.calls > (len(group.members) or 1) for group in _walk(root)):
-        columns.append(_Column("Calls", lambda group: f"{group.calls:,}"))
+        columns.append(_Column("Calls", lambda group: group.calls, "{:,}".format))
     if options.by != "operator" and root.parameters:
-        columns.append(_Column("Params", lambda group: count_text(group.parameters)))
+        columns.append(_Column("Params", lambda group: group.parameters, count_text))
     if whole:
         phases = [phase for phase in Phase if phase in root.costs and root.costs[phase].flops]
         if len(phases) > 1:
-            columns.extend(_Column(p.value.capitalize(), _flops_of(p)) for p in phases)
+            columns += [_Column(p.value.capitalize(), _flops_of(p), count_text) for p in phases]
         else:
-            columns.append(_Column("FLOPs", lambda group: count_text(group.total.flops)))
-        columns.append(_Column("%", lambda group: share_text(group.total.flops, whole)))
-    columns.append(_Column("Moved", lambda group: bytes_text(group.total.moved_bytes)))
-    columns.append(_Column("Activations", lambda group: bytes_text(group.total.activation_bytes)))
+            columns.append(_Column("FLOPs", lambda group: group.total.flops, count_text))
+        columns.append(
+            _Column("%", lambda group: group.total.flops, lambda part: share_text(part, whole))
+        )
+    columns.append(_Column("Moved", lambda group: group.total.moved_bytes, bytes_text))
+    columns.append(_Column("Activations", lambda group: group.total.activation_bytes, bytes_text))
     if root.total.saved_bytes:
-        columns.append(_Column("Saved", lambda group: bytes_text(group.total.saved_bytes)))
+        columns.append(_Column("Saved", lambda group: group.total.saved_bytes, bytes_text))
     return columns
 
 
-def _flops_of(phase: Phase) -> Callable[[Group], str]:
-    return lambda group: count_text(group.costs[phase].flops) if phase in group.costs else "–"
+def _flops_of(phase: Phase) -> Callable[[Group], int]:
+    return lambda group: group.costs[phase].flops if phase in group.costs else 0
 
 
 def _fitting_depth(root: Group) -> int:

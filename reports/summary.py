@@ -150,6 +150,8 @@ class Summary:
             f"{costs.flops:,} {phase.value}" for phase, costs in self._root.costs.items() if costs.flops
         ]
         flops = " + ".join(phases) if len(phases) > 1 else f"{self.flops:,}"
+        if self.uncounted:
+            flops = f"at least {flops}"
         yield "FLOPs", f"{flops} · a multiplication and an addition count as two"
         yield "Moved", f"{bytes_text(self.moved_bytes)} read and written by operators"
         if self.saved_bytes:
@@ -259,4 +261,5 @@ def _notes(ledger: Ledger, memory: Memory) -> Iterator[str]:
         kinds = ", ".join(name.removeprefix("aten::") for name in memory.unknown_saved)
         yield f"what autograd saves of these is not known, and not in any figure: {kinds}"
     if memory.unknown:
-        yield f"{memory.unknown:,} sparse or ragged tensors are in no figure of memory"
+        count = f"{memory.unknown:,} tensor" + ("" if memory.unknown == 1 else "s")
+        yield f"sparse and ragged tensors, {count} here, are in no figure of memory"

@@ -9,19 +9,17 @@ _BYTES: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 def count_text(count: int) -> str:
-    """Return a count with an SI prefix: ``784``, ``25.6 M``, ``8.18 G``; ``–`` for none."""
-    return _scaled(count, 1000, _COUNTS) if count else "–"
+    """Return a count with an SI prefix: ``784``, ``25.6 M``, ``8.18 G``."""
+    return _scaled(count, 1000, _COUNTS)
 
 
 def bytes_text(count: int) -> str:
-    """Return bytes in powers of 1024: ``784 B``, ``97.5 MiB``; ``–`` for none."""
-    return _scaled(count, 1024, _BYTES) if count else "–"
+    """Return bytes in powers of 1024: ``784 B``, ``97.5 MiB``."""
+    return _scaled(count, 1024, _BYTES)
 
 
 def share_text(part: int, whole: int) -> str:
-    """Return a part of a whole in per cent with one decimal: ``12.5``; ``–`` for nothing."""
-    if not part or not whole:
-        return "–"
+    """Return a part of a whole in per cent with one decimal: ``12.5``."""
     share = 100 * part / whole
     return f"{share:.1f}" if share >= 0.05 else "<0.1"
 
