@@ -3,7 +3,7 @@
 Note [What runs how often]
     A graph is a list of nodes that run once, except inside blocks and called functions. A call costs what its
     function costs. The arms of a condition are alternatives, so the one with more FLOPs counts; ``scan`` and
-    ``map`` run once per slice, which the types tell; what ``vmap`` runs, it runs for the whole batch. How often
+    ``map`` run once per slice, which the types tell; ``vmap`` runs what depends on its batch for all of it. How often
     a ``while_loop`` turns is data: its blocks count once, and a note says so, as where something else inside a
     node cannot be seen.
 """
@@ -155,14 +155,35 @@ class _Accountant:
 
     def _take(self, block: Block, book: _Book, times: int) -> None:
         for node in block:
-            if scalar_named(node.operator.name) is not None:
-                continue  # a size, or a condition on one: no work on tensors
-            if node.blocks:
-                self._take_owner(node, book, times)
-            elif node.operator.name == CALL:
-                self._take_call(node, book, times)
-            else:
-                book.enter(node, times)
+            self._take_node(node, book, times)
+
+    def _take_node(self, node: Node, book: _Book, times: int) -> None:
+        if scalar_named(node.operator.name) is not None:
+            return  # a size, or a condition on one: no work on tensors
+        if node.blocks:
+            self._take_owner(node, book, times)
+        elif node.operator.name == CALL:
+            self._take_call(node, book, times)
+        else:
+            book.enter(node, times)
+
+    def _take_batch(self, node: Node, book: _Book, times: int) -> None:
+        """Count what ``vmap`` runs: once per element of the batch, once if it depends on none."""
+        block = node.blocks[0]
+        dims = node.kwargs.get("in_dims")
+        size = 1
+        varying: set[Value] = set()
+        for given, inner, dim in zip(
+            node.args, block.inputs, dims if isinstance(dims, tuple) else (), strict=False
+        ):
+            if isinstance(dim, int):
+                size = _length(given, dim)
+                varying.add(inner)
+        for part in block:
+            varies = bool(part.blocks) or not varying.isdisjoint(part.inputs)
+            if varies:
+                varying.update(part.outputs)
+            self._take_node(part, book, times * size if varies else times)
 
     def _take_owner(self, node: Node, book: _Book, times: int) -> None:
         """Count a node by its blocks, or by its own formula where it has one."""
@@ -177,8 +198,11 @@ class _Accountant:
             arms = [self._apart(block, book, times) for block in node.blocks]
             book.merge(max(arms, key=_weight))
             return
+        if node.kind in _BATCHED:
+            self._take_batch(node, book, times)
+            return
         for block in node.blocks:
-            self._take(block, book, times * _turns(node, block))
+            self._take(block, book, times * _slices(node))
 
     def _apart(self, block: Block, book: _Book, times: int) -> _Book:
         arm = book.fork()
@@ -365,18 +389,12 @@ def _weight(book: _Book) -> tuple[int, int]:
     return costs.flops, costs.moved_bytes
 
 
-def _turns(node: Node, block: Block) -> int:
-    """Return how often a node runs one of its blocks, where types tell; else 1."""
-    if node.kind in _SLICED:
-        slices = node.args[_SLICED[node.kind]]
-        first = slices[0] if isinstance(slices, tuple) and slices else None
-        return _length(first, 0)
-    if node.kind in _BATCHED:
-        dims = node.kwargs.get("in_dims")
-        for value, dim in zip(node.args, dims if isinstance(dims, tuple) else (), strict=False):
-            if isinstance(dim, int) and not isinstance(dim, bool):
-                return _length(value, dim)
-    return 1
+def _slices(node: Node) -> int:
+    """Return how often a node runs its block: once for each slice, where it takes any; else 1."""
+    if node.kind not in _SLICED:
+        return 1
+    slices = node.args[_SLICED[node.kind]]
+    return _length(slices[0], 0) if isinstance(slices, tuple) and slices else 1
 
 
 def _length(value: Argument, dim: int) -> int:

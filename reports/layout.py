@@ -49,7 +49,7 @@ def lay_out(
             label,
             group.class_name,
             is_last,
-            tuple(column.cell(group) for column in columns) if group.calls else ("",) * len(columns),
+            tuple(column.cell(group) for column in columns),
             group.total.flops / whole if whole else 0.0,
         )
         for group, label, is_last in _shown(root, options, depth, ())
@@ -108,7 +108,7 @@ def _walk(group: Group) -> Iterator[Group]:
 def _shown(
     group: Group, options: SummaryOptions, depth: int, is_last: tuple[bool, ...]
 ) -> Iterator[tuple[Group, str, tuple[bool, ...]]]:
-    """Yield the groups that are shown with their labels, and one without calls for those left out."""
+    """Yield the groups that are shown with their labels, and one for those left out of a level."""
     yield group, label_of(group), is_last
     if len(is_last) >= depth:
         return
@@ -122,7 +122,11 @@ def _shown(
         ends = position == min(limit, len(inner)) - 1 and not rest
         yield from _shown(each, options, depth, (*is_last, ends))
     if rest:
-        yield Group(""), f"… {len(rest):,} more", (*is_last, True)
+        others = Group(f"… {len(rest):,} more")
+        for each in rest:
+            others.add(each)
+            others.calls += each.calls
+        yield others, others.name, (*is_last, True)
 
 
 def label_of(group: Group) -> str:

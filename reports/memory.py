@@ -119,17 +119,19 @@ class _Meter:
                 life.keep(position, *self._save(node))
         ends = life.ends(self.storages)
         alive = most = 0
+        own: dict[Value, int] = {}  # what is alive and was made in this block
         place: Node | None = None
         for position, node in enumerate(life.nodes):
             during = alive + inside.get(position, 0)
             alive += life.hidden.get(position, 0)
             for value in node.outputs:
                 if root(value) is value:
-                    alive += self._sizes[value]
+                    own[value] = size = self._sizes[value]
+                    alive += size
             if max(alive, during) > most:
                 most, place = max(alive, during), node
             for end in ends.get(position, ()):
-                alive -= life.hidden[end] if isinstance(end, int) else self._sizes.get(end, 0)
+                alive -= life.hidden[end] if isinstance(end, int) else own.pop(end, 0)
         return most, place
 
     def _save(self, node: Node) -> tuple[tuple[Value, ...], int]:

@@ -158,6 +158,17 @@ def _batch_copy(type_: TensorType, other: TensorType) -> int | None:
     return prod(sizes) * (type_.dtype.nbytes if type_.dtype else 0)
 
 
+def _index(node: Node) -> Saved:
+    """Keeps the indices."""
+    return Saved(tuple(value for value in node.inputs[1:] if isinstance(value.type, TensorType)))
+
+
+def _log_sigmoid(node: Node) -> Saved:
+    """On CPUs an exponential that the kernel worked out is kept as well."""
+    operand = _tensor(node, 0)
+    return Saved(_values(operand), _nbytes(operand) if _type(operand).device.type == "cpu" else 0)
+
+
 def _quotient(node: Node) -> Saved:
     one, other = _tensor(node, 0), _tensor(node, 1)
     is_needed = _requires_grad(one) or _requires_grad(other)
@@ -285,13 +296,15 @@ _RULES: Final[dict[str, Rule]] = {
             _operand(0),
             """
             gelu silu mish softplus elu celu selu leaky_relu hardtanh relu6 hardswish hardsigmoid hardshrink
-            softshrink threshold glu log_sigmoid logit abs log log2 log10 log1p sin cos sinh cosh asin acos
+            softshrink threshold glu logit abs log log2 log10 log1p sin cos sinh cosh asin acos
             atan erf erfc square clamp clamp_min clamp_max avg_pool1d avg_pool2d avg_pool3d var prod nan_to_num
             """,
         ),
         (_operand_and_result, "std norm amax amin logsumexp linalg_vector_norm logcumsumexp cumprod"),
         (_indices, "max min topk sort kthvalue median mode cummax cummin"),
-        (_operand(1), "embedding index_select gather index masked_fill masked_select"),
+        (_operand(1), "embedding index_select gather masked_fill masked_select"),
+        (_index, "index"),
+        (_log_sigmoid, "log_sigmoid"),
         (_operand(0), "where"),
         (_operand(2), "index_add scatter scatter_add"),
         (_product(0), "linear mm bmm mv dot mul outer ger"),

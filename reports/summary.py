@@ -172,7 +172,7 @@ class Summary:
             "path": group.path,
             "class": group.class_name,
             "depth": depth,
-            "equal": len(group.members) or 1,
+            "members": list(group.members),
             "calls": group.calls,
             "nodes": total.nodes,
             "parameters": group.parameters,
