@@ -97,8 +97,25 @@ def _operand_and_result(node: Node) -> Saved:
 
 
 def _indices(node: Node) -> Saved:
-    """Reductions that choose elements keep which; of all elements at once, operand and result."""
-    return Saved(node.outputs[1:]) if len(node.outputs) > 1 else _operand_and_result(node)
+    """Reductions that choose elements keep which; of all elements, operand and result; of two tensors, both."""
+    if len(node.outputs) > 1:
+        return Saved(node.outputs[1:])
+    other = _tensor(node, 1)
+    return _operand_and_result(node) if other is None else Saved(_values(_tensor(node, 0), other))
+
+
+def _running_indices(node: Node) -> Saved:
+    return Saved(_values(_tensor(node, 0), *node.outputs[1:]))
+
+
+def _pad(node: Node) -> Saved:
+    """Constants are cut off again; where the edge is repeated, the kernel asks for the operand."""
+    mode = node.all_args[2] if len(node.all_args) > 2 else "constant"
+    return _NOTHING if mode in ("constant", "circular") else Saved(_values(_tensor(node, 0)))
+
+
+def _absolute_difference(node: Node) -> Saved:
+    return Saved((), max(_nbytes(_tensor(node, 0)), _nbytes(_tensor(node, 1))))
 
 
 def _product(first: int) -> Rule:
@@ -277,8 +294,8 @@ _RULES: Final[dict[str, Rule]] = {
         (
             _nothing,
             """
-            add sub rsub neg sum mean cat concat stack hstack vstack clone contiguous to _to_copy type_as pad
-            constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d repeat flip
+            add sub rsub neg sum mean cat concat stack hstack vstack clone contiguous to _to_copy type_as
+            constant_pad_nd repeat flip
             roll tril triu diff cumsum reshape flatten ravel expand pixel_shuffle pixel_unshuffle
             upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_bilinear2d upsample_linear1d
             upsample_bicubic2d upsample_trilinear3d trace diag diag_embed real imag copy detach dropout_
@@ -297,16 +314,22 @@ _RULES: Final[dict[str, Rule]] = {
             """
             gelu silu mish softplus elu celu selu leaky_relu hardtanh relu6 hardswish hardsigmoid hardshrink
             softshrink threshold glu logit abs log log2 log10 log1p sin cos sinh cosh asin acos
-            atan erf erfc square clamp clamp_min clamp_max avg_pool1d avg_pool2d avg_pool3d var prod nan_to_num
+            atan erf erfc square clamp clamp_min clamp_max avg_pool1d avg_pool2d avg_pool3d var nan_to_num reflection_pad1d reflection_pad2d
+            replication_pad1d replication_pad2d
             """,
         ),
-        (_operand_and_result, "std norm amax amin logsumexp linalg_vector_norm logcumsumexp cumprod"),
-        (_indices, "max min topk sort kthvalue median mode cummax cummin"),
-        (_operand(1), "embedding index_select gather masked_fill masked_select"),
+        (_operand_and_result, "std norm amax amin logsumexp linalg_vector_norm logcumsumexp cumprod prod"),
+        (_indices, "max min topk sort kthvalue median mode"),
+        (_running_indices, "cummax cummin"),
+        (_pad, "pad"),
+        (_absolute_difference, "l1_loss"),
+        (_operand(1), "embedding masked_fill"),
+        (_operand(0, 1), "masked_select maximum minimum"),
+        (_operand(0, 2), "gather"),
         (_index, "index"),
         (_log_sigmoid, "log_sigmoid"),
         (_operand(0), "where"),
-        (_operand(2), "index_add scatter scatter_add"),
+        (_operand(2), "index_select scatter scatter_add"),
         (_product(0), "linear mm bmm mv dot mul outer ger"),
         (_product(1), "addmm baddbmm addmv addcmul"),
         (_matmul, "matmul"),
@@ -316,7 +339,7 @@ _RULES: Final[dict[str, Rule]] = {
             _operand(0, 1),
             """
             conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution prelu mse_loss
-            l1_loss smooth_l1_loss huber_loss
+            smooth_l1_loss huber_loss
             """,
         ),
         (_statistics(_rows_of_layer), "layer_norm"),

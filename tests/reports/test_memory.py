@@ -120,6 +120,33 @@ SAVING: list[Program] = [
     lambda x, w: F.scaled_dot_product_attention(
         *(v.view(2, 2, 4, 16) for v in (x * 2, w * 2, x * w)), dropout_p=0.5
     ),
+    *(lambda x, w, f=f: f(x * 2) for f in (
+        torch.tan, torch.erf, torch.asin, torch.log1p, torch.expm1, torch.cosh, F.celu, F.selu, F.glu,
+        torch.nan_to_num, torch.prod, torch.var, torch.norm, torch.trace, torch.tril, torch.neg,
+        torch.max, torch.median, torch.floor, F.hardshrink, torch.exp2, torch.ravel,
+        lambda x: x.topk(3).values, lambda x: x.sort(0).values, lambda x: x.kthvalue(2).values,
+        lambda x: x.cummax(0).values, lambda x: x.cumsum(0), lambda x: x.cumprod(0),
+        lambda x: x.logsumexp(0), lambda x: x.logcumsumexp(0), lambda x: x.median(0).values,
+        lambda x: x.norm(dim=0), lambda x: torch.linalg.vector_norm(x, dim=1), lambda x: x.flip(0),
+        lambda x: x.roll(1, 0), lambda x: x.repeat(2, 1), lambda x: F.pad(x, (1, 1)),
+        lambda x: F.pad(x[None], (1, 1), mode="reflect"), lambda x: x.double(), lambda x: x.mode(0).values,
+        lambda x: F.interpolate(x[None, None], scale_factor=2.0),
+        lambda x: F.interpolate(x[None, None], scale_factor=2.0, mode="bilinear"),
+        lambda x: x.gather(0, torch.arange(16)[None]), lambda x: x.masked_select(x > 0.5),
+        lambda x: torch.zeros(16, 16).scatter_add(0, torch.arange(16)[None], x),
+        lambda x: F.embedding(torch.arange(3), x), lambda x: x.diff(), lambda x: torch.stack((x, x)), lambda x: F.threshold(x, 0.1, 0.0), lambda x: x.clone().zero_(),
+        lambda x: F.batch_norm(x, None, None, training=True), lambda x: x ** 0.5,
+    )),
+    *(lambda x, w, f=f: f(x * 2, w * 3) for f in (
+        torch.maximum, torch.minimum, F.huber_loss, F.l1_loss,
+        torch.true_divide, torch.rsub, lambda x, w: torch.mv(x, w[0]), lambda x, w: torch.dot(x[0], w[0]),
+        lambda x, w: torch.outer(x[0], w[0]), lambda x, w: torch.bmm(x[None], w[None]),
+        lambda x, w: torch.addmm(x, x, w), lambda x, w: torch.baddbmm(x[None], x[None], w[None]),
+        lambda x, w: torch.addcmul(x, x, w), lambda x, w: F.prelu(x, w[0, :1]),
+        lambda x, w: F.conv2d(x[None, None], w[None, None]),
+        lambda x, w: F.conv_transpose2d(x[None, None], w[None, None, :2, :2]),
+        lambda x, w: 3 / x + x / w.detach(), lambda x, w: torch.pow(x, w), lambda x, w: torch.max(x, w),
+    )),
     lambda x, w: x.detach() * w,
     lambda x, w: F.linear(x * 2, w.detach()),
 ]  # fmt: skip
