@@ -14,7 +14,7 @@ from ..reports import Summary, SummaryOptions
 from .errors import CommandError
 
 _WIDTH: Final = 100  # columns where stdout is no terminal
-_LEAST_WIDTH: Final = 60
+_LEAST_WIDTH: Final = 80
 
 
 def terminal_width() -> int:

@@ -1,4 +1,4 @@
-"""``opscope trace`` and ``opscope summary``: make a program and its inputs, trace, and show what is asked for."""
+"""``opscope trace`` and ``opscope summary``: make a program and its inputs, trace, show what is asked for."""
 
 from __future__ import annotations
 

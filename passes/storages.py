@@ -30,7 +30,9 @@ _VIEWS: Final = frozenset(
 # Each result is on the memory of the operand at its place.
 _VIEWS_OF_EACH: Final = frozenset(("aten::broadcast_tensors", "aten::meshgrid"))
 # A view where the strides allow for one, else a copy.
-_RESHAPES: Final = frozenset(f"aten::{name}" for name in ("reshape", "reshape_as", "flatten", "ravel"))
+_RESHAPES: Final = frozenset(
+    f"aten::{name}" for name in ("reshape", "reshape_as", "flatten", "ravel")
+)
 # The operand itself where there is nothing to change.
 _CONVERSIONS: Final = frozenset(
     f"aten::{name}"
@@ -131,7 +133,7 @@ def _all_on(node: Node, operand: object) -> _Pairs:
 
 
 def _by_schema(node: Node) -> _Pairs:
-    """Yield what the schema says for certain: results that are written operands, and views of other libraries."""
+    """Yield what the schema says for certain: results that are written operands, other libraries' views."""
     operator = node.operator
     if node.gives_lists:
         return
@@ -140,9 +142,7 @@ def _by_schema(node: Node) -> _Pairs:
     positional = node.args
     keywords = node.kwargs
     for position, parameter in enumerate(operator.parameters):
-        given = (
-            positional[position] if position < len(positional) else keywords.get(parameter.name)
-        )
+        given = positional[position] if position < len(positional) else keywords.get(parameter.name)
         if parameter.alias and isinstance(given, Value) and (parameter.is_written or is_foreign):
             operands[parameter.alias] = given
     for result, returned in zip(node.outputs, operator.returns, strict=False):

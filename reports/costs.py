@@ -1,11 +1,11 @@
 """Costs: what the nodes of a graph cost, summed up by scope, source and operator.
 
 Note [What runs how often]
-    A graph is a list of nodes that run once, except inside blocks and called functions. A call costs what its
-    function costs. The arms of a condition are alternatives, so the one with more FLOPs counts; ``scan`` and
-    ``map`` run once per slice, which the types tell; ``vmap`` runs what depends on its batch for all of it. How often
-    a ``while_loop`` turns is data: its blocks count once, and a note says so, as where something else inside a
-    node cannot be seen.
+    A graph is a list of nodes that run once, except inside blocks and called functions. A call costs what
+    its function costs. The arms of a condition are alternatives, so the one with more FLOPs counts; ``scan``
+    and ``map`` run once per slice, which the types tell; ``vmap`` runs what depends on its batch for all of
+    it. How often a ``while_loop`` turns is data: its blocks count once, and a note says so, as where
+    something else inside a node cannot be seen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
-from ..ir import CALL, Argument, Block, FunctionRef, Graph, Node, Scope, ScopeKind, TensorType, Value
+from ..ir import (
+    CALL,
+    Argument,
+    Block,
+    FunctionRef,
+    Graph,
+    Node,
+    Scope,
+    ScopeKind,
+    TensorType,
+    Value,
+)
 from ..ir.scalars import scalar_named
 from .flops import FlopCounter, Uncounted
 from .memory import Memory
@@ -238,8 +249,8 @@ def _call_of(node: Node) -> Hashable:
 
 
 def _type_or_literal(arg: Argument) -> Hashable:
-    if arg.__class__ is Value:
-        return id(arg.type)  # type: ignore[union-attr]  # mypy cannot tell from the class
+    if isinstance(arg, Value):
+        return id(arg.type)
     if isinstance(arg, tuple):
         return tuple([_type_or_literal(item) for item in arg])
     return (arg,)  # apart from the number of a type

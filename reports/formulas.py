@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from .contractions import einsum_flops
 
@@ -27,10 +27,11 @@ Shape: TypeAlias = tuple[int, ...]
 Formula: TypeAlias = Callable[..., "int | None"]
 """Gives FLOPs; None where shapes do not tell, as for ragged batches."""
 
+_F = TypeVar("_F", bound=Formula)
 _FORMULAS: Final[dict[str, Formula]] = {}
 
 
-def flop_formula(*operators: str) -> Callable[[Formula], Formula]:
+def flop_formula(*operators: str) -> Callable[[_F], _F]:
     """Return a decorator that makes a function the FLOP formula of operators, in place of any before.
 
     >>> @flop_formula("mylib::project")
@@ -41,7 +42,7 @@ def flop_formula(*operators: str) -> Callable[[Formula], Formula]:
         operators: names, with or without overload; a name without stands for all of its overloads.
     """
 
-    def register(formula: Formula) -> Formula:
+    def register(formula: _F) -> _F:
         for operator in operators:
             _FORMULAS[operator] = formula
         return formula

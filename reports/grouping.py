@@ -13,6 +13,17 @@ from .phases import Phase
 _SHOWN: Final = (None, ScopeKind.MODULE, ScopeKind.REGION, ScopeKind.OPTIMIZER)
 
 
+FIGURES: Final[dict[str, Callable[["Group"], int]]] = {
+    "flops": lambda group: group.total.flops,
+    "moved": lambda group: group.total.moved_bytes,
+    "activations": lambda group: group.total.activation_bytes,
+    "saved": lambda group: group.total.saved_bytes,
+    "parameters": lambda group: group.parameters,
+    "calls": lambda group: group.calls,
+}
+"""The figures that groups can be sorted by."""
+
+
 @dataclass(slots=True)
 class Group:
     """What belongs together, with all inside.
@@ -133,6 +144,19 @@ def by_operator(ledger: Ledger, name: str) -> Group:
     )
 
 
+def sort_by(group: Group, figure: str) -> None:
+    """Put the groups inside in order, most first, equal ones by what they move."""
+    key = FIGURES[figure]
+    inner = sorted(
+        group.inner.items(),
+        key=lambda item: (key(item[1]), item[1].total.moved_bytes),
+        reverse=True,
+    )
+    group.inner = dict(inner)
+    for _, each in inner:
+        sort_by(each, figure)
+
+
 def _flat(
     tallies: Iterable[Tally],
     name: str,
@@ -191,7 +215,8 @@ def _fold(group: Group) -> Hashable:
         start = end
     group.inner = folded
     costs = tuple(
-        (phase, c.nodes, c.flops, c.moved_bytes, c.activation_bytes, c.saved_bytes) for phase, c in group.costs.items()
+        (phase, c.nodes, c.flops, c.moved_bytes, c.activation_bytes, c.saved_bytes)
+        for phase, c in group.costs.items()
     )
     return group.class_name, group.calls, group.parameters, costs, tuple(signatures)
 
@@ -210,7 +235,5 @@ def _merged(run: Sequence[Group]) -> Group:
         merged.calls += group.calls
         merged.add(group)
     inner = zip(*[group.inner.values() for group in run], strict=True)
-    merged.inner = {
-        key: _merged(column) for key, column in zip(first.inner, inner, strict=True)
-    }
+    merged.inner = {key: _merged(column) for key, column in zip(first.inner, inner, strict=True)}
     return merged

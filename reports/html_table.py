@@ -43,9 +43,7 @@ def _row(line: Line, bar: int | None) -> str:
         f"<td>{escape(cell)}{_bar(line.share) if column == bar else ''}</td>"
         for column, cell in enumerate(line.cells)
     )
-    return (
-        f'<tr><td class="label" style="{indent}">{escape(line.label)}{detail}</td>{cells}</tr>'
-    )
+    return f'<tr><td class="label" style="{indent}">{escape(line.label)}{detail}</td>{cells}</tr>'
 
 
 def _bar(share: float) -> str:

@@ -13,14 +13,6 @@ from .table import Line, Table
 from .units import bytes_text, count_text, share_text
 
 _HEADINGS: Final = {"module": "Module", "line": "Line", "operator": "Operator"}
-_FIGURES: Final[dict[str, Callable[[Group], int]]] = {
-    "flops": lambda group: group.total.flops,
-    "moved": lambda group: group.total.moved_bytes,
-    "activations": lambda group: group.total.activation_bytes,
-    "saved": lambda group: group.total.saved_bytes,
-    "parameters": lambda group: group.parameters,
-    "calls": lambda group: group.calls,
-}
 _MOST_ROWS: Final = 50  # that a table has by itself
 
 
@@ -46,8 +38,8 @@ def lay_out(
     whole = root.total.flops
     lines = tuple(
         Line(
-            label,
-            group.class_name,
+            _one_line(label),
+            _one_line(group.class_name),
             is_last,
             tuple(column.cell(group) for column in columns),
             group.total.flops / whole if whole else 0.0,
@@ -55,7 +47,7 @@ def lay_out(
         for group, label, is_last in _shown(root, options, depth, ())
     )
     headings = tuple(column.heading for column in columns)
-    return Table(title, _HEADINGS[options.by], headings, share, lines, facts)
+    return Table(_one_line(title), _HEADINGS[options.by], headings, share, lines, facts)
 
 
 def _columns(root: Group, options: SummaryOptions) -> list[_Column]:
@@ -113,9 +105,6 @@ def _shown(
     if len(is_last) >= depth:
         return
     inner = list(group.inner.values())
-    sort = options.sort or ("flops" if options.by != "module" else None)
-    if sort is not None:
-        inner.sort(key=lambda each: (_FIGURES[sort](each), each.total.moved_bytes), reverse=True)
     limit = len(inner) if options.top is None else options.top
     rest = inner[limit:]
     for position, each in enumerate(inner[:limit]):
@@ -134,3 +123,7 @@ def label_of(group: Group) -> str:
     if len(group.members) < 2:
         return group.name
     return f"{group.members[0]}–{group.members[-1].rpartition('.')[2]}  ×{len(group.members)}"
+
+
+def _one_line(text: str) -> str:
+    return "".join([sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text])

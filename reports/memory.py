@@ -93,7 +93,9 @@ class _Meter:
         self._functions = graph.functions
         self._calls: dict[str, tuple[int, int]] = {}
         self._sizes: dict[Value, int] = {}
-        self._by_type: dict[int, tuple[Type, int | None]] = {}  # holds the type, so that ids stay its own
+        self._by_type: dict[
+            int, tuple[Type, int | None]
+        ] = {}  # holds the type, so that ids stay its own
         self._is_saved: set[Value] = set()
 
     def sum(self, values: Iterable[Value]) -> int:
@@ -138,7 +140,9 @@ class _Meter:
         """Return what autograd keeps of a node: memory made in the graph, and bytes besides."""
         kept = saved_by(node)
         if kept is None:
-            if node.operator.name != CALL and not any(value in self.storages.shared for value in node.outputs):
+            if node.operator.name != CALL and not any(
+                value in self.storages.shared for value in node.outputs
+            ):
                 self.unknown_saved[node.operator.base_name] += 1
             return (), 0
         roots = tuple([self.storages.root(value) for value in kept.values])

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import ReportError
+from .grouping import FIGURES
 
 GROUPINGS: Final = ("module", "line", "operator")
-SORTS: Final = ("flops", "moved", "activations", "saved", "parameters", "calls")
+SORTS: Final = tuple(FIGURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class SummaryOptions:
         by: "module", "line" or "operator".
         depth: levels of modules that are shown; None for as many as fit into 50 rows.
         sort: the figure by which rows are ordered, most first: "flops", "moved", "activations", "saved",
-            "parameters" or "calls". None keeps modules in the order of their calls, and puts the lines and operators
-            with most FLOPs first.
+            "parameters" or "calls". None keeps modules in the order of their calls, and puts the lines
+            and operators with most FLOPs first.
         top: how many rows are shown of each level; None for all.
         fold: whether equal neighbours are one row, ``×12``, with their sum.
         width: columns that text takes at most.
@@ -38,7 +39,7 @@ class SummaryOptions:
             raise ReportError(f"a summary is by {', '.join(GROUPINGS)}, not by {self.by!r}")
         if self.sort is not None and self.sort not in SORTS:
             raise ReportError(f"a summary is sorted by {', '.join(SORTS)}, not by {self.sort!r}")
-        for name, least in (("depth", 0), ("top", 1), ("width", 60)):
+        for name, least in (("depth", 0), ("top", 1), ("width", 80)):
             number = getattr(self, name)
             if number is None and name != "width":
                 continue

@@ -1,7 +1,7 @@
 """Phases of a program: which nodes are forward, which backward, and which an optimizer's step.
 
-A scope says so; or the Python stack, which passes torch's entry to autograd, or its optimizers. Text keeps only
-the user's line of a stack. Then a line on which an operator named ``..._backward`` stands is backward.
+A scope says so; or the Python stack, which passes torch's entry to autograd, or its optimizers. Text keeps
+only the user's line of a stack. Then a line on which an operator named ``..._backward`` stands is backward.
 """
 
 from __future__ import annotations

@@ -56,9 +56,7 @@ def is_recorded(node: Node) -> bool:
 
 def _requires_grad(value: object) -> bool:
     return (
-        isinstance(value, Value)
-        and isinstance(value.type, TensorType)
-        and value.type.requires_grad
+        isinstance(value, Value) and isinstance(value.type, TensorType) and value.type.requires_grad
     )
 
 
@@ -97,7 +95,7 @@ def _operand_and_result(node: Node) -> Saved:
 
 
 def _indices(node: Node) -> Saved:
-    """Reductions that choose elements keep which; of all elements, operand and result; of two tensors, both."""
+    """Reductions that choose elements keep which; of all, operand and result; of two tensors, both."""
     if len(node.outputs) > 1:
         return Saved(node.outputs[1:])
     other = _tensor(node, 1)
@@ -124,9 +122,7 @@ def _product(first: int) -> Rule:
     def rule(node: Node) -> Saved:
         one, other = _tensor(node, first), _tensor(node, first + 1)
         return Saved(
-            _values(
-                one if _requires_grad(other) else None, other if _requires_grad(one) else None
-            )
+            _values(one if _requires_grad(other) else None, other if _requires_grad(one) else None)
         )
 
     return rule
@@ -189,9 +185,7 @@ def _log_sigmoid(node: Node) -> Saved:
 def _quotient(node: Node) -> Saved:
     one, other = _tensor(node, 0), _tensor(node, 1)
     is_needed = _requires_grad(one) or _requires_grad(other)
-    return Saved(
-        _values(one if _requires_grad(other) else None, other if is_needed else None)
-    )
+    return Saved(_values(one if _requires_grad(other) else None, other if is_needed else None))
 
 
 def _power(node: Node) -> Saved:
@@ -254,8 +248,11 @@ def _unfused_attention(node: Node, *, is_dropped: bool) -> Saved:
     copied = value.nbytes if is_repeated else _batch_copy(value, scores)
     if copied is None:
         return Saved(_values(_tensor(node, 2)), hidden)
-    return Saved((), hidden + (matrices * columns * (out[-1] if isinstance(out[-1], int) else 0))
-                 * query.dtype.nbytes)
+    return Saved(
+        (),
+        hidden
+        + (matrices * columns * (out[-1] if isinstance(out[-1], int) else 0)) * query.dtype.nbytes,
+    )
 
 
 def _dropout(node: Node) -> Saved:
@@ -306,7 +303,8 @@ _RULES: Final[dict[str, Rule]] = {
         (
             _result,
             """
-            relu sigmoid tanh softmax _softmax log_softmax _log_softmax exp exp2 expm1 sqrt rsqrt reciprocal tan
+            relu sigmoid tanh softmax _softmax log_softmax _log_softmax exp exp2 expm1 sqrt rsqrt
+            reciprocal tan
             """,
         ),
         (
@@ -314,11 +312,14 @@ _RULES: Final[dict[str, Rule]] = {
             """
             gelu silu mish softplus elu celu selu leaky_relu hardtanh relu6 hardswish hardsigmoid hardshrink
             softshrink threshold glu logit abs log log2 log10 log1p sin cos sinh cosh asin acos
-            atan erf erfc square clamp clamp_min clamp_max avg_pool1d avg_pool2d avg_pool3d var nan_to_num reflection_pad1d reflection_pad2d
-            replication_pad1d replication_pad2d
+            atan erf erfc square clamp clamp_min clamp_max avg_pool1d avg_pool2d avg_pool3d var nan_to_num
+            reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
             """,
         ),
-        (_operand_and_result, "std norm amax amin logsumexp linalg_vector_norm logcumsumexp cumprod prod"),
+        (
+            _operand_and_result,
+            "std norm amax amin logsumexp linalg_vector_norm logcumsumexp cumprod prod",
+        ),
         (_indices, "max min topk sort kthvalue median mode"),
         (_running_indices, "cummax cummin"),
         (_pad, "pad"),
@@ -347,7 +348,10 @@ _RULES: Final[dict[str, Rule]] = {
         (_statistics(_rows_of_groups), "group_norm"),
         (_attention, "scaled_dot_product_attention"),
         (_dropout, "dropout"),
-        (_max_pool, "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices"),
+        (
+            _max_pool,
+            "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices",
+        ),
         (_adaptive_pool, "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d"),
         (_cross_entropy, "cross_entropy_loss"),
     )

@@ -14,7 +14,7 @@ from ..ir import Graph, TensorType, provenance
 from ..ir.collector import paused_collector
 from .costs import Costs, Ledger, costs_of
 from .flops import NO_FORMULA, Uncounted
-from .grouping import Group, by_line, by_module, by_operator
+from .grouping import Group, by_line, by_module, by_operator, sort_by
 from .html_table import to_html
 from .layout import lay_out
 from .memory import Memory, memory_of
@@ -23,6 +23,7 @@ from .phases import Phase
 from .table import Table
 from .text_table import to_text
 from .units import bytes_text
+
 
 class Summary:
     """What a program computes, moves and keeps.
@@ -48,6 +49,9 @@ class Summary:
         self.notes = tuple(_notes(ledger, self.memory))
         self._title = _title(graph)
         self._root = _grouped(ledger, graph.name, options)
+        sort = options.sort or ("flops" if options.by != "module" else None)
+        if sort is not None:
+            sort_by(self._root, sort)
         node = self.memory.peak_node
         self.peak_place = "" if node is None else f"{node.kind}, {provenance(node)}".rstrip(", ")
 
@@ -65,6 +69,11 @@ class Summary:
     def backward_flops(self) -> int:
         """The FLOPs of backward passes inside the program."""
         return self._root.costs.get(Phase.BACKWARD, Costs()).flops
+
+    @property
+    def optimizer_nodes(self) -> int:
+        """How many nodes belong to steps of optimizers."""
+        return self._root.costs.get(Phase.OPTIMIZER, Costs()).nodes
 
     @property
     def moved_bytes(self) -> int:
@@ -88,7 +97,7 @@ class Summary:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Each row of the table as a plain dictionary, the whole program first."""
+        """Every group as a plain dictionary, the whole program first; ``depth`` and ``top`` leave none out."""
         return list(self._rows(self._root, 0))
 
     def to_json(self, indent: int | None = None) -> str:
@@ -147,7 +156,9 @@ class Summary:
             state.append(f"buffers and constants {bytes_text(memory.buffer_bytes)}")
         yield "Parameters", " · ".join(state)
         phases = [
-            f"{costs.flops:,} {phase.value}" for phase, costs in self._root.costs.items() if costs.flops
+            f"{costs.flops:,} {phase.value}"
+            for phase, costs in self._root.costs.items()
+            if costs.flops
         ]
         flops = " + ".join(phases) if len(phases) > 1 else f"{self.flops:,}"
         if self.uncounted:
@@ -202,8 +213,13 @@ def summarize(graph: Graph, **options: Any) -> Summary:
         options: fields of ``SummaryOptions``, such as ``by="line"``, ``depth=2`` or ``sort="flops"``.
 
     Raises:
-        ReportError: an option is not as it should be, or a FLOP formula failed.
+        ReportError: what is given is no graph, an option is not as it should be, or a FLOP formula failed.
     """
+    if not isinstance(graph, Graph):
+        raise ReportError(
+            f"a summary is of a graph, not of a {type(graph).__name__}\n"
+            "  a traced program has a summary(), and its graph is its .graph"
+        )
     unknown = [name for name in options if name not in _OPTIONS]
     if unknown:
         raise ReportError(f"a summary has no option {unknown[0]!r}; it has {', '.join(_OPTIONS)}")
@@ -215,7 +231,9 @@ _OPTIONS: Final = tuple(field.name for field in fields(SummaryOptions))
 
 def _grouped(ledger: Ledger, name: str, options: SummaryOptions) -> Group:
     if options.by == "line":
-        return by_line(ledger, name, lambda file, line: _line_text(ledger.files.get(file, ""), line))
+        return by_line(
+            ledger, name, lambda file, line: _line_text(ledger.files.get(file, ""), line)
+        )
     if options.by == "operator":
         return by_operator(ledger, name)
     return by_module(ledger, name, fold=options.fold)
@@ -228,7 +246,11 @@ def _line_text(path: str, line: int) -> str:
 def _title(graph: Graph) -> str:
     """Return the graph's name with the types of what goes in and comes out."""
     given, returned = (
-        [str(value.type).partition("{")[0] for value in values if isinstance(value.type, TensorType)]
+        [
+            str(value.type).partition("{")[0]
+            for value in values
+            if isinstance(value.type, TensorType)
+        ]
         for values in (graph.inputs, graph.outputs)
     )
     return f"{graph.name}: {_few(given)} → {_few(returned)}"

@@ -9,13 +9,13 @@ from .table import Line, Table
 
 _BAR: Final = 8  # characters
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
-_LEAST_LABEL: Final = 16
+_LEAST_LABEL: Final = 6
 _ENOUGH_LABEL: Final = 32  # below which bars make room for labels
 _MOST_LABEL: Final = 60
 
 
 def to_text(table: Table, width: int = 100) -> str:
-    """Return a table as lines of at most ``width`` characters; long labels lose their middle or end."""
+    """Return a table as lines of at most ``width`` characters; long labels lose a part."""
     widths = [
         max([len(heading), *[len(line.cells[column]) for line in table.lines]])
         for column, heading in enumerate(table.columns)
@@ -28,7 +28,8 @@ def to_text(table: Table, width: int = 100) -> str:
         figures += _BAR + 1
     room = min(max(width - figures, _LEAST_LABEL), max(wanted, _LEAST_LABEL), _MOST_LABEL)
     rule = "─" * (room + figures)
-    text = [table.title, "", _row(table.heading, table.columns, room, widths, bar, None), rule]
+    title = table.title if len(table.title) <= width else f"{table.title[: width - 1]}…"
+    text = [title, "", _row(table.heading, table.columns, room, widths, bar, None), rule]
     for line, label in zip(table.lines, labels, strict=True):
         text.append(_row(_fitted(line, label, room), line.cells, room, widths, bar, line.share))
     text.append(rule)
@@ -37,7 +38,12 @@ def to_text(table: Table, width: int = 100) -> str:
 
 
 def _row(
-    label: str, cells: tuple[str, ...], room: int, widths: list[int], bar: int | None, share: float | None
+    label: str,
+    cells: tuple[str, ...],
+    room: int,
+    widths: list[int],
+    bar: int | None,
+    share: float | None,
 ) -> str:
     text = label.ljust(room)
     for column, (cell, width) in enumerate(zip(cells, widths, strict=True)):
@@ -73,11 +79,8 @@ def _fitted(line: Line, label: str, room: int) -> str:
         return f"{bare}  {line.detail[: left - 1]}…"
     if len(bare) <= room:
         return bare
-    branch = _branch(line)
-    if len(branch) > room - 6:
-        branch = branch[: max(room - 7, 0)] + "…"
-    keep = room - len(branch) - 1
-    return branch + "…" + line.label[-keep:] if keep > 0 else bare[:room]
+    branch = _branch(line)[: max(room - 6, 0)]
+    return f"{branch}…{line.label[-(room - len(branch) - 1) :]}"
 
 
 def _facts(facts: tuple[tuple[str, str], ...], width: int) -> list[str]:
@@ -90,7 +93,6 @@ def _facts(facts: tuple[tuple[str, str], ...], width: int) -> list[str]:
                 width,
                 initial_indent=name.ljust(indent),
                 subsequent_indent=" " * indent,
-                break_long_words=False,
                 break_on_hyphens=False,
             )
         )

@@ -21,7 +21,7 @@ def bytes_text(count: int) -> str:
 def share_text(part: int, whole: int) -> str:
     """Return a part of a whole in per cent with one decimal: ``12.5``."""
     share = 100 * part / whole
-    return f"{share:.1f}" if share >= 0.05 else "<0.1"
+    return "<0.1" if 0 < share < 0.05 else f"{share:.1f}"
 
 
 def _scaled(count: int, base: int, units: tuple[str, ...]) -> str:

@@ -98,7 +98,13 @@ def test_views_of_other_libraries_are_known_by_their_schemas() -> None:
 
 def test_a_shape_can_be_had_as_a_view_where_torch_has_it() -> None:
     base = torch.empty(2, 3, 4)
-    tensors = [base, base.permute(0, 2, 1), base.permute(2, 0, 1), base[:, :2], base[:1].expand(2, 3, 4)]
+    tensors = [
+        base,
+        base.permute(0, 2, 1),
+        base.permute(2, 0, 1),
+        base[:, :2],
+        base[:1].expand(2, 3, 4),
+    ]
     for tensor in tensors:
         numel = tensor.numel()
         shapes = [(numel,), (2, numel // 2), (numel // 4, 4), (4, numel // 4), (1, numel, 1)]

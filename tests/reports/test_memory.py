@@ -134,7 +134,8 @@ SAVING: list[Program] = [
         lambda x: F.interpolate(x[None, None], scale_factor=2.0, mode="bilinear"),
         lambda x: x.gather(0, torch.arange(16)[None]), lambda x: x.masked_select(x > 0.5),
         lambda x: torch.zeros(16, 16).scatter_add(0, torch.arange(16)[None], x),
-        lambda x: F.embedding(torch.arange(3), x), lambda x: x.diff(), lambda x: torch.stack((x, x)), lambda x: F.threshold(x, 0.1, 0.0), lambda x: x.clone().zero_(),
+        lambda x: F.embedding(torch.arange(3), x), lambda x: x.diff(), lambda x: torch.stack((x, x)),
+        lambda x: F.threshold(x, 0.1, 0.0), lambda x: x.clone().zero_(),
         lambda x: F.batch_norm(x, None, None, training=True), lambda x: x ** 0.5,
     )),
     *(lambda x, w, f=f: f(x * 2, w * 3) for f in (

@@ -119,9 +119,7 @@ def test_flops_and_memory_of_a_forward(make: Callable[[], Case], train: bool) ->
     assert figures(summarize(parse(str(traced.graph)))) == figures(summary)
 
 
-def _check_peak(
-    summary: Summary, traced: TracedProgram, inputs: tuple[torch.Tensor, ...]
-) -> None:
+def _check_peak(summary: Summary, traced: TracedProgram, inputs: tuple[torch.Tensor, ...]) -> None:
     """Check the peak against the allocator's, which also sees what kernels need while they run.
 
     Convolutions and attention need much at these sizes; what other operators need is a few bytes.
