@@ -13,7 +13,7 @@ from .phases import Phase
 _SHOWN: Final = (None, ScopeKind.MODULE, ScopeKind.REGION, ScopeKind.OPTIMIZER)
 
 
-FIGURES: Final[dict[str, Callable[["Group"], int]]] = {
+FIGURES: Final[dict[str, Callable[[Group], int]]] = {
     "flops": lambda group: group.total.flops,
     "moved": lambda group: group.total.moved_bytes,
     "activations": lambda group: group.total.activation_bytes,

@@ -97,7 +97,7 @@ class Summary:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Every group as a plain dictionary, the whole program first; ``depth`` and ``top`` leave none out."""
+        """Every group as a plain dictionary, the whole program first; ``depth`` and ``top`` omit none."""
         return list(self._rows(self._root, 0))
 
     def to_json(self, indent: int | None = None) -> str:

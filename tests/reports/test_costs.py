@@ -243,7 +243,8 @@ def test_an_operator_run_on_copies_counts_as_itself() -> None:
 def test_quantized_products_count_and_what_has_no_size_does_not() -> None:
     graph = parse(
         """
-        graph(%x : qu8[2, 4], %p : object, %s : f32[4, 4]{layout=sparse_coo}, %n : f32[2, j0, 4]{layout=jagged}, %w : f32[4, 4]):
+        graph(%x : qu8[2, 4], %p : object, %s : f32[4, 4]{layout=sparse_coo},
+            %n : f32[2, j0, 4]{layout=jagged}, %w : f32[4, 4]):
           %a : qu8[2, 8] = quantized::linear(%x, %p, 0.1, 0)
           %b : qu8[2, 8] = quantized::conv2d(%x, %p, 0.1, 0)
           %c : f32[4, 4] = aten::mm(%s, %w)

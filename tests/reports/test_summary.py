@@ -28,15 +28,15 @@ NETWORK = """
       scope blocks.0 (Block)
       scope blocks.1 (Block)
       scope blocks.2 (Block)
-      %0 : f32[8, 64]{grad} = aten::matmul(%x, %embed.weight)                # net.py:20:9 embed (Embed)
-      %1 : f32[8, 64]{grad} = aten::linear(%0, %blocks.0.up.weight)          # net.py:9:13 blocks.0.up (Linear)
-      %2 : f32[8, 64]{grad} = aten::relu_(%1)                                # net.py:9:13 blocks.0.act (ReLU)
-      %3 : f32[8, 64]{grad} = aten::linear(%2, %blocks.1.up.weight)          # net.py:9:13 blocks.1.up (Linear)
-      %4 : f32[8, 64]{grad} = aten::relu_(%3)                                # net.py:9:13 blocks.1.act (ReLU)
-      %5 : f32[8, 64]{grad} = aten::linear(%4, %blocks.2.up.weight)          # net.py:9:13 blocks.2.up (Linear)
-      %6 : f32[8, 64]{grad} = aten::relu_(%5)                                # net.py:9:13 blocks.2.act (ReLU)
-      %7 : f32[8, 64] = mylib::mix(%6, %mask)                                # net.py:22:9
-      %8 : f32[8, 64]{grad} = aten::relu(%6)                                 # net.py:23:9 blocks.0.act#2 (ReLU)
+      %0 : f32[8, 64]{grad} = aten::matmul(%x, %embed.weight)   # net.py:20:9 embed (Embed)
+      %1 : f32[8, 64]{grad} = aten::linear(%0, %blocks.0.up.weight)   # net.py:9:13 blocks.0.up (Linear)
+      %2 : f32[8, 64]{grad} = aten::relu_(%1)   # net.py:9:13 blocks.0.act (ReLU)
+      %3 : f32[8, 64]{grad} = aten::linear(%2, %blocks.1.up.weight)   # net.py:9:13 blocks.1.up (Linear)
+      %4 : f32[8, 64]{grad} = aten::relu_(%3)   # net.py:9:13 blocks.1.act (ReLU)
+      %5 : f32[8, 64]{grad} = aten::linear(%4, %blocks.2.up.weight)   # net.py:9:13 blocks.2.up (Linear)
+      %6 : f32[8, 64]{grad} = aten::relu_(%5)   # net.py:9:13 blocks.2.act (ReLU)
+      %7 : f32[8, 64] = mylib::mix(%6, %mask)   # net.py:22:9
+      %8 : f32[8, 64]{grad} = aten::relu(%6)   # net.py:23:9 blocks.0.act#2 (ReLU)
       return (%8)
 """
 

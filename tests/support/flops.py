@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -11,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_f
 _ATEN = torch.ops.aten
 # On CPUs attention has kernels of its own, which the counter has no formula for.
 _CPU_ATTENTION = {
-    _ATEN._scaled_dot_product_flash_attention_for_cpu: sdpa_flop.__wrapped__,
-    _ATEN._scaled_dot_product_flash_attention_for_cpu_backward: sdpa_backward_flop.__wrapped__,
+    _ATEN._scaled_dot_product_flash_attention_for_cpu: unwrap(sdpa_flop),
+    _ATEN._scaled_dot_product_flash_attention_for_cpu_backward: unwrap(sdpa_backward_flop),
 }
 
 
@@ -20,4 +21,4 @@ def counted_by_torch(run: Callable[[], Any]) -> int:
     """Return the FLOPs of what ``run`` does, by ``torch.utils.flop_counter``."""
     with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
         run()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
