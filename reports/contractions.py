@@ -28,24 +28,18 @@ def einsum_flops(equation: str, operands: Sequence[Shape], path: Sequence[int] |
         first, second = sorted((steps.pop(0), steps.pop(0))) if steps else (0, 1)
         b, a = sizes.pop(second), sizes.pop(first)
         merged = {label: max(a.get(label, 1), b.get(label, 1)) for label in (*a, *b)}
-        summed = False
-        for label in [label for label in merged if label not in kept and merged[label] != 1]:
-            in_both = a.get(label, 1) != 1 and b.get(label, 1) != 1
-            if holders[label] == (2 if in_both else 1):
-                summed = summed or in_both
-                if not in_both:
-                    merged[label] = 1  # summed before the product
-                else:
-                    merged[label] = -merged[label]
-            if in_both:
-                holders[label] -= 1
-        if summed:
-            flops += 2 * prod(abs(size) for size in merged.values())
-        result = {label: max(size, 1) for label, size in merged.items()}
-        if path:
-            sizes.append(result)
-        else:
-            sizes.insert(0, result)
+        shared = {label for label in merged if a.get(label, 1) != 1 != b.get(label, 1)}
+        summed = {
+            label
+            for label, size in merged.items()
+            if size != 1 and label not in kept and holders[label] == 1 + (label in shared)
+        }
+        holders.subtract(shared)
+        if summed & shared:
+            alone = summed - shared  # summed away before the product
+            flops += 2 * prod(size for label, size in merged.items() if label not in alone)
+        result = {label: 1 if label in summed else size for label, size in merged.items()}
+        sizes.insert(len(sizes) if path else 0, result)
     return flops
 
 

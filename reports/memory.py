@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..ir import CALL, Block, FunctionRef, Graph, Node, StateKind, TensorType, Type, Value
 from ..passes.geometry import reach_of
@@ -47,8 +47,8 @@ class Memory:
     output_bytes: int
     peak_bytes: int
     peak_node: Node | None
-    shared: Mapping[Value, Value]
-    saved: Mapping[Node, int]
+    shared: Mapping[Value, Value] = field(repr=False)
+    saved: Mapping[Node, int] = field(repr=False)
     unknown: int
     unknown_saved: Counter[str]
 

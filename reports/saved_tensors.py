@@ -23,7 +23,7 @@ class Saved(NamedTuple):
     hidden_bytes: int = 0
 
 
-Rule: TypeAlias = Callable[[Node], Saved]
+Rule: TypeAlias = Callable[[Node], "Saved | None"]
 
 _NOTHING: Final = Saved()
 _STATISTIC: Final = 4  # bytes: means, deviations and log-sum-exps are float32
@@ -33,16 +33,18 @@ def saved_by(node: Node) -> Saved | None:
     """Return what autograd keeps of a node that it records; None if that is not known."""
     name = node.operator.base_name
     rule = _RULES.get(name)
-    if rule is not None:
-        return rule(node)
-    rule = _RULES.get(name.removesuffix("_"))
-    if rule is None or not name.endswith("_"):
-        return None
-    kept = rule(node)
-    first = node.inputs[0] if node.inputs else None
-    if first in kept.values and first not in node.outputs:
+    writes = rule is None and name.endswith("_")
+    if writes:
+        rule = _RULES.get(name.removesuffix("_"))
+    kept = None if rule is None else rule(node)
+    if kept is None or kept == _NOTHING:
+        return kept
+    if node.modes.autocast:
+        return None  # which operands are cast, and so copied, the graph does not tell
+    first = node.inputs[0]
+    if writes and first in kept.values and first not in node.outputs:
         # What is about to be overwritten is copied first.
-        others = tuple(value for value in kept.values if value is not first)
+        others = tuple([value for value in kept.values if value is not first])
         return Saved(others, kept.hidden_bytes + _nbytes(first))
     return kept
 
@@ -117,20 +119,20 @@ def _absolute_difference(node: Node) -> Saved:
 
 
 def _product(first: int) -> Rule:
+    return lambda node: _factors(node, first)
+
+
+def _factors(node: Node, first: int) -> Saved:
     """Of two factors each is kept for the other's gradient."""
-
-    def rule(node: Node) -> Saved:
-        one, other = _tensor(node, first), _tensor(node, first + 1)
-        return Saved(
-            _values(one if _requires_grad(other) else None, other if _requires_grad(one) else None)
-        )
-
-    return rule
+    one, other = _tensor(node, first), _tensor(node, first + 1)
+    return Saved(
+        _values(one if _requires_grad(other) else None, other if _requires_grad(one) else None)
+    )
 
 
 def _matmul(node: Node) -> Saved:
     """As a product; where an operand cannot be seen as a batch of matrices, its copy is kept."""
-    kept = _product(0)(node)
+    kept = _factors(node, 0)
     one, other = _type(_tensor(node, 0)), _type(_tensor(node, 1))
     if max(one.rank or 0, other.rank or 0) < 3:
         return kept
@@ -278,8 +280,12 @@ def _adaptive_pool(node: Node) -> Saved:
     return Saved(_values(_tensor(node, 0)))
 
 
-def _cross_entropy(node: Node) -> Saved:
-    """The logarithms of the softmax, the target, and the sum of weights."""
+def _cross_entropy(node: Node) -> Saved | None:
+    """The logarithms of the softmax, the target, and the sum of weights; where targets are classes."""
+    target, args = _type(_tensor(node, 1)), node.all_args
+    is_smoothed = len(args) > 5 and args[5] != 0
+    if is_smoothed or target.dtype is None or target.dtype.is_floating_point:
+        return None
     type_ = _type(_tensor(node, 0))
     hidden = (type_.nbytes or 0) + (type_.dtype.nbytes if type_.dtype else 0)
     return Saved(_values(_tensor(node, 1)), hidden)

@@ -110,6 +110,7 @@ SAVING: list[Program] = [
     lambda x, w: (x * 2).view(4, 4, 4, 4).transpose(1, 2) @ (w * 2).view(4, 4, 4, 4).transpose(2, 3),
     lambda x, w: (x * 2).view(4, 4, 16) @ (w * 2),
     lambda x, w: F.cross_entropy(x * 2, torch.arange(16)),
+    lambda x, w: F.cross_entropy(x * 2, torch.arange(16), reduction="sum", ignore_index=3),
     lambda x, w: F.layer_norm(x * 2, (16,)) + F.group_norm((x * 2), 4),
     lambda x, w: F.dropout(x * 2, 0.3, True) + F.dropout(x * 2, 0.3, False),
     lambda x, w: F.max_pool2d((x * 2)[None], 2) + F.avg_pool2d((x * 2)[None], 2),
@@ -168,6 +169,16 @@ def test_what_is_not_known_is_named() -> None:
     summary = opscope.trace(lambda x: torch.linalg.inv(x * 2), x, warn=False).summary()
     assert list(summary.memory.unknown_saved) == ["aten::linalg_inv"]
     assert "not known, and not in any figure: linalg_inv" in summary.notes[-1]
+
+
+def test_under_autocast_it_is_not_known_which_operands_are_copied() -> None:
+    def program(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return (x @ w) + 1
+
+    inputs = (torch.rand(4, 4, requires_grad=True), torch.rand(4, 4, requires_grad=True))
+    memory = memory_of(opscope.trace(program, inputs).graph)
+    assert list(memory.unknown_saved) == ["aten::matmul"]
 
 
 def test_inputs_state_and_outputs_are_apart() -> None:
