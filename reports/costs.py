@@ -233,6 +233,11 @@ class _Accountant:
         book.graft(node, callee.name, known, dict(zip(inputs, node.inputs, strict=False)), times)
 
 
+def _is_backward(scope: Scope) -> bool:
+    """Whether a scope is of a backward pass, which runs through the modules of its forward again."""
+    return any(part.kind is ScopeKind.BACKWARD for part in scope.chain())
+
+
 class _Price(NamedTuple):
     """What one node costs."""
 
@@ -345,7 +350,7 @@ class _Book:
     def count_calls(self) -> None:
         """Count how often each path was entered: once per scope that leads to it."""
         for scope in self._scopes:
-            if scope.kind is not ScopeKind.BACKWARD:
+            if not _is_backward(scope):
                 self.ledger.calls[self._path(scope)] += 1
 
     def _tally_of(self, node: Node) -> Tally:
@@ -363,7 +368,7 @@ class _Book:
         tally = self._tally(
             key, self._path(node.scope), line, node.operator.base_name, self.phases.of(node)
         )
-        tally.is_placed = any(scope.kind is ScopeKind.BACKWARD for scope in node.scope.chain())
+        tally.is_placed = _is_backward(node.scope)
         return tally
 
     def _tally(
@@ -387,7 +392,9 @@ class _Book:
                 known = ()
             else:
                 known = self._path(scope.parent)
-                if scope.kind is not ScopeKind.BACKWARD:  # the costs of its forward's scope
+                if (
+                    scope.kind is not ScopeKind.BACKWARD
+                ):  # its costs are those of its forward's modules
                     known = (*known, Step(scope.kind, scope.name, scope.class_name))
             self._paths[scope] = known
         return known
