@@ -21,6 +21,7 @@ from .ir.scalars import scalar_named
 from .ir.structure import Structure
 from .ir.updates import update
 from .passes.functionalize import Functionalize, Mutation
+from .reports import Summary, summarize
 from .runtime import (
     CompiledGraph,
     Tolerance,
@@ -286,6 +287,10 @@ class TracedProgram:
             if entry.kind is StateKind.PARAMETER and isinstance(entry.value.type, TensorType):
                 count += entry.value.type.numel or 0
         return count
+
+    def summary(self, **options: Any) -> Summary:
+        """Return what the program computes, moves and keeps, as a table; see :func:`opscope.summarize`."""
+        return summarize(self.graph, **options)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Draw the graph into a file; see :func:`save`."""
