@@ -1,5 +1,7 @@
 """A replay under grad gives eager's gradients, of first and second order, bit by bit."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -574,3 +576,22 @@ def test_gradients_that_python_sets_are_set() -> None:
     traced(torch.full((2,), 3.0))
     assert torch.equal(gradient_of(given), torch.full((2,), 6.0))
     assert taken.grad is None
+
+
+_LONG_CHAIN = """
+import torch
+import opscope
+
+def program(x):
+    for _ in range(100_000):
+        x = x.relu()
+    return x
+
+traced = opscope.trace(program, torch.ones(2, requires_grad=True))
+assert len(traced.graph.block) == 100_000
+"""
+
+
+def test_autograd_lets_go_of_a_long_chain() -> None:
+    # Were each node seen by Python, its end would overflow the stack, and end the process.
+    subprocess.run([sys.executable, "-c", _LONG_CHAIN], check=True, timeout=120)

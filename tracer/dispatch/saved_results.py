@@ -52,7 +52,7 @@ def saves_results(history: History, parameters: Container[str]) -> bool:
 def history_of(result: torch.Tensor) -> History | None:
     """Return the node of autograd's graph that made a result of any class.
 
-    None also for a view that was written in place: autograd makes its node when it is asked for it.
+    None also for a view that was written in place.
     """
     if result.__class__ in PLAIN_CLASSES:
         return _history_of(result)
@@ -60,16 +60,16 @@ def history_of(result: torch.Tensor) -> History | None:
         return _history_of(result)
 
 
+def is_written_view(result: torch.Tensor) -> bool:
+    """Whether a result is a view that was written in place, whose node autograd makes when asked for it."""
+    return bool(plain_is_view(result) and plain_version(result))
+
+
 def _history_of(result: torch.Tensor) -> History | None:
-    if plain_requires_grad(result) and plain_is_view(result) and plain_version(result):
+    if plain_requires_grad(result) and is_written_view(result):
         return None
     history: History | None = plain_history(result)
     return history
-
-
-def _place_of(result: torch.Tensor, history: History) -> tuple[int, int]:
-    """Return the number of a node of autograd's graph, and which of its results a tensor is."""
-    return history._sequence_nr(), result.output_nr
 
 
 class SavedResults:
@@ -86,11 +86,11 @@ class SavedResults:
         self._by_history: dict[tuple[int, int], tuple[int | None, int]] = {}
         self._on_memory: dict[int, tuple[Any, Geometry, int]] = {}
 
-    def note(self, result: torch.Tensor, history: History, value: Value) -> None:
-        """Note which value a result is that has a history."""
+    def note(self, result: torch.Tensor, made_by: int, value: Value) -> None:
+        """Note which value a result is, which the node of autograd's graph numbered ``made_by`` has made."""
         number = len(self._values)
         if not self.hooks:
-            self._by_history[_place_of(result, history)] = (memory_of(result), number)
+            self._by_history[made_by, result.output_nr] = (memory_of(result), number)
         elif (memory := memory_of(result)) is not None:
             owner = StorageWeakRef(plain_untyped_storage(result))
             self._on_memory[memory] = (owner, geometry(result), number)
@@ -102,7 +102,8 @@ class SavedResults:
             history: History | None = tensor.grad_fn
             number = None
             if history is not None:
-                memory, number = self._by_history.get(_place_of(tensor, history), (None, None))
+                place = history._sequence_nr(), tensor.output_nr
+                memory, number = self._by_history.get(place, (None, None))
                 if memory != memory_of(tensor):
                     number = None
             if number is None and self._on_memory:

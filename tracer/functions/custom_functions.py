@@ -148,7 +148,7 @@ class CustomFunctions:
             trace.values.set(tensor, value)
             history = history_of(tensor)
             if history is not None:
-                trace.saved.note(tensor, history, value)
+                trace.saved.note(tensor, history._sequence_nr(), value)
             if trace.lookup_var_name_fn is not None:
                 value.name = trace.lookup_var_name_fn(tensor) or None
         self._inner.update(inner)

@@ -29,7 +29,7 @@ from ..dispatch.gradients import sequence_number
 from ..dispatch.literals import PLAIN, equal_literals, to_literal
 from ..dispatch.memories import is_foreign_memory
 from ..dispatch.number import number_of, with_plain_numbers
-from ..dispatch.saved_results import history_of, saves_results
+from ..dispatch.saved_results import history_of, is_written_view, saves_results
 from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, type_of_value
 from ..functions.apply_call import ApplyCall
@@ -237,7 +237,7 @@ class Recorder(EventRecorder):
         if modes.grad and (end := sequence_number()) != first:
             state.walker.causes.calls.append((first, end, scope, stack))
             if facts.may_be_saved or state.saved.hooks:
-                self._note_histories(results, values, facts)
+                self._note_saved(facts, results, values, end - 1)
         if facts.reads_data:
             return self._read_data(facts, args, result, node)
         if facts.may_change_rank and isinstance(result, torch.Tensor):
@@ -376,23 +376,39 @@ class Recorder(EventRecorder):
         for result, value in zip(results, values, strict=True):
             self._remember(result, value)
 
-    def _note_histories(
-        self, results: Sequence[Any], values: tuple[Value, ...], facts: _Facts | None = None
+    def _note_saved(
+        self, facts: _Facts, results: Sequence[Any], values: tuple[Value, ...], last: int
     ) -> None:
-        """Note which values autograd may give out again as what it saved of these results."""
+        """Note which values autograd may give out again as what it saved of an operator's results.
+
+        The history of a result is not looked at but for the first of each operator: autograd lets go of a
+        long chain of nodes one inside the other, which ends the process, if Python has seen them. It is the
+        ``last`` node that the operator made; of others, what was saved is not found again.
+        """
         saved = self.state.saved
         for result, value in zip(results, values, strict=True):
             known: Any = value.type
             if not isinstance(result, torch.Tensor) or not known.requires_grad:
                 continue
-            history = history_of(result)
-            if history is None:
+            if is_written_view(result):
                 continue
-            if facts is not None and not facts.is_known_to_save:
+            if not facts.is_known_to_save:
+                history = history_of(result)
+                if history is None:
+                    continue
                 facts.is_known_to_save = saves_results(history, facts.defaults)
                 facts.may_be_saved = facts.is_known_to_save
-            if facts is None or facts.may_be_saved or saved.hooks:
-                saved.note(result, history, value)
+            if facts.may_be_saved or saved.hooks:
+                saved.note(result, last, value)
+
+    def _note_histories(self, results: Sequence[Any], values: tuple[Value, ...]) -> None:
+        """Note which values autograd may give out again as what it saved of the results of a call."""
+        for result, value in zip(results, values, strict=True):
+            known: Any = value.type
+            if isinstance(result, torch.Tensor) and known.requires_grad:
+                history = history_of(result)
+                if history is not None:
+                    self.state.saved.note(result, history._sequence_nr(), value)
 
     def _keyword_arguments(
         self,
