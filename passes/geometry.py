@@ -70,6 +70,8 @@ def reach_of(type_: TensorType) -> int | None:
     strides = strides_of(type_)
     if strides is None or type_.shape is None or type_.dtype is None:
         return None
+    if len(strides) != len(type_.shape):  # a type that somebody wrote, which no tensor has
+        return None
     if 0 in type_.shape:
         return 0
     elements = 1

@@ -554,6 +554,40 @@ def test_gradients_are_summed_up_in_the_tensor_that_was_there() -> None:
     assert torch.equal(before, torch.full((1, 2), 7.0))
 
 
+@pytest.mark.parametrize("clears", [False, True])
+def test_a_first_gradient_is_not_stored_over_one_that_it_would_be_added_to(clears: bool) -> None:
+    linear = nn.Linear(2, 1)
+
+    def step(x: torch.Tensor) -> None:
+        if clears:
+            linear.zero_grad()
+        linear(x).sum().backward()
+
+    x = torch.ones(1, 2)
+    traced = opscope.trace(step, x, strict=True)
+    if clears:
+        traced(x * 3)
+        assert torch.equal(gradient_of(linear.weight), x * 3)
+    else:
+        with pytest.raises(opscope.GuardError, match=r"linear\.weight\.grad is None there"):
+            traced(x)
+        linear.zero_grad()
+        traced(x * 3)
+        assert torch.equal(gradient_of(linear.weight), x * 3)
+
+
+def test_a_first_gradient_of_an_input_is_not_stored_over_another() -> None:
+    def step(x: torch.Tensor) -> None:
+        (x * 2).sum().backward()
+
+    traced = opscope.trace(step, torch.ones(2, requires_grad=True), strict=True)
+    x = torch.ones(2, requires_grad=True)
+    traced(x)
+    assert gradient_of(x).tolist() == [2.0, 2.0]
+    with pytest.raises(opscope.GuardError, match=r"x\.grad is None"):
+        traced(x)
+
+
 def test_gradients_that_python_sets_are_set() -> None:
     given = nn.Parameter(torch.ones(2))
     taken = nn.Parameter(torch.ones(2))

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..dispatch.dispatcher import Kernels, listeners, recorder_here
+from ..dispatch.dispatcher import Kernels, recorder_here
 from ..dispatch.replacing import Patch
 
 _CREATE_GRAPH = 3  # the position of that argument
@@ -45,8 +45,12 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
             recorder = recorder.outer
         with regions:
             results = run(*args, **kwargs)
-        for unseen in listeners(installed):
-            unseen.backward_ended(sys._getframe())
+        recorder = recorder_here(installed)
+        while recorder is not None:
+            # Kept in a variable, the frame would keep the tensors of this call.
+            for tensor in recorder.unseen.backward_ended(sys._getframe()):
+                recorder.facts.gradient_begun(tensor, sys._getframe())
+            recorder = recorder.outer
         return results
 
     return wrapped

@@ -124,11 +124,18 @@ def _gradient(installed: Kernels, original: Any) -> Any:
         frame = sys._getframe(2)
         gradient = _read_gradient(original, tensor, frame)
         recorder = recorder_here(installed)
-        if recorder is not None:
-            if frame.f_code.co_name != "zero_grad" and goes_by_it(frame, _GO_BY_GRADIENTS):
-                while recorder is not None:
+        if recorder is None:
+            return gradient
+        is_cleared = frame.f_code.co_name == "zero_grad"
+        if is_cleared and (gradient is not None or not frame.f_locals.get("set_to_none")):
+            return gradient
+        if is_cleared or goes_by_it(frame, _GO_BY_GRADIENTS):
+            while recorder is not None:
+                if is_cleared:
+                    recorder.facts.gradient_cleared(tensor)
+                else:
                     recorder.facts.read_gradient(tensor, gradient, frame)
-                    recorder = recorder.outer
+                recorder = recorder.outer
         return gradient
 
     def changed(tensor: Any) -> None:

@@ -99,6 +99,9 @@ class Facts:
         self._given: set[int] = (
             set()
         )  # inputs and state whose gradient the program has set since then
+        self._decided: set[int] = (
+            set()
+        )  # those whose gradient from before the run does not matter any more
 
     def read(self, tensor: torch.Tensor, fact: Fact, plain: Any, frame: FrameType) -> Any:
         """Return what the program is to find, and hold a replay to it if that is plain.
@@ -149,6 +152,20 @@ class Facts:
         """Note that the program has set the gradient of a tensor."""
         if self._is_from_outside(tensor):
             self._given.add(id(tensor))
+            self._decided.add(id(tensor))
+
+    def gradient_cleared(self, tensor: torch.Tensor) -> None:
+        """Note that the program would have taken away the gradient of a tensor, if there had been one."""
+        self._decided.add(id(tensor))
+
+    def gradient_begun(self, tensor: torch.Tensor, frame: FrameType) -> None:
+        """Note that a backward stored the first gradient of a tensor: to one that is there, it would add."""
+        if id(tensor) in self._decided or not self._is_from_outside(tensor):
+            return
+        self._decided.add(id(tensor))
+        require = self._requirement(tensor, HAS_NO_GRADIENT, True, frame)
+        if require is not None:
+            require()
 
     def gradients_stored(self) -> None:
         """Note that a backward of the program has stored gradients."""

@@ -24,8 +24,10 @@ class StoredGradients:
     def __init__(self, state: TracingState) -> None:
         self._state = state
 
-    def store(self, scope: Scope, stack: Frame | None) -> None:
+    def store(self, scope: Scope, stack: Frame | None) -> list[torch.Tensor]:
         """Record the gradients that were set since the last call. O(live tensors).
+
+        Returns the tensors that had none.
 
         Args:
             scope: where that was.
@@ -33,9 +35,10 @@ class StoredGradients:
         """
         state = self._state
         if state.force_outplace or state.functions.is_running:
-            return  # a functional graph changes nothing; a custom function runs again as it is
+            return []  # a functional graph changes nothing; a custom function runs again as it is
         with quiet():
             changed = list(self._changed())
+        begun = []
         for tensor, gradient in changed:
             owner = self._value_of(tensor)
             value = None if gradient is None else self._value_of(gradient)
@@ -48,7 +51,10 @@ class StoredGradients:
                 stack=stack,
                 modes=state.modes.read(),
             )
+            if state.gradients.is_as_noted(tensor, None) is not False:
+                begun.append(tensor)
             state.gradients.stored(tensor, gradient)
+        return begun
 
     def _changed(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
         """Yield the tensors that have another gradient than is known, with it."""

@@ -245,9 +245,9 @@ class Unseen:
                 hint="pass the generator in as an argument, or seed it in the program with manual_seed",
             )
 
-    def backward_ended(self, frame: FrameType) -> None:
-        """Record which gradients a backward pass, run from a frame, has left."""
-        self.gradients.store(*self._state.walker.locate(frame))
+    def backward_ended(self, frame: FrameType) -> list[torch.Tensor]:
+        """Record which gradients a backward pass, run from a frame, has left; return whose are the first."""
+        return self.gradients.store(*self._state.walker.locate(frame))
 
     def before_whole(self, scope: Scope, stack: Frame | None) -> list[Region]:
         """Record what no operator has told of yet, before a part of the program that is one node.
