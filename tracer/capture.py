@@ -484,7 +484,7 @@ def _name_values(state: TracingState) -> None:
     variables = VariableNames(state.walker.above)
     for node in state.graph.walk():
         outputs = node.outputs
-        if node in state.implied:
+        if node in state.implied.nodes:
             source = node.inputs[0].name if node.inputs else None
             if node.operator is GRADIENT:
                 node.output.name = f"{source}.grad" if source else None
