@@ -18,15 +18,15 @@ from .dispatch.dispatcher import (
 )
 from .observed import ObservedRecorder, Observer
 from .patches.process import process_patches
+from .recorders.calls import CallRecorder
 from .recorders.gaps import GapRecorder
-from .recorders.recorder import Recorder
 from .state import TracingState
 
 
 def get_tracing_state() -> TracingState | None:
     """Return the trace that records this thread; None while nothing does."""
     recorder = current_recorder()
-    return recorder.state if isinstance(recorder, Recorder) else None
+    return recorder.state if isinstance(recorder, CallRecorder) else None
 
 
 def set_tracing_state(state: TracingState | None) -> None:
@@ -36,7 +36,7 @@ def set_tracing_state(state: TracingState | None) -> None:
     if state is None and isinstance(current, GapRecorder):
         return
     recorder = None if state is None else state.recorder or ProgramRecorder(state, installed)
-    if recorder is None and isinstance(current, Recorder):
+    if recorder is None and isinstance(current, CallRecorder):
         recorder = GapRecorder(current, installed, sys._getframe(1))
     set_recorder(recorder)
     installed.set_included(recorder is not None)
@@ -67,7 +67,7 @@ class paused(ContextDecorator):
     def __enter__(self) -> None:
         current = current_recorder()
         watching = None
-        if isinstance(current, Recorder):
+        if isinstance(current, CallRecorder):
             watching = GapRecorder(current, kernels(), sys._getframe(1))
             set_recorder(watching)
         self._entered.append((current, watching))
@@ -95,7 +95,7 @@ def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[Tr
     installed = kernels()
     installed.cover()
     outer = recorder_here(installed)
-    outer = outer if isinstance(outer, Recorder) else None
+    outer = outer if isinstance(outer, CallRecorder) else None
     recorder = (
         ProgramRecorder(state, installed, outer)
         if observe is None
