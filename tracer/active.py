@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ContextDecorator, contextmanager
+from enum import Enum
 from typing import Any
 
+from ..errors import CaptureError
 from .blocks.higher_order import ProgramRecorder
 from .dispatch.dispatcher import (
     Passing,
@@ -19,8 +21,28 @@ from .dispatch.dispatcher import (
 from .observed import ObservedRecorder, Observer
 from .patches.process import process_patches
 from .recorders.calls import CallRecorder
+from .recorders.deep import DeepRecorder
 from .recorders.gaps import GapRecorder
 from .state import TracingState
+
+
+class Depth(Enum):
+    """What becomes of composite operators, such as ``aten::linear``, which are made of others."""
+
+    FLAT = "flat"  # each is one node
+    DEEP = "deep"  # what they call stands in their place, in a scope of theirs
+
+
+class _DeepProgramRecorder(DeepRecorder, ProgramRecorder):
+    """Records all that a program calls, and what composite operators call."""
+
+
+class _DeepObservedRecorder(DeepRecorder, ObservedRecorder):
+    """The same, and tells an observer of it."""
+
+
+_RECORDERS = {Depth.FLAT: ProgramRecorder, Depth.DEEP: _DeepProgramRecorder}
+_OBSERVED = {Depth.FLAT: ObservedRecorder, Depth.DEEP: _DeepObservedRecorder}
 
 
 def get_tracing_state() -> TracingState | None:
@@ -87,19 +109,29 @@ def unrecorded() -> Any:
 
 
 @contextmanager
-def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[TracingState]:
+def tracing(
+    state: TracingState, observe: Observer | None = None, depth: Depth = Depth.FLAT
+) -> Iterator[TracingState]:
     """Record this thread into ``state`` until the ``with`` ends, then restore what was before.
 
     Inside another trace, both record. ``observe`` is told of every operator that was recorded.
+
+    Raises:
+        CaptureError: the trace is deep, and it runs inside another one.
     """
     installed = kernels()
     installed.cover()
     outer = recorder_here(installed)
     outer = outer if isinstance(outer, CallRecorder) else None
+    if outer is not None and depth is Depth.DEEP:
+        raise CaptureError(
+            "a deep trace cannot run inside another trace, which would see other operators\n"
+            "  trace this program before, and call what it gives; or trace it flat"
+        )
     recorder = (
-        ProgramRecorder(state, installed, outer)
+        _RECORDERS[depth](state, installed, outer)
         if observe is None
-        else ObservedRecorder(state, installed, outer, observe)
+        else _OBSERVED[depth](state, installed, outer, observe)
     )
     state.recorder = recorder
     with (

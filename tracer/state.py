@@ -100,6 +100,9 @@ class TracingState:
         force_outplace: whether ``opscope.trace`` makes the graph functional when the run has ended.
         lookup_var_name_fn: names the results of operators; if it is None, or returns an empty
             string, they are named after the variables that the user's code assigns them to.
+        inputs_as_traced: whether the inputs of a replay must have the strides, and require gradients, as
+            those of the trace: C++ code that went by these was traced through.
+        named_as: results, or None for those that are no tensors, that one call gave and many nodes made.
         implied: the values of tensors that no recorded operator made, as far as it is known how they came
             to be.
         recorder: what records into this trace while ``tracing`` lasts.
@@ -173,6 +176,8 @@ class TracingState:
         self.sizes = Sizes(self, self.numbers)
         self.functions = CustomFunctions()
         self.implied = ImpliedValues(self)
+        self.inputs_as_traced = False
+        self.named_as: list[tuple[Frame | None, Sequence[Value | None]]] = []
         self.callees = Callees()
         self.walker = FrameWalker(
             graph.root_scope,

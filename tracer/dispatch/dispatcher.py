@@ -17,8 +17,8 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType, ModuleType
 from typing import Any, cast
 
@@ -514,6 +514,24 @@ def quick_type_check(tensors: Sequence[torch.Tensor]) -> Callable[..., bool] | N
         return cast(Callable[..., bool], made.check)
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return None
+
+
+def is_transforming() -> bool:
+    """Whether a function that ``torch.func`` transforms runs on this thread."""
+    return _C._functorch.peek_interpreter_stack() is not None
+
+
+def dispatch_keys(names: Iterable[str]) -> dict[str, Any]:
+    """Return the dispatch keys of these names that this torch has."""
+    found = {}
+    for name in names:
+        with suppress(ValueError, RuntimeError):
+            found[name] = _C._dispatch_key_parse(name)
+    return found
+
+
+has_kernel: Callable[[str, str], bool] = _C._dispatch_has_kernel_for_dispatch_key
+"""Whether an operator has a kernel that was registered for the key of a name itself."""
 
 
 @contextmanager

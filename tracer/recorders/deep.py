@@ -1,0 +1,286 @@
+"""Deep capture: composite operators are traced through, and what they call stands in their scope.
+
+Note [Traced through]
+    A composite operator runs with our key in force, so that the operators which it calls in C++ come to
+    us too. They are recorded into a block that stands free, and the operator itself as ever, as one node.
+    Then the block takes the node's place, provided that it does all that the node does:
+
+    * it makes every result, as the very tensor that came out; a composite operator may set what a
+      tensor is without an operator, and some do nothing else;
+    * it reads every tensor that the node reads: from one that it leaves out, C++ may have taken numbers;
+    * sizes that data decides do not go in. Those of the program's inputs do: C++ reads them unseen and
+      goes its way by them. So they are fixed, as are all else that it can go by: strides, whether
+      gradients are required, and the modes around the program.
+
+    Otherwise the node stays, and the block is given up. That is what flat capture does, so it is right.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import sys
+from collections.abc import Callable, Container, Iterator
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ...ir import Block, Node, Scope, ScopeKind, SourceRange, TensorType, Value
+from ...ir.own_operators import LITERAL
+from ..dispatch.composites import is_composite, is_composite_for
+from ..dispatch.dispatcher import autocast_regions, is_grad_enabled, is_inference_mode_enabled
+from ..dispatch.schemas import operator_of
+from ..dispatch.tensors import PLAIN_CLASSES
+from ..numbers.data_sizes import DataSizes
+from ..state import TracingState
+from ..values import Entries
+from .calls import CallRecorder
+from .facts import REQUIRES_GRAD
+
+
+class _Inside:
+    """What a composite operator called.
+
+    Attributes:
+        block: holds it.
+        entries: what the tensors are, by it, that it made or wrote.
+        scope: the operator's.
+        results: what it returned, lists taken apart.
+        made: what these are by what was called; None where that is not known, or no tensor.
+    """
+
+    __slots__ = ("block", "entries", "made", "results", "scope")
+
+    def __init__(self, block: Block, entries: Entries, scope: Scope) -> None:
+        self.block = block
+        self.entries = entries
+        self.scope = scope
+        self.results: list[Any] = []
+        self.made: list[Value | None] = []
+
+
+class DeepRecorder(CallRecorder):
+    """Records what composite operators call in place of them; see Note [Traced through]."""
+
+    def __init__(self, state: TracingState, *rest: Any) -> None:
+        super().__init__(state, *rest)
+        self._insides: list[_Inside] = []  # of operators that have run and are being recorded
+        self._depth = 0  # how many composite operators run, one inside another
+        self._data_sizes = DataSizes(state.numbers.by_value)
+
+    def record(
+        self,
+        op: torch._ops.OpOverload,
+        keyset: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType | None = None,
+    ) -> Any:
+        """Run one operator, record it or what it calls, and return what it returned."""
+        if frame is None:
+            frame = sys._getframe(2)
+        insides = self._insides
+        count = len(insides)
+        try:
+            result = super().record(op, keyset, args, kwargs, frame)
+            if len(insides) > count:
+                self._replace(insides[-1])
+        finally:
+            del insides[count:]
+        return result
+
+    def _facts_for(self, op: torch._ops.OpOverload) -> Any:
+        facts = super()._facts_for(op)
+        if is_composite(op):
+            facts = copy.copy(facts)
+            facts.redispatch = functools.partial(self._run_inside, op, facts.redispatch)
+            facts.may_be_saved = False  # its results are those of what it calls
+        return facts
+
+    def _run_inside(
+        self,
+        op: torch._ops.OpOverload,
+        run: Callable[..., Any],
+        keyset: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Run a composite operator, where it is one, and record what it calls into a block."""
+        if not is_composite_for(op, keyset):
+            return run(keyset, *args, **kwargs)
+        state = self.state
+        graph, walker = state.graph, state.walker
+        block = Block(graph, None, graph.insertion_block)
+        scope = walker.open_region(_name_of(op), sys._getframe(), ScopeKind.OPERATOR)
+        self._depth += 1
+        try:
+            with state.values.layer() as entries, graph.inserting(block):
+                self._set_excluded(False)
+                try:
+                    result = run(keyset, *args, **kwargs)
+                finally:
+                    self._set_excluded(True)
+                inside = _Inside(block, entries, scope)
+                inside.results = list(_parts(result))
+                inside.made = [self._made(part) for part in inside.results]
+        except BaseException:
+            self._keep(_Inside(block, entries, scope))
+            raise
+        finally:
+            self._depth -= 1
+            walker.regions.pop()
+        self._insides.append(inside)
+        return result
+
+    def _made(self, result: Any) -> Value | None:
+        return self.state.values.get(result) if isinstance(result, torch.Tensor) else None
+
+    def _keep(self, inside: _Inside) -> None:
+        """Keep what an operator called before it raised: the program may go on."""
+        holder = self.state.graph.append(LITERAL)
+        self._put_before(holder, inside)
+        holder.erase()
+
+    def _put_before(self, node: Node, inside: _Inside) -> None:
+        for inner in inside.block:
+            inner.move_before(node)
+        alive = {key: entry for key, entry in inside.entries.items() if entry[0]() is not None}
+        self.state.values.entries.update(alive)
+
+    def _replace(self, inside: _Inside) -> None:
+        """Put what a composite operator called in the place of its node, if that is the same."""
+        state = self.state
+        node = self._node_of(inside.results)
+        if node is None or not self._is_whole(node, inside):
+            inside.block.discard()
+            return
+        self._put_before(node, inside)
+        becomes: dict[Value, Value] = {}
+        for result, output, value in zip(inside.results, node.outputs, inside.made, strict=True):
+            if value is not None:
+                becomes[output] = value
+                output.replace_all_uses_with(value)
+                value.name = value.name or output.name
+                state.values.set(result, value)
+                if result.__class__ not in PLAIN_CLASSES:
+                    state.subclasses.note(result, value)
+        if state.saved.hooks:
+            state.saved.replace(becomes)
+        if not self._depth:
+            state.named_as.append((node.stack, inside.made))
+            state.walker.regions.append(inside.scope)
+            self._hold(node)
+            state.walker.regions.pop()
+        node.erase()
+
+    def _node_of(self, results: list[Any]) -> Node | None:
+        """Return the node that a composite operator was recorded as, told by its results."""
+        for result in results:
+            if isinstance(result, torch.Tensor):
+                value = self.state.values.get(result)
+                return None if value is None else value.node
+        return None
+
+    def _is_whole(self, node: Node, inside: _Inside) -> bool:
+        """Whether what was called inside is all that a node does; see Note [Traced through]."""
+        block = inside.block
+        given = list(filter(_is_tensor, node.inputs))
+        for result, output, value in zip(inside.results, node.outputs, inside.made, strict=True):
+            if value is None:
+                if result is not None:
+                    return False
+            elif value.type != output.type or (value.block is not block and value not in given):
+                return False
+        if block.last is None and any(p.is_written for p in node.operator.parameters):
+            return False
+        read = {value for inner in block for value in inner.inputs}
+        read.update(value for value in inside.made if value is not None)
+        if any(value not in read for value in given) or _leaves_integers(block, read):
+            return False
+        return not any(map(self._data_sizes.decide, node.inputs))
+
+    def _hold(self, node: Node) -> None:
+        """Hold a replay to what C++ may have gone by in a composite operator; see Note [Traced through]."""
+        state = self.state
+        sizes, numbers = state.sizes, state.numbers
+        use = f"is fixed by {node.operator.base_name}, which is traced through"
+        if any(sizes.may_vary(value) for value in node.inputs if _is_tensor(value)):
+            sizes.pin_inputs(use)
+        for value in node.inputs:
+            number = numbers.by_value.get(value)
+            if number is not None:
+                numbers.pin(number, use)
+        state.inputs_as_traced = True
+        self._hold_flags(node)
+        self._hold_modes(node)
+
+    def _hold_flags(self, node: Node) -> None:
+        for value in node.inputs:
+            type_, entry = value.type, value.state
+            if entry is not None and isinstance(type_, TensorType):
+                kept = self.state.kept.objects[entry.name]
+                self.state.circumstances.read_fact(
+                    kept,
+                    (REQUIRES_GRAD.operator.name, type_.requires_grad),
+                    REQUIRES_GRAD.text(entry.name, type_.requires_grad),
+                    REQUIRES_GRAD.ask,
+                    _source_of(node),
+                )
+
+    def _hold_modes(self, node: Node) -> None:
+        modes, circumstances = self.state.modes, self.state.circumstances
+        source = _source_of(node)
+        if not modes.is_set("inference"):
+            circumstances.read_mode(
+                "torch.is_inference_mode_enabled()", is_inference_mode_enabled, source
+            )
+        if not modes.is_set("grad"):
+            circumstances.read_mode("torch.is_grad_enabled()", is_grad_enabled, source)
+        devices = {v.type.device.type for v in node.inputs if isinstance(v.type, TensorType)}
+        for device in sorted(devices):
+            if not modes.is_set(device):
+                ask = functools.partial(_autocast_dtype, device)
+                circumstances.read_mode(f"the dtype of autocast on {device}", ask, source)
+
+
+def _source_of(node: Node) -> Callable[[], SourceRange | None]:
+    stack = node.stack
+    return lambda: None if stack is None else stack.user.range
+
+
+def _autocast_dtype(device: str) -> torch.dtype | None:
+    return dict(autocast_regions()).get(device)
+
+
+def _name_of(op: torch._ops.OpOverload) -> str:
+    """Return an operator's name without namespace and overload."""
+    return operator_of(op).base_name.partition("::")[2]
+
+
+def _is_tensor(value: Value) -> bool:
+    return isinstance(value.type, TensorType)
+
+
+def _is_integer(value: Value) -> bool:
+    dtype = value.type.dtype if isinstance(value.type, TensorType) else None
+    return dtype is not None and not (dtype.is_floating_point or dtype.is_complex)
+
+
+def _leaves_integers(block: Block, read: Container[Value]) -> bool:
+    """Whether integers that were computed of integers alone are read by nothing, and so perhaps by C++."""
+    return any(
+        _is_integer(output) and output not in read
+        for node in block
+        if all(map(_is_integer, filter(_is_tensor, node.inputs)))
+        for output in node.outputs
+    )
+
+
+def _parts(result: Any) -> Iterator[Any]:
+    """Yield what an operator returned, lists taken apart."""
+    if isinstance(result, list | tuple):
+        for part in result:
+            yield from _parts(part)
+    else:
+        yield result
