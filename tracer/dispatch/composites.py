@@ -19,18 +19,18 @@ _BACKENDS = (
 _KINDS = ("", "Autograd", "Sparse", "SparseCsr", "Quantized", "NestedTensor")
 _NESTED = "AutogradNestedTensor"
 _KEYS = dispatch_keys((*(kind + backend for kind in _KINDS for backend in _BACKENDS), _NESTED))
-_RETURNS = frozenset(("Tensor", "List[Tensor]"))
+_TENSORS = frozenset(("Tensor", "List[Tensor]"))
 
 
 @cache
 def _own_kernels(op: Any) -> tuple[Any, ...] | None:
     """Return the keys that a composite operator has kernels of its own for; None for any other.
 
-    One that gives numbers is taken for a read of a tensor, which has a meaning of its own.
+    One that gives nothing but numbers is taken for a read of a tensor, which has a meaning of its own.
     """
     name = op.name()
-    returns = {returned.type for returned in operator_of(op).returns}
-    if not has_kernel(name, "CompositeImplicitAutograd") or not returns or returns - _RETURNS:
+    gives_tensors = any(returned.type in _TENSORS for returned in operator_of(op).returns)
+    if not gives_tensors or not has_kernel(name, "CompositeImplicitAutograd"):
         return None
     own = [key for name_of_key, key in _KEYS.items() if has_kernel(name, name_of_key)]
     if has_kernel(name, "CompositeImplicitAutogradNestedTensor"):

@@ -38,21 +38,26 @@ from ..values import Entries
 from .calls import CallRecorder
 from .facts import REQUIRES_GRAD
 
+_KNOWN_BY_KIND = (type(None), bool, int)
+"""Results besides tensors: they follow from what a replay is held to, or are read by nobody."""
+
 
 class _Inside:
     """What a composite operator called.
 
     Attributes:
-        block: holds it.
+        facts: what the recorder knows of the operator.
+        block: holds what it called; nothing if it was not looked into.
         entries: what the tensors are, by it, that it made or wrote.
         scope: the operator's.
         results: what it returned, lists taken apart.
         made: what these are by what was called; None where that is not known, or no tensor.
     """
 
-    __slots__ = ("block", "entries", "made", "results", "scope")
+    __slots__ = ("block", "entries", "facts", "made", "results", "scope")
 
-    def __init__(self, block: Block, entries: Entries, scope: Scope) -> None:
+    def __init__(self, facts: Any, block: Block, entries: Entries, scope: Scope) -> None:
+        self.facts = facts
         self.block = block
         self.entries = entries
         self.scope = scope
@@ -85,7 +90,7 @@ class DeepRecorder(CallRecorder):
         try:
             result = super().record(op, keyset, args, kwargs, frame)
             if len(insides) > count:
-                self._replace(insides[-1])
+                return self._settle(insides[-1], result)
         finally:
             del insides[count:]
         return result
@@ -93,39 +98,42 @@ class DeepRecorder(CallRecorder):
     def _facts_for(self, op: torch._ops.OpOverload) -> Any:
         facts = super()._facts_for(op)
         if is_composite(op):
-            facts = copy.copy(facts)
-            facts.redispatch = functools.partial(self._run_inside, op, facts.redispatch)
-            facts.may_be_saved = False  # its results are those of what it calls
+            own = copy.copy(facts)
+            own.redispatch = functools.partial(self._run_inside, op, facts)
+            # Its results are those of what it calls; if not, this is made up for.
+            own.may_be_saved = own.reads_data = False
+            return own
         return facts
 
     def _run_inside(
         self,
         op: torch._ops.OpOverload,
-        run: Callable[..., Any],
+        facts: Any,
         keyset: Any,
         *args: Any,
         **kwargs: Any,
     ) -> Any:
         """Run a composite operator, where it is one, and record what it calls into a block."""
-        if not is_composite_for(op, keyset):
-            return run(keyset, *args, **kwargs)
         state = self.state
         graph, walker = state.graph, state.walker
         block = Block(graph, None, graph.insertion_block)
+        if not is_composite_for(op, keyset):
+            self._insides.append(_Inside(facts, block, {}, walker.root))
+            return facts.redispatch(keyset, *args, **kwargs)
         scope = walker.open_region(_name_of(op), sys._getframe(), ScopeKind.OPERATOR)
         self._depth += 1
         try:
             with state.values.layer() as entries, graph.inserting(block):
                 self._set_excluded(False)
                 try:
-                    result = run(keyset, *args, **kwargs)
+                    result = facts.redispatch(keyset, *args, **kwargs)
                 finally:
                     self._set_excluded(True)
-                inside = _Inside(block, entries, scope)
+                inside = _Inside(facts, block, entries, scope)
                 inside.results = list(_parts(result))
                 inside.made = [self._made(part) for part in inside.results]
         except BaseException:
-            self._keep(_Inside(block, entries, scope))
+            self._keep(_Inside(facts, block, entries, scope))
             raise
         finally:
             self._depth -= 1
@@ -148,13 +156,30 @@ class DeepRecorder(CallRecorder):
         alive = {key: entry for key, entry in inside.entries.items() if entry[0]() is not None}
         self.state.values.entries.update(alive)
 
-    def _replace(self, inside: _Inside) -> None:
-        """Put what a composite operator called in the place of its node, if that is the same."""
+    def _settle(self, inside: _Inside, result: Any) -> Any:
+        """Put what a composite operator called in the place of its node, or keep that; return the result."""
+        parts = list(_parts(result))
+        node = self._node_of(parts)
+        if self._is_whole(node, inside):
+            self._replace(node, inside)
+            return result
+        inside.block.discard()
+        if node.modes.grad:
+            self._note_histories(parts, node.outputs)
+        if inside.facts.reads_data:
+            return self._read_data(inside.facts, (), result, node)
+        return result
+
+    def _node_of(self, results: list[Any]) -> Node:
+        """Return the node that a composite operator was recorded as, told by its results."""
+        values = (self._made(result) for result in results)
+        made = next((value.node for value in values if value is not None), None)
+        node = self.state.graph.insertion_block.last if made is None else made
+        assert node is not None, "an operator that ran has a node"
+        return node
+
+    def _replace(self, node: Node, inside: _Inside) -> None:
         state = self.state
-        node = self._node_of(inside.results)
-        if node is None or not self._is_whole(node, inside):
-            inside.block.discard()
-            return
         self._put_before(node, inside)
         becomes: dict[Value, Value] = {}
         for result, output, value in zip(inside.results, node.outputs, inside.made, strict=True):
@@ -174,21 +199,15 @@ class DeepRecorder(CallRecorder):
             state.walker.regions.pop()
         node.erase()
 
-    def _node_of(self, results: list[Any]) -> Node | None:
-        """Return the node that a composite operator was recorded as, told by its results."""
-        for result in results:
-            if isinstance(result, torch.Tensor):
-                value = self.state.values.get(result)
-                return None if value is None else value.node
-        return None
-
     def _is_whole(self, node: Node, inside: _Inside) -> bool:
         """Whether what was called inside is all that a node does; see Note [Traced through]."""
         block = inside.block
+        if len(inside.results) != len(node.outputs):
+            return False  # it was not looked into
         given = list(filter(_is_tensor, node.inputs))
         for result, output, value in zip(inside.results, node.outputs, inside.made, strict=True):
             if value is None:
-                if result is not None:
+                if type(result) not in _KNOWN_BY_KIND:
                     return False
             elif value.type != output.type or (value.block is not block and value not in given):
                 return False
@@ -269,12 +288,12 @@ def _is_integer(value: Value) -> bool:
 
 def _leaves_integers(block: Block, read: Container[Value]) -> bool:
     """Whether integers that were computed of integers alone are read by nothing, and so perhaps by C++."""
-    return any(
-        _is_integer(output) and output not in read
-        for node in block
-        if all(map(_is_integer, filter(_is_tensor, node.inputs)))
-        for output in node.outputs
-    )
+    for node in block:
+        tensors = list(filter(_is_tensor, node.inputs))
+        if tensors and all(map(_is_integer, tensors)):
+            if any(_is_integer(output) and output not in read for output in node.outputs):
+                return True
+    return False
 
 
 def _parts(result: Any) -> Iterator[Any]:

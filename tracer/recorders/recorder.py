@@ -51,7 +51,8 @@ _METADATA_READS = frozenset(
     )
 )  # fmt: skip
 _LAYOUT_READS = frozenset(f"aten::{name}" for name in ("_dimI", "_dimV", "dense_dim", "sparse_dim"))
-_SIZE_READS = frozenset(("aten::is_same_size",))  # what these give follows from sizes
+# What these give follows from sizes.
+_SIZE_READS = frozenset(("aten::cudnn_is_acceptable", "aten::is_same_size"))
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 
 
