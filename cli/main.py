@@ -128,6 +128,9 @@ def trace(
     fake: Annotated[
         bool, typer.Option("--fake", help="Trace without computing, so without memory for tensors.")
     ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Show what composite operators call in place of them.")
+    ] = False,
     functional: Annotated[
         bool, typer.Option("--functional", help="Turn writes to memory into values.")
     ] = False,
@@ -186,6 +189,7 @@ def trace(
             allow=tuple(allow or ()),
             fixed=fixed,
             fake=fake,
+            deep=deep,
             functional=functional,
             check=check,
         )
