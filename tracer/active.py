@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ..errors import CaptureError
+from ..ir import Node
 from .blocks.higher_order import ProgramRecorder
 from .dispatch.dispatcher import (
     Passing,
@@ -39,6 +40,10 @@ class _DeepProgramRecorder(DeepRecorder, ProgramRecorder):
 
 class _DeepObservedRecorder(DeepRecorder, ObservedRecorder):
     """The same, and tells an observer of it."""
+
+    def _last_node(self) -> Node | None:
+        graph = self.state.graph
+        return (graph.insertion_block if self.is_inside else graph.block).last
 
 
 _RECORDERS = {Depth.FLAT: ProgramRecorder, Depth.DEEP: _DeepProgramRecorder}

@@ -82,7 +82,7 @@ class ObservedRecorder(ProgramRecorder):
         return results
 
     def _last_node(self) -> Node | None:
-        return self.state.graph.insertion_block.last
+        return self.state.graph.block.last
 
     def _show(
         self, before: Node | None, result: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]

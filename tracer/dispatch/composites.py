@@ -18,6 +18,8 @@ _BACKENDS = (
 )  # fmt: skip
 _KINDS = ("", "Autograd", "Sparse", "SparseCsr", "Quantized", "NestedTensor")
 _NESTED = "AutogradNestedTensor"
+_TRANSFORMED = ("Batched", "VmapMode", "FuncTorchBatched", "FuncTorchGradWrapper")
+_TRANSFORMS = tuple(dispatch_keys(_TRANSFORMED).values())
 _KEYS = dispatch_keys((*(kind + backend for kind in _KINDS for backend in _BACKENDS), _NESTED))
 _TENSORS = frozenset(("Tensor", "List[Tensor]"))
 
@@ -49,4 +51,6 @@ def is_composite_for(op: Any, keyset: Any) -> bool:
     A transform of ``torch.func`` comes before the operators that it is made of, and makes its own of it.
     """
     own = _own_kernels(op)
-    return own is not None and not any(map(keyset.has, own)) and not is_transforming()
+    if own is None or is_transforming():
+        return False
+    return not any(map(keyset.has, (*own, *_TRANSFORMS)))

@@ -7,6 +7,7 @@ Note [Traced through]
 
     * it makes every result, as the very tensor that came out; a composite operator may set what a
       tensor is without an operator, and some do nothing else;
+    * it gives no tensor other sizes in place, as for ``out=``: functional graphs cannot say that;
     * it reads every tensor that the node reads: from one that it leaves out, C++ may have taken numbers;
     * sizes that data decides do not go in. Those of the program's inputs do: C++ reads them unseen and
       goes its way by them. So they are fixed, as are all else that it can go by: strides, whether
@@ -20,14 +21,16 @@ from __future__ import annotations
 import copy
 import functools
 import sys
-from collections.abc import Callable, Container, Iterator
+import weakref
+from collections.abc import Callable, Collection, Container, Iterator
 from types import FrameType
 from typing import Any
 
 import torch
 
-from ...ir import Block, Node, Scope, ScopeKind, SourceRange, TensorType, Value
+from ...ir import Block, Effect, Node, Scope, ScopeKind, SourceRange, TensorType, Value
 from ...ir.own_operators import LITERAL
+from ..diagnostics import DiagnosticKind
 from ..dispatch.composites import is_composite, is_composite_for
 from ..dispatch.dispatcher import autocast_regions, is_grad_enabled, is_inference_mode_enabled
 from ..dispatch.schemas import operator_of
@@ -36,7 +39,6 @@ from ..numbers.data_sizes import DataSizes
 from ..state import TracingState
 from ..values import Entries
 from .calls import CallRecorder
-from .facts import REQUIRES_GRAD
 
 _KNOWN_BY_KIND = (type(None), bool, int)
 """Results besides tensors: they follow from what a replay is held to, or are read by nobody."""
@@ -63,6 +65,21 @@ class _Inside:
         self.scope = scope
         self.results: list[Any] = []
         self.made: list[Value | None] = []
+
+    def read(self) -> set[Value]:
+        """Return the values that what was called reads, and those that the results are."""
+        read = {value for inner in self.block for value in inner.inputs}
+        read.update(value for value in self.made if value is not None)
+        return read
+
+    def kept_before(self, given: Collection[Value]) -> list[Value]:
+        """Return the values that it reads, that a node has made before, and that it was not given."""
+        return [
+            value
+            for inner in self.block
+            for value in inner.inputs
+            if value.node is not None and value.block is not self.block and value not in given
+        ]
 
 
 class DeepRecorder(CallRecorder):
@@ -95,11 +112,19 @@ class DeepRecorder(CallRecorder):
             del insides[count:]
         return result
 
-    def _facts_for(self, op: torch._ops.OpOverload) -> Any:
-        facts = super()._facts_for(op)
+    @property
+    def is_inside(self) -> bool:
+        """Whether a composite operator runs that is traced through."""
+        return self._depth > 0
+
+    def _learn(self, op: torch._ops.OpOverload) -> Any:
+        facts = super()._learn(op)
         if is_composite(op):
             own = copy.copy(facts)
-            own.redispatch = functools.partial(self._run_inside, op, facts)
+            # The facts are the recorder's own, and must not keep it alive.
+            own.redispatch = functools.partial(
+                type(self)._run_inside, weakref.proxy(self), op, facts
+            )
             # Its results are those of what it calls; if not, this is made up for.
             own.may_be_saved = own.reads_data = False
             return own
@@ -163,7 +188,16 @@ class DeepRecorder(CallRecorder):
         if self._is_whole(node, inside):
             self._replace(node, inside)
             return result
+        kept = inside.kept_before(node.inputs)
         inside.block.discard()
+        if kept:
+            message = (
+                f"{node.operator.base_name} went on with a tensor {kept[0].type} that torch had kept, as autocast "
+                "keeps weights; a replay computes it again, and gradients may differ in their last bits"
+            )
+            self.state.report_if_followed(
+                DiagnosticKind.UNTRACKED_EFFECT, message, node.scope, node.stack
+            )
         if node.modes.grad:
             self._note_histories(parts, node.outputs)
         if inside.facts.reads_data:
@@ -211,10 +245,13 @@ class DeepRecorder(CallRecorder):
                     return False
             elif value.type != output.type or (value.block is not block and value not in given):
                 return False
+        if any(Effect.RESHAPES in inner.operator.effects for inner in block):
+            return False
         if block.last is None and any(p.is_written for p in node.operator.parameters):
             return False
-        read = {value for inner in block for value in inner.inputs}
-        read.update(value for value in inside.made if value is not None)
+        read = inside.read()
+        for value in inside.kept_before(node.inputs):  # autocast casts a weight once and keeps that
+            read.update(() if value.node is None else value.node.inputs)
         if any(value not in read for value in given) or _leaves_integers(block, read):
             return False
         return not any(map(self._data_sizes.decide, node.inputs))
@@ -239,28 +276,27 @@ class DeepRecorder(CallRecorder):
             type_, entry = value.type, value.state
             if entry is not None and isinstance(type_, TensorType):
                 kept = self.state.kept.objects[entry.name]
-                self.state.circumstances.read_fact(
-                    kept,
-                    (REQUIRES_GRAD.operator.name, type_.requires_grad),
-                    REQUIRES_GRAD.text(entry.name, type_.requires_grad),
-                    REQUIRES_GRAD.ask,
-                    _source_of(node),
+                self.state.circumstances.read_flag(
+                    kept, entry.name, type_.requires_grad, _source_of(node)
                 )
 
     def _hold_modes(self, node: Node) -> None:
-        modes, circumstances = self.state.modes, self.state.circumstances
+        """Note which modes the caller of the program decides: those that the program itself has not set."""
+        modes, around = node.modes, self.state.graph.modes
         source = _source_of(node)
-        if not modes.is_set("inference"):
-            circumstances.read_mode(
-                "torch.is_inference_mode_enabled()", is_inference_mode_enabled, source
-            )
-        if not modes.is_set("grad"):
-            circumstances.read_mode("torch.is_grad_enabled()", is_grad_enabled, source)
+        asks: dict[str, Callable[[], Any]] = {}
+        if modes.inference is around.inference and "inference" not in modes.fixed:
+            asks["torch.is_inference_mode_enabled()"] = is_inference_mode_enabled
+        # What ``autograd.Function.apply`` calls itself runs without gradients, whatever its caller's.
+        if modes.grad is around.grad is is_grad_enabled() and "grad" not in modes.fixed:
+            asks["torch.is_grad_enabled()"] = is_grad_enabled
         devices = {v.type.device.type for v in node.inputs if isinstance(v.type, TensorType)}
-        for device in sorted(devices):
-            if not modes.is_set(device):
-                ask = functools.partial(_autocast_dtype, device)
-                circumstances.read_mode(f"the dtype of autocast on {device}", ask, source)
+        if modes.autocast == around.autocast:
+            for device in sorted(devices - set(modes.fixed)):
+                name = f"the dtype of autocast on {device}"
+                asks[name] = functools.partial(_autocast_dtype, device)
+        for name, ask in asks.items():
+            self.state.circumstances.read_mode(name, ask, source)
 
 
 def _source_of(node: Node) -> Callable[[], SourceRange | None]:
