@@ -61,8 +61,8 @@ RunBlocks: TypeAlias = Callable[
 
 
 _GRADIENTS_OUTSIDE = (
-    "compute gradients outside the program, of what a replay returns, or inside it with "
-    "torch.func.grad"
+    "trace with depth='deep', which shows what operators are made of; or compute gradients outside the "
+    "program, of what a replay returns"
 )
 
 
@@ -102,6 +102,7 @@ class TracingState:
             string, they are named after the variables that the user's code assigns them to.
         inputs_as_traced: whether the inputs of a replay must have the strides, and require gradients, as
             those of the trace: C++ code that went by these was traced through.
+        held: reports of an operator that runs, until it is known what of it is recorded; None else.
         named_as: results, or None for those that are no tensors, that one call gave and many nodes made.
         implied: the values of tensors that no recorded operator made, as far as it is known how they came
             to be.
@@ -177,6 +178,7 @@ class TracingState:
         self.functions = CustomFunctions()
         self.implied = ImpliedValues(self)
         self.inputs_as_traced = False
+        self.held: list[tuple[DiagnosticKind, Callable[[], None]]] | None = None
         self.named_as: list[tuple[Frame | None, Sequence[Value | None]]] = []
         self.callees = Callees()
         self.walker = FrameWalker(
@@ -409,6 +411,9 @@ class TracingState:
         Raises:
             CaptureError: the trace is strict, and this is neither mere information nor of an allowed kind.
         """
+        if self.held is not None:
+            self.held.append((kind, partial(self.report, kind, message, scope, stack, **details)))
+            return
         if self.functions.holds_back(kind, message, scope, stack, details):
             return
         address = "" if scope is None else scope.address

@@ -7,7 +7,8 @@ Note [Traced through]
 
     * it makes every result, as the very tensor that came out; a composite operator may set what a
       tensor is without an operator, and some do nothing else;
-    * it gives no tensor other sizes in place, as for ``out=``: functional graphs cannot say that;
+    * it makes nothing that no operator tells of, and reads no data, unless for gradients;
+    * it gives none that it was given other sizes, as ``out=`` may: functional graphs cannot say that;
     * it reads every tensor that the node reads: from one that it leaves out, C++ may have taken numbers;
     * sizes that data decides do not go in. Those of the program's inputs do: C++ reads them unseen and
       goes its way by them. So they are fixed, as are all else that it can go by: strides, whether
@@ -44,6 +45,10 @@ _KNOWN_BY_KIND = (type(None), bool, int)
 """Results besides tensors: they follow from what a replay is held to, or are read by nobody."""
 
 
+_NOT_OF_NODE = frozenset((DiagnosticKind.DATA_READ, DiagnosticKind.UNTRACKED_TENSOR))
+"""What is told of operators inside another one, and does not matter where that is one node."""
+
+
 class _Inside:
     """What a composite operator called.
 
@@ -54,17 +59,19 @@ class _Inside:
         scope: the operator's.
         results: what it returned, lists taken apart.
         made: what these are by what was called; None where that is not known, or no tensor.
+        reports: what could not be recorded exactly of what it called.
     """
 
-    __slots__ = ("block", "entries", "facts", "made", "results", "scope")
+    __slots__ = ("block", "entries", "facts", "made", "reports", "results", "scope")
 
-    def __init__(self, facts: Any, block: Block, entries: Entries, scope: Scope) -> None:
+    def __init__(self, facts: Any, block: Block, scope: Scope) -> None:
         self.facts = facts
         self.block = block
-        self.entries = entries
+        self.entries: Entries = {}
         self.scope = scope
         self.results: list[Any] = []
         self.made: list[Value | None] = []
+        self.reports: list[tuple[DiagnosticKind, Callable[[], None]]] = []
 
     def read(self) -> set[Value]:
         """Return the values that what was called reads, and those that the results are."""
@@ -143,24 +150,27 @@ class DeepRecorder(CallRecorder):
         graph, walker = state.graph, state.walker
         block = Block(graph, None, graph.insertion_block)
         if not is_composite_for(op, keyset):
-            self._insides.append(_Inside(facts, block, {}, walker.root))
+            self._insides.append(_Inside(facts, block, walker.root))
             return facts.redispatch(keyset, *args, **kwargs)
         scope = walker.open_region(_name_of(op), sys._getframe(), ScopeKind.OPERATOR)
+        inside = _Inside(facts, block, scope)
+        held, state.held = state.held, inside.reports
         self._depth += 1
         try:
-            with state.values.layer() as entries, graph.inserting(block):
+            with state.values.layer() as inside.entries, graph.inserting(block):
                 self._set_excluded(False)
                 try:
                     result = facts.redispatch(keyset, *args, **kwargs)
                 finally:
                     self._set_excluded(True)
-                inside = _Inside(facts, block, entries, scope)
                 inside.results = list(_parts(result))
                 inside.made = [self._made(part) for part in inside.results]
         except BaseException:
-            self._keep(_Inside(facts, block, entries, scope))
+            state.held = held
+            self._keep(inside)
             raise
         finally:
+            state.held = held
             self._depth -= 1
             walker.regions.pop()
         self._insides.append(inside)
@@ -174,6 +184,8 @@ class DeepRecorder(CallRecorder):
         holder = self.state.graph.append(LITERAL)
         self._put_before(holder, inside)
         holder.erase()
+        for _, report in inside.reports:
+            report()
 
     def _put_before(self, node: Node, inside: _Inside) -> None:
         for inner in inside.block:
@@ -190,10 +202,14 @@ class DeepRecorder(CallRecorder):
             return result
         kept = inside.kept_before(node.inputs)
         inside.block.discard()
+        for kind, report in inside.reports:
+            if kind not in _NOT_OF_NODE:
+                report()
         if kept:
             message = (
-                f"{node.operator.base_name} went on with a tensor {kept[0].type} that torch had kept, as autocast "
-                "keeps weights; a replay computes it again, and gradients may differ in their last bits"
+                f"{node.operator.base_name} went on with a tensor {kept[0].type} that torch had kept, as "
+                "autocast keeps weights; a replay computes it again, and gradients may differ in their last "
+                "bits"
             )
             self.state.report_if_followed(
                 DiagnosticKind.UNTRACKED_EFFECT, message, node.scope, node.stack
@@ -232,6 +248,8 @@ class DeepRecorder(CallRecorder):
             self._hold(node)
             state.walker.regions.pop()
         node.erase()
+        for _, report in inside.reports:
+            report()
 
     def _is_whole(self, node: Node, inside: _Inside) -> bool:
         """Whether what was called inside is all that a node does; see Note [Traced through]."""
@@ -245,7 +263,11 @@ class DeepRecorder(CallRecorder):
                     return False
             elif value.type != output.type or (value.block is not block and value not in given):
                 return False
-        if any(Effect.RESHAPES in inner.operator.effects for inner in block):
+        told = {kind for kind, _ in inside.reports}
+        is_followed = any(_requires_grad(output) for output in node.outputs)
+        if DiagnosticKind.UNTRACKED_TENSOR in told or (told & _NOT_OF_NODE and not is_followed):
+            return False
+        if any(inner.inputs[0] in given for inner in block if _reshapes(inner)):
             return False
         if block.last is None and any(p.is_written for p in node.operator.parameters):
             return False
@@ -315,6 +337,14 @@ def _name_of(op: torch._ops.OpOverload) -> str:
 
 def _is_tensor(value: Value) -> bool:
     return isinstance(value.type, TensorType)
+
+
+def _reshapes(node: Node) -> bool:
+    return Effect.RESHAPES in node.operator.effects and bool(node.inputs)
+
+
+def _requires_grad(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.requires_grad
 
 
 def _is_integer(value: Value) -> bool:
