@@ -10,6 +10,7 @@ Note [Traced through]
     * it makes nothing that no operator tells of, and reads no data, unless for gradients;
     * it gives none that it was given other sizes, as ``out=`` may: functional graphs cannot say that;
     * it reads every tensor that the node reads: from one that it leaves out, C++ may have taken numbers;
+    * all that is read was written by operators, and not by C++ itself;
     * sizes that data decides do not go in. Those of the program's inputs do: C++ reads them unseen and
       goes its way by them. So they are fixed, as are all else that it can go by: strides, whether
       gradients are required, and the modes around the program.
@@ -23,7 +24,7 @@ import copy
 import functools
 import sys
 import weakref
-from collections.abc import Callable, Collection, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -276,6 +277,8 @@ class DeepRecorder(CallRecorder):
             read.update(() if value.node is None else value.node.inputs)
         if any(value not in read for value in given) or _leaves_integers(block, read):
             return False
+        if _reads_unwritten(block, inside.made):
+            return False
         return not any(map(self._data_sizes.decide, node.inputs))
 
     def _hold(self, node: Node) -> None:
@@ -350,6 +353,27 @@ def _requires_grad(value: Value) -> bool:
 def _is_integer(value: Value) -> bool:
     dtype = value.type.dtype if isinstance(value.type, TensorType) else None
     return dtype is not None and not (dtype.is_floating_point or dtype.is_complex)
+
+
+def _reads_unwritten(block: Block, results: Iterable[Value | None]) -> bool:
+    """Whether memory is read that no operator has written: C++ has filled it, as for ``at::tensor``."""
+    unwritten: set[Value] = set()
+    for node in block:
+        read = unwritten.intersection(node.inputs)
+        operator = node.operator
+        if "empty" in operator.base_name:
+            unwritten.update(filter(_has_elements, node.outputs))
+        elif Effect.WRITES in operator.effects:
+            unwritten -= read
+        elif read and operator.is_view:
+            unwritten.update(node.outputs)
+        elif read:
+            return True
+    return not unwritten.isdisjoint(results)
+
+
+def _has_elements(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and 0 not in (value.type.shape or ())
 
 
 def _leaves_integers(block: Block, read: Container[Value]) -> bool:
