@@ -3,19 +3,12 @@
 Note [Traced through]
     A composite operator runs with our key in force, so that the operators which it calls in C++ come to
     us too. They are recorded into a block that stands free, and the operator itself as ever, as one node.
-    Then the block takes the node's place, provided that it does all that the node does:
+    Then the block takes the node's place, unless it does not do all that the node does: see Note [All that
+    an operator does] in ``inside.py``.
 
-    * it makes every result, as the very tensor that came out; a composite operator may set what a
-      tensor is without an operator, and some do nothing else;
-    * it makes nothing that no operator tells of, and reads no data, unless for gradients;
-    * it gives none that it was given other sizes, as ``out=`` may: functional graphs cannot say that;
-    * it reads every tensor that the node reads: from one that it leaves out, C++ may have taken numbers;
-    * all that is read was written by operators, and not by C++ itself;
-    * sizes that data decides do not go in. Those of the program's inputs do: C++ reads them unseen and
-      goes its way by them. So they are fixed, as are all else that it can go by: strides, whether
-      gradients are required, and the modes around the program.
-
-    Otherwise the node stays, and the block is given up. That is what flat capture does, so it is right.
+    C++ goes its way by what it reads of tensors unseen. So a replay is held to all that it can go by:
+    sizes and strides, whether gradients are required, and the modes around the program. Sizes that data
+    decides cannot be held, so an operator that is given such stays a node.
 """
 
 from __future__ import annotations
@@ -24,13 +17,13 @@ import copy
 import functools
 import sys
 import weakref
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 import torch
 
-from ...ir import Block, Effect, Node, Scope, ScopeKind, SourceRange, TensorType, Value
+from ...ir import Block, Node, ScopeKind, SourceRange, TensorType, Value
 from ...ir.own_operators import LITERAL
 from ..diagnostics import DiagnosticKind
 from ..dispatch.composites import is_composite, is_composite_for
@@ -39,55 +32,8 @@ from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import PLAIN_CLASSES
 from ..numbers.data_sizes import DataSizes
 from ..state import TracingState
-from ..values import Entries
 from .calls import CallRecorder
-
-_KNOWN_BY_KIND = (type(None), bool, int)
-"""Results besides tensors: they follow from what a replay is held to, or are read by nobody."""
-
-
-_NOT_OF_NODE = frozenset((DiagnosticKind.DATA_READ, DiagnosticKind.UNTRACKED_TENSOR))
-"""What is told of operators inside another one, and does not matter where that is one node."""
-
-
-class _Inside:
-    """What a composite operator called.
-
-    Attributes:
-        facts: what the recorder knows of the operator.
-        block: holds what it called; nothing if it was not looked into.
-        entries: what the tensors are, by it, that it made or wrote.
-        scope: the operator's.
-        results: what it returned, lists taken apart.
-        made: what these are by what was called; None where that is not known, or no tensor.
-        reports: what could not be recorded exactly of what it called.
-    """
-
-    __slots__ = ("block", "entries", "facts", "made", "reports", "results", "scope")
-
-    def __init__(self, facts: Any, block: Block, scope: Scope) -> None:
-        self.facts = facts
-        self.block = block
-        self.entries: Entries = {}
-        self.scope = scope
-        self.results: list[Any] = []
-        self.made: list[Value | None] = []
-        self.reports: list[tuple[DiagnosticKind, Callable[[], None]]] = []
-
-    def read(self) -> set[Value]:
-        """Return the values that what was called reads, and those that the results are."""
-        read = {value for inner in self.block for value in inner.inputs}
-        read.update(value for value in self.made if value is not None)
-        return read
-
-    def kept_before(self, given: Collection[Value]) -> list[Value]:
-        """Return the values that it reads, that a node has made before, and that it was not given."""
-        return [
-            value
-            for inner in self.block
-            for value in inner.inputs
-            if value.node is not None and value.block is not self.block and value not in given
-        ]
+from .inside import OF_PARTS, Inside, is_tensor
 
 
 class DeepRecorder(CallRecorder):
@@ -95,7 +41,7 @@ class DeepRecorder(CallRecorder):
 
     def __init__(self, state: TracingState, *rest: Any) -> None:
         super().__init__(state, *rest)
-        self._insides: list[_Inside] = []  # of operators that have run and are being recorded
+        self._insides: list[Inside] = []  # of operators that have run and are being recorded
         self._depth = 0  # how many composite operators run, one inside another
         self._data_sizes = DataSizes(state.numbers.by_value)
 
@@ -151,10 +97,11 @@ class DeepRecorder(CallRecorder):
         graph, walker = state.graph, state.walker
         block = Block(graph, None, graph.insertion_block)
         if not is_composite_for(op, keyset):
-            self._insides.append(_Inside(facts, block, walker.root))
+            self._insides.append(Inside(facts, block, walker.root))
             return facts.redispatch(keyset, *args, **kwargs)
         scope = walker.open_region(_name_of(op), sys._getframe(), ScopeKind.OPERATOR)
-        inside = _Inside(facts, block, scope)
+        inside = Inside(facts, block, scope)
+        followed = len(walker.causes.calls)
         held, state.held = state.held, inside.reports
         self._depth += 1
         try:
@@ -164,6 +111,7 @@ class DeepRecorder(CallRecorder):
                     result = facts.redispatch(keyset, *args, **kwargs)
                 finally:
                     self._set_excluded(True)
+                inside.followed = (followed, len(walker.causes.calls))
                 inside.results = list(_parts(result))
                 inside.made = [self._made(part) for part in inside.results]
         except BaseException:
@@ -180,7 +128,7 @@ class DeepRecorder(CallRecorder):
     def _made(self, result: Any) -> Value | None:
         return self.state.values.get(result) if isinstance(result, torch.Tensor) else None
 
-    def _keep(self, inside: _Inside) -> None:
+    def _keep(self, inside: Inside) -> None:
         """Keep what an operator called before it raised: the program may go on."""
         holder = self.state.graph.append(LITERAL)
         self._put_before(holder, inside)
@@ -188,23 +136,27 @@ class DeepRecorder(CallRecorder):
         for _, report in inside.reports:
             report()
 
-    def _put_before(self, node: Node, inside: _Inside) -> None:
+    def _put_before(self, node: Node, inside: Inside) -> None:
         for inner in inside.block:
             inner.move_before(node)
         alive = {key: entry for key, entry in inside.entries.items() if entry[0]() is not None}
         self.state.values.entries.update(alive)
 
-    def _settle(self, inside: _Inside, result: Any) -> Any:
+    def _settle(self, inside: Inside, result: Any) -> Any:
         """Put what a composite operator called in the place of its node, or keep that; return the result."""
         parts = list(_parts(result))
         node = self._node_of(parts)
-        if self._is_whole(node, inside):
+        followed = self.state.walker.causes.calls
+        before, after = inside.followed
+        if inside.is_all_of(node) and not any(map(self._data_sizes.decide, node.inputs)):
+            del followed[after:]  # gradients are those of what it called
             self._replace(node, inside)
             return result
-        kept = inside.kept_before(node.inputs)
+        del followed[before:after]
+        kept = inside.kept_before(node)
         inside.block.discard()
         for kind, report in inside.reports:
-            if kind not in _NOT_OF_NODE:
+            if kind not in OF_PARTS:
                 report()
         if kept:
             message = (
@@ -229,7 +181,7 @@ class DeepRecorder(CallRecorder):
         assert node is not None, "an operator that ran has a node"
         return node
 
-    def _replace(self, node: Node, inside: _Inside) -> None:
+    def _replace(self, node: Node, inside: Inside) -> None:
         state = self.state
         self._put_before(node, inside)
         becomes: dict[Value, Value] = {}
@@ -244,7 +196,8 @@ class DeepRecorder(CallRecorder):
         if state.saved.hooks:
             state.saved.replace(becomes)
         if not self._depth:
-            state.named_as.append((node.stack, inside.made))
+            if not node.scope.is_backward:  # its stack is that of the forward
+                state.named_as.append((node.stack, inside.made))
             state.walker.regions.append(inside.scope)
             self._hold(node)
             state.walker.regions.pop()
@@ -252,41 +205,12 @@ class DeepRecorder(CallRecorder):
         for _, report in inside.reports:
             report()
 
-    def _is_whole(self, node: Node, inside: _Inside) -> bool:
-        """Whether what was called inside is all that a node does; see Note [Traced through]."""
-        block = inside.block
-        if len(inside.results) != len(node.outputs):
-            return False  # it was not looked into
-        given = list(filter(_is_tensor, node.inputs))
-        for result, output, value in zip(inside.results, node.outputs, inside.made, strict=True):
-            if value is None:
-                if type(result) not in _KNOWN_BY_KIND:
-                    return False
-            elif value.type != output.type or (value.block is not block and value not in given):
-                return False
-        told = {kind for kind, _ in inside.reports}
-        is_followed = any(_requires_grad(output) for output in node.outputs)
-        if DiagnosticKind.UNTRACKED_TENSOR in told or (told & _NOT_OF_NODE and not is_followed):
-            return False
-        if any(inner.inputs[0] in given for inner in block if _reshapes(inner)):
-            return False
-        if block.last is None and any(p.is_written for p in node.operator.parameters):
-            return False
-        read = inside.read()
-        for value in inside.kept_before(node.inputs):  # autocast casts a weight once and keeps that
-            read.update(() if value.node is None else value.node.inputs)
-        if any(value not in read for value in given) or _leaves_integers(block, read):
-            return False
-        if _reads_unwritten(block, inside.made):
-            return False
-        return not any(map(self._data_sizes.decide, node.inputs))
-
     def _hold(self, node: Node) -> None:
         """Hold a replay to what C++ may have gone by in a composite operator; see Note [Traced through]."""
         state = self.state
         sizes, numbers = state.sizes, state.numbers
         use = f"is fixed by {node.operator.base_name}, which is traced through"
-        if any(sizes.may_vary(value) for value in node.inputs if _is_tensor(value)):
+        if any(sizes.may_vary(value) for value in node.inputs if is_tensor(value)):
             sizes.pin_inputs(use)
         for value in node.inputs:
             number = numbers.by_value.get(value)
@@ -336,54 +260,6 @@ def _autocast_dtype(device: str) -> torch.dtype | None:
 def _name_of(op: torch._ops.OpOverload) -> str:
     """Return an operator's name without namespace and overload."""
     return operator_of(op).base_name.partition("::")[2]
-
-
-def _is_tensor(value: Value) -> bool:
-    return isinstance(value.type, TensorType)
-
-
-def _reshapes(node: Node) -> bool:
-    return Effect.RESHAPES in node.operator.effects and bool(node.inputs)
-
-
-def _requires_grad(value: Value) -> bool:
-    return isinstance(value.type, TensorType) and value.type.requires_grad
-
-
-def _is_integer(value: Value) -> bool:
-    dtype = value.type.dtype if isinstance(value.type, TensorType) else None
-    return dtype is not None and not (dtype.is_floating_point or dtype.is_complex)
-
-
-def _reads_unwritten(block: Block, results: Iterable[Value | None]) -> bool:
-    """Whether memory is read that no operator has written: C++ has filled it, as for ``at::tensor``."""
-    unwritten: set[Value] = set()
-    for node in block:
-        read = unwritten.intersection(node.inputs)
-        operator = node.operator
-        if "empty" in operator.base_name:
-            unwritten.update(filter(_has_elements, node.outputs))
-        elif Effect.WRITES in operator.effects:
-            unwritten -= read
-        elif read and operator.is_view:
-            unwritten.update(node.outputs)
-        elif read:
-            return True
-    return not unwritten.isdisjoint(results)
-
-
-def _has_elements(value: Value) -> bool:
-    return isinstance(value.type, TensorType) and 0 not in (value.type.shape or ())
-
-
-def _leaves_integers(block: Block, read: Container[Value]) -> bool:
-    """Whether integers that were computed of integers alone are read by nothing, and so perhaps by C++."""
-    for node in block:
-        tensors = list(filter(_is_tensor, node.inputs))
-        if tensors and all(map(_is_integer, tensors)):
-            if any(_is_integer(output) and output not in read for output in node.outputs):
-                return True
-    return False
 
 
 def _parts(result: Any) -> Iterator[Any]:
