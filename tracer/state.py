@@ -62,7 +62,7 @@ RunBlocks: TypeAlias = Callable[
 
 _GRADIENTS_OUTSIDE = (
     "trace with depth='deep', which shows what operators are made of; or compute gradients outside the "
-    "program, of what a replay returns"
+    "program, of what a replay returns, or inside it with torch.func.grad"
 )
 
 
