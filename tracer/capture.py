@@ -246,6 +246,7 @@ def _capture(
             spec = replace(spec, types=_input_types(graph))
         if state.inputs_as_traced:
             spec = replace(spec, is_exact=True)
+            _hold_flags(state)
         before.report_changes(updates)
         for change in state.kept.optimizer_changes():
             state.report(DiagnosticKind.CHANGED_OBJECT, change, None, None)
@@ -266,6 +267,14 @@ def _capture(
         updates,
         tuple(state.kept.modules()),
     )
+
+
+def _hold_flags(state: TracingState) -> None:
+    """Hold a replay to which tensors of the program's own require gradients, as values made of them do."""
+    for name, entry in state.graph.state.items():
+        if isinstance(entry.value.type, TensorType):
+            flag = entry.value.type.requires_grad
+            state.circumstances.read_flag(state.kept.objects[name], name, flag, lambda: None)
 
 
 def _depth_named(name: str) -> Depth:

@@ -169,6 +169,38 @@ def test_what_torchs_own_code_may_go_by_is_held() -> None:
         traced(torch.randn(2, 4, 3))
 
 
+def test_what_requires_gradients_through_something_else_is_held_too() -> None:
+    scale, weight = nn.Parameter(torch.ones(2, 4, 3)), torch.randn(3, 3)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return torch.matmul(x, weight) + torch.matmul(x * scale, weight)
+
+    traced = deep(program, torch.randn(2, 4, 3))
+    assert_replays(traced, program, torch.randn(2, 4, 3))
+    scale.requires_grad_(False)
+    with pytest.raises(opscope.GuardError, match=r"scale.requires_grad is True"):
+        traced(torch.randn(2, 4, 3))
+
+
+def test_a_number_that_data_gave_goes_into_a_whole_operator() -> None:
+    def program(x: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        return torch.dropout(x, p.item(), True)
+
+    traced = deep(program, torch.randn(4), torch.tensor(0.25), strict=True)
+    assert "aten::dropout" in kinds(traced)
+    assert_replays(traced, program, torch.randn(4), torch.tensor(0.75))
+
+
+def test_memory_that_torch_fills_itself_stays_inside() -> None:
+    def program(p: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return F.ctc_loss(p, targets, (5, 5), (3, 2))
+
+    args = torch.randn(5, 2, 4).log_softmax(2), torch.ones(2, 3, dtype=torch.int64)
+    traced = deep(program, *args)
+    assert "aten::ctc_loss.IntList" in kinds(traced)
+    assert_replays(traced, program, *args)
+
+
 def test_sizes_stay_data_where_nothing_is_traced_through() -> None:
     traced = deep(lambda x: (x + x.shape[0]).sum(), torch.randn(3))
     assert not traced.guards

@@ -7,8 +7,8 @@ Note [Traced through]
     an operator does] in ``inside.py``.
 
     C++ goes its way by what it reads of tensors unseen. So a replay is held to all that it can go by:
-    sizes and strides, whether gradients are required, and the modes around the program. Sizes that data
-    decides cannot be held, so an operator that is given such stays a node.
+    sizes and strides, whether gradients are required, and the modes around the program. Sizes and numbers
+    that data decides are not held, and an operator that is given such stays a node.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class DeepRecorder(CallRecorder):
             return facts.redispatch(keyset, *args, **kwargs)
         scope = walker.open_region(_name_of(op), sys._getframe(), ScopeKind.OPERATOR)
         inside = Inside(facts, block, scope)
-        followed = len(walker.causes.calls)
+        regions, followed = len(walker.regions) - 1, len(walker.causes.calls)
         held, state.held = state.held, inside.reports
         self._depth += 1
         try:
@@ -121,7 +121,7 @@ class DeepRecorder(CallRecorder):
         finally:
             state.held = held
             self._depth -= 1
-            walker.regions.pop()
+            del walker.regions[regions:]
         self._insides.append(inside)
         return result
 
@@ -148,7 +148,7 @@ class DeepRecorder(CallRecorder):
         node = self._node_of(parts)
         followed = self.state.walker.causes.calls
         before, after = inside.followed
-        if inside.is_all_of(node) and not any(map(self._data_sizes.decide, node.inputs)):
+        if inside.is_all_of(node) and self._can_be_held(node):
             del followed[after:]  # gradients are those of what it called
             self._replace(node, inside)
             return result
@@ -190,7 +190,7 @@ class DeepRecorder(CallRecorder):
                 becomes[output] = value
                 output.replace_all_uses_with(value)
                 value.name = value.name or output.name
-                state.values.set(result, value)
+                state.values.add(result, value)
                 if result.__class__ not in PLAIN_CLASSES:
                     state.subclasses.note(result, value)
         if state.saved.hooks:
@@ -204,6 +204,14 @@ class DeepRecorder(CallRecorder):
         node.erase()
         for _, report in inside.reports:
             report()
+
+    def _can_be_held(self, node: Node) -> bool:
+        """Whether no numbers and sizes that data decides go in, for which a replay would be refused."""
+        numbers = self.state.numbers.by_value
+        return not any(
+            (value in numbers and numbers[value].is_data) or self._data_sizes.decide(value)
+            for value in node.inputs
+        )
 
     def _hold(self, node: Node) -> None:
         """Hold a replay to what C++ may have gone by in a composite operator; see Note [Traced through]."""
