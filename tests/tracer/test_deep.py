@@ -6,7 +6,7 @@ import copy
 import gc
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -90,57 +90,60 @@ class Network(nn.Module):
         return logits
 
 
-def training_step(model: nn.Module) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    parameters = list(model.parameters())
-    velocities = [torch.zeros_like(p) for p in parameters]
-
-    def step(tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        loss = F.cross_entropy(model(tokens).flatten(0, 1), targets.flatten(), label_smoothing=0.1)
-        gradients = torch.autograd.grad(loss, parameters)
-        with torch.no_grad():
-            for parameter, gradient, velocity in zip(
-                parameters, gradients, velocities, strict=True
-            ):
-                velocity.mul_(0.9).add_(gradient)
-                parameter.sub_(velocity, alpha=0.1)
-        return loss
-
-    return step
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+    "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=0.01),
+}
 
 
-def test_a_training_step_replays_bit_for_bit_step_after_step() -> None:
-    torch.manual_seed(0)
-    model = Network()
-    start = copy.deepcopy(model)
-    batches = [(torch.randint(11, (3, 5)), torch.randint(11, (3, 5))) for _ in range(6)]
-    traced = deep(training_step(model), *batches[0], strict=True)
+class Training:
+    """A network, its optimizer and a step, the same for each object that is made."""
+
+    def __init__(self, optimizer: str) -> None:
+        torch.manual_seed(0)
+        self.model = Network()
+        self.optimizer = OPTIMIZERS[optimizer](self.model.parameters())
+
+    def step(self, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        self.optimizer.zero_grad()
+        logits = self.model(tokens).flatten(0, 1)
+        loss = F.cross_entropy(logits, targets.flatten(), label_smoothing=0.1)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def tensors(self) -> list[torch.Tensor]:
+        parameters = list(self.model.parameters())
+        return [*parameters, *self.model.buffers(), *(cast(Any, p.grad) for p in parameters)]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_steps_replay_bit_for_bit(optimizer: str) -> None:
+    torch.manual_seed(1)
+    batches = [(torch.randint(11, (3, 5)), torch.randint(11, (3, 5))) for _ in range(7)]
+    ours, theirs = Training(optimizer), Training(optimizer)
+    for training in (ours, theirs):  # the first step makes the optimizer's state
+        torch.manual_seed(2)
+        training.step(*batches[0])
+    torch.manual_seed(3)
+    traced = deep(ours.step, *batches[1], strict=True)
+    torch.manual_seed(3)
+    theirs.step(*batches[1])
+    for number, batch in enumerate(batches[2:]):
+        torch.manual_seed(number)
+        found = traced(*batch)
+        torch.manual_seed(number)
+        assert torch.equal(found, theirs.step(*batch))
+        for one, other in zip(ours.tensors(), theirs.tensors(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_flat_capture_of_a_training_step_says_what_to_do() -> None:
+    training = Training("SGD")
+    batch = torch.randint(11, (3, 5)), torch.randint(11, (3, 5))
+    training.step(*batch)
     with pytest.warns(opscope.TracerWarning, match="depth='deep'"):
-        opscope.trace(training_step(copy.deepcopy(start)), batches[0])
-
-    eager = training_step(start)
-    torch.manual_seed(1)
-    eager(*batches[0])
-    with torch.no_grad():
-        # The traced run was a step of its own, with other random numbers.
-        for ours, theirs in zip(tensors_in(model), tensors_in(start), strict=True):
-            ours.copy_(theirs)
-    for name, kept in traced.state.items():
-        if "velocities" in name:
-            kept.zero_()
-    torch.manual_seed(1)
-    for velocity in eager.__closure__[2].cell_contents:  # type: ignore[attr-defined]
-        velocity.zero_()
-    for number, batch in enumerate(batches[1:]):
-        torch.manual_seed(number)
-        expected = eager(*batch)
-        torch.manual_seed(number)
-        assert torch.equal(traced(*batch), expected)
-        for ours, theirs in zip(tensors_in(model), tensors_in(start), strict=True):
-            assert torch.equal(ours, theirs)
-
-
-def tensors_in(model: nn.Module) -> list[torch.Tensor]:
-    return [*model.parameters(), *model.buffers()]
+        opscope.trace(training.step, batch)
 
 
 def test_what_torchs_own_code_may_go_by_is_held() -> None:

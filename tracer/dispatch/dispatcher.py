@@ -8,7 +8,8 @@ Note [Where we sit]
     not its parts), above autograd, with the very tensors that the program holds; and autograd's
     worker threads, which inherit that state, are seen too.
 
-    The kernel runs the operator with the key excluded, so what happens inside stays inside. Kernels
+    The kernel runs the operator with the key excluded, so what happens inside stays inside, unless a deep
+    trace lets it out. Kernels
     do nothing while no trace runs: the key is then in nobody's state.
 """
 
