@@ -407,6 +407,35 @@ def test_depths_that_there_are_not() -> None:
         opscope.trace(lambda x: deep(torch.sin, x)(x), torch.ones(1))
 
 
+def test_a_trace_inside_a_deep_one_sees_operators_once() -> None:
+    linear = nn.Linear(3, 3)
+    inner: list[opscope.TracedProgram] = []
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        inner.append(opscope.trace(lambda y: F.dropout(linear(y), 0.5), x))
+        called: torch.Tensor = linear(x)
+        return called
+
+    x = torch.randn(2, 3)
+    traced = deep(program, x, warn=False)
+    assert kinds(inner[0]) == ["aten::linear", "aten::dropout"]
+    assert_replays(inner[0], lambda y: F.dropout(linear(y), 0.5), x)
+    assert torch.equal(traced(x), linear(x))
+
+
+def test_a_pause_inside_a_deep_trace_leaves_out_all() -> None:
+    linear = nn.Linear(3, 3)
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with opscope.paused():
+            linear(x)
+        called: torch.Tensor = linear(x)
+        return called
+
+    traced = deep(program, torch.randn(2, 3), dynamic=False)
+    assert kinds(traced) == ["aten::t", "aten::addmm"]
+
+
 def test_a_deep_trace_lets_go_of_its_program_without_the_garbage_collector() -> None:
     gc.disable()
     try:

@@ -27,7 +27,12 @@ from ...ir import Block, Node, ScopeKind, SourceRange, TensorType, Value
 from ...ir.own_operators import LITERAL
 from ..diagnostics import DiagnosticKind
 from ..dispatch.composites import is_composite, is_composite_for
-from ..dispatch.dispatcher import autocast_regions, is_grad_enabled, is_inference_mode_enabled
+from ..dispatch.dispatcher import (
+    autocast_regions,
+    current_recorder,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+)
 from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import PLAIN_CLASSES
 from ..numbers.data_sizes import DataSizes
@@ -96,7 +101,8 @@ class DeepRecorder(CallRecorder):
         state = self.state
         graph, walker = state.graph, state.walker
         block = Block(graph, None, graph.insertion_block)
-        if not is_composite_for(op, keyset):
+        # A trace that runs inside this one would see what is called as well.
+        if not is_composite_for(op, keyset) or current_recorder() is not state.recorder:
             self._insides.append(Inside(facts, block, walker.root))
             return facts.redispatch(keyset, *args, **kwargs)
         scope = walker.open_region(_name_of(op), sys._getframe(), ScopeKind.OPERATOR)
