@@ -35,6 +35,7 @@ from .observed import Observer
 from .program.gradients import gradient_of
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.program_state import root_module
+from .recorders.facts import hold_requires_grad
 from .sources.variables import VariableNames
 from .state import RunBlocks, TracingState, without_history
 
@@ -246,7 +247,8 @@ def _capture(
             spec = replace(spec, types=_input_types(graph))
         if state.inputs_as_traced:
             spec = replace(spec, is_exact=True)
-            _hold_flags(state)
+            for entry in graph.state.values():  # values made of them require gradients as they do
+                hold_requires_grad(state, entry, lambda: None)
         before.report_changes(updates)
         for change in state.kept.optimizer_changes():
             state.report(DiagnosticKind.CHANGED_OBJECT, change, None, None)
@@ -267,14 +269,6 @@ def _capture(
         updates,
         tuple(state.kept.modules()),
     )
-
-
-def _hold_flags(state: TracingState) -> None:
-    """Hold a replay to which tensors of the program's own require gradients, as values made of them do."""
-    for name, entry in state.graph.state.items():
-        if isinstance(entry.value.type, TensorType):
-            flag = entry.value.type.requires_grad
-            state.circumstances.read_flag(state.kept.objects[name], name, flag, lambda: None)
 
 
 def _depth_named(name: str) -> Depth:

@@ -38,6 +38,7 @@ from ..dispatch.tensors import PLAIN_CLASSES
 from ..numbers.data_sizes import DataSizes
 from ..state import TracingState
 from .calls import CallRecorder
+from .facts import hold_requires_grad
 from .inside import OF_PARTS, Inside, is_tensor
 
 
@@ -76,8 +77,8 @@ class DeepRecorder(CallRecorder):
         """Whether a composite operator runs that is traced through."""
         return self._depth > 0
 
-    def _learn(self, op: torch._ops.OpOverload) -> Any:
-        facts = super()._learn(op)
+    def _facts_for(self, op: torch._ops.OpOverload) -> Any:
+        facts = super()._facts_for(op)
         if is_composite(op):
             own = copy.copy(facts)
             # The facts are the recorder's own, and must not keep it alive.
@@ -236,12 +237,8 @@ class DeepRecorder(CallRecorder):
 
     def _hold_flags(self, node: Node) -> None:
         for value in node.inputs:
-            type_, entry = value.type, value.state
-            if entry is not None and isinstance(type_, TensorType):
-                kept = self.state.kept.objects[entry.name]
-                self.state.circumstances.read_flag(
-                    kept, entry.name, type_.requires_grad, _source_of(node)
-                )
+            if value.state is not None:
+                hold_requires_grad(self.state, value.state, _source_of(node))
 
     def _hold_modes(self, node: Node) -> None:
         """Note which modes the caller of the program decides: those that the program itself has not set."""
