@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # A strict editable install links each file by itself, so it is made anew when the set of files changes.
-ROOMS := checking cli ir passes runtime tracer visualize
+ROOMS := checking cli ir passes reports runtime tracer visualize
 SOURCES := $(sort $(wildcard *.py *.pyi $(ROOMS:%=%/*.py) $(ROOMS:%=%/*/*.py)))
 FILES := $(VENV)/files-$(shell echo '$(SOURCES)' | cksum | cut -d' ' -f1)
 

@@ -15,14 +15,15 @@ _HOMES: Final = {
     "checking": ("CheckReport",),
     "errors": (
         "CaptureError", "CheckError", "FormatError", "GuardError", "IRError", "InputError", "OpscopeError",
-        "ParseError",
-        "PassError", "RenderError", "ReplayError", "TracerWarning", "UnsupportedTorchError", "VerifyError",
+        "ParseError", "PassError", "RenderError", "ReplayError", "ReportError", "TracerWarning",
+        "UnsupportedTorchError", "VerifyError",
     ),
     "ir": ("Graph", "Node", "Value", "verify"),
     "program": (
         "TracedProgram", "functionalize", "parse", "save", "to_dot", "to_graphviz", "to_networkx",
         "to_pydot", "trace",
     ),
+    "reports": ("Summary", "flop_formula", "summarize"),
     "tracer": (
         "Diagnostic", "DiagnosticKind", "Severity", "TracingState", "get_tracing_state", "is_tracing",
         "paused", "set_tracing_state", "tracing",

@@ -12,6 +12,7 @@ from .errors import ParseError as ParseError
 from .errors import PassError as PassError
 from .errors import RenderError as RenderError
 from .errors import ReplayError as ReplayError
+from .errors import ReportError as ReportError
 from .errors import TracerWarning as TracerWarning
 from .errors import UnsupportedTorchError as UnsupportedTorchError
 from .errors import VerifyError as VerifyError
@@ -28,6 +29,9 @@ from .program import to_graphviz as to_graphviz
 from .program import to_networkx as to_networkx
 from .program import to_pydot as to_pydot
 from .program import trace as trace
+from .reports import Summary as Summary
+from .reports import flop_formula as flop_formula
+from .reports import summarize as summarize
 from .traced_module import TracedModule as TracedModule
 from .traced_module import trace_module as trace_module
 from .tracer import Diagnostic as Diagnostic

@@ -65,6 +65,10 @@ class RenderError(OpscopeError):
     """A picture cannot be made."""
 
 
+class ReportError(OpscopeError):
+    """A report cannot be made: an option is not known, or a formula failed."""
+
+
 class FormatError(OpscopeError):
     """A file is not what it claims to be, or is damaged."""
 

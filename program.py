@@ -21,6 +21,7 @@ from .ir.scalars import scalar_named
 from .ir.structure import Structure
 from .ir.updates import update
 from .passes.functionalize import Functionalize, Mutation
+from .reports import Summary, summarize
 from .runtime import (
     CompiledGraph,
     Tolerance,
@@ -63,7 +64,8 @@ class TracedProgram:
 
     Attributes:
         graph: every operator of the run.
-        state: the parameters, buffers and constants that the graph reads, by name.
+        state: the parameters, buffers and constants that the graph reads, by name; for a number that an
+            optimizer holds, its place, which has ``read()`` and ``write()``.
         inputs: what the program takes: parameter names, structure, types.
         outputs: the structure of what it returns.
         diagnostics: what could not be recorded exactly, with the lines that caused it.
@@ -294,6 +296,10 @@ class TracedProgram:
             if entry.kind is StateKind.PARAMETER and isinstance(entry.value.type, TensorType):
                 count += entry.value.type.numel or 0
         return count
+
+    def summary(self, **options: Any) -> Summary:
+        """Return what the program computes, moves and keeps, as a table; see :func:`opscope.summarize`."""
+        return summarize(self.graph, **options)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Draw the graph into a file; see :func:`save`."""

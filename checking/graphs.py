@@ -160,8 +160,10 @@ class _Comparison:
         if known is None and one.state is not None and other.state is not None:
             ours = self._states[0].get(one.state.name)
             theirs = self._states[1].get(other.state.name)
-            is_constant = one.state.kind is other.state.kind is StateKind.CONSTANT
-            if ours is theirs or (is_constant and self._same_constant(one, ours, theirs)):
+            kind = one.state.kind if one.state.kind is other.state.kind else None
+            is_same = ours is theirs or (kind is StateKind.NUMBER and ours == theirs)
+            is_constant = kind is StateKind.CONSTANT
+            if is_same or (is_constant and self._same_constant(one, ours, theirs)):
                 known = self._twins[one] = other
         return known is other
 

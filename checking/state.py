@@ -8,7 +8,14 @@ from typing import Any
 
 import torch
 
-from ..tracer import held_objects, mentioned_objects, named_objects
+from ..tracer import (
+    HeldNumber,
+    held_numbers,
+    held_objects,
+    mentioned_objects,
+    named_objects,
+    number_holders,
+)
 from .storage import Content, storage_of
 
 _CONTAINERS = (list, dict, set, collections.OrderedDict, collections.defaultdict)
@@ -53,7 +60,7 @@ class ProgramSnapshot:
 
     It holds a copy of every parameter and buffer, so that what a run changes can be told and undone.
     Of other Python objects it restores the attributes of modules, the owner of a bound method, the
-    containers that the callable refers to, and optimizers.
+    containers that the callable refers to, and optimizers with their schedulers.
 
     Args:
         function: the program.
@@ -72,6 +79,7 @@ class ProgramSnapshot:
         self._names: dict[str, _KeptTensor] = {}
         self._tensors: dict[int, _KeptTensor] = {}
         self._gradients: dict[int, torch.Tensor | None] = {}
+        self._numbers: dict[str, HeldNumber] = {}
         for name, tensor in self._current():
             kept = self._tensors.get(id(tensor))
             if kept is None:
@@ -82,6 +90,10 @@ class ProgramSnapshot:
             self._names.setdefault(name, kept)
         owner = getattr(function, "__self__", None)
         owners = [owner] if owner is not None and hasattr(owner, "__dict__") else []
+        for name, holder in number_holders(function):
+            owners.append(holder)
+            self._numbers.update((held.name, held) for held in held_numbers(name, holder))
+        self._plain = {name: held.find() for name, held in self._numbers.items()}
         self._attributes = list(_attributes_of(self._roots, owners))
 
     def tensors(self) -> Iterator[torch.Tensor]:
@@ -119,10 +131,15 @@ class ProgramSnapshot:
                 changes[f"{name}.grad"] = None
             elif gradient is not before or not self._tensors[id(gradient)].is_unchanged():
                 changes[f"{name}.grad"] = gradient.detach().clone()
+        for name, held in self._numbers.items():
+            if held.find() is not self._plain[name]:
+                changes[name] = _as_tensor(held.find())
         return changes
 
     def before(self, name: str) -> torch.Tensor | None:
         """Return what stood under a name of :meth:`changes` when the snapshot was made."""
+        if name in self._plain:
+            return _as_tensor(self._plain[name])
         kept = self._names.get(name)
         if kept is None and name.endswith(".grad"):
             owner = self._names.get(name.removesuffix(".grad"))
@@ -144,6 +161,13 @@ class ProgramSnapshot:
     def _current(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield each tensor that the program holds now, under each of its names."""
         return _tensors_of(self._roots)
+
+
+def _as_tensor(number: Any) -> torch.Tensor | None:
+    """Return a number as a tensor, so that it is compared as tensors are; None if it is no number."""
+    if type(number) not in (int, float):
+        return None
+    return torch.tensor(number, dtype=torch.float64 if type(number) is float else None)
 
 
 def own_tensors(function: Callable[..., Any], state: Mapping[str, Any]) -> list[torch.Tensor]:
@@ -216,6 +240,9 @@ def _attributes_of(roots: list[tuple[str, Any]], owners: list[Any]) -> Iterator[
             yield _container_restorer(root.state)
             for kept in root.state.values():
                 yield _container_restorer(kept)
+                for held in kept.values():
+                    if type(held) in _CONTAINERS:
+                        yield _container_restorer(held)
             for group in root.param_groups:
                 yield _container_restorer(group)
         elif type(root) in _CONTAINERS:

@@ -9,6 +9,19 @@ import typer
 
 from .. import __version__
 from .failures import reported
+from .options import (
+    Allow,
+    Arguments,
+    Debug,
+    Factory,
+    Fake,
+    Grad,
+    Inputs,
+    Kwargs,
+    Seed,
+    Target,
+    Train,
+)
 from .usage import PlainGroup, read_choice, read_whole
 
 _DIRECTIONS: Final = ("TB", "LR")
@@ -49,29 +62,10 @@ def opscope(
 
 @app.command(no_args_is_help=True)
 def trace(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:CALLABLE", show_default=False, help="What to trace; see above."
-        ),
-    ],
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--input", "-i", metavar="SPEC", help="A positional input. Repeatable."),
-    ] = None,
-    kwargs: Annotated[
-        list[str] | None,
-        typer.Option("--kwarg", "-k", metavar="NAME=SPEC", help="A keyword input. Repeatable."),
-    ] = None,
-    arguments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--arg",
-            "-a",
-            metavar="NAME=VALUE",
-            help="What a class or factory is called with: a Python literal or a word. Repeatable.",
-        ),
-    ] = None,
+    target: Target,
+    inputs: Inputs = None,
+    kwargs: Kwargs = None,
+    arguments: Arguments = None,
     outputs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -95,39 +89,15 @@ def trace(
     theme: Annotated[
         str, typer.Option(metavar="light|dark|print", help="Colours of pictures.")
     ] = "light",
-    seed: Annotated[str, typer.Option(metavar="N", help="Seed of weights and inputs.")] = "0",
-    grad: Annotated[
-        bool | None,
-        typer.Option(
-            "--grad/--no-grad",
-            help="Run with or without gradients. Default: without for a module in evaluation mode,"
-            " with for all else.",
-        ),
-    ] = None,
-    train: Annotated[
-        bool | None,
-        typer.Option("--train/--eval", help="Mode to run a module in. Default: --eval."),
-    ] = None,
-    factory: Annotated[
-        bool | None,
-        typer.Option(
-            "--factory/--no-factory",
-            help="Whether a function makes the program or is the program. Default: see above.",
-        ),
-    ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND",
-            help="A kind of diagnostics, such as 'untracked write', that is no error. Repeatable.",
-        ),
-    ] = None,
+    seed: Seed = "0",
+    grad: Grad = None,
+    train: Train = None,
+    factory: Factory = None,
+    allow: Allow = None,
     fixed: Annotated[
         bool, typer.Option("--fixed", help="Fix all sizes instead of letting them vary.")
     ] = False,
-    fake: Annotated[
-        bool, typer.Option("--fake", help="Trace without computing, so without memory for tensors.")
-    ] = False,
+    fake: Fake = False,
     deep: Annotated[
         bool, typer.Option("--deep", help="Show what composite operators call in place of them.")
     ] = False,
@@ -137,7 +107,7 @@ def trace(
     check: Annotated[
         bool, typer.Option("--check", help="Run the program again and compare the replay with it.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Run a program once and record every operator.
 
@@ -198,6 +168,96 @@ def trace(
         run_trace(request)
 
 
+@app.command(no_args_is_help=True)
+def summary(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|MODULE:CALLABLE", show_default=False, help="What to sum up; see above."
+        ),
+    ],
+    inputs: Inputs = None,
+    kwargs: Kwargs = None,
+    arguments: Arguments = None,
+    by: Annotated[
+        str, typer.Option(metavar="module|line|operator", help="What the rows are.")
+    ] = "module",
+    depth: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Levels of modules to show. Default: as many as fit."),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIGURE",
+            help="Most first: flops, moved, activations, saved, parameters or calls.",
+        ),
+    ] = None,
+    top: Annotated[
+        str | None, typer.Option(metavar="N", help="Rows to show of each level. Default: all.")
+    ] = None,
+    fold: Annotated[
+        bool, typer.Option("--fold/--no-fold", help="Whether equal neighbours are one row.")
+    ] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    seed: Seed = "0",
+    grad: Grad = None,
+    train: Train = None,
+    factory: Factory = None,
+    allow: Allow = None,
+    fake: Fake = False,
+    debug: Debug = False,
+) -> None:
+    """Print what a program computes, moves and keeps in memory.
+
+    \b
+    FILE is a graph as opscope trace -o NAME.txt writes it; torch is not needed for it.
+    MODULE:CALLABLE and SPEC are as for opscope trace; the program is traced first.
+
+    \b
+    Examples:
+      opscope summary examples/resnet.py:resnet50 -i 'f32[1,3,224,224]' --depth 2
+      opscope summary examples/gpt.py:gpt -i 'i64[1,128]<1000' --by operator --top 10
+      opscope summary r50.txt --by line --json
+    """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
+    with reported(debug=debug):
+        from ..reports import SummaryOptions
+        from .inputs import parse_argument, parse_input, parse_pairs
+        from .report import is_graph_file, report_of_file, terminal_width
+
+        options = SummaryOptions(
+            by=by,
+            depth=None if depth is None else read_whole("--depth", depth),
+            sort=sort,
+            top=None if top is None else read_whole("--top", top),
+            fold=fold,
+            width=terminal_width(),
+        )
+        if is_graph_file(target):
+            typer.echo(report_of_file(Path(target), options, as_json=json), nl=False)
+            return
+        from ..visualize import ViewOptions
+        from .request import TargetName, TraceRequest
+
+        request = TraceRequest(
+            target=TargetName.parse(target),
+            inputs=tuple(map(parse_input, inputs or ())),
+            kwargs=parse_pairs("--kwarg", kwargs or [], parse_input),
+            arguments=parse_pairs("--arg", arguments or [], parse_argument),
+            outputs=(),
+            view=ViewOptions(),
+            seed=read_whole("--seed", seed, _MOST_SEED),
+            grad=grad,
+            train=train,
+            factory=factory,
+            allow=tuple(allow or ()),
+            fake=fake,
+        )
+        from .tracing import run_summary  # loads torch
+
+        run_summary(request, options, as_json=json)
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = Path(
@@ -211,7 +271,7 @@ def demo(
             help="Where resnet.py and gpt.py lie. Default: examples/ of the checkout that opscope runs from.",
         ),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Trace, draw and replay three networks, and print what it cost.
 

@@ -40,7 +40,7 @@ def summarize(
     lines.extend(_conditions(traced))
     if not graph.outputs:
         lines.append(f"{graph.name} returned no tensors, so the graph has no outputs")
-    lines.extend(_found(traced.diagnostics))
+    lines.extend(found_lines(traced.diagnostics))
     if is_checked:
         lines.append("checked: the replay equals a second run of the program bit by bit")
     if outputs:
@@ -59,7 +59,7 @@ def _conditions(traced: TracedProgram) -> list[str]:
     return [*lines, f"  and {rest} more"] if rest > 0 else lines
 
 
-def _found(diagnostics: Sequence[Diagnostic]) -> list[str]:
+def found_lines(diagnostics: Sequence[Diagnostic]) -> list[str]:
     """Return diagnostics as lines, most severe first, those of one severity in the order they happened."""
     lines = []
     for found in sorted(diagnostics, key=lambda found: found.severity, reverse=True):

@@ -1,4 +1,4 @@
-"""``opscope trace``: make the program and its inputs, trace, and write what is asked for."""
+"""``opscope trace`` and ``opscope summary``: make a program and its inputs, trace, show what is asked for."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ import torch
 import typer
 
 from ..program import TracedProgram, trace
+from ..reports import SummaryOptions
 from .errors import CommandError, user_code
 from .outputs import Output, OutputKind, write_together
+from .report import report_of
 from .request import TraceRequest
-from .summary import summarize
+from .summary import found_lines, summarize
 from .target import Program, find_program
 from .values import make_value
 from .waiting import waiting
@@ -32,6 +34,34 @@ def run_trace(request: TraceRequest) -> None:
         CommandError: the request does not fit the program, or an output cannot be written.
         ProgramError: the program failed.
     """
+    traced, seconds = _traced(request)
+    if request.outputs:
+        with waiting(f"writing {', '.join(output.path.name for output in request.outputs)}"):
+            write_together(
+                {output.path: _writer(output, traced, request) for output in request.outputs}
+            )
+    else:
+        typer.echo(str(traced.graph), nl=False)
+        sys.stdout.flush()
+    typer.echo(summarize(traced, seconds, request.outputs, is_checked=request.check), err=True)
+
+
+def run_summary(request: TraceRequest, options: SummaryOptions, *, as_json: bool) -> None:
+    """Trace a program and print what it computes, moves and keeps; diagnostics go to stderr.
+
+    Raises:
+        CommandError: the request does not fit the program.
+        ProgramError: the program failed.
+    """
+    traced, _ = _traced(request)
+    typer.echo(report_of(traced.graph, options, as_json=as_json), nl=False)
+    sys.stdout.flush()
+    for line in found_lines(traced.diagnostics):
+        typer.echo(line, err=True)
+
+
+def _traced(request: TraceRequest) -> tuple[TracedProgram, float]:
+    """Return the traced program, and how many seconds that took."""
     with waiting(f"loading {request.target}"), redirect_stdout(sys.stderr):
         torch.manual_seed(request.seed)
         program = find_program(request.target, request.arguments, factory=request.factory)
@@ -43,16 +73,7 @@ def run_trace(request: TraceRequest) -> None:
     start = perf_counter()
     with waiting(f"tracing {request.target}"):
         traced = _trace(program, request, args, kwargs)
-    seconds = perf_counter() - start
-    if request.outputs:
-        with waiting(f"writing {', '.join(output.path.name for output in request.outputs)}"):
-            write_together(
-                {output.path: _writer(output, traced, request) for output in request.outputs}
-            )
-    else:
-        typer.echo(str(traced.graph), nl=False)
-        sys.stdout.flush()
-    typer.echo(summarize(traced, seconds, request.outputs, is_checked=request.check), err=True)
+    return traced, perf_counter() - start
 
 
 def _trace(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -133,7 +133,7 @@ class _Observed:
 
     result: Any
     inputs: Any
-    kept: Sequence[torch.Tensor]
+    kept: Sequence[Any]
     random_state: torch.Tensor
     gradients: list[torch.Tensor | None] | None = None
 
@@ -141,13 +141,13 @@ class _Observed:
 def _check(sample: Sample, depth: str, reported: list[str]) -> None:
     expected = _eager(sample.build())
     trial = sample.build()
-    saved = [(tensor, tensor.detach().clone()) for tensor in trial.kept()]
+    restore = _restorer(trial)
     traced = _captured(trial, depth, reported)
     if trial.runs == 1:
         _compare_traced_run(trial, expected)
     _check_text(traced)
     for _ in range(_REPLAYS):
-        _restore(saved)
+        restore()
         fresh = sample.build()
         _compare(_replayed(traced, trial, fresh.args, fresh.kwargs), expected)
 
@@ -174,7 +174,7 @@ def _compare_traced_run(trial: Trial, expected: _Observed) -> None:
     if not torch.equal(torch.get_rng_state(), expected.random_state):
         raise Difference(Stage.TRACED_RUN, "tracing drew other random numbers")
     _compare_all(Stage.TRACED_RUN, "input", (trial.args, trial.kwargs), expected.inputs)
-    _compare_all(Stage.TRACED_RUN, "kept tensor", list(trial.kept()), expected.kept)
+    _compare_all(Stage.TRACED_RUN, "kept", list(trial.kept()), expected.kept)
 
 
 def _check_text(traced: opscope.TracedProgram) -> None:
@@ -188,17 +188,24 @@ def _check_text(traced: opscope.TracedProgram) -> None:
         raise Difference(Stage.GRAPH, "the graph's text reads back as another text")
 
 
-def _restore(saved: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """Put back what the traced run wrote into what the program keeps."""
-    with torch.no_grad():
-        for tensor, before in saved:
-            tensor.copy_(before)
+def _restorer(trial: Trial) -> Callable[[], None]:
+    """Return what undoes all that a run does to what the program keeps."""
+    saved = [(tensor, tensor.detach().clone()) for tensor in tensors_in(list(trial.kept()))[0]]
+    hold_again = trial.note()
+
+    def restore() -> None:
+        hold_again()
+        with torch.no_grad():
+            for tensor, before in saved:
+                tensor.copy_(before)
+
+    return restore
 
 
 def _replayed(
     traced: opscope.TracedProgram, trial: Trial, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> _Observed:
-    replayed = Trial(traced, args, kwargs, trial.kept, trial.is_differentiable, trial.runs)
+    replayed = replace(trial, program=traced, args=args, kwargs=kwargs)
     try:
         return _observe(replayed, lambda: traced(*args, **kwargs), trial)
     except Exception as error:  # any is a finding
@@ -216,12 +223,10 @@ def _observe(trial: Trial, run: Callable[[], Any], owner: Trial) -> _Observed:
     return observed
 
 
-def _gradients(
-    result: Any, inputs: Any, kept: Sequence[torch.Tensor]
-) -> list[torch.Tensor | None] | None:
+def _gradients(result: Any, inputs: Any, kept: Sequence[Any]) -> list[torch.Tensor | None] | None:
     """Return the gradients of all that requires them; None where torch cannot take them."""
     outputs = [tensor for tensor in tensors_in(result)[0] if tensor.requires_grad]
-    leaves = [*tensors_in(inputs)[0], *kept]
+    leaves = [*tensors_in(inputs)[0], *tensors_in(kept)[0]]
     wanted = [leaf for leaf in leaves if leaf.requires_grad and leaf.is_leaf]
     if not outputs or not wanted:
         return []
@@ -235,7 +240,7 @@ def _gradients(
 def _compare(actual: _Observed, expected: _Observed) -> None:
     _compare_all(Stage.RESULT, "result", actual.result, expected.result)
     _compare_all(Stage.INPUTS, "input", actual.inputs, expected.inputs)
-    _compare_all(Stage.KEPT, "kept tensor", actual.kept, expected.kept)
+    _compare_all(Stage.KEPT, "kept", actual.kept, expected.kept)
     if not torch.equal(actual.random_state, expected.random_state):
         raise Difference(Stage.RANDOM, "the replay drew other random numbers")
     found, wanted = _sharing(actual), _sharing(expected)
@@ -249,7 +254,7 @@ def _compare(actual: _Observed, expected: _Observed) -> None:
 
 def _sharing(run: _Observed) -> tuple[list[int], list[int]]:
     """Return which inputs, results and kept tensors are one, and which share memory."""
-    tensors = [*tensors_in(run.inputs)[0], *tensors_in(run.result)[0], *run.kept]
+    tensors = [*tensors_in(run.inputs)[0], *tensors_in(run.result)[0], *tensors_in(run.kept)[0]]
     first: dict[int, int] = {}
     same = [first.setdefault(id(tensor), place) for place, tensor in enumerate(tensors)]
     return same, sharing(tensors)

@@ -67,7 +67,8 @@ class _Recipe:
                 is_sparse = self._info.only_supports_sparse_grads
                 parameter.grad = gradient.to_sparse(1) if is_sparse else gradient
         step()
-        return Trial(step, kept=_kept(optimizer, parameters), runs=self._steps)
+        kept, note = _kept(optimizer, parameters), functools.partial(_note, optimizer)
+        return Trial(step, kept=kept, note=note, runs=self._steps)
 
 
 def _closure(
@@ -84,16 +85,32 @@ def _closure(
 
 def _kept(
     optimizer: torch.optim.Optimizer, parameters: list[torch.Tensor]
-) -> Callable[[], list[torch.Tensor]]:
-    """Return what gives the parameters and all tensors of the optimizer's state and options."""
+) -> Callable[[], list[Any]]:
+    """Return what gives the parameters and all that is in the optimizer's state and options."""
 
-    def kept() -> list[torch.Tensor]:
+    def kept() -> list[Any]:
         states = [optimizer.state[parameter] for parameter in parameters]
         options = [
             {name: value for name, value in group.items() if name != "params"}
             for group in optimizer.param_groups
         ]
-        leaves = pytree.tree_leaves((states, options))
-        return [*parameters, *(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))]
+        return [*parameters, *pytree.tree_leaves((states, options))]
 
     return kept
+
+
+def _note(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+    """Return what gives the optimizer's dictionaries, and the lists in them, the items they have now."""
+    noted = [
+        (held, type(held)(held))
+        for owner in (*optimizer.state.values(), *optimizer.param_groups)
+        for held in (owner, *owner.values())
+        if type(held) in (dict, list)
+    ]
+
+    def hold_again() -> None:
+        for held, before in noted:
+            held.clear()
+            held.update(before) if isinstance(held, dict) else held.extend(before)
+
+    return hold_again

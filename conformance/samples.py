@@ -27,7 +27,9 @@ class Trial:
         program: what is run and traced.
         args: its positional arguments.
         kwargs: its keyword arguments.
-        kept: what the program keeps from run to run, in an order that all trials of a sample share.
+        kept: what the program keeps from run to run, tensors and numbers, in an order that all trials of
+            a sample share.
+        note: notes the objects that hold this, and returns what makes them hold again what they held.
         is_differentiable: whether gradients of the outputs are taken and compared.
         runs: how often in a row the program runs on its arguments before all is compared.
     """
@@ -35,7 +37,8 @@ class Trial:
     program: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    kept: Callable[[], Sequence[torch.Tensor]] = list
+    kept: Callable[[], Sequence[Any]] = list
+    note: Callable[[], Callable[[], None]] = lambda: lambda: None
     is_differentiable: bool = False
     runs: int = 1
 

@@ -161,14 +161,15 @@ class StateKind(Enum):
     PARAMETER = "state"
     BUFFER = "buffer"
     CONSTANT = "constant"
+    NUMBER = "number"  # of Python's, read anew at each run
 
 
 class StateEntry:
-    """A tensor or object that a program keeps: a parameter, a buffer, or a constant.
+    """What a program keeps from run to run: a parameter, a buffer, a constant, or a number.
 
     Attributes:
         names: its qualified names; several where a weight is tied.
-        kind: parameter, buffer or constant.
+        kind: parameter, buffer, constant or number.
         value: what nodes read.
     """
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .operator import Effect, Operator, Parameter, Return
-from .rules import CALL
+from .rules import CALL, STORE
 
 _WRITTEN = Parameter("self", "Tensor", alias="a", is_written=True)
 
@@ -70,6 +70,12 @@ SET_GRADIENT: Final = Operator(
 RETAIN_GRAD: Final = Operator(
     "prim::retain_grad",  # ``self.retain_grad()``: a backward leaves a gradient there
     (Parameter("self", "Tensor"),),
+    (),
+    Effect.WRITES,
+)
+SET_NUMBER: Final = Operator(
+    STORE,  # what holds the number, an optimizer say, holds another one from now on
+    (Parameter("self", "number", is_written=True), Parameter("number", "number")),
     (),
     Effect.WRITES,
 )
@@ -195,6 +201,7 @@ OWN_OPERATORS: Final[Mapping[str, Operator]] = {
         GRADIENT,
         SET_GRADIENT,
         RETAIN_GRAD,
+        SET_NUMBER,
         LITERAL,
         ENTER_MODE,
         EXIT_MODE,

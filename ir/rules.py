@@ -13,11 +13,15 @@ from typing import Final
 from .diagnosis import Describer, Fault
 from .graph import Graph
 from .literals import FunctionRef
-from .node import Argument, Block, Node, StateEntry, Value, values_in
+from .node import Argument, Block, Node, StateEntry, StateKind, Value, values_in
 from .scope import Scope, ScopeKind
+from .types import ScalarType
 
 CALL: Final = "prim::call"
 """The operator that runs a function of the graph."""
+
+STORE: Final = "prim::set_number"
+"""The operator that puts another number in the place of one that the program keeps."""
 
 
 def first_fault(graph: Graph) -> str | None:
@@ -175,6 +179,15 @@ def _state_faults(subject: _Subject) -> Iterator[Fault]:
             taken[name] = entry
 
 
+def _number_faults(subject: _Subject) -> Iterator[Fault]:
+    for entry in subject.graph._state.values():
+        if not type_fits(entry):
+            yield Fault(f"number {entry.name} is of type {entry.value.type}")
+    for node in subject.nodes():
+        if node.kind == STORE and not stores_number(node):
+            yield Fault(f"what {STORE} writes to is not a number that the program keeps", node)
+
+
 def _keyword_faults(subject: _Subject) -> Iterator[Fault]:
     for node in subject.nodes():
         if not keywords_fit(node):
@@ -234,6 +247,7 @@ RULES: Final = (
         _order_faults,
     ),
     Rule("state", "A piece of state has names, and shares none of them.", _state_faults),
+    Rule("numbers", "What is stored is a number that the program keeps.", _number_faults),
     Rule("keywords", "Arguments passed by name come last, each name once.", _keyword_faults),
     Rule("groups", "Groups add up to the results.", _group_faults),
     Rule("scopes", "A scope leads to a root, and has its address for itself.", _scope_faults),
@@ -255,6 +269,19 @@ def groups_fit(node: Node) -> bool:
     return sum(1 if group is None else group for group in groups) == len(node.outputs) and not any(
         group is not None and group < 0 for group in groups
     )
+
+
+def type_fits(entry: StateEntry) -> bool:
+    """Whether a piece of state that is to be a number is one."""
+    is_number = entry.value.type in (ScalarType.INT, ScalarType.FLOAT)
+    return is_number or entry.kind is not StateKind.NUMBER
+
+
+def stores_number(node: Node) -> bool:
+    """Whether what a node is to store into is a number that the program keeps."""
+    target = node._args[0] if node._args else None
+    entry = target.state if isinstance(target, Value) else None
+    return entry is not None and entry.kind is StateKind.NUMBER
 
 
 def references_in(args: tuple[Argument, ...]) -> Iterator[FunctionRef]:

@@ -14,8 +14,19 @@ from ..errors import VerifyError
 from .graph import Graph, collect_definitions
 from .literals import PYTHON_LITERALS, FunctionRef
 from .node import Argument, Block, Node, Value
-from .rules import CALL, first_fault, groups_fit, keywords_fit
+from .rules import (
+    CALL,
+    STORE,
+    first_fault,
+    groups_fit,
+    keywords_fit,
+    stores_number,
+    type_fits,
+)
 from .scope import Scope, ScopeKind
+
+_SPECIAL = frozenset((CALL, STORE))
+"""Operators whose first argument must be of a certain kind."""
 
 
 def verify(graph: Graph) -> None:
@@ -41,6 +52,8 @@ def _is_sound(graph: Graph, functions: Mapping[str, Graph]) -> bool:
     names: list[str] = []
     for key, entry in graph._state.items():
         if not entry.names or entry.name != key or entry.value._definer is not entry:
+            return False
+        if not type_fits(entry):
             return False
         names.extend(entry.names)
     if len(set(names)) != len(names):
@@ -101,7 +114,7 @@ class _FastCheck:
                 node._args is not inputs
                 or node._keywords
                 or node._groups is not None
-                or node.operator.name == CALL
+                or node.operator.name in _SPECIAL
             ) and not self._details_are_sound(node):
                 return False
             if node._blocks and not self._blocks_are_sound(node):
@@ -170,6 +183,8 @@ class _FastCheck:
             if not self._arguments_are_sound(args, values) or tuple(values) != node._inputs:
                 return False
         if node.operator.name == CALL and not (args and isinstance(args[0], FunctionRef)):
+            return False
+        if node.operator.name == STORE and not stores_number(node):
             return False
         return keywords_fit(node) and (node._groups is None or groups_fit(node))
 

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ..ir import Block, Graph, Node, TensorType, Value, verify
+from ..ir import Argument, Block, Graph, Node, ScalarType, TensorType, Value, verify
 from ..ir.node import values_in
-from ..ir.own_operators import KEEP_HISTORY
+from ..ir.own_operators import KEEP_HISTORY, LITERAL, SET_NUMBER
 from .aliases import Alias, Aliases, Memory
 from .contents import Contents, refusal
 from .hidden_writes import may_write_untold, written_parameters
@@ -65,7 +65,8 @@ class Functionalize:
 
     Writes through views, however deep, become inverses of the views up to the tensor they are views of;
     views that are read after a write are made again from its new content. The new contents of inputs,
-    parameters and buffers become outputs behind the graph's own, listed by ``mutations``.
+    parameters and buffers become outputs behind the graph's own, listed by ``mutations``, and so do the
+    numbers that it stores with ``prim::set_number``.
 
     Keeps inputs, state, the graph's own outputs with their sizes and strides, the order of random
     draws, scopes, stacks, modes and names; ``aten::requires_grad_``, which sets a flag and writes no
@@ -130,6 +131,7 @@ class _Transformation:
         self._contents = Contents(graph, self._aliases, facts, shared)
         self._replacer = WriteReplacer(graph, self._aliases, self._contents, facts)
         self._replaced: list[Node] = []
+        self._numbers: list[Node] = []  # that store a number of Python's
 
     def run(self) -> tuple[Mutation, ...]:
         graph = self._graph
@@ -148,6 +150,9 @@ class _Transformation:
         return mutations
 
     def _visit(self, node: Node) -> None:
+        if node.kind == SET_NUMBER.name:
+            self._numbers.append(node)
+            return
         written = written_parameters(node)
         if written:
             self._require_no_gradient(node, written)
@@ -233,8 +238,23 @@ class _Transformation:
                 )
             )
             results.append(alias.value)
+        for node in self._numbers:
+            kept, number = node.all_args
+            assert isinstance(kept, Value), "it stores into a piece of state"
+            name = kept.state.name if kept.state is not None else ""
+            mutations.append(Mutation(len(results), name, None, name, is_tracked=False))
+            results.append(number if isinstance(number, Value) else self._literal(node, number))
+            self._replaced.append(node)
         graph.set_outputs(results)
         return tuple(mutations)
+
+    def _literal(self, node: Node, number: Argument) -> Value:
+        """Return a value that is a plain number."""
+        type_ = ScalarType.FLOAT if isinstance(number, float) else ScalarType.INT
+        made = self._graph.append(
+            LITERAL, (number,), (type_,), scope=node.scope, stack=node.stack, modes=node.modes
+        )
+        return made.output
 
     def _share_memory_among_outputs(self) -> None:
         """Have views that go out beside others of their memory made from the root, so that all share it.
@@ -279,7 +299,8 @@ def _follows_nothing(user: Node | Block) -> bool:
 def _require_known(node: Node) -> None:
     if may_write_untold(node):
         raise refusal(node, "nothing says what it writes")
-    if written_parameters(node) and node.kind.startswith("prim::"):
+    is_ours = node.kind.startswith("prim::") and node.kind != SET_NUMBER.name
+    if is_ours and written_parameters(node):
         raise refusal(node, "it gives a tensor other contents behind autograd's back")
 
 

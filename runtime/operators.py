@@ -209,6 +209,10 @@ def _retain_grad(tensor: torch.Tensor) -> None:
         tensor.retain_grad()
 
 
+def _set_number(place: Any, number: float) -> None:
+    place.write(number)
+
+
 def _with_tuples(op: Any, *args: Any, **kwargs: Any) -> Any:
     """Call an operator that tells tuples from lists, which a graph does not, and wants tuples."""
     return op(*map(_as_tuples, args), **{name: _as_tuples(arg) for name, arg in kwargs.items()})
@@ -254,6 +258,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::gradient": _gradient,
     "prim::set_gradient": _set_gradient,
     "prim::retain_grad": _retain_grad,
+    "prim::set_number": _set_number,
     "prim::literal": _literal,
     "torchscript::call": _call_scripted,
     "autograd::enter_dual_level": forward_ad.enter_dual_level,

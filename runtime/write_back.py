@@ -34,7 +34,7 @@ class WriteBack:
     ) -> None:
         self._mutations = mutations
         self._leaves = leaves
-        self._targets = [
+        self._targets: list[Any] = [  # tensors, and the places of numbers
             leaves[mutation.input] if mutation.input is not None else state[str(mutation.state)]
             for mutation in mutations
         ]
@@ -79,6 +79,9 @@ class WriteBack:
         """
         own = list(results[: len(results) - len(self._mutations)])
         for mutation, target in zip(self._mutations, self._targets, strict=True):
+            if not isinstance(target, torch.Tensor):
+                target.write(results[mutation.output])
+                continue
             content, memory = results[mutation.output], _memory_of(results[mutation.output])
             with torch.set_grad_enabled(torch.is_grad_enabled() and mutation.is_tracked):
                 target.copy_(content)

@@ -20,11 +20,13 @@ from ..ir import (
     Modes,
     Node,
     ScalarType,
+    StateKind,
     Value,
     provenance,
     value_names,
 )
 from ..ir.conditions import DimensionNames
+from ..ir.own_operators import SET_NUMBER
 from ..ir.scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from ..passes.liveness import dying_in, outer_values
 from .blocks import Convention, convention_of
@@ -35,9 +37,10 @@ from .operators import RUNS_BLOCKS_ITSELF, callable_of
 
 _COMMENT_COLUMN = 60
 _PYTHON_NAMES = frozenset(
-    ("None", "abs", "bool", "del", "float", "int", "math", "max", "min", "round")
+    ("None", "abs", "bool", "del", "float", "int", "math", "max", "min", "repr", "round")
 )
 """What generated code calls by these names, so that no value may take them."""
+_NOTHING: Mapping[Value, Any] = {}
 _NUMBERS = (ScalarType.INT, ScalarType.FLOAT, ScalarType.BOOL)
 
 
@@ -70,6 +73,7 @@ class Writer:
         self._objects: dict[Any, str] = {}
         self._guards: dict[Graph, list[Node]] = {}
         self._locals: dict[Value, str] = {}
+        self._numbers: dict[Value, Any] = {}  # the places of numbers that are state
 
     def write_graph(self, graph: Graph, state: Mapping[str, Any], name: str) -> str:
         """Write the function of a graph, and give it the state that it reads; return its Python name.
@@ -83,9 +87,12 @@ class Writer:
                     raise ReplayError(
                         f"the program needs state {entry.name!r}, which was not given"
                     )
-                self.give(entry.value, state[entry.name])
+                if entry.kind is StateKind.NUMBER:
+                    self._numbers[entry.value] = state[entry.name]
+                else:
+                    self.give(entry.value, state[entry.name])
         self._scope = set()
-        return self.write_function(name, graph.block, (), (), graph.modes)
+        return self.write_function(name, graph.block, (), (), graph.modes, reads=self._numbers)
 
     def write_callees(self, graph: Graph, state: Mapping[str, Any]) -> list[str]:
         """Write the functions that a graph calls; return their Python names."""
@@ -113,6 +120,7 @@ class Writer:
         indent: str = "",
         bound: Sequence[Value] = (),
         returns_one: bool = False,
+        reads: Mapping[Value, Any] = _NOTHING,
     ) -> str:
         """Write the function of a block under a name that was reserved for it; return the name.
 
@@ -125,11 +133,18 @@ class Writer:
             indent: what its lines start with.
             bound: outer values that it keeps from its definition on.
             returns_one: whether it returns its only result rather than a tuple.
+            reads: the places of numbers that it reads when it begins, by the value that each is.
         """
         inputs = [value for n, value in enumerate(block.inputs) if n not in dropped]
         parameters = [self._local(value) for value in (*inputs, *lifted)]
         parameters += [f"{self._local(value)}={self._local(value)}" for value in bound]
         self.lines.append(f"{indent}def {name}({', '.join(parameters)}):")
+        for value, held in reads.items():
+            if any(not _only_stores(user, value) for user in value.users):
+                local = self._local(value)
+                self.lines.append(
+                    f"{indent}    {local} = {self._bind(f'read_{local}', held.read)}()"
+                )
         self._write_body(block, ambient, f"{indent}    ")
         outputs = self._named(block.outputs)
         returned = outputs[0] if returns_one else f"({''.join(f'{o}, ' for o in outputs).rstrip()})"
@@ -231,6 +246,8 @@ class Writer:
     def _statement(self, node: Node) -> str:
         if node.kind == GUARD:
             return self._guard(node)
+        if node.kind == SET_NUMBER.name:
+            return self._store(node)
         form = scalar_form(node.kind)
         if form is not None:
             operands = [self._operand(arg) for arg in node.all_args]
@@ -249,9 +266,20 @@ class Writer:
         text = self._argument(actual)
         if isinstance(expected, bool):
             condition = f"not {text}" if expected else text
+        elif isinstance(expected, float) and (expected == 0 or not math.isfinite(expected)):
+            # Zero has a sign, infinity no literal, and NaN is not equal to itself.
+            condition = f"repr({text}) != {repr(expected)!r}"
         else:
             condition = f"{text} != {expected!r}"
         return f"if {condition}: {fail}({len(guards) - 1}, {text})"
+
+    def _store(self, node: Node) -> str:
+        """Return the statement that puts a number in its place."""
+        value, number = node.all_args
+        assert isinstance(value, Value), "it stores into a piece of state"
+        held = self._numbers[value]
+        place = self._bind(f"place_of_{self._local(value)}", held, key=held)
+        return f"{self._function(node)}({place}, {self._argument(number)})"
 
     def _operand(self, arg: Argument) -> Expression:
         if isinstance(arg, bool | int | float):
@@ -325,6 +353,16 @@ class Writer:
         self._scope.add(name)
         self._all_locals.add(name)
         return name
+
+
+def _only_stores(user: Node | Block, value: Value) -> bool:
+    """Whether what uses a number only puts another one in its place."""
+    return (
+        isinstance(user, Node)
+        and user.kind == SET_NUMBER.name
+        and user.inputs[0] is value
+        and value not in user.inputs[1:]
+    )
 
 
 def _free(wanted: str, *taken: set[str]) -> str:

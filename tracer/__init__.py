@@ -17,10 +17,11 @@ from .dispatch.operator_facts import MetaFacts
 from .dispatch.schemas import operator_of
 from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
+from .program.held_numbers import HeldNumber, held_numbers
 from .program.held_state import HeldState
 from .program.inputs import InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.modules import held_objects
-from .program.program_state import mentioned_objects, named_objects
+from .program.program_state import mentioned_objects, named_objects, number_holders
 from .state import TracingState
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "DiagnosticKind",
     "Dynamic",
     "ExactBindings",
+    "HeldNumber",
     "HeldState",
     "InputSpec",
     "MetaFacts",
@@ -37,6 +39,7 @@ __all__ = [
     "capture",
     "equal_literals",
     "get_tracing_state",
+    "held_numbers",
     "held_objects",
     "input_leaves",
     "input_names",
@@ -45,6 +48,7 @@ __all__ = [
     "is_tracing",
     "mentioned_objects",
     "named_objects",
+    "number_holders",
     "operator_of",
     "paused",
     "run_recorded",

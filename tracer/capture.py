@@ -40,8 +40,8 @@ from .sources.variables import VariableNames
 from .state import RunBlocks, TracingState, without_history
 
 _NOT_PLAIN = (
-    "While a program is traced, sizes and items of tensors are numbers that the graph knows, which C code\n"
-    "may not take for Python's own. Pass int(n) or float(n) there, or trace with dynamic=False."
+    "While a program is traced, sizes and items of tensors, and what optimizers hold, are numbers that the\n"
+    "graph knows, which C code may not take for Python's own. Pass int(n) or float(n) there."
 )
 
 
@@ -209,10 +209,12 @@ def _capture(
         if options.run_blocks is not None:
             state.run_blocks = options.run_blocks
         spec = _add_inputs(state, arguments, structure, leaves, options.dynamic)
+        state.kept.exclude_arguments(bound)
         before = Before(state, function, bound, leaves, structure)
         state.kept.on_module = before.note_module
     try:
-        result = _run(state, function, args, kwargs, observe, options.depth)
+        with state.followed.followed():
+            result = _run(state, function, args, kwargs, observe, options.depth)
         if state.force_outplace:
             state.functions.dissolve_all(state)
             _require_fixed(any(spec.dimensions))
@@ -222,6 +224,7 @@ def _capture(
             changed = {
                 name: (bound[name], owners) for name, owners in before.changed_arguments().items()
             }
+            state.followed.record()
             outputs, updates = _finish(state, result, changed, structure)
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
@@ -252,6 +255,7 @@ def _capture(
         before.report_changes(updates)
         for change in state.kept.optimizer_changes():
             state.report(DiagnosticKind.CHANGED_OBJECT, change, None, None)
+        state.circumstances.include(tuple(state.kept.optimizer_circumstances()))
     found = state.diagnostics.all()
     memories = shared_memories(graph, leaves, state.kept.objects) if state.force_outplace else {}
     return Capture(

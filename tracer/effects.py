@@ -108,6 +108,8 @@ class Before:
         for change in self._objects.changes():
             self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
         for change in self._variables.changes():
+            if self._state.kept.is_stored(change.path):
+                continue
             # What collects things outside, a list that a test looks at, say, seldom shapes a result.
             is_collected = change.name is None and not self._is_read(change.owner)
             is_quiet = is_collected or _is_torchs_own(change)

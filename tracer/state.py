@@ -47,6 +47,7 @@ from .implied import ImpliedValues
 from .numbers.numbers import Numbers
 from .numbers.sizes import Sizes
 from .program.circumstances import Circumstances
+from .program.followed_numbers import FollowedNumbers
 from .program.gradients import Gradients
 from .program.modules import ModulePaths
 from .program.program_state import ProgramState
@@ -126,6 +127,7 @@ class TracingState:
         inputs: the tensors that the program was called with, and their values.
         kept: the parameters, buffers and constants of the program.
         numbers: the sizes and items of tensors that the program computes with.
+        followed: the numbers that its optimizers hold.
         sizes: which sizes of tensors are numbers of the graph.
         gaps: the stretches of the run that are not recorded, such as pauses.
         walker: finds scopes and stacks.
@@ -174,6 +176,7 @@ class TracingState:
         self.gradients = Gradients()
         self.kept = ProgramState(graph, function)
         self.numbers = Numbers(self, kernels())
+        self.followed = FollowedNumbers(graph, self.kept, self.numbers)
         self.sizes = Sizes(self, self.numbers)
         self.functions = CustomFunctions()
         self.implied = ImpliedValues(self)

@@ -15,11 +15,11 @@ def to_networkx(graph: Graph) -> networkx.MultiDiGraph[str]:
     """Return a multigraph with a node for each input, state entry, operator and output. O(size).
 
     Node names are ``input0``, ``state0``, ``node0`` and ``output0``, counted in program order. Every
-    node has a ``kind`` (``input``, ``parameter``, ``buffer``, ``constant``, ``operator``, ``output``).
-    Operators have ``op``, ``family``, ``scope``, ``module`` and ``source``; what holds one tensor has
-    ``shape`` (a tuple), ``dtype`` and ``device``. There is an edge for each use, with the ``operand``
-    it is, the ``value`` name, its ``result`` number and its ``type``. Nodes in inner blocks carry the
-    name of their owner as ``owner``, and get an edge from it for each block input they read.
+    node has a ``kind`` (``input``, ``parameter``, ``buffer``, ``constant``, ``number``, ``operator``,
+    ``output``). Operators have ``op``, ``family``, ``scope``, ``module`` and ``source``; what holds one
+    tensor has ``shape`` (a tuple), ``dtype`` and ``device``. There is an edge for each use, with the
+    ``operand`` it is, the ``value`` name, its ``result`` number and its ``type``. Nodes in inner blocks
+    carry the name of their owner as ``owner``, and get an edge from it for each block input they read.
     """
     import networkx  # an optional dependency, and slow to load
 

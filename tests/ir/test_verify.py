@@ -17,11 +17,13 @@ from opscope.ir import (
     Scope,
     ScopeKind,
     SourceRange,
+    StateKind,
     Value,
     parse,
     unknown_operator,
     verify,
 )
+from opscope.ir.own_operators import SET_NUMBER
 from opscope.ir.rules import RULES, first_fault
 from support.ir_text import node_named, value_named
 from support.random_graphs import graphs, property_settings
@@ -262,6 +264,14 @@ def _nest_functions(graph: Graph) -> None:
     graph.functions["f"].functions["g"] = Graph("g")
 
 
+def _store_into_a_tensor(graph: Graph) -> None:
+    graph.append(SET_NUMBER, (graph.state["w"].value, 1))
+
+
+def _number_a_tensor(graph: Graph) -> None:
+    graph.state["w"].kind = StateKind.NUMBER
+
+
 @pytest.mark.parametrize(
     ("corrupt", "rule", "fault"),
     [
@@ -288,6 +298,9 @@ def _nest_functions(graph: Graph) -> None:
         (_use_unknown_state, "order", "%w is state that this graph does not have"),
         (_rename_state, "state", "state is filed as w but named v"),
         (_share_a_name, "state", "two pieces of state are named u"),
+        (_store_into_a_tensor, "numbers",
+         "what prim::set_number writes to is not a number that the program keeps"),
+        (_number_a_tensor, "numbers", "number w is of type f32[2]"),
         (_repeat_a_keyword, "keywords",
          "aten::add has 3 arguments and these names for the last of them: out, out"),
         (_group_too_many, "groups", "prim::call has 2 results, which (3,) does not group"),

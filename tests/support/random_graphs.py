@@ -195,10 +195,13 @@ class _GraphDrawer:
         if len(names) > 2:
             names[:2] = [[str(name) for name in names[:2]]]  # one entry with two names
         kinds = st.sampled_from(StateKind)
-        return [
-            self._graph.add_state(name, self._draw(self._types), self._draw(kinds))
-            for name in names
-        ]
+        numbers = st.sampled_from([ScalarType.INT, ScalarType.FLOAT])
+        values = []
+        for name in names:
+            kind = self._draw(kinds)
+            type_ = self._draw(numbers if kind is StateKind.NUMBER else self._types)
+            values.append(self._graph.add_state(name, type_, kind))
+        return values
 
     def _add_inputs(self, block: Block) -> list[Value]:
         hints = self._draw(st.lists(st.none() | _TEXTS, max_size=3))

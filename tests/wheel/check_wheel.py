@@ -13,7 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ROOMS = ("cli", "ir", "passes", "runtime", "tracer", "visualize")
+ROOMS = ("cli", "ir", "passes", "reports", "runtime", "tracer", "visualize")
 OUTSIDE = ("tests", "benchmarks", "conformance", "examples")
 FILES = ("__init__.py", "__init__.pyi", "errors.py", "program.py", "py.typed")
 

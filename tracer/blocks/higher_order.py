@@ -326,11 +326,11 @@ def _groups_of(op: Any, result: Any) -> tuple[int | None, ...] | None:
 
 def _object_of(state: TracingState, value: Value) -> Any:
     """Return what a value of a running trace stands for."""
-    if value.state is not None:
-        return state.kept.objects[value.state.name]
     number = state.numbers.by_value.get(value)
     if number is not None:
         return number.plain
+    if value.state is not None:
+        return state.kept.objects[value.state.name]
     for tensor, known in state.values.live():
         if known is value:
             return tensor

@@ -81,6 +81,7 @@ class Number:
         operator: how it is computed; None for a number that is a value already, or a constant.
         operands: numbers, tensors' values and literals, in the operator's order.
         is_data: whether it depends on the data of a tensor, not on sizes alone.
+        is_kept: whether it depends on a number that the program keeps, as an optimizer does.
         is_pinned: whether a guard at the start of the graph holds it to what it is.
         value: its value in the graph; None until something in the graph reads it.
     """
@@ -88,6 +89,7 @@ class Number:
     __slots__ = (
         "__weakref__",
         "is_data",
+        "is_kept",
         "is_pinned",
         "numbers",
         "operands",
@@ -113,6 +115,7 @@ class Number:
         self.operands = operands
         self.place = place
         self.is_data = is_data
+        self.is_kept = False
         self.is_pinned = False
         self.value = value
 

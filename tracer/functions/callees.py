@@ -17,6 +17,7 @@ from ...ir import (
     Node,
     Scope,
     StateEntry,
+    StateKind,
     take_in,
 )
 from ...ir.conditions import Circumstance
@@ -81,6 +82,10 @@ def run_recorded(
         return run(*leaves)
     recorder = recorder_here(kernels())
     if recorder is None:  # inside an operator that is being recorded
+        return run(*leaves)
+    if any(entry.kind is StateKind.NUMBER for entry in callee.graph.state.values()):
+        # It reads and stores numbers from Python, so it is recorded as if it were Python.
+        recorder.state.circumstances.include(callee.circumstances)
         return run(*leaves)
     results: tuple[Any, ...] = recorder.record_call(callee, leaves, run)
     return results

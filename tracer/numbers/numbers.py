@@ -19,10 +19,11 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
-from ...ir import Argument, Block, Node, Operator, ScalarType, Value
+from ...ir import Argument, Block, Node, Operator, ScalarType, TensorType, Value
 from ...ir.scalars import GUARD_OPERATOR, scalar_operator
 from ..diagnostics import DiagnosticKind, Severity
 from ..dispatch import number as number_file
@@ -48,17 +49,20 @@ class Numbers:
     Attributes:
         by_value: the number that a value of the graph is.
         seen: the traced numbers that the program was given.
+        thread: the thread on which the trace runs; None once it is over.
     """
 
     def __init__(self, state: Trace, installed: Kernels) -> None:
         self._state: Trace = weakref.proxy(state)  # who owns the numbers
         self._installed = installed
         self._known: dict[tuple[Any, ...], Number] = {}
+        self.thread: int | None = get_ident()
         self.by_value: dict[Value, Number] = {}
         self._guarded: dict[Number, Block] = {}
         self._tails: dict[tuple[int, Node | None], Node] = {}
         self._entry_tail: Node | None = None
         self._gave_data = False  # whether an operator that autograd follows took a number of data
+        self._gave_kept: dict[Number, None] = {}  # numbers that the program keeps, given likewise
         self.seen: list[weakref.ref[Any]] = []  # the traced numbers that were handed out
 
     def is_recording(self) -> bool:
@@ -71,9 +75,11 @@ class Numbers:
     def forget(self) -> None:
         """Let go of what the trace needed to know of numbers, once it is over."""
         self._known.clear()
+        self.thread = None
         self.by_value.clear()
         self._guarded.clear()
         self._tails.clear()
+        self._gave_kept.clear()
 
     def compute(self, base: str, function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
         """Return ``function`` of numbers and plain ones: a number, or plain where nothing records.
@@ -130,7 +136,11 @@ class Numbers:
         block = self._state.graph.insertion_block
         key = (
             operator,
-            *[o if type(o) in (Number, Value) else (type(o), o) for o in operands],
+            # Floats as text, in which 0.0 and -0.0 differ.
+            *[
+                o if type(o) in (Number, Value) else (type(o), repr(o) if type(o) is float else o)
+                for o in operands
+            ],
         )
         known = None if is_fresh else self._known.get(key)
         if known is not None and known.place is not None and block.is_within(known.place.block):
@@ -139,12 +149,21 @@ class Numbers:
         is_entry = is_entry and all(o.place is not None and o.place.is_entry for o in own)
         is_data = is_data or any(operand.is_data for operand in own)
         number = Number(self, plain, operator, operands, self._place(block, is_entry), is_data)
+        number.is_kept = any(operand.is_kept for operand in own)
         self._known[key] = number
         return number
 
     def of_value(self, value: Value, plain: PlainNumber, *, is_data: bool = True) -> Number:
         """Return the number that an operator has read from the data of a tensor, or from its layout."""
         number = self.by_value[value] = Number(self, plain, None, (), None, is_data, value)
+        return number
+
+    def of_state(self, value: Value, plain: PlainNumber) -> Number:
+        """Return the number that a piece of the program's state is when the program begins."""
+        graph = self._state.graph
+        place = Place(graph.block, None, graph.root_scope, None, True)
+        number = self.by_value[value] = Number(self, plain, None, (), place, False, value)
+        number.is_kept = True
         return number
 
     def _place(self, block: Block, is_entry: bool) -> Place:
@@ -163,8 +182,10 @@ class Numbers:
             use = "is used outside the function that computed it"
             self._tell(number, use, "which the trace keeps")
             return number.plain
-        if number.is_data and is_grad_enabled():
-            self._gave_data = True
+        if is_grad_enabled():
+            self._gave_data |= number.is_data
+            if number.is_kept and not number.is_data:
+                self._gave_kept[number] = None
         if number.value is None:
             assert number.operator is not None, "a number is a value or is computed"
             assert number.place is not None, "what is computed is computed somewhere"
@@ -258,15 +279,23 @@ class Numbers:
         if number.is_data:
             self._tell(number, use, "and a replay is refused where it is not")
 
+    def hold(self, number: Number) -> None:
+        """Make a replay refuse to begin unless a number that the program keeps is what it was."""
+        if not number.is_pinned:
+            assert number.place is not None, "what the program keeps is there when it begins"
+            args = (self.argument(number), number.plain)
+            self._insert(GUARD_OPERATOR, args, (), number.place)
+
     def shown(self, number: Number, text: str, *, is_shape: bool = False) -> None:
         """Report that a number, or the shape that it is part of, was turned into text.
 
-        The text of a single size is often a key: ``masks[f"{n}"]``. That of others is for people.
+        The text of a single size is often a key: ``masks[f"{n}"]``. That of other numbers is for people.
         """
         if not self.is_recording() or self._is_fixed(number):
             return
         frame = user_frame()
-        is_key = not (number.is_data or is_shape or frame.f_globals.get("__name__") == "logging")
+        is_of_size = not (number.is_data or number.is_kept or is_shape)
+        is_key = is_of_size and frame.f_globals.get("__name__") != "logging"
         scope, stack = self._state.walker.locate(frame)
         self._state.report(
             DiagnosticKind.PRINTED,
@@ -280,7 +309,11 @@ class Numbers:
         )
 
     def before_backward(self) -> None:
-        """Report that a backward pass keeps the numbers of data that its forward took."""
+        """Report that a backward pass keeps the numbers of data that its forward took; hold the others."""
+        for number in self._gave_kept:
+            if number.value is not None and any(map(_is_followed, number.value.users)):
+                self.pin(number, "goes into a backward pass, in which autograd keeps what it was")
+        self._gave_kept.clear()
         if not self._gave_data:
             return
         self._gave_data = False
@@ -331,7 +364,21 @@ _COUNTS = ("aten::sym_size.int", "aten::sym_numel")
 
 
 def _kind_of(number: Number) -> str:
-    return "a number that the data of a tensor gave" if number.is_data else "a size"
+    if number.is_data:
+        return "a number that the data of a tensor gave"
+    return "a number that an optimizer holds" if number.is_kept else "a size"
+
+
+def _is_followed(user: Node | Block) -> bool:
+    """Whether autograd follows a node."""
+    return (
+        isinstance(user, Node)
+        and user.modes.grad
+        and any(
+            isinstance(value.type, TensorType) and value.type.requires_grad
+            for value in (*user.inputs, *user.outputs)
+        )
+    )
 
 
 def _is_settled(base: str, operands: list[Any], plain: PlainNumber) -> bool:
@@ -380,7 +427,7 @@ def _pin(number: Number) -> None:
     operator = number.operator
     if operator is not None and operator.base_name == "aten::eq" and number.plain is True:
         one, other = number.operands
-        if type(one) is Number and type(other) is not Number:
+        if type(one) is Number and type(other) is int:  # of floats, 0.0 equals -0.0
             one.is_pinned = True
 
 

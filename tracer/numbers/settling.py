@@ -6,7 +6,10 @@ where torch could not take a symbolic number.
 
 from __future__ import annotations
 
+import copyreg
 import gc
+import inspect
+from collections import deque
 from types import CellType
 from typing import Any
 
@@ -54,12 +57,21 @@ def _replace_in(holder: Any, plain: dict[int, Any]) -> None:
         for key, value in list(holder.items()):
             if id(value) in plain:
                 holder[key] = plain[id(value)]
-    elif isinstance(holder, list):
+    elif isinstance(holder, set):
+        for value in [value for value in holder if id(value) in plain]:
+            holder.remove(value)
+            holder.add(plain[id(value)])
+    elif isinstance(holder, list | deque):
         for position, value in enumerate(holder):
             if id(value) in plain:
                 holder[position] = plain[id(value)]
     elif isinstance(holder, CellType):
         if id(holder.cell_contents) in plain:
             holder.cell_contents = plain[id(holder.cell_contents)]
-    elif hasattr(holder, "__dict__") and not isinstance(holder, type):
-        _replace_in(vars(holder), plain)
+    elif not isinstance(holder, type):
+        _replace_in(getattr(holder, "__dict__", {}), plain)
+        for slot in copyreg._slotnames(type(holder)):  # type: ignore[attr-defined]  # as the copy module
+            member = inspect.getattr_static(type(holder), slot, None)
+            known = plain.get(id(getattr(holder, slot, None)))
+            if known is not None and inspect.ismemberdescriptor(member):
+                member.__set__(holder, known)  # which a frozen class does not hinder

@@ -18,7 +18,7 @@ from typing import Any, cast
 import torch
 
 from ...ir.scalars import MATH_FUNCTIONS
-from ..dispatch.number import Number
+from ..dispatch.number import Number, number_of
 from .numbers import own_frames
 
 own_frames(__file__)
@@ -69,6 +69,9 @@ def _binary(base: str, function: Callable[[Any, Any], Any], *, reflected: bool =
     def method(self: Any, other: Any) -> Any:
         kind = type(other)
         if kind not in _PLAIN and kind not in _TRACED:
+            number = number_of(other)
+            if number is not None:  # as torch hands it back
+                return method(self, traced(number))
             if not isinstance(other, int | float | complex):
                 return NotImplemented
             # A subclass, one of NumPy's say, has ways of its own.

@@ -25,10 +25,12 @@ from .backward import backward
 from .compiled import forget_patches, run_compiled_code_eagerly
 from .facts import facts
 from .functions import functions
+from .fused import fused_steps
 from .hops import higher_order
 from .legacy_classes import legacy_classes
 from .modes import modes
 from .number_tensors import number_tensors
+from .optimizers import optimizers, tell_of_steps
 from .reads import reads
 from .settings import settings
 from .sizes import SizePatches, of_shape
@@ -87,6 +89,7 @@ class ProcessPatches:
         empty_sequence_slot(torch.Tensor)
         exchange_transforms(installed, undo)
         run_compiled_code_eagerly(undo)
+        tell_of_steps(installed, undo)
 
     def _take_out(self) -> None:
         for wrapper in reversed(self._wrappers):
@@ -204,5 +207,5 @@ def _new(installed: Kernels, new: Any) -> Any:
 
 _SUBJECTS: Final = (
     _subclasses, functions, backward, facts, reads, writes, settings, modes, surroundings, worlds, threads,
-    transforms, higher_order, scripted, _sizes, number_tensors, legacy_classes,
+    transforms, higher_order, scripted, _sizes, number_tensors, legacy_classes, fused_steps, optimizers,
 )  # fmt: skip

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import torch
 
-from ...ir import StateKind
+from ...ir import Graph, StateKind
+from ...ir.conditions import Circumstance
 from ..dispatch.literals import PLAIN, equal_literals
+from .held_numbers import NUMBERS, HeldNumber, entries, find
 
 _SHOWN = 3  # names in a message
 
@@ -31,26 +33,48 @@ class OptimizerNote:
     """What an optimizer held before a run, to tell what the run changed besides by operators."""
 
     def __init__(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        self._start = f"{name}." if name else ""
         self._name = name or type(optimizer).__name__
         self._optimizer = optimizer
         self._before = {path: _note(held) for path, held in _held(optimizer)}
+        self._options = Options(name, optimizer)
 
     def is_of(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether this is the note of an optimizer."""
         return self._optimizer is optimizer
 
-    def changes(self) -> Iterator[str]:
-        """Yield, in words, what a replay will not do again."""
-        new, replaced, counted = [], [], []
-        for path, held in _held(self._optimizer):
-            before = self._before.get(path)
-            if before is None:
-                new.append(path)
-            elif isinstance(before, weakref.ref):
-                if before() is not held:
-                    replaced.append(path)
-            elif not equal_literals(before[0], held):
-                counted.append(f"{path} from {before[0]!r} to {held!r}")
+    def circumstance(self, graph: Graph, objects: Mapping[str, Any]) -> Circumstance | None:
+        """Return what of the optimizer, besides numbers, a replay must find as it was; None if it is unused.
+
+        Args:
+            graph: what was recorded.
+            objects: what its state stands for.
+        """
+        places = [objects[name] for name in graph.state if isinstance(objects[name], HeldNumber)]
+        if not any(place.owner is self._optimizer for place in places):
+            return None
+        reads_state = any(
+            name.startswith(f"{self._start}state.") and isinstance(objects[name], torch.Tensor)
+            for name in graph.state
+        )
+        return self._options.circumstance(with_state=reads_state)
+
+    def changes(self, stored: Container[str]) -> Iterator[str]:
+        """Yield, in words, what a replay will not do again.
+
+        Args:
+            stored: names of the numbers that it will store.
+        """
+        new, replaced = self.lost()
+        set_ = [
+            f"{path} from {before[0]!r} to {held!r}"
+            for path, before, held in self._kept()
+            if not (
+                isinstance(before, weakref.ref)
+                or equal_literals(before[0], held)
+                or self._start + path in stored
+            )
+        ]
         if new:
             yield (
                 f"{self._name} made new state, {_listed(new)}; a replay makes it anew each time instead of "
@@ -61,11 +85,89 @@ class OptimizerNote:
                 f"{self._name} put other tensors in the place of {_listed(replaced)}; a replay reads those "
                 "that were there at the trace"
             )
-        if counted:
+        if set_:
             yield (
-                f"{self._name} changed plain Python numbers, {_listed(counted)}; a replay computes with the "
-                "numbers of the trace and leaves them as they are"
+                f"{self._name} changed what is no number, {_listed(set_)}; a replay leaves it as it is"
             )
+
+    def lost(self) -> tuple[list[str], list[str]]:
+        """Return what the run made, and where it put other tensors: a replay does not go on with these."""
+        new = [path for path, _ in _held(self._optimizer) if path not in self._before]
+        replaced = [
+            path
+            for path, before, held in self._kept()
+            if isinstance(before, weakref.ref) and before() is not held
+        ]
+        return new, replaced
+
+    def _kept(self) -> Iterator[tuple[str, Any, Any]]:
+        """Yield what was there before: its path, the note of it, and what is there now."""
+        for path, held in _held(self._optimizer):
+            if path in self._before:
+                yield path, self._before[path], held
+
+
+class Options:
+    """What the groups of an optimizer hold besides numbers, and how many groups and parameters there are."""
+
+    def __init__(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        self._name = name or type(optimizer).__name__
+        self._optimizer = optimizer
+        self._state = optimizer.state
+        self._counts = [len(group["params"]) for group in optimizer.param_groups]
+        self._options = [
+            (path, keys, held)
+            for path, keys, held in entries(name, optimizer)
+            if keys[0] == "param_groups" and "params" not in keys and held.__class__ not in NUMBERS
+        ]
+
+    def circumstance(self, *, with_state: bool) -> Circumstance:
+        """Return the circumstance that all is as it was, but for what the program itself has changed.
+
+        Args:
+            with_state: whether the state must be in the very dictionary in which it was.
+        """
+        kept = [option for option in self._options if self._is_kept(*option)]
+        if len(kept) < len(self._options):
+            self._options = kept
+
+        def failing() -> str | None:
+            return self._failing(with_state)
+
+        text = f"the options of {self._name}"
+        if kept:
+            path, _, held = kept[0]
+            text = f"{path} is {_shown(held)}"
+            text += f", as for {len(kept) - 1} more options" if len(kept) > 1 else ""
+        return Circumstance(text, None, failing)
+
+    def _is_kept(self, path: str, keys: tuple[Any, ...], held: Any) -> bool:
+        now = find(self._optimizer, keys)
+        if now is held:
+            return True
+        is_compared = isinstance(held, PLAIN) or type(held).__module__ == "numpy"
+        return is_compared and type(now) is type(held) and equal_literals(now, held)
+
+    def _failing(self, with_state: bool) -> str | None:
+        """Return, in words, the first thing that is not as it was."""
+        groups = self._optimizer.param_groups
+        counts = [len(group["params"]) for group in groups]
+        if counts != self._counts:
+            return f"the groups of {self._name} have {_sum(self._counts)} parameters"
+        for path, keys, held in self._options:
+            if not self._is_kept(path, keys, held):
+                return f"{path} is {_shown(held)}"
+        if with_state and self._optimizer.state is not self._state:
+            return f"the state of {self._name} is in the dictionary that the program read"
+        return None
+
+
+def _shown(option: Any) -> str:
+    return "the tensor that it was" if isinstance(option, torch.Tensor) else repr(option)
+
+
+def _sum(counts: list[int]) -> str:
+    return " + ".join(map(str, counts))
 
 
 def _held(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import FrameType
 from typing import Any, cast
@@ -13,7 +13,9 @@ from typing import Any, cast
 import torch
 
 from ...ir import Graph, ScalarType, StateKind, TensorType, Value
+from ...ir.conditions import Circumstance
 from ..dispatch.tensors import type_of_value
+from .held_numbers import HOLDERS, HeldNumber
 from .modules import module_tree
 from .optimizers import OptimizerNote, optimizer_tensors
 from .reachable import Search, class_attributes, parts_of_function, parts_of_object
@@ -36,9 +38,11 @@ class ProgramState:
 
     Attributes:
         objects: what each state entry of the graph stands for, by its first name. Tensors are held
-            by reference: a replay reads the very parameters of the model.
+            by reference: a replay reads the very parameters of the model. For a number there is its place.
         copies: names of the constants that belong to the trace: nobody else changes their data.
         on_module: told of modules that turn up while the program runs.
+        holders: the optimizers, and their companions, that hold numbers, each once, with their names.
+        on_holder: told of holders that turn up while the program runs.
         outer_names: names of the modules and optimizers that a traced function refers to, by their id.
     """
 
@@ -46,11 +50,15 @@ class ProgramState:
         self.objects: dict[str, Any] = {}
         self.copies: dict[str, None] = {}
         self.on_module: Callable[[str, torch.nn.Module], None] | None = None
+        self.holders: list[tuple[str, Any]] = []
+        self.on_holder: Callable[[str, Any], None] | None = None
         self.outer_names: dict[int, str] = {}
         self._graph = graph
         self._candidates: dict[int, _Candidate] = {}
         self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
         self._optimizers: list[OptimizerNote] = []
+        self._excluded: list[weakref.ref[Any]] = []
+        self._stored: dict[str, None] = {}  # what held numbers that the program stores are called
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
         self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
@@ -62,6 +70,9 @@ class ProgramState:
             for name, kept in named:
                 if isinstance(kept, class_):
                     self.register(name, kept)
+        self._add_holder("", _owner_of(function))
+        for name, held in self._search.looked_into():
+            self._add_holder(name, held)
 
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module or an optimizer with all it holds."""
@@ -86,10 +97,58 @@ class ProgramState:
             return
         self._optimizers.append(OptimizerNote(name, optimizer))
         self.outer_names.setdefault(id(optimizer), name)
+        self._add_holder(name, optimizer)
         start = f"{name}." if name else ""
         for path, tensor, kind in optimizer_tensors(optimizer):
             if self._candidate(tensor) is None:
                 self._add_candidate(start + path, tensor, kind)
+
+    def _add_holder(self, name: str, held: Any) -> None:
+        if isinstance(held, HOLDERS) and not any(known is held for _, known in self.holders):
+            self.holders.append((name, held))
+            if self.on_holder is not None:
+                self.on_holder(name, held)
+
+    def exclude(self, holder: Any) -> None:
+        """Take note that what holds numbers is no state of the program, which makes it or is given it."""
+        self._excluded.append(weakref.ref(holder))
+        self.holders = [named for named in self.holders if named[1] is not holder]
+
+    def exclude_arguments(self, bound: Mapping[str, Any]) -> None:
+        """Take note of what holds numbers among the arguments: these are compared at each call."""
+        search = Search()
+        found = [*search.reachable(bound.items()), *search.looked_into()]
+        for _, held in found:
+            if isinstance(held, HOLDERS):
+                self.exclude(held)
+
+    def register_late(self, optimizer: torch.optim.Optimizer, frame: FrameType) -> None:
+        """Take note of an optimizer that is used in ``frame``, unless it is known or the program made it."""
+        is_known = any(known is optimizer for _, known in self.holders)
+        if not is_known and not any(other() is optimizer for other in self._excluded):
+            name = name_in_globals(optimizer, frame)
+            self._register_optimizer(name or type(optimizer).__name__, optimizer)
+
+    def add_number(self, held: HeldNumber, type_: ScalarType) -> Value:
+        """Add a number that the program keeps to the graph's state."""
+        held.name = self._free(held.name)
+        self.objects[held.name] = held
+        return self._graph.add_state(held.name, type_, StateKind.NUMBER)
+
+    def forget(self, name: str) -> None:
+        """Take a piece of state out of the graph that nothing reads."""
+        self._graph.remove_state(name)
+        del self.objects[name]
+
+    def note_stored(self, held: HeldNumber) -> None:
+        """Take note that the graph stores a number as the program does."""
+        self._stored[held.name] = None
+        if held.is_replaced:
+            self._stored[held.name.rpartition(".")[0]] = None
+
+    def is_stored(self, name: str) -> bool:
+        """Whether a held number of this name, or a list of such, changes at a replay as in the program."""
+        return name in self._stored
 
     def _register_tensors(self, path: str, module: torch.nn.Module) -> None:
         self.outer_names.setdefault(id(module), path)
@@ -185,7 +244,18 @@ class ProgramState:
     def optimizer_changes(self) -> Iterator[str]:
         """Yield, in words, what the run changed in optimizers besides by operators."""
         for note in self._optimizers:
-            yield from note.changes()
+            yield from note.changes(self._stored)
+
+    def loses_state(self, holder: Any) -> bool:
+        """Whether a run made state of an optimizer, or replaced it, with which a replay does not go on."""
+        return any(note.is_of(holder) and any(note.lost()) for note in self._optimizers)
+
+    def optimizer_circumstances(self) -> Iterator[Circumstance]:
+        """Yield what of the optimizers that the graph uses a replay must find as it was."""
+        for note in self._optimizers:
+            circumstance = note.circumstance(self._graph, self.objects)
+            if circumstance is not None:
+                yield circumstance
 
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
@@ -255,13 +325,18 @@ def named_objects(
     yield from (search or Search()).reachable(mentioned_objects(function))
 
 
+def number_holders(function: Callable[..., Any]) -> list[tuple[str, Any]]:
+    """Return the optimizers, and their companions, that a callable can reach, with their names."""
+    return ProgramState(Graph(), function).holders
+
+
 def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     """Yield what a callable itself names besides its arguments: the first step of :func:`named_objects`."""
     while isinstance(function, functools.partial):
         yield from ((f"partial.{position}", held) for position, held in enumerate(function.args))
         yield from function.keywords.items()
         function = function.func
-    owner = getattr(function, "__self__", None if inspect.isroutine(function) else function)
+    owner = _owner_of(function)
     if isinstance(owner, torch.Tensor):
         yield "self", owner
     elif isinstance(owner, torch.optim.Optimizer):
@@ -278,6 +353,13 @@ def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]
         if inspect.isfunction(plain):
             yield from parts_of_function(plain)
         called = getattr(plain, "__wrapped__", None)
+
+
+def _owner_of(function: Callable[..., Any]) -> Any:
+    """Return what a method is bound to; an object that is called, itself; None for other functions."""
+    if hasattr(function, "_wrapped_by_lr_sched"):  # ``step`` of an optimizer that has a scheduler
+        return inspect.getclosurevars(function).nonlocals["opt_ref"]()
+    return getattr(function, "__self__", None if inspect.isroutine(function) else function)
 
 
 def name_in_globals(kept: Any, frame: FrameType | None) -> str | None:

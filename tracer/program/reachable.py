@@ -69,6 +69,8 @@ class Search:
                     continue
                 if isinstance(held, _FOUND):
                     yield name, held
+                    if isinstance(held, torch.optim.Optimizer):
+                        below.extend(_wrapped_optimizers(name, held))
                 elif len(self._seen) < _MOST_OBJECTS:
                     self._seen[id(held)] = (held, name)
                     below.extend(parts_of_object(name, held))
@@ -95,6 +97,14 @@ class Search:
             if roots or own:
                 start = f"{path}." if path else ""
                 yield from self.reachable([(start + name, held) for name, held in (*roots, *own)])
+
+
+def _wrapped_optimizers(
+    name: str, optimizer: torch.optim.Optimizer
+) -> Iterator[tuple[str, torch.optim.Optimizer]]:
+    for attribute, held in _own_attributes(name, optimizer):
+        if isinstance(held, torch.optim.Optimizer):
+            yield attribute, held
 
 
 _REGISTRIES = frozenset(vars(torch.nn.Module()))

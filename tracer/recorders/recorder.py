@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from types import FrameType
 from typing import Any, cast
@@ -315,6 +316,26 @@ class Recorder(EventRecorder):
         finally:
             for region in touched:
                 region.settle()
+
+    @contextmanager
+    def taking(self, numbers: Mapping[str, Any]) -> Iterator[None]:
+        """Record traced numbers for the plain ones that an operator is given by these names."""
+        before = vars(self).get("record")
+        record = self.record
+
+        def record_with_numbers(
+            op: Any, keyset: Any, args: Any, kwargs: dict[str, Any], frame: Any = None
+        ) -> Any:
+            frame = sys._getframe(2) if frame is None else frame
+            return record(op, keyset, args, {**kwargs, **numbers}, frame)
+
+        self.record = record_with_numbers  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del self.record
+            if before is not None:
+                self.record = before  # type: ignore[method-assign]
 
     def _watch_memory(self) -> None:
         self.record = self._record_watched  # type: ignore[method-assign]

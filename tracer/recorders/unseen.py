@@ -290,6 +290,14 @@ class Unseen:
         """Note where an attribute of a module was set."""
         self._state.assigned[id(module), name] = self._place()
 
+    def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
+        """Note that the program makes an optimizer."""
+        self._state.kept.exclude(optimizer)
+
+    def optimizer_steps(self, optimizer: torch.optim.Optimizer) -> None:
+        """Note an optimizer that is about to take a step, should no name have led to it."""
+        self._state.kept.register_late(optimizer, sys._getframe(1))
+
     def retains_grad(self, tensor: torch.Tensor) -> None:
         """Record that a backward is to leave a gradient on a tensor that is no leaf."""
         value = self._state.values.get(tensor)

@@ -42,11 +42,9 @@ _LIBRARIES = tuple(
         sysconfig.get_paths()["platstdlib"],
     )
 )
+_ROOMS = ("checking", "cli", "ir", "passes", "reports", "runtime", "tracer", "visualize")
 _OWN_ROOMS = (
-    *(
-        os.path.join(_PACKAGE, room, "")
-        for room in ("checking", "cli", "ir", "passes", "runtime", "tracer", "visualize")
-    ),
+    *(os.path.join(_PACKAGE, room, "") for room in _ROOMS),
     os.path.join(_PACKAGE, "program.py"),
     os.path.join(_PACKAGE, "traced_module.py"),
     os.path.join(_PACKAGE, "__init__.py"),

@@ -1,0 +1,60 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Target: TypeAlias = Annotated[
+    str,
+    typer.Argument(metavar="MODULE:CALLABLE", show_default=False, help="What to trace; see above."),
+]
+Inputs: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="SPEC", help="A positional input. Repeatable."),
+]
+Kwargs: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--kwarg", "-k", metavar="NAME=SPEC", help="A keyword input. Repeatable."),
+]
+Arguments: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arg",
+        "-a",
+        metavar="NAME=VALUE",
+        help="What a class or factory is called with: a Python literal or a word. Repeatable.",
+    ),
+]
+Seed: TypeAlias = Annotated[str, typer.Option(metavar="N", help="Seed of weights and inputs.")]
+Grad: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--grad/--no-grad",
+        help="Run with or without gradients. Default: without for a module in evaluation mode,"
+        " with for all else.",
+    ),
+]
+Train: TypeAlias = Annotated[
+    bool | None,
+    typer.Option("--train/--eval", help="Mode to run a module in. Default: --eval."),
+]
+Factory: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--factory/--no-factory",
+        help="Whether a function makes the program or is the program. Default: see above.",
+    ),
+]
+Allow: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND",
+        help="A kind of diagnostics, such as 'untracked write', that is no error. Repeatable.",
+    ),
+]
+Fake: TypeAlias = Annotated[
+    bool, typer.Option("--fake", help="Trace without computing, so without memory for tensors.")
+]
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
