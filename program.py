@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -100,6 +100,7 @@ class TracedProgram:
         # The inputs of the trace belong to the caller, who may let them go.
         self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
         self._dynamic: Dynamic = None
+        self._depth = "flat"
         self.mutations = mutations
         self.circumstances = circumstances
         self.updates = dict(updates or {})
@@ -107,7 +108,7 @@ class TracedProgram:
 
     @classmethod
     def _of(
-        cls, captured: Capture, function: Callable[..., Any], dynamic: Dynamic
+        cls, captured: Capture, function: Callable[..., Any], dynamic: Dynamic, depth: str
     ) -> TracedProgram:
         mutations: tuple[Mutation, ...] = ()
         if captured.force_outplace:
@@ -127,6 +128,7 @@ class TracedProgram:
         )
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
+        program._depth = depth
         return program
 
     @cached_property
@@ -267,7 +269,14 @@ class TracedProgram:
                 "against\n  call trace() with the program and compare the two graphs"
             )
         return Subject(
-            self.function, self.graph, self.state, self.inputs, self, self._call, self._dynamic
+            self.function,
+            self.graph,
+            self.state,
+            self.inputs,
+            self,
+            self._call,
+            self._dynamic,
+            self._depth,
         )
 
     def _inputs_of_trace(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -315,6 +324,7 @@ def trace(
     allow: Iterable[DiagnosticKind | str] = (),
     check: bool = False,
     force_outplace: bool = False,
+    depth: Literal["flat", "deep"] = "flat",
 ) -> TracedProgram:
     """Run ``function`` once and return the program it was, operator by operator.
 
@@ -340,6 +350,9 @@ def trace(
         force_outplace: whether writes to memory become values, so that the graph is functional; what
             the program writes to inputs and state are further outputs then, see ``mutations``. Sizes
             are those of the trace.
+        depth: "flat", where a composite operator such as ``aten::linear`` is one node; or "deep", where
+            what it calls stands in a scope of its own, so that a backward pass inside the program finds
+            all that it reads. Sizes are fixed by operators that are traced through.
 
     Raises:
         CheckError: ``check`` found a difference.
@@ -366,8 +379,9 @@ def trace(
         allow=allow,
         force_outplace=force_outplace,
         run_blocks=run_blocks,
+        depth=depth,
     )
-    traced = TracedProgram._of(captured, function, dynamic)
+    traced = TracedProgram._of(captured, function, dynamic, depth)
     if before is not None:
         traced._require_equal(traced._subject(), [before], 0, Tolerance())
     if fake:

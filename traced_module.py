@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -99,6 +99,7 @@ def trace_module(
     fake: bool = False,
     allow: Iterable[DiagnosticKind | str] = (),
     check: bool = False,
+    depth: Literal["flat", "deep"] = "flat",
 ) -> TracedModule:
     """Run methods of a module, each once, and return the programs they were.
 
@@ -117,6 +118,7 @@ def trace_module(
         fake: whether to trace without computing.
         allow: kinds of diagnostics that you expect: neither warned about nor errors.
         check: whether to run each method again and compare, on its inputs as they were before.
+        depth: "flat", or "deep", with what composite operators call in place of them.
 
     Raises:
         CheckError: ``check`` found a difference.
@@ -151,6 +153,7 @@ def trace_module(
             fake=fake,
             allow=expected,
             check=check,
+            depth=depth,
         )
     return TracedModule(type(module).__name__, methods)
 

@@ -42,6 +42,7 @@ class Subject:
         replay: calls it as the traced program is called.
         replay_by: the same with the graph compiled in another way than usual.
         dynamic: which sizes were allowed to vary when it was traced.
+        depth: what became of composite operators when it was traced.
     """
 
     function: Callable[..., Any]
@@ -51,6 +52,7 @@ class Subject:
     replay: Callable[..., Any]
     replay_by: Callable[[CompiledGraph, tuple[Any, ...], Mapping[str, Any]], Any]
     dynamic: Dynamic
+    depth: str = "flat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class Runs:
                 allow=DiagnosticKind,  # what is wrong shows in what it gives
                 observe=observe,
                 run_blocks=run_blocks,
+                depth=subject.depth,
             )
             return captured, self._apart_from_state(list(captured.results))
 

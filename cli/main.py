@@ -98,6 +98,9 @@ def trace(
         bool, typer.Option("--fixed", help="Fix all sizes instead of letting them vary.")
     ] = False,
     fake: Fake = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Show what composite operators call in place of them.")
+    ] = False,
     functional: Annotated[
         bool, typer.Option("--functional", help="Turn writes to memory into values.")
     ] = False,
@@ -156,6 +159,7 @@ def trace(
             allow=tuple(allow or ()),
             fixed=fixed,
             fake=fake,
+            deep=deep,
             functional=functional,
             check=check,
         )

@@ -70,6 +70,7 @@ class TraceRequest:
         allow: kinds of diagnostics that are no errors.
         fixed: whether all sizes are those of the trace.
         fake: whether nothing is computed.
+        deep: whether what composite operators call stands in place of them.
         functional: whether writes to memory become values.
         check: whether the replay is compared with the program.
     """
@@ -87,6 +88,7 @@ class TraceRequest:
     allow: tuple[str, ...] = ()
     fixed: bool = False
     fake: bool = False
+    deep: bool = False
     functional: bool = False
     check: bool = False
 

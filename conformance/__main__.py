@@ -55,7 +55,7 @@ def _tasks(options: argparse.Namespace) -> list[Task]:
         step = options.every if len(entries) > _SMALL else 1
         wanted = [entry for entry in entries[::step] if not options.only]
         wanted += [entry for entry in entries if entry in options.only]
-        tasks += [Task(name, entry, options.sample) for entry in wanted]
+        tasks += [Task(name, entry, options.sample, options.depth) for entry in wanted]
     return tasks
 
 
@@ -90,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         metavar="N",
         help=f"run every Nth entry of suites that have more than {_SMALL}",
+    )
+    parser.add_argument(
+        "--depth",
+        choices=("flat", "deep"),
+        default="flat",
+        help="what becomes of composite operators",
     )
     parser.add_argument(
         "--workers",

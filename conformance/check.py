@@ -89,25 +89,25 @@ class Difference(Exception):
         self.is_of_values = is_of_values
 
 
-def check(sample: Sample) -> Outcome:
+def check(sample: Sample, depth: str = "flat") -> Outcome:
     """Run a sample eagerly, captured and replayed, and say whether the three agree."""
     reported: list[str] = []
-    first = _difference(sample, reported)
+    first = _difference(sample, depth, reported)
     if first is None:
         return Outcome(sample.number, Verdict.PASSED)
     if first.stage is Stage.EAGER:
         return Outcome(sample.number, Verdict.NO_PROGRAM, first.stage, first.problem)
     if first.is_of_values:
         with filled_memory():
-            if _difference(sample, []) is None:
+            if _difference(sample, depth, []) is None:
                 return Outcome(sample.number, Verdict.PASSED_FILLED)
     kinds = tuple(dict.fromkeys(reported))
     return Outcome(sample.number, Verdict.FAILED, first.stage, first.problem, kinds)
 
 
-def _difference(sample: Sample, reported: list[str]) -> Difference | None:
+def _difference(sample: Sample, depth: str, reported: list[str]) -> Difference | None:
     try:
-        _check(sample, reported)
+        _check(sample, depth, reported)
     except Difference as difference:
         return difference
     return None
@@ -138,11 +138,11 @@ class _Observed:
     gradients: list[torch.Tensor | None] | None = None
 
 
-def _check(sample: Sample, reported: list[str]) -> None:
+def _check(sample: Sample, depth: str, reported: list[str]) -> None:
     expected = _eager(sample.build())
     trial = sample.build()
     restore = _restorer(trial)
-    traced = _captured(trial, reported)
+    traced = _captured(trial, depth, reported)
     if trial.runs == 1:
         _compare_traced_run(trial, expected)
     _check_text(traced)
@@ -159,10 +159,10 @@ def _eager(trial: Trial) -> _Observed:
         raise Difference(Stage.EAGER, _described(error)) from error
 
 
-def _captured(trial: Trial, reported: list[str]) -> opscope.TracedProgram:
+def _captured(trial: Trial, depth: Any, reported: list[str]) -> opscope.TracedProgram:
     seed_everything()
     try:
-        traced = opscope.trace(trial.program, trial.args, trial.kwargs, warn=False)
+        traced = opscope.trace(trial.program, trial.args, trial.kwargs, warn=False, depth=depth)
     except Exception as error:  # any is a finding
         raise Difference(Stage.CAPTURE, _described(error)) from error
     reported.extend(diagnostic.kind.value for diagnostic in traced.diagnostics)

@@ -22,11 +22,13 @@ class Task:
         suite: the suite's name.
         entry: the entry's name.
         most: how many of its samples to run, spread evenly; 0 for all.
+        depth: what becomes of composite operators.
     """
 
     suite: str
     entry: str
     most: int = 0
+    depth: str = "flat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def _outcomes(suite: Suite, task: Task) -> tuple[Outcome, ...]:
         first_line = str(error).partition("\n")[0]
         problem = f"its samples cannot be made: {type(error).__name__}: {first_line}"
         return (Outcome(0, Verdict.NO_PROGRAM, Stage.EAGER, problem),)
-    return tuple(check(sample) for sample in spread(samples, task.most))
+    return tuple(check(sample, task.depth) for sample in spread(samples, task.most))
 
 
 def spread(samples: Sequence[Sample], most: int) -> list[Sample]:

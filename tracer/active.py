@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ContextDecorator, contextmanager
+from enum import Enum
 from typing import Any
 
+from ..errors import CaptureError
+from ..ir import Node
 from .blocks.higher_order import ProgramRecorder
 from .dispatch.dispatcher import (
     Passing,
@@ -18,15 +21,39 @@ from .dispatch.dispatcher import (
 )
 from .observed import ObservedRecorder, Observer
 from .patches.process import process_patches
+from .recorders.calls import CallRecorder
+from .recorders.deep import DeepRecorder
 from .recorders.gaps import GapRecorder
-from .recorders.recorder import Recorder
 from .state import TracingState
+
+
+class Depth(Enum):
+    """What becomes of composite operators, such as ``aten::linear``, which are made of others."""
+
+    FLAT = "flat"  # each is one node
+    DEEP = "deep"  # what they call stands in their place, in a scope of theirs
+
+
+class _DeepProgramRecorder(DeepRecorder, ProgramRecorder):
+    """Records all that a program calls, and what composite operators call."""
+
+
+class _DeepObservedRecorder(DeepRecorder, ObservedRecorder):
+    """The same, and tells an observer of it."""
+
+    def _last_node(self) -> Node | None:
+        graph = self.state.graph
+        return (graph.insertion_block if self.is_inside else graph.block).last
+
+
+_RECORDERS = {Depth.FLAT: ProgramRecorder, Depth.DEEP: _DeepProgramRecorder}
+_OBSERVED = {Depth.FLAT: ObservedRecorder, Depth.DEEP: _DeepObservedRecorder}
 
 
 def get_tracing_state() -> TracingState | None:
     """Return the trace that records this thread; None while nothing does."""
     recorder = current_recorder()
-    return recorder.state if isinstance(recorder, Recorder) else None
+    return recorder.state if isinstance(recorder, CallRecorder) else None
 
 
 def set_tracing_state(state: TracingState | None) -> None:
@@ -36,7 +63,7 @@ def set_tracing_state(state: TracingState | None) -> None:
     if state is None and isinstance(current, GapRecorder):
         return
     recorder = None if state is None else state.recorder or ProgramRecorder(state, installed)
-    if recorder is None and isinstance(current, Recorder):
+    if recorder is None and isinstance(current, CallRecorder):
         recorder = GapRecorder(current, installed, sys._getframe(1))
     set_recorder(recorder)
     installed.set_included(recorder is not None)
@@ -67,7 +94,7 @@ class paused(ContextDecorator):
     def __enter__(self) -> None:
         current = current_recorder()
         watching = None
-        if isinstance(current, Recorder):
+        if isinstance(current, CallRecorder):
             watching = GapRecorder(current, kernels(), sys._getframe(1))
             set_recorder(watching)
         self._entered.append((current, watching))
@@ -87,19 +114,29 @@ def unrecorded() -> Any:
 
 
 @contextmanager
-def tracing(state: TracingState, observe: Observer | None = None) -> Iterator[TracingState]:
+def tracing(
+    state: TracingState, observe: Observer | None = None, depth: Depth = Depth.FLAT
+) -> Iterator[TracingState]:
     """Record this thread into ``state`` until the ``with`` ends, then restore what was before.
 
     Inside another trace, both record. ``observe`` is told of every operator that was recorded.
+
+    Raises:
+        CaptureError: the trace is deep, and it runs inside another one.
     """
     installed = kernels()
     installed.cover()
     outer = recorder_here(installed)
-    outer = outer if isinstance(outer, Recorder) else None
+    outer = outer if isinstance(outer, CallRecorder) else None
+    if outer is not None and depth is Depth.DEEP:
+        raise CaptureError(
+            "a deep trace cannot run inside another trace, which would see other operators\n"
+            "  trace this program before, and call what it gives; or trace it flat"
+        )
     recorder = (
-        ProgramRecorder(state, installed, outer)
+        _RECORDERS[depth](state, installed, outer)
         if observe is None
-        else ObservedRecorder(state, installed, outer, observe)
+        else _OBSERVED[depth](state, installed, outer, observe)
     )
     state.recorder = recorder
     with (

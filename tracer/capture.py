@@ -13,12 +13,12 @@ import torch
 from torch._subclasses import FakeTensor
 
 from ..errors import CaptureError
-from ..ir import Frame, Graph, Node, TensorType, Value
+from ..ir import Frame, Graph, Node, ScopeKind, TensorType, Value
 from ..ir.conditions import Circumstance
 from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
 from ..ir.structure import Structure, take_apart
 from ..ir.updates import with_kept_parts
-from .active import tracing
+from .active import Depth, tracing
 from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
 from .dispatch.dispatcher import kernels, recording, without_hooks
 from .dispatch.memories import shared_memories
@@ -35,6 +35,7 @@ from .observed import Observer
 from .program.gradients import gradient_of
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.program_state import root_module
+from .recorders.facts import hold_requires_grad
 from .sources.variables import VariableNames
 from .state import RunBlocks, TracingState, without_history
 
@@ -54,6 +55,7 @@ class Options:
     allowed: frozenset[DiagnosticKind]
     force_outplace: bool = False
     run_blocks: RunBlocks | None = None
+    depth: Depth = Depth.FLAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ def capture(
     observe: Observer | None = None,
     force_outplace: bool = False,
     run_blocks: RunBlocks | None = None,
+    depth: str = "flat",
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -120,6 +123,7 @@ def capture(
         force_outplace: whether the graph is to be made functional; the program may say so itself.
             Sizes are plain numbers then: where elements lie in memory depends on them.
         run_blocks: runs operators on functions made of blocks.
+        depth: "flat", or "deep", with what composite operators call in place of them.
 
     Raises:
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
@@ -139,7 +143,14 @@ def capture(
         _require_fixed(dynamic is not None and dynamic is not False)
         dynamic = False
     kwargs = {} if kwargs is None else kwargs
-    options = Options(dynamic, strict, warn, allowed_kinds(allow), force_outplace, run_blocks)
+    options = Options(
+        dynamic, strict, warn, allowed_kinds(allow), force_outplace, run_blocks, _depth_named(depth)
+    )
+    if fake and options.depth is Depth.DEEP:
+        raise CaptureError(
+            "a fake trace is flat: which operators a composite one calls depends on memory and devices that "
+            "fake tensors do not have\n  trace with depth='deep' on real tensors"
+        )
     run = _capture_fake if fake else functools.partial(_capture, observe=observe)
     captured = run(function, args, kwargs, options)
     conclude(captured.diagnostics, options.allowed, strict=strict, warn=warn)
@@ -203,7 +214,7 @@ def _capture(
         state.kept.on_module = before.note_module
     try:
         with state.followed.followed():
-            result = _run(state, function, args, kwargs, observe)
+            result = _run(state, function, args, kwargs, observe, options.depth)
         if state.force_outplace:
             state.functions.dissolve_all(state)
             _require_fixed(any(spec.dimensions))
@@ -237,6 +248,10 @@ def _capture(
         if state.subclasses.ragged:
             number_ragged_sizes(graph)
             spec = replace(spec, types=_input_types(graph))
+        if state.inputs_as_traced:
+            spec = replace(spec, is_exact=True)
+            for entry in graph.state.values():  # values made of them require gradients as they do
+                hold_requires_grad(state, entry, lambda: None)
         before.report_changes(updates)
         for change in state.kept.optimizer_changes():
             state.report(DiagnosticKind.CHANGED_OBJECT, change, None, None)
@@ -258,6 +273,14 @@ def _capture(
         updates,
         tuple(state.kept.modules()),
     )
+
+
+def _depth_named(name: str) -> Depth:
+    try:
+        return Depth(name)
+    except ValueError:
+        known = " or ".join(repr(depth.value) for depth in Depth)
+        raise CaptureError(f"depth= takes {known}, not {name!r}") from None
 
 
 def _require_fixed(varies: bool) -> None:
@@ -283,10 +306,11 @@ def _run(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     observe: Observer | None,
+    depth: Depth,
 ) -> Any:
     state.walker.enter(sys._getframe(0), root_module(function))
     try:
-        with tracing(state, observe):
+        with tracing(state, observe, depth):
             return function(*args, **kwargs)
     finally:
         state.walker.leave()
@@ -488,7 +512,9 @@ def _name_values(state: TracingState) -> None:
     variables = VariableNames(state.walker.above)
     for node in state.graph.walk():
         outputs = node.outputs
-        if node in state.implied:
+        if node.scope.kind is ScopeKind.OPERATOR:
+            continue  # many nodes of one call, whose results are named below
+        if node in state.implied.nodes:
             source = node.inputs[0].name if node.inputs else None
             if node.operator is GRADIENT:
                 node.output.name = f"{source}.grad" if source else None
@@ -502,6 +528,11 @@ def _name_values(state: TracingState) -> None:
             for value, name in zip(outputs, variables.of(node.stack, len(outputs)), strict=False):
                 if value.name is None and name != "_":
                     value.name = name
+    for called, results in state.named_as:
+        names = variables.of(called, len(results)) if called is not None else ()
+        for result, name in zip(results, names, strict=False):
+            if result is not None and result.name is None and name != "_":
+                result.name = name
 
 
 def _size_name(variables: VariableNames, node: Node, stack: Frame) -> str | None:

@@ -15,7 +15,7 @@ from .dispatch.dispatcher import Kernels
 from .functions.apply_call import ApplyCall
 from .functions.callees import Callee
 from .functions.function_calls import tensors_in
-from .recorders.recorder import Recorder
+from .recorders.calls import CallRecorder
 from .state import TracingState
 
 Observer = Callable[[Node, Any, tuple[Any, ...], Mapping[str, Any]], None]
@@ -29,7 +29,7 @@ class ObservedRecorder(ProgramRecorder):
     """
 
     def __init__(
-        self, state: TracingState, kernels: Kernels, outer: Recorder | None, observe: Observer
+        self, state: TracingState, kernels: Kernels, outer: CallRecorder | None, observe: Observer
     ) -> None:
         super().__init__(state, kernels, outer)
         self._observe = observe
@@ -82,7 +82,7 @@ class ObservedRecorder(ProgramRecorder):
         return results
 
     def _last_node(self) -> Node | None:
-        return next(reversed(self.state.graph.block), None)
+        return self.state.graph.block.last
 
     def _show(
         self, before: Node | None, result: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any, Protocol, TypeAlias, cast
@@ -23,37 +21,29 @@ from ..ir import (
     Graph,
     Modes,
     Node,
-    Operator,
     ScalarType,
     Scope,
     ScopeKind,
-    TensorType,
     Value,
 )
-from ..ir.own_operators import GRADIENT, INNER, MAKE_WRAPPER, SET_ATTRIBUTES, WRAP
 from .diagnostics import Diagnostic, DiagnosticKind, Diagnostics, Severity
 from .dispatch.collectives import Collectives, class_name_of
 from .dispatch.dispatcher import (
     is_inside_transform,
     kernels,
-    nested_dummy,
     plain_data,
-    plain_offset,
     quiet,
-    shares_storage,
 )
 from .dispatch.generators import Generators
-from .dispatch.gradients import owner_of_gradient
-from .dispatch.literals import to_literal
 from .dispatch.memories import memory_of
 from .dispatch.modes import ModeReader
 from .dispatch.saved_results import SavedResults
 from .dispatch.schemas import operator_of
-from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, with_geometry
-from .dispatch.views import geometry, views_between
+from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
 from .functions.callees import Callees
 from .functions.custom_functions import CustomFunctions
 from .functions.function_map import FunctionMap
+from .implied import ImpliedValues
 from .numbers.numbers import Numbers
 from .numbers.sizes import Sizes
 from .program.circumstances import Circumstances
@@ -61,10 +51,10 @@ from .program.followed_numbers import FollowedNumbers
 from .program.gradients import Gradients
 from .program.modules import ModulePaths
 from .program.program_state import ProgramState
-from .program.subclasses import Subclasses, attributes_as_arguments, wrapping_of
+from .program.subclasses import Subclasses
 from .sources.causes import Causes
 from .sources.frames import FrameWalker
-from .values import Moment, ValueMap
+from .values import ValueMap
 
 RunBlocks: TypeAlias = Callable[
     [str, Sequence[Block], Modes, Mapping[Value, Any], tuple[Any, ...], Mapping[str, Any]], Any
@@ -72,8 +62,8 @@ RunBlocks: TypeAlias = Callable[
 
 
 _GRADIENTS_OUTSIDE = (
-    "compute gradients outside the program, of what a replay returns, or inside it with "
-    "torch.func.grad"
+    "trace with depth='deep', which shows what operators are made of; or compute gradients outside the "
+    "program, of what a replay returns, or inside it with torch.func.grad"
 )
 
 
@@ -111,7 +101,12 @@ class TracingState:
         force_outplace: whether ``opscope.trace`` makes the graph functional when the run has ended.
         lookup_var_name_fn: names the results of operators; if it is None, or returns an empty
             string, they are named after the variables that the user's code assigns them to.
-        implied: nodes that no call of the user's stands behind: what a tensor was found to have become.
+        inputs_as_traced: whether the inputs of a replay must have the strides, and require gradients, as
+            those of the trace: C++ code that went by these was traced through.
+        held: reports of an operator that runs, until it is known what of it is recorded; None else.
+        named_as: results, or None for those that are no tensors, that one call gave and many nodes made.
+        implied: the values of tensors that no recorded operator made, as far as it is known how they came
+            to be.
         recorder: what records into this trace while ``tracing`` lasts.
         values: which value a live tensor is.
         subclasses: what is known of tensors of other classes than torch's own.
@@ -167,7 +162,6 @@ class TracingState:
         self.function_values = FunctionMap()
         self.run_blocks: RunBlocks = _no_run_blocks
         self.writes_inside: dict[int, int] = {}
-        self.implied: set[Node] = set()
         self.recorder: object | None = None
         self.gaps: list[Gap] = []
         self.diagnostics = Diagnostics()
@@ -185,6 +179,10 @@ class TracingState:
         self.followed = FollowedNumbers(graph, self.kept, self.numbers)
         self.sizes = Sizes(self, self.numbers)
         self.functions = CustomFunctions()
+        self.implied = ImpliedValues(self)
+        self.inputs_as_traced = False
+        self.held: list[tuple[DiagnosticKind, Callable[[], None]]] | None = None
+        self.named_as: list[tuple[Frame | None, Sequence[Value | None]]] = []
         self.callees = Callees()
         self.walker = FrameWalker(
             graph.root_scope,
@@ -316,7 +314,7 @@ class TracingState:
             self.get_known(tensor)
         for tensor, value in list(self.values.live()):
             node = value.node
-            if node is None or node in self.implied:
+            if node is None or node in self.implied.nodes:
                 self.with_grad_flag(tensor, value, root, None)
 
     def with_grad_flag(
@@ -329,7 +327,7 @@ class TracingState:
         """
         flag = requires_grad_of(tensor)
         if tensor.__class__ not in PLAIN_CLASSES:
-            value = self._with_attributes(tensor, value, scope, stack)
+            value = self.implied.with_attributes(tensor, value, scope, stack)
         known: Any = value.type
         if known.requires_grad is flag:
             return value
@@ -343,7 +341,7 @@ class TracingState:
                 self.report(DiagnosticKind.CUSTOM_BACKWARD, message, scope, stack)
             return value
         requires_grad_ = operator_of(torch.ops.aten.requires_grad_.default)
-        flagged = self._add_implied(requires_grad_, (value, flag), tensor, scope, stack)
+        flagged = self.implied.add(requires_grad_, (value, flag), tensor, scope, stack)
         self.values.set(tensor, flagged)
         return flagged
 
@@ -351,32 +349,8 @@ class TracingState:
         self, tensor: torch.Tensor, scope: Scope, stack: Frame | None
     ) -> Value | None:
         """Return the value of a tensor that is named, or of which it is known how it came to be."""
-        value = (
-            self.kept.value_of(tensor, sys._getframe(2))
-            or self._as_saved(tensor)
-            or self._as_gradient(tensor, scope, stack)
-            or self._as_inner(tensor, scope, stack)
-            or self.functions.recovered(self, tensor)
-            or self._as_wrapper(tensor, scope, stack)
-            or self._as_view(tensor, scope, stack)
-        )
-        if value is None and tensor is nested_dummy():
-            value = self.kept.constant(tensor, "nested_dummy")
-        return value
-
-    def argument(self, held: Any, scope: Scope, stack: Frame | None) -> Argument:
-        """Return anything that Python code may hand to a node as an argument of it."""
-        if isinstance(held, torch.Tensor):
-            value = self.values.get(held)
-            if value is None:
-                return self.adopt(held, scope, stack)
-            return self.with_grad_flag(held, value, scope, stack)
-        if isinstance(held, list | tuple):
-            return tuple([self.argument(item, scope, stack) for item in held])
-        try:
-            return to_literal(held)
-        except TypeError:
-            return self.kept.constant(held, type(held).__name__)
+        named = self.kept.value_of(tensor, sys._getframe(2))
+        return named or self.implied.find(tensor, scope, stack)
 
     def ragged_size(self, size: torch.SymInt, scope: Scope, stack: Frame | None) -> Argument:
         """Return the value of a size in which the rows of a nested tensor differ."""
@@ -418,205 +392,6 @@ class TracingState:
             self._storages[storage._cdata] = (storage, value)
         return value
 
-    def _whole(self, held: Any) -> Argument:
-        """Return a Python object as an argument, not looked into."""
-        try:
-            return to_literal(held)
-        except TypeError:
-            return self.kept.constant(held, type(held).__name__)
-
-    def _is_of_this_run(self, tensor: Any) -> bool:
-        return (
-            self.values.get(tensor) is not None
-            or self.subclasses.outside(tensor) is not None
-            or self.subclasses.made(tensor) is not None
-        )
-
-    def _with_attributes(
-        self, tensor: torch.Tensor, value: Value, scope: Scope, stack: Frame | None
-    ) -> Value:
-        """Return the value of a tensor after recording the attributes that the program set on it."""
-        changed = self.subclasses.changed_attributes(tensor)
-        if not changed:
-            return value
-        self.subclasses.note(tensor, value)  # first, in case an attribute leads back to the tensor
-        arguments = attributes_as_arguments(changed, lambda held: self.argument(held, scope, stack))
-        value = self._add_implied(SET_ATTRIBUTES, (value, *arguments), tensor, scope, stack)
-        self.values.set(tensor, value)
-        self.subclasses.note(tensor, value)
-        return value
-
-    def _as_saved(self, tensor: torch.Tensor) -> Value | None:
-        """Return the value of a tensor that autograd saved when an operator gave it as its result."""
-        value = self.saved.find(tensor)
-        return None if value is None else self.functions.brought_out(self, value)
-
-    def _as_inner(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
-        """Return the value of a tensor that a known tensor wraps."""
-        found = self.subclasses.outside(tensor)
-        if found is None:
-            return None
-        wrapper, path = found
-        visible = self.functions.brought_out(self, wrapper)
-        if visible is None:
-            return None
-        return self._add_implied(INNER, (visible, path), tensor, scope, stack)
-
-    def _as_wrapper(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
-        """Return the value of a tensor that the program made to wrap others."""
-        if tensor.__class__ in PLAIN_CLASSES:
-            return None
-        made = self.subclasses.made(tensor)
-        wrapping = wrapping_of(tensor)
-        if wrapping is None:
-            if made is None:
-                return None
-            call = self.kept.constant(made, "call")
-            value = self._add_implied(MAKE_WRAPPER, (call,), tensor, scope, stack)
-            held = attributes_as_arguments(
-                vars(tensor), lambda part: self.argument(part, scope, stack)
-            )
-            return self._add_implied(SET_ATTRIBUTES, (value, *held), tensor, scope, stack)
-        # Some classes make their tensors in C++; then the tensors inside tell that this run did it.
-        if made is None and not any(map(self._is_of_this_run, wrapping.inner)):
-            return None
-        for inner in wrapping.inner:
-            if isinstance(inner, torch.Tensor):
-                self.sizes.pin(inner)
-        arguments = (
-            self.kept.constant(type(tensor), type(tensor).__name__),
-            wrapping.names,
-            tuple([self.argument(inner, scope, stack) for inner in wrapping.inner]),
-            self._whole(wrapping.context),
-            wrapping.size,
-            wrapping.stride,
-        )
-        return self._add_implied(WRAP, arguments, tensor, scope, stack)
-
-    def _as_gradient(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
-        known = (live for live, _ in self.values.live())
-        owner = owner_of_gradient(tensor, itertools.chain(self.kept.candidates(), known))
-        if owner is None:
-            return None
-        last = self.graph.insertion_block.last  # the modes in force do not matter for an attribute
-        modes = self.graph.modes if last is None else last.modes
-        return self._add_implied(
-            GRADIENT, (self.get_known(owner),), tensor, scope, stack, modes=modes
-        )
-
-    def _as_view(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
-        """Return a value for a tensor on the memory of a known one; None if it is on no such memory.
-
-        Autograd saves tensors and gives them out again as other objects, with the same history; and
-        it gives out views that were made inside an operator. Through both, gradients flow.
-        """
-        base = self._sharing_storage(tensor)
-        if base is None:
-            return None
-        if geometry(tensor) == geometry(base) and _same_history(tensor, base):
-            return self.get_known(base)
-        is_followed = tensor.requires_grad and tensor._is_view() and tensor._base is base
-        return self.add_view(
-            base, tensor, plain_offset(tensor), scope, stack, is_followed=is_followed
-        )
-
-    def add_view(
-        self,
-        base: torch.Tensor,
-        tensor: torch.Tensor,
-        place: int,
-        scope: Scope,
-        stack: Frame | None,
-        *,
-        is_followed: bool = False,
-    ) -> Value:
-        """Record that a tensor is part of the memory of a known one, from element ``place`` on.
-
-        ``is_followed`` tells whether gradients flow from it to the other.
-        """
-        view = self.get_known(base)
-        modes = replace(self.graph.modes, grad=True) if is_followed else self.graph.modes
-        type_ = replace(type_of_tensor(tensor), requires_grad=is_followed)
-        if not is_followed:
-            known: Any = view.type
-            detached = replace(known, requires_grad=False)
-            detach = operator_of(torch.ops.aten.detach.default)
-            view = self._add_implied(detach, (view,), tensor, scope, stack, type_=detached)
-        for op, args, shape, strides in views_between(base, tensor, place):
-            if op is torch.ops.aten.as_strided.default:
-                self.sizes.pin(base)
-            view = self._add_implied(
-                operator_of(op),
-                (view, *args),
-                tensor,
-                scope,
-                stack,
-                type_=with_geometry(type_, shape, strides),
-                modes=modes,
-            )
-        self.values.set(tensor, view)
-        key = memory_of(tensor)
-        if key is not None:
-            self.values.index(tensor, key, self._moment())
-        return view
-
-    def _add_implied(
-        self,
-        operator: Operator,
-        args: tuple[Argument, ...],
-        tensor: torch.Tensor,
-        scope: Scope,
-        stack: Frame | None,
-        *,
-        type_: TensorType | None = None,
-        modes: Modes | None = None,
-    ) -> Value:
-        """Add a node for what happened to a tensor without an operator being called."""
-        types = (type_of_tensor(tensor) if type_ is None else type_,)
-        modes = self.graph.modes if modes is None else modes
-        node = self.graph.append(operator, args, types, scope=scope, stack=stack, modes=modes)
-        self.implied.add(node)
-        return node.output
-
-    def _moment(self) -> Moment:
-        block = self.graph.insertion_block
-        return block, len(block)
-
-    def known_on(self, key: int) -> list[torch.Tensor]:
-        """Return the known tensors of one storage, newest first, then parameters and buffers on it."""
-        known = self.values.sharing(key, self._moment(), memory_of)
-        named = self.kept.sharing(key, memory_of)
-        return [*reversed(known), *(t for t in named if self.values.get(t) is None)]
-
-    def shares_memory(self, tensor: torch.Tensor) -> bool:
-        """Whether a tensor is of the memory of a known one."""
-        return self._sharing_storage(tensor) is not None
-
-    def _sharing_storage(self, tensor: torch.Tensor) -> torch.Tensor | None:
-        """Return a known tensor of the same memory and dtype: best the same to autograd, or the base."""
-        key = memory_of(tensor)
-        if key is None or not shares_storage(tensor):
-            return None
-        here = geometry(tensor)
-        known = self.values.sharing(key, self._moment(), memory_of)
-        candidates = [
-            candidate
-            for candidate in (*reversed(known), *self.kept.sharing(key, memory_of))
-            if candidate.dtype == tensor.dtype and candidate is not tensor
-        ]
-        for candidate in candidates:
-            if _same_history(tensor, candidate) and geometry(candidate) == here:
-                return candidate
-        if any(candidate is tensor._base for candidate in candidates):
-            return tensor._base
-        begin = plain_offset(tensor)
-        for candidate in candidates:
-            if plain_offset(candidate) <= begin:
-                return candidate
-        is_inputs = any(memory_of(leaf) == key for leaf, _ in self.inputs)
-        # Where in its memory an input begins is the caller's affair: nothing says what lies before it.
-        return candidates[0] if candidates and not is_inputs else None
-
     def get_known(self, tensor: torch.Tensor) -> Value:
         """Return the value of a tensor that is known, or is named state."""
         value = self.values.get(tensor)
@@ -639,6 +414,9 @@ class TracingState:
         Raises:
             CaptureError: the trace is strict, and this is neither mere information nor of an allowed kind.
         """
+        if self.held is not None:
+            self.held.append((kind, partial(self.report, kind, message, scope, stack, **details)))
+            return
         if self.functions.holds_back(kind, message, scope, stack, details):
             return
         address = "" if scope is None else scope.address
@@ -684,9 +462,3 @@ class TracingState:
 def without_history(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor to keep: another on its memory if it would keep the graph of autograd alive."""
     return tensor if tensor.grad_fn is None else cast(torch.Tensor, plain_data.__get__(tensor))
-
-
-def _same_history(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether autograd takes two tensors for the same result of the same operator."""
-    history = one.grad_fn
-    return history is not None and history is other.grad_fn and one.output_nr == other.output_nr

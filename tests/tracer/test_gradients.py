@@ -348,6 +348,7 @@ def test_what_autograd_saved_inside_an_operator_is_reported_once_with_what_to_do
         traced = opscope.trace(program, leaf(2, 3))
     assert len(caught) == 1
     (found,) = traced.diagnostics
+    assert "depth='deep'" in found.hint
     assert "torch.func.grad" in found.hint
 
 

@@ -23,14 +23,14 @@ from ...errors import CaptureError
 from ...ir import Block, Value, unknown_operator
 from ...passes.liveness import outer_values
 from ..dispatch.dispatcher import Kernels, kernels, recording
-from ..recorders.recorder import Recorder
+from ..recorders.calls import CallRecorder
 from ..state import TracingState
 from .building import Place, add_inputs, input_names, plain_numbers, recording_into
 from .hops import HigherOrderCall, Scalar, Slice, call_of, operator_with_blocks
 from .stand_ins import ClonedStandIns, FakeStandIns, StandIns, can_be_fake, entered_unseen
 
 
-class ProgramRecorder(Recorder):
+class ProgramRecorder(CallRecorder):
     """Records all that a program calls: operators, and those that take functions."""
 
     def admitted(self, arguments: Any) -> Any:

@@ -8,7 +8,8 @@ Note [Where we sit]
     not its parts), above autograd, with the very tensors that the program holds; and autograd's
     worker threads, which inherit that state, are seen too.
 
-    The kernel runs the operator with the key excluded, so what happens inside stays inside. Kernels
+    The kernel runs the operator with the key excluded, so what happens inside stays inside, unless a deep
+    trace lets it out. Kernels
     do nothing while no trace runs: the key is then in nobody's state.
 """
 
@@ -17,8 +18,8 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType, ModuleType
 from typing import Any, cast
 
@@ -514,6 +515,24 @@ def quick_type_check(tensors: Sequence[torch.Tensor]) -> Callable[..., bool] | N
         return cast(Callable[..., bool], made.check)
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return None
+
+
+def is_transforming() -> bool:
+    """Whether a function that ``torch.func`` transforms runs on this thread."""
+    return _C._functorch.peek_interpreter_stack() is not None
+
+
+def dispatch_keys(names: Iterable[str]) -> dict[str, Any]:
+    """Return the dispatch keys of these names that this torch has."""
+    found = {}
+    for name in names:
+        with suppress(ValueError, RuntimeError):
+            found[name] = _C._dispatch_key_parse(name)
+    return found
+
+
+has_kernel: Callable[[str, str], bool] = _C._dispatch_has_kernel_for_dispatch_key
+"""Whether an operator has a kernel that was registered for the key of a name itself."""
 
 
 @contextmanager

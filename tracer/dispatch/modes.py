@@ -84,9 +84,9 @@ class ModeReader:
 
     def _fixed(self, modes: Modes) -> tuple[str, ...]:
         """Return which modes were set to what they are around the program."""
-        return tuple(
-            [name for name in self._set if _mode(modes, name) == _mode(self._ambient, name)]
-        )
+        # A copy: a generator that is collected meanwhile may leave a region.
+        names = list(self._set)
+        return tuple([name for name in names if _mode(modes, name) == _mode(self._ambient, name)])
 
 
 def _mode(modes: Modes, name: str) -> bool | Autocast | None:

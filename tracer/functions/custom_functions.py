@@ -251,8 +251,8 @@ class CustomFunctions:
         here = trace.graph.insertion_block
         while (block := value.block) is not None and not here.is_within(block):
             owner = _outermost_owner(block, here)
-            if owner not in self._reports:
-                return None  # another kind of node, whose blocks nobody can look into
+            if owner is None or owner not in self._reports:
+                return None  # given up, or another kind of node, whose blocks nobody can look into
             self._dissolve(
                 trace,
                 owner,
@@ -360,11 +360,9 @@ def _free(block: Block) -> set[Value]:
     return read - made
 
 
-def _outermost_owner(block: Block, here: Block) -> Node:
-    """Return the node that stands in or around ``here`` and owns, at some depth, ``block``."""
+def _outermost_owner(block: Block, here: Block) -> Node | None:
+    """Return the node that stands in or around ``here`` and owns, at some depth, ``block``, if one does."""
     owner = block.owner
-    assert owner is not None, "a block that is not visible is inside a node"
-    while (outer := owner.block) is not None and not here.is_within(outer):
-        assert outer.owner is not None, "every block is inside the graph's own"
+    while owner is not None and (outer := owner.block) is not None and not here.is_within(outer):
         owner = outer.owner
     return owner

@@ -172,7 +172,7 @@ def _storage_size(installed: Kernels, original: Any) -> Any:
         if recorder is None:
             return found
         frame = _asking(sys._getframe(1))
-        tensor = next(iter(recorder.state.known_on(storage._cdata)), None)
+        tensor = next(iter(recorder.state.implied.known_on(storage._cdata)), None)
         if tensor is None:
             return found
         return _ask(recorder, tensor, _STORAGE_NBYTES, found, frame)

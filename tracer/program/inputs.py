@@ -102,6 +102,7 @@ class InputSpec:
             they were given, empty where they have none.
         same_as: for a leaf that was the very tensor of an earlier leaf, the number of that leaf.
         state: for a leaf that was a parameter, buffer or constant of the program, its name and itself.
+        is_exact: whether leaves must have the strides, and require gradients, as those of the trace.
     """
 
     arguments: Arguments
@@ -111,6 +112,7 @@ class InputSpec:
     dimensions: tuple[dict[int, str], ...]
     same_as: tuple[int | None, ...]
     state: tuple[tuple[str, torch.Tensor] | None, ...]
+    is_exact: bool = False
 
     def leaves(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
         """Return the tensors among the arguments of a replay, in the order of the graph's inputs.
@@ -181,6 +183,8 @@ class InputSpec:
             return
         actual = as_expected(actual, expected, ragged)
         problem = _difference(expected, actual, self.dimensions[position])
+        if problem is None and self.is_exact:
+            problem = _inexactness(expected, actual)
         if problem is not None:
             raise InputError(
                 f"input {name} does not fit: expected {expected}, got {actual}\n  {problem}"
@@ -243,6 +247,17 @@ def _difference(expected: TensorType, actual: TensorType, varying: Mapping[int, 
             )
             return f"dimension {dim} is {size} and was {traced}, which {why}; {again}"
     return None
+
+
+def _inexactness(expected: TensorType, actual: TensorType) -> str | None:
+    """Say what torch's own code may go by, besides what every replay checks, that is not as traced."""
+    if actual.requires_grad is not expected.requires_grad:
+        was = "required" if expected.requires_grad else "did not require"
+        return (
+            f"it {was} gradients, and operators that depend on that were traced through; pass a tensor that "
+            "is alike, or trace with depth='flat'"
+        )
+    return None if actual.shape != expected.shape else _stride_difference(expected, actual)
 
 
 def _stride_difference(expected: TensorType, actual: TensorType) -> str | None:

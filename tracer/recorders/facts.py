@@ -22,7 +22,7 @@ from typing import Any, cast
 
 import torch
 
-from ...ir import Operator, ScalarType, TensorType, Value
+from ...ir import Operator, ScalarType, SourceRange, StateEntry, TensorType, Value
 from ...ir.own_operators import GRADIENT
 from ...ir.scalars import read_operator, scalar_form
 from ..dispatch.dispatcher import plain_is_leaf, plain_requires_grad, without_hooks
@@ -303,3 +303,17 @@ def _flag_of(value: Value) -> bool:
 
 def _may_have_gradient(tensor: torch.Tensor) -> bool:
     return tensor.dtype.is_floating_point or tensor.dtype.is_complex
+
+
+def hold_requires_grad(
+    state: TracingState, entry: StateEntry, source: Callable[[], SourceRange | None]
+) -> None:
+    """Hold a replay to whether a tensor of the program's state requires gradients, as at the start."""
+    type_ = entry.value.type
+    if isinstance(type_, TensorType):
+        flag = type_.requires_grad
+        fact = REQUIRES_GRAD
+        text = fact.text(entry.name, flag)
+        key = (fact.operator.name, flag)
+        kept = state.kept.objects[entry.name]
+        state.circumstances.read_fact(kept, key, text, fact.ask, source)

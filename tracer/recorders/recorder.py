@@ -8,7 +8,6 @@ operator itself, and a node.
 from __future__ import annotations
 
 import copy
-import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,10 +31,6 @@ from ..dispatch.number import number_of, with_plain_numbers
 from ..dispatch.saved_results import history_of, is_written_view, saves_results
 from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, type_of_value
-from ..functions.apply_call import ApplyCall
-from ..functions.callees import Callee
-from ..functions.custom_functions import TRANSPARENT
-from ..functions.function_calls import given, hold_numbers_kept_by
 from ..numbers.numbers import SCALAR_TYPES
 from ..numbers.ragged import is_ragged_size
 from ..numbers.traced_numbers import traced
@@ -57,7 +52,8 @@ _METADATA_READS = frozenset(
     )
 )  # fmt: skip
 _LAYOUT_READS = frozenset(f"aten::{name}" for name in ("_dimI", "_dimV", "dense_dim", "sparse_dim"))
-_SIZE_READS = frozenset(("aten::is_same_size",))  # what these give follows from sizes
+# What these give follows from sizes.
+_SIZE_READS = frozenset(("aten::cudnn_is_acceptable", "aten::is_same_size"))
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 
 
@@ -582,89 +578,6 @@ class Recorder(EventRecorder):
         )
         self._remember(result, node.output)
         return result
-
-    def record_function(self, function: Any, call: ApplyCall, frame: FrameType) -> Any:
-        """Run one custom autograd function, record it with its forward, and return its result."""
-        modes_around, self._modes_of_apply = self._modes_of_apply, self._modes.read()
-        try:
-            if self.outer is not None:
-                outer = functools.partial(self.outer.record_function, function, call, frame)
-                call = ApplyCall(lambda *args: outer(), call.args, {})
-            if function in TRANSPARENT:
-                return call()
-            scope, stack = self.state.walker.locate(frame)
-            self.unseen.before_whole(scope, stack)
-            hold_numbers_kept_by(function)
-            arguments = given(
-                call.args,
-                lambda leaf: self._argument(leaf, scope, stack),
-                self.state.kept.constant,
-                self._is_computed,
-            )
-            self._has_numbers = False  # they go in as they are
-            place = (scope, stack, self._modes_of_apply)
-            watched = ApplyCall(functools.partial(self._apply, call), call.args, call.kwargs)
-            first = sequence_number()
-            result = self.state.functions.record(self.state, function, watched, arguments, place)
-            self.state.walker.causes.note(first, scope, stack)
-            return result
-        finally:
-            self._modes_of_apply = modes_around
-
-    def _apply(self, call: ApplyCall, *args: Any, **kwargs: Any) -> Any:
-        """Call a custom function; what it wrote to memory without an operator is its own to repeat."""
-        with self.state.modes.setting("grad"):  # off for a forward, whatever the caller's are
-            result = call()
-        self.unseen.exposed.finish()
-        return result
-
-    def _is_computed(self, part: Any) -> bool:
-        """Whether something is a tensor or number that this run made or was given."""
-        if not isinstance(part, torch.Tensor):
-            return number_of(part) is not None
-        value = self.state.values.get(part)
-        return value is not None and value.state is None
-
-    def record_call(
-        self, callee: Callee, leaves: list[Any], run: Callable[..., tuple[Any, ...]]
-    ) -> tuple[Any, ...]:
-        """Run a traced program, record that as a call of a function, and return what it returned."""
-        frame = sys._getframe(1)
-        scope, stack = self.state.walker.locate(frame)
-        place = (scope, stack, self._modes.read())
-        exposed = self.unseen.before_whole(scope, stack)
-
-        def make_call() -> tuple[Any, ...]:
-            if self.outer is not None:
-                return self.outer.record_call(callee, leaves, run)
-            with self._excluded():
-                return run(*leaves)
-
-        def argument(tensor: torch.Tensor) -> Argument:
-            return self._argument(tensor, scope, stack)
-
-        callees = self.state.callees
-        first = sequence_number()
-        node, results = callees.record(
-            self.state, callee, leaves, make_call, argument, place, frame
-        )
-        self.state.walker.causes.note(first, scope, stack)
-        for region in exposed:
-            region.settle()
-        self._remember_all(results, node.outputs)
-        self._note_histories(results, node.outputs)
-        return tuple(
-            traced(self.state.numbers.of_value(value, result))
-            if type(result) in SCALAR_TYPES
-            else result
-            for result, value in zip(results, node.outputs, strict=True)
-        )
-
-    def record_mark(self, name: str, args: tuple[Any, ...]) -> None:
-        """Note what the forward of a custom autograd function tells its context."""
-        self.state.functions.mark(name, args)
-        if self.outer is not None:
-            self.outer.record_mark(name, args)
 
 
 def _is_literal_data(tensor: Any, value: Value) -> bool:

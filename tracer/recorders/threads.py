@@ -170,4 +170,4 @@ def _known_among(state: TracingState, args: Any) -> Iterator[torch.Tensor]:
             yield tensor
         else:
             key = memory_of(tensor)
-            yield from () if key is None else state.known_on(key)[:1]
+            yield from () if key is None else state.implied.known_on(key)[:1]

@@ -128,7 +128,7 @@ class Unseen:
         if found is None:
             return False
         base, place = found
-        self._state.add_view(base, tensor, place, scope, stack)
+        self._state.implied.add_view(base, tensor, place, scope, stack)
         return True
 
     def made_outside(self, tensor: torch.Tensor, how: str) -> None:
@@ -167,7 +167,7 @@ class Unseen:
         """Record what a write to a storage left in the tensors that are known to be on it."""
         scope, stack = self._place()
         covered = False
-        known = self._state.known_on(storage._cdata)
+        known = self._state.implied.known_on(storage._cdata)
         for tensor in sorted(known, key=plain_numel, reverse=True):
             if not covered:
                 self.exposed.record_contents(tensor, how, scope, stack)
@@ -202,7 +202,7 @@ class Unseen:
             return
         scope, stack = self._place()
         state.values.set(source, value)
-        if state.shares_memory(copy):
+        if state.implied.shares_memory(copy):
             state.adopt(copy, scope, stack)
             return
         node = self._append(DEEPCOPY, (value,), (type_of_tensor(copy),), scope, stack)
