@@ -13,7 +13,7 @@ import torch
 from torch._subclasses import FakeTensor
 
 from ..errors import CaptureError
-from ..ir import Frame, Graph, Node, ScopeKind, TensorType, Value
+from ..ir import Frame, Graph, Node, Scope, ScopeKind, TensorType, Value
 from ..ir.conditions import Circumstance
 from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
 from ..ir.structure import Structure, take_apart
@@ -510,9 +510,13 @@ def _report_modules(state: TracingState, structure: Structure) -> None:
 def _name_values(state: TracingState) -> None:
     """Name results after the variables that the user's code assigns them to."""
     variables = VariableNames(state.walker.above)
+    backward: dict[Scope, bool] = {}
     for node in state.graph.walk():
+        scope = node.scope
+        if scope not in backward:
+            backward[scope] = scope.is_backward
         outputs = node.outputs
-        if node.scope.kind is ScopeKind.OPERATOR:
+        if scope.kind is ScopeKind.OPERATOR:
             continue  # many nodes of one call, whose results are named below
         if node in state.implied.nodes:
             source = node.inputs[0].name if node.inputs else None
@@ -520,7 +524,7 @@ def _name_values(state: TracingState) -> None:
                 node.output.name = f"{source}.grad" if source else None
             elif node.operator not in (WRAP, MAKE_WRAPPER):
                 node.output.name = source
-        elif node.stack is None or node.scope.is_backward:
+        elif node.stack is None or backward[scope]:
             continue  # in a backward pass, the stack is that of the forward
         elif node.kind == "aten::sym_size.int":
             node.output.name = _size_name(variables, node, node.stack)
