@@ -21,6 +21,7 @@ from ..ir.updates import with_kept_parts
 from .active import Depth, tracing
 from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
 from .dispatch.dispatcher import kernels, recording, without_hooks
+from .dispatch.gradients import gradient_of
 from .dispatch.memories import shared_memories
 from .dispatch.modes import ModeReader
 from .dispatch.number import Number, number_of
@@ -32,7 +33,6 @@ from .numbers.ragged import number_ragged_sizes
 from .numbers.settling import settle
 from .numbers.sizes import Dynamic, varying_dimensions
 from .observed import Observer
-from .program.gradients import gradient_of
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.program_state import root_module
 from .recorders.facts import hold_requires_grad

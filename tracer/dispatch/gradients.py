@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from types import CodeType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch.autograd.graph import _engine_run_backward
 
-from .dispatcher import quiet
+from .dispatcher import plain_is_leaf, quiet
 
 sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr
 """Return the number that the next node of autograd's graph made by this thread will have."""
@@ -27,13 +27,21 @@ def leaf_of(history: Any) -> torch.Tensor | None:
     return leaf if isinstance(leaf, torch.Tensor) else None
 
 
+_base: Any = cast(Any, torch._C).TensorBase
+_plain_gradient: Any = _base.grad.__get__
+_retains_gradient: Any = _base.retains_grad.__get__
+
+
+def gradient_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return the gradient of a tensor; None where it has none, or can have none."""
+    if not (plain_is_leaf(tensor) or _retains_gradient(tensor)):
+        return None  # reading ``.grad`` would make torch warn
+    return cast("torch.Tensor | None", _plain_gradient(tensor))
+
+
 def owner_of_gradient(
     tensor: torch.Tensor, candidates: Iterable[torch.Tensor]
 ) -> torch.Tensor | None:
     """Return the one of some tensors whose ``.grad`` a tensor is; None if there is none."""
     with quiet():  # subclasses have a say in reading attributes
-        for owner in candidates:
-            # Reading the ``.grad`` of what is not a leaf makes torch warn.
-            if owner.is_leaf and owner.grad is tensor:
-                return owner
-    return None
+        return next((owner for owner in candidates if gradient_of(owner) is tensor), None)

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from typing import Any, cast
 
 import torch
 
-_base: Any = cast(Any, torch._C).TensorBase
-_gradient_of: Any = _base.grad.__get__
-_is_leaf: Any = _base.is_leaf.__get__
-_retains_gradient: Any = _base.retains_grad.__get__
-
-
-def gradient_of(tensor: torch.Tensor) -> torch.Tensor | None:
-    """Return the gradient of a tensor; None where it has none, or can have none."""
-    if not (_is_leaf(tensor) or _retains_gradient(tensor)):
-        return None  # reading ``.grad`` would make torch warn
-    return cast("torch.Tensor | None", _gradient_of(tensor))
+from ..dispatch.gradients import gradient_of
 
 
 class _Note:

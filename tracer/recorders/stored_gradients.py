@@ -14,7 +14,7 @@ import torch
 from ...ir import Frame, Scope, Value
 from ...ir.own_operators import SET_GRADIENT
 from ..dispatch.dispatcher import quiet
-from ..program.gradients import gradient_of
+from ..dispatch.gradients import gradient_of
 from ..state import TracingState
 
 
