@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ..ir import Effect, Node, Value
+from ..ir import Effect, Node, ScopeKind, Value
 from ..passes.repeats import Pattern, PatternFinder, Run, find_runs
 from .families import Family, bare_name, family_of
 from .options import ViewOptions
@@ -115,7 +115,8 @@ class _Opener:
     def open_within_budget(self, root: Region) -> None:
         """Open the first region of each kind, the largest first; then whole kinds while there is room.
 
-        So where not every block can be opened, one of each kind is, and its likes stay boxes.
+        So where not every block can be opened, one of each kind is, and its likes stay boxes. The step of
+        an optimizer stays one: it does the same for every parameter.
         """
         opened_kinds: set[Hashable] = set()
         position = {node: number for number, node in enumerate(root.nodes())}
@@ -123,6 +124,8 @@ class _Opener:
 
         def consider(opened: Region) -> None:
             for region in self._closed(opened):
+                if region.scopes and region.scopes[-1].kind is ScopeKind.OPTIMIZER:
+                    continue
                 heappush(heap, (-region.node_count, position[next(region.nodes())], region))
 
         for opened in self.parts:

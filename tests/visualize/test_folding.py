@@ -271,3 +271,19 @@ def test_likes_are_opened_all_or_but_one(draw: Draw) -> None:
         scene = draw("\n".join(lines), max_boxes=max_boxes)
         opened = [cluster.title for cluster in scene.clusters]
         assert opened.count("body") in (0, 1, 4), max_boxes
+
+
+def test_the_step_of_an_optimizer_stays_one_box(draw: Draw, outline: Outline) -> None:
+    kinds = "exp sin cos tan neg abs sqrt log tanh erf ceil floor sign round trunc frac".split()
+    text = ["graph Net(%x : f32[4]):"]
+    text.append("  state " + ", ".join(f"%w{n} : f32[4]" for n, _ in enumerate(kinds)))
+    for number, kind in enumerate(kinds):
+        text += [
+            f"  %a{number} : f32[4] = aten::mul.Tensor(%x, %w{number}) # net.py:1 net (Net)",
+            f"  %b{number} : f32[4] = aten::{kind}(%a{number}) # net.py:2 opt<optimizer> (SGD)",
+        ]
+    text.append("  return ()")
+    lines = outline(draw("\n".join(text), max_boxes=20)).splitlines()
+    assert "n1 scope: opt | SGD · 16 ops" in lines
+    opened = outline(draw("\n".join(text), depth=1))
+    assert "cluster_1: opt | SGD · 16 ops" in opened

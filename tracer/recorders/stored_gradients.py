@@ -44,10 +44,12 @@ class StoredGradients:
             value = None if gradient is None else self._value_of(gradient)
             if owner is None or (value is None and gradient is not None):
                 continue  # it is reported when the program has ended
+            made = None if value is None else value.node
             state.graph.append(
                 SET_GRADIENT,
                 (owner, value),
-                scope=scope,
+                # In a backward pass, where the gradient was collected: with the module that has the tensor.
+                scope=made.scope if made is not None and made.scope.is_backward else scope,
                 stack=stack,
                 modes=state.modes.read(),
             )
