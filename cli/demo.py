@@ -103,10 +103,7 @@ def demonstrate(models: Sequence[DemoModel], out: Path) -> bool:
     Raises:
         CommandError: the folder cannot be made, or no network is there.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"cannot make the folder {out}: {error.strerror}") from error
+    make_folder(out)
     outcomes = []
     for model in models:
         try:
@@ -180,12 +177,12 @@ def _same_tensor(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def _resnet50(examples: Path) -> Case:
-    model = _example(examples, "resnet.py").resnet50()
+    model = example(examples, "resnet.py").resnet50()
     return Case(model, {"images": torch.randn(1, 3, 224, 224)})
 
 
 def _gpt(examples: Path) -> Case:
-    model = _example(examples, "gpt.py").gpt(layers=12, heads=8, width=512, vocabulary=16384)
+    model = example(examples, "gpt.py").gpt(layers=12, heads=8, width=512, vocabulary=16384)
     return Case(model, {"tokens": torch.randint(16384, (1, 128))})
 
 
@@ -199,7 +196,24 @@ def _gpt2() -> Case:
     return Case(GPT2LMHeadModel(config), {"input_ids": tokens})
 
 
-def _example(examples: Path, name: str) -> Any:
+def make_folder(out: Path) -> None:
+    """Make the folder that the files of a demonstration go to.
+
+    Raises:
+        CommandError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"cannot make the folder {out}: {error.strerror}") from error
+
+
+def example(examples: Path, name: str) -> Any:
+    """Return one of the examples as a module.
+
+    Raises:
+        Missing: it is not there.
+    """
     path = examples / name
     if not path.is_file():
         raise Missing(

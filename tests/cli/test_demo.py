@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from opscope.cli import demo
+from opscope.cli import demo, demo_train
 from opscope.cli.demo import Case, DemoModel, Missing, demonstrate, run_demo, same_bits
+from opscope.cli.demo_train import run_training
 from opscope.cli.errors import CommandError
 
 
@@ -99,3 +100,25 @@ def test_bits_are_compared_not_numbers() -> None:
     assert not same_bits(torch.ones(2), torch.ones(1, 2))
     assert not same_bits([torch.ones(2)], (torch.ones(2),))
     assert not same_bits({"a": torch.ones(2)}, {"b": torch.ones(2)})
+
+
+def test_a_training_step_replays_as_eager_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_training(tmp_path)
+    shown = capsys.readouterr().out
+    table, _, report = shown.partition("not recorded: nothing")
+    assert table.count("equal") == 5 * 5
+    assert "DIFFERS" not in table
+    assert "blocks.0–3  ×4  Block" in report
+    assert "AdamW" in report
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["train.png", "train.svg", "train.txt"]
+    assert "prim::set_gradient" in (tmp_path / "train.txt").read_text()
+
+
+def test_a_training_step_that_differs_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_train, "same_bits", lambda *_: False)
+    assert not run_training(tmp_path)
