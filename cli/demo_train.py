@@ -123,20 +123,21 @@ def _compared(
             "loss": same_bits(loss, replayed),
             "random numbers": same_bits(torch.get_rng_state(), drawn),
         }
-        for name, held in (
-            ("weights", lambda training: list(training.model.parameters())),
-            ("gradients", lambda training: [p.grad for p in training.model.parameters()]),
-            ("optimizer", lambda training: _state(training.optimizer)),
-        ):
-            same[name] = same_bits(held(theirs), held(ours))
+        held, expected = _held_by(ours), _held_by(theirs)
+        same.update((name, same_bits(expected[name], held[name])) for name in held)
         yield Step(loss.item(), rate, same)
         for training in (ours, theirs):
             training.scheduler.step()
 
 
-def _state(optimizer: torch.optim.Optimizer) -> list[Any]:
-    """Return the tensors of an optimizer's state."""
-    return [dict(held) for held in optimizer.state.values()]
+def _held_by(training: Training) -> dict[str, list[Any]]:
+    """Return what a step leaves behind."""
+    parameters = list(training.model.parameters())
+    return {
+        "weights": parameters,
+        "gradients": [parameter.grad for parameter in parameters],
+        "optimizer": [dict(held) for held in training.optimizer.state.values()],
+    }
 
 
 def _table(steps: list[Step]) -> Table:
