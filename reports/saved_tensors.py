@@ -202,6 +202,25 @@ def _statistics(rows: Callable[[Node], int]) -> Rule:
     return lambda node: Saved(_values(_tensor(node, 0)), 2 * _STATISTIC * rows(node))
 
 
+def _operand_and_rest(node: Node) -> Saved:
+    """The operand, and what comes beside the result: the statistics of a norm inside a composite operator."""
+    return Saved(_values(_tensor(node, 0), *node.outputs[1:]))
+
+
+def _mask(node: Node) -> Saved:
+    return Saved(node.outputs[1:2])
+
+
+def _nll_loss(node: Node) -> Saved:
+    """The logarithms, the target, and the sum of weights."""
+    return Saved(_values(_tensor(node, 0), _tensor(node, 1), node.outputs[1]))
+
+
+def _flash_attention(node: Node) -> Saved:
+    kept = [_tensor(node, position) for position in range(3)]
+    return Saved(_values(*kept, *node.outputs[:2]))
+
+
 def _rows_of_layer(node: Node) -> int:
     shape = node.all_args[1]
     numel = _type(_tensor(node, 0)).numel or 0
@@ -310,7 +329,7 @@ _RULES: Final[dict[str, Rule]] = {
             _result,
             """
             relu sigmoid tanh softmax _softmax log_softmax _log_softmax exp exp2 expm1 sqrt rsqrt
-            reciprocal tan
+            reciprocal tan _safe_softmax
             """,
         ),
         (
@@ -319,7 +338,7 @@ _RULES: Final[dict[str, Rule]] = {
             gelu silu mish softplus elu celu selu leaky_relu hardtanh relu6 hardswish hardsigmoid hardshrink
             softshrink threshold glu logit abs log log2 log10 log1p sin cos sinh cosh asin acos
             atan erf erfc square clamp clamp_min clamp_max avg_pool1d avg_pool2d avg_pool3d var nan_to_num
-            reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
+            reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d _adaptive_avg_pool2d
             """,
         ),
         (
@@ -346,7 +365,7 @@ _RULES: Final[dict[str, Rule]] = {
             _operand(0, 1),
             """
             conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution prelu mse_loss
-            smooth_l1_loss huber_loss
+            smooth_l1_loss huber_loss _prelu_kernel
             """,
         ),
         (_statistics(_rows_of_layer), "layer_norm"),
@@ -360,6 +379,13 @@ _RULES: Final[dict[str, Rule]] = {
         ),
         (_adaptive_pool, "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d"),
         (_cross_entropy, "cross_entropy_loss"),
+        (
+            _operand_and_rest,
+            "native_layer_norm native_batch_norm native_group_norm log_sigmoid_forward",
+        ),
+        (_mask, "native_dropout"),
+        (_nll_loss, "nll_loss_forward nll_loss2d_forward"),
+        (_flash_attention, "_scaled_dot_product_flash_attention_for_cpu"),
     )
     for name in names.split()
 }

@@ -154,10 +154,11 @@ SAVING: list[Program] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("depth", ["flat", "deep"])
 @pytest.mark.parametrize("program", SAVING)
-def test_what_autograd_saves_is_known_to_the_byte(program: Program) -> None:
+def test_what_autograd_saves_is_known_to_the_byte(program: Program, depth: Any) -> None:
     x, w = torch.rand(16, 16, requires_grad=True), torch.rand(16, 16, requires_grad=True)
-    traced = opscope.trace(program, (x, w), dynamic=False, warn=False)
+    traced = opscope.trace(program, (x, w), dynamic=False, warn=False, depth=depth)
     memory = memory_of(traced.graph)
     assert memory.unknown_saved == {}
     expected = saved_bytes(nn.Module(), lambda: program(x, w), (x, w))
