@@ -150,6 +150,7 @@ def tracing(
             recorder.unseen.before_draw()
             recorder.unseen.exposed.finish()
             recorder.unseen.gradients.store(state.graph.root_scope, None)
+            recorder.unseen.gradients.clear(recorder.facts.cleared(), state.graph.root_scope)
             left_open = current_recorder()
             if isinstance(left_open, GapRecorder):
                 left_open.close()

@@ -308,6 +308,44 @@ def test_a_step_holds_for_the_parameters_that_have_gradients() -> None:
         traced()
 
 
+def test_a_step_holds_for_the_parameters_that_its_backward_does_not_reach() -> None:
+    used, unused = (nn.Parameter(torch.ones(4)) for _ in range(2))
+    optimizer = torch.optim.SGD([used, unused], 0.1)
+
+    def step(x: torch.Tensor) -> None:
+        (x * used).sum().backward()
+        optimizer.step()
+        used.grad = None
+
+    traced = opscope.trace(step, X, strict=True)
+    traced(X)
+    unused.grad = torch.ones(4)  # the optimizer would step it
+    with pytest.raises(opscope.GuardError, match=r"\.grad is None there, and not now"):
+        traced(X)
+
+
+@pytest.mark.parametrize("set_to_none", [True, False])
+def test_gradients_that_a_step_clears_are_gone_though_it_had_none(set_to_none: bool) -> None:
+    model = nn.ModuleList([nn.Linear(4, 1), nn.Linear(4, 1)])
+    model[1].bias.requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def step(x: torch.Tensor) -> None:
+        optimizer.zero_grad(set_to_none=set_to_none)
+        torch.autograd.grad(model[0](x).sum(), model[0].weight)
+
+    traced = opscope.trace(step, X, strict=True)
+    cleared = [node.inputs[0].name for node in traced.graph.nodes(op="prim::set_gradient")]
+    model[1](X).sum().backward()
+    if not set_to_none:
+        with pytest.raises(opscope.GuardError, match=r"1\.weight\.grad is None there"):
+            traced(X)
+        return
+    assert cleared == ["model.0.weight", "model.0.bias", "model.1.weight"]
+    traced(X)
+    assert model[1].weight.grad is None
+
+
 def test_a_program_that_is_called_holds_its_caller_too() -> None:
     weight = nn.Parameter(torch.ones(4))
     inner = opscope.trace(

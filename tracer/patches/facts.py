@@ -126,10 +126,11 @@ def _gradient(installed: Kernels, original: Any) -> Any:
         recorder = recorder_here(installed)
         if recorder is None:
             return gradient
-        is_cleared = frame.f_code.co_name == "zero_grad"
-        if is_cleared and (gradient is not None or not frame.f_locals.get("set_to_none")):
+        is_zeroed = frame.f_code.co_name == "zero_grad"
+        if is_zeroed and gradient is not None:
             return gradient
-        if is_cleared or goes_by_it(frame, _GO_BY_GRADIENTS):
+        is_cleared = is_zeroed and frame.f_locals.get("set_to_none")
+        if is_zeroed or goes_by_it(frame, _GO_BY_GRADIENTS):
             while recorder is not None:
                 if is_cleared:
                     recorder.facts.gradient_cleared(tensor)

@@ -13,14 +13,20 @@ from ..dispatch.gradients import gradient_of
 class _Note:
     """The gradient of one tensor; keeps neither alive, for the program may let go of both."""
 
-    __slots__ = ("gradient", "tensor", "version")
+    __slots__ = ("gradient", "is_stored", "tensor", "version")
 
     def __init__(
-        self, tensor: torch.Tensor, gradient: torch.Tensor | None, version: int | None
+        self,
+        tensor: torch.Tensor,
+        gradient: torch.Tensor | None,
+        version: int | None,
+        *,
+        is_stored: bool,
     ) -> None:
         self.tensor = weakref.ref(tensor)
         self.gradient = None if gradient is None else weakref.ref(gradient)
         self.version = version
+        self.is_stored = is_stored  # by a node
 
     def is_it(self, gradient: torch.Tensor | None) -> bool:
         """Whether the tensor has this gradient, whatever was written into it."""
@@ -38,11 +44,16 @@ class Gradients:
     def found(self, tensor: torch.Tensor, gradient: torch.Tensor | None) -> None:
         """Note which gradient a tensor has before the run."""
         version = None if gradient is None or gradient.is_inference() else gradient._version
-        self._notes[id(tensor)] = _Note(tensor, gradient, version)
+        self._notes[id(tensor)] = _Note(tensor, gradient, version, is_stored=False)
 
     def stored(self, tensor: torch.Tensor, gradient: torch.Tensor | None) -> None:
         """Note that a node gives a tensor its gradient."""
-        self._notes[id(tensor)] = _Note(tensor, gradient, None)
+        self._notes[id(tensor)] = _Note(tensor, gradient, None, is_stored=True)
+
+    def has_stored(self, tensor: torch.Tensor) -> bool:
+        """Whether a node gives a tensor its gradient, or takes it away."""
+        note = self._notes.get(id(tensor))
+        return note is not None and note.tensor() is tensor and note.is_stored
 
     def is_as_noted(self, tensor: torch.Tensor, gradient: torch.Tensor | None) -> bool | None:
         """Whether a tensor was noted with this gradient; None if it was not noted."""

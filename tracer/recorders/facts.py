@@ -14,7 +14,7 @@ Note [Facts of tensors]
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
@@ -102,6 +102,7 @@ class Facts:
         self._decided: set[int] = (
             set()
         )  # those whose gradient from before the run does not matter any more
+        self._cleared: dict[int, weakref.ref[torch.Tensor]] = {}
 
     def read(self, tensor: torch.Tensor, fact: Fact, plain: Any, frame: FrameType) -> Any:
         """Return what the program is to find, and hold a replay to it if that is plain.
@@ -139,7 +140,8 @@ class Facts:
             return
         if self._has_stored:  # whether it is there is the work of the program, if it may be there
             self.read(tensor, REQUIRES_GRAD, plain_requires_grad(tensor), frame)
-            return
+            if gradient is not None or id(tensor) in self._decided:
+                return  # else no backward came to it, and what was there before the run is there
         require = self._requirement(tensor, HAS_NO_GRADIENT, gradient is None, frame)
         if require is None:
             return
@@ -157,6 +159,15 @@ class Facts:
     def gradient_cleared(self, tensor: torch.Tensor) -> None:
         """Note that the program would have taken away the gradient of a tensor, if there had been one."""
         self._decided.add(id(tensor))
+        if plain_requires_grad(tensor) and self._is_from_outside(tensor):  # else none comes to be
+            self._cleared[id(tensor)] = weakref.ref(tensor)
+
+    def cleared(self) -> Iterator[torch.Tensor]:
+        """Yield the tensors whose gradient the program would have taken away, if there had been one."""
+        for reference in self._cleared.values():
+            tensor = reference()
+            if tensor is not None:
+                yield tensor
 
     def gradient_begun(self, tensor: torch.Tensor, frame: FrameType) -> None:
         """Note that a backward stored the first gradient of a tensor: to one that is there, it would add."""

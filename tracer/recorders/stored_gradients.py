@@ -7,7 +7,7 @@ has ended and when the program has. One that is another tensor than before becom
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -44,19 +44,36 @@ class StoredGradients:
             value = None if gradient is None else self._value_of(gradient)
             if owner is None or (value is None and gradient is not None):
                 continue  # it is reported when the program has ended
-            made = None if value is None else value.node
-            state.graph.append(
-                SET_GRADIENT,
-                (owner, value),
-                # In a backward pass, where the gradient was collected: with the module that has the tensor.
-                scope=made.scope if made is not None and made.scope.is_backward else scope,
-                stack=stack,
-                modes=state.modes.read(),
-            )
             if state.gradients.is_as_noted(tensor, None) is not False:
                 begun.append(tensor)
+            made = None if value is None else value.node
+            # In a backward pass, where the gradient was collected: with the module that has the tensor.
+            is_collected = made is not None and made.scope.is_backward
+            self._append(owner, value, made.scope if made and is_collected else scope, stack)
             state.gradients.stored(tensor, gradient)
         return begun
+
+    def clear(self, tensors: Iterable[torch.Tensor], scope: Scope) -> None:
+        """Record that the program leaves tensors, whose gradient it would have taken away, without one.
+
+        A run in which they have one then takes it away, though this one found none.
+        """
+        state = self._state
+        if state.force_outplace:
+            return
+        for tensor in tensors:
+            if gradient_of(tensor) is None and not state.gradients.has_stored(tensor):
+                owner = self._value_of(tensor)
+                if owner is not None:
+                    self._append(owner, None, scope, None)
+
+    def _append(
+        self, owner: Value, gradient: Value | None, scope: Scope, stack: Frame | None
+    ) -> None:
+        modes = self._state.modes.read()
+        self._state.graph.append(
+            SET_GRADIENT, (owner, gradient), scope=scope, stack=stack, modes=modes
+        )
 
     def _changed(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
         """Yield the tensors that have another gradient than is known, with it."""
