@@ -43,6 +43,7 @@ from .tracer import (
     HeldState,
     InputSpec,
     MetaFacts,
+    ModesOfModules,
     capture,
     operator_of,
     run_recorded,
@@ -105,6 +106,7 @@ class TracedProgram:
         self.circumstances = circumstances
         self.updates = dict(updates or {})
         self._held = HeldState(graph, self.state, modules)
+        self._training = ModesOfModules()
 
     @classmethod
     def _of(
@@ -129,6 +131,7 @@ class TracedProgram:
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
         program._depth = depth
+        program._training = captured.training
         return program
 
     @cached_property
@@ -175,6 +178,7 @@ class TracedProgram:
             results = tuple(write_back.write(results, self.graph.outputs))
         else:
             results = run_recorded(self, leaves, run)
+        self._training.set()
         if self.updates:
             return self._updated(results, self.inputs.arguments.bind(args, kwargs))
         return self.outputs.build(results)

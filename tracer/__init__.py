@@ -17,6 +17,7 @@ from .dispatch.operator_facts import MetaFacts
 from .dispatch.schemas import operator_of
 from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
+from .program.circumstances import ModesOfModules
 from .program.held_numbers import HeldNumber, held_numbers
 from .program.held_state import HeldState
 from .program.inputs import InputSpec, input_leaves, input_names, is_opaque, is_tensor
@@ -34,6 +35,7 @@ __all__ = [
     "HeldState",
     "InputSpec",
     "MetaFacts",
+    "ModesOfModules",
     "Severity",
     "TracingState",
     "capture",

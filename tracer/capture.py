@@ -33,6 +33,7 @@ from .numbers.ragged import number_ragged_sizes
 from .numbers.settling import settle
 from .numbers.sizes import Dynamic, varying_dimensions
 from .observed import Observer
+from .program.circumstances import ModesOfModules
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.program_state import root_module
 from .recorders.facts import hold_requires_grad
@@ -75,6 +76,7 @@ class Capture:
         circumstances: what around the program decided which way it went.
         memories: a number per input and state value; those that share memory have one number.
         modules: the modules of the program, with their paths.
+        training: which modules the program left training, and which not.
     """
 
     graph: Graph
@@ -90,6 +92,7 @@ class Capture:
     memories: Mapping[Value, int] = field(default_factory=dict)
     updates: Mapping[str, Structure] = field(default_factory=dict)
     modules: tuple[tuple[str, torch.nn.Module], ...] = field(default=(), repr=False)
+    training: ModesOfModules = field(default=ModesOfModules(), repr=False)
 
 
 def capture(
@@ -272,6 +275,7 @@ def _capture(
         memories,
         updates,
         tuple(state.kept.modules()),
+        state.circumstances.training(),
     )
 
 

@@ -105,7 +105,10 @@ class Before:
         """
         self._report_gradients()
         self._report_versions()
+        training = self._state.circumstances.training()
         for change in self._objects.changes():
+            if change.name == "training" and change.owner in training:
+                continue
             self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
         for change in self._variables.changes():
             if self._state.kept.is_stored(change.path):

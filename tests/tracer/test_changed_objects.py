@@ -67,7 +67,6 @@ CHANGES: dict[str, tuple[Callable[[Any, torch.Tensor], Any], str, str]] = {
         "child is another object now: a Identity",
         "",
     ),
-    "mode": (lambda m, x: m.eval(), "training goes from True to False", "True -> False"),
 }
 
 

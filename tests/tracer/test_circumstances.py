@@ -59,6 +59,34 @@ def test_what_the_program_sets_or_makes_itself_is_its_own() -> None:
     assert drop.training
 
 
+@pytest.mark.parametrize("is_training", [True, False])
+def test_modules_that_the_program_tells_to_train_are_left_as_it_leaves_them(
+    is_training: bool,
+) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)).train(is_training)
+
+    def step(x: torch.Tensor) -> torch.Tensor:
+        model.train()
+        y: torch.Tensor = model(x)
+        model.eval()
+        return y
+
+    traced = opscope.trace(step, X, strict=True)
+    model.train()
+    traced(X)
+    assert not any(module.training for module in model.modules())
+
+    def alternate(x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = traced(x)
+        model[1].train()
+        return y
+
+    around = opscope.trace(alternate, X, strict=True)
+    model.train()
+    around(X)
+    assert [module.training for module in model.modules()] == [False, False, True]
+
+
 def test_functions_that_ask_for_the_grad_mode_are_replayed_in_it() -> None:
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()
     x = torch.randn(2, 3, 4)

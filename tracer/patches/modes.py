@@ -99,7 +99,7 @@ class _Training:
         vars(module)["training"] = value
         recorder = recorder_here(self._installed)
         while recorder is not None:
-            recorder.state.circumstances.set_training(module)
+            recorder.state.circumstances.set_training(module, value)
             recorder = recorder.outer
 
     def __delete__(self, module: Any) -> None:

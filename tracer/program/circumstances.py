@@ -23,7 +23,8 @@ class Circumstances:
         self._training: dict[int, tuple[weakref.ref[torch.nn.Module], str, bool]] = {}
         # Of the first module that trains, or does not.
         self._sources: dict[bool, SourceRange | None] = {}
-        self._set: set[int] = set()  # modules that the program itself has told to train or not
+        # Modules that the program itself has told to train or not, and which of the two it did last.
+        self._set: dict[int, tuple[weakref.ref[torch.nn.Module], bool]] = {}
         self._others: dict[str, Circumstance] = {}
         self._facts: dict[tuple[str, bool], _Asked] = {}
         self._settings: set[object] = set()  # those that the program itself has made
@@ -42,9 +43,13 @@ class Circumstances:
         if value not in self._sources:
             self._sources[value] = source()
 
-    def set_training(self, module: torch.nn.Module) -> None:
+    def set_training(self, module: torch.nn.Module, value: bool) -> None:
         """Note that the program told a module to train or not: from now on it knows by itself."""
-        self._set.add(id(module))
+        self._set[id(module)] = weakref.ref(module), value
+
+    def training(self) -> ModesOfModules:
+        """Return what the program told modules to do, for a replay to tell them as well."""
+        return ModesOfModules(tuple(self._set.values()))
 
     def read_mode(
         self, call: str, ask: Callable[[], Any], source: Callable[[], SourceRange | None]
@@ -122,6 +127,23 @@ class Circumstances:
             ]
             text = _for_all([text for _, text in noted], "module")
             yield Circumstance(text, source, _failing_module(noted, value))
+
+
+@dataclass(frozen=True, slots=True)
+class ModesOfModules:
+    """Which modules a program leaves training, and which not, of those that it has told to."""
+
+    modules: tuple[tuple[weakref.ref[torch.nn.Module], bool], ...] = ()
+
+    def __contains__(self, module: object) -> bool:
+        return any(reference() is module for reference, _ in self.modules)
+
+    def set(self) -> None:
+        """Leave the modules so."""
+        for reference, value in self.modules:
+            module = reference()
+            if module is not None:
+                module.training = value  # also where it is so: a trace around must know
 
 
 @dataclass(frozen=True, slots=True)

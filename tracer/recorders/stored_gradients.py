@@ -48,8 +48,8 @@ class StoredGradients:
                 begun.append(tensor)
             made = None if value is None else value.node
             # In a backward pass, where the gradient was collected: with the module that has the tensor.
-            is_collected = made is not None and made.scope.is_backward
-            self._append(owner, value, made.scope if made and is_collected else scope, stack)
+            where = made.scope if made is not None and made.scope.is_backward else scope
+            self._append(owner, value, where, stack)
             state.gradients.stored(tensor, gradient)
         return begun
 
