@@ -378,6 +378,29 @@ def test_a_trace_inside_another_and_a_call_of_a_traced_program_step_as_in_eager(
         outer()
 
 
+def test_a_program_that_only_calls_a_traced_step_reads_its_numbers_anew() -> None:
+    ours, theirs = (
+        _training(_adam, lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.9))
+        for _ in range(2)
+    )
+    x = torch.randn(4, 3)
+    for made in (ours, theirs):
+        made[3](x)
+    inner = opscope.trace(ours[3], x, strict=True)
+    theirs[3](x)
+    traced = opscope.trace(lambda x: inner(x) * 2, x, strict=True)
+    theirs[3](x)
+    names = set(traced.state)
+    assert {"inner.optimizer.param_groups.0.lr", "inner.schedule.gamma"} <= names
+    assert {"inner.model.weight", "inner.optimizer.state.0.exp_avg"} <= names
+    for _ in range(2):
+        for made in (ours, theirs):
+            made[1].param_groups[0]["lr"] *= 0.5
+        assert torch.equal(traced(x), theirs[3](x) * 2)
+        _check_equal(_held(ours[1]), _held(theirs[1]))
+        assert repr(ours[2].state_dict()) == repr(theirs[2].state_dict())
+
+
 def test_threads_trace_optimizers_of_their_own_and_none_of_another() -> None:
     _, shared = _counting()
     started, may_end = threading.Event(), threading.Event()

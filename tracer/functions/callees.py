@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Protocol, TypeAlias
@@ -28,6 +29,7 @@ from ..dispatch.tensors import type_of_value
 from ..numbers.sizes import Sizes
 from ..numbers.traced_numbers import is_traced
 from ..program.circumstances import Circumstances
+from ..program.held_numbers import HeldNumber
 from ..program.inputs import InputSpec
 from ..program.program_state import ProgramState, name_in_globals
 
@@ -85,10 +87,28 @@ def run_recorded(
         return run(*leaves)
     if any(entry.kind is StateKind.NUMBER for entry in callee.graph.state.values()):
         # It reads and stores numbers from Python, so it is recorded as if it were Python.
-        recorder.state.circumstances.include(callee.circumstances)
+        traces = [recorder.state]
+        while recorder.outer is not None:
+            recorder = recorder.outer
+            traces.append(recorder.state)
+        for trace in reversed(traces):  # a trace inside another one follows what that follows
+            _know_state(trace.kept, callee, sys._getframe(1))
+        traces[0].circumstances.include(callee.circumstances)
         return run(*leaves)
     results: tuple[Any, ...] = recorder.record_call(callee, leaves, run)
     return results
+
+
+def _know_state(kept: ProgramState, callee: Callee, frame: FrameType) -> None:
+    """Make known what a program keeps: its tensors, and the holders of its numbers."""
+    prefix = kept.name_of(callee) or name_in_globals(callee, frame) or callee.graph.name
+    entries = [(entry, callee.state[entry.name]) for entry in callee.graph.state.values()]
+    for entry, part in entries:
+        if isinstance(part, torch.Tensor):
+            kept.register_as(f"{prefix}.{entry.name}", part, entry.kind)
+    for _, part in entries:
+        if isinstance(part, HeldNumber):
+            kept.register_holder(f"{prefix}.{part.owner_name}".removesuffix("."), part.owner)
 
 
 def hold_sizes(sizes: Sizes, callee: Callee, leaves: list[Any]) -> None:

@@ -61,6 +61,11 @@ class HeldNumber:
     def __hash__(self) -> int:
         return hash((id(self.owner), self.keys))
 
+    @property
+    def owner_name(self) -> str:
+        """What the graph calls the object; nothing if the program is a method of it."""
+        return f".{self.name}.".partition(f".{self.keys[0]}.")[0].removeprefix(".")
+
     def find(self, depth: int = 0) -> Any:
         """Return what is in its place now, or in that of the container ``depth`` steps above it.
 

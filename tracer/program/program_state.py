@@ -124,10 +124,18 @@ class ProgramState:
 
     def register_late(self, optimizer: torch.optim.Optimizer, frame: FrameType) -> None:
         """Take note of an optimizer that is used in ``frame``, unless it is known or the program made it."""
-        is_known = any(known is optimizer for _, known in self.holders)
-        if not is_known and not any(other() is optimizer for other in self._excluded):
-            name = name_in_globals(optimizer, frame)
-            self._register_optimizer(name or type(optimizer).__name__, optimizer)
+        name = name_in_globals(optimizer, frame) or type(optimizer).__name__
+        self.register_holder(name, optimizer)
+
+    def register_holder(self, name: str, holder: Any) -> None:
+        """Take note of what holds numbers and turns up late, unless it is known or the program made it."""
+        is_known = any(known is holder for _, known in self.holders)
+        if is_known or any(other() is holder for other in self._excluded):
+            return
+        if isinstance(holder, torch.optim.Optimizer):
+            self._register_optimizer(name, holder)
+        else:
+            self._add_holder(name, holder)
 
     def add_number(self, held: HeldNumber, type_: ScalarType) -> Value:
         """Add a number that the program keeps to the graph's state."""
