@@ -87,6 +87,37 @@ def test_modules_that_the_program_tells_to_train_are_left_as_it_leaves_them(
     assert [module.training for module in model.modules()] == [False, False, True]
 
 
+def test_what_a_program_sets_before_it_calls_a_traced_one_is_its_own() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5))
+
+    def backward(x: torch.Tensor) -> None:
+        model(x).sum().backward()
+
+    trains = opscope.trace(backward, X, depth="deep")
+    model.zero_grad()
+    evaluates = opscope.trace(model.eval(), X)
+
+    def epoch(x: torch.Tensor) -> torch.Tensor:
+        model.train()
+        model.zero_grad()
+        trains(x)
+        model.eval()
+        y: torch.Tensor = evaluates(x)
+        return y
+
+    traced = opscope.trace(epoch, X, strict=True)
+    names = [circumstance.text for circumstance in traced.circumstances]
+    assert not any("training" in name or ".grad is None" in name for name in names)
+    for _ in range(2):
+        torch.manual_seed(0)
+        ours, gradient = traced(X), model[0].weight.grad
+        torch.manual_seed(0)
+        assert torch.equal(ours, epoch(X))
+        assert model[0].weight.grad is not None
+        assert gradient is not None
+        assert torch.equal(gradient, model[0].weight.grad)
+
+
 def test_functions_that_ask_for_the_grad_mode_are_replayed_in_it() -> None:
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()
     x = torch.randn(2, 3, 4)

@@ -22,13 +22,14 @@ from ...ir import (
     take_in,
 )
 from ...ir.conditions import Circumstance
-from ...ir.own_operators import CALL_FUNCTION
+from ...ir.own_operators import CALL_FUNCTION, SET_GRADIENT
 from ..diagnostics import Diagnostic
 from ..dispatch.dispatcher import current_recorder, kernels, plain_shape, recorder_here
 from ..dispatch.tensors import type_of_value
 from ..numbers.sizes import Sizes
 from ..numbers.traced_numbers import is_traced
 from ..program.circumstances import Circumstances
+from ..program.gradients import Gradients, gradient_of
 from ..program.held_numbers import HeldNumber
 from ..program.inputs import InputSpec
 from ..program.program_state import ProgramState, name_in_globals
@@ -72,6 +73,7 @@ class _Trace(Protocol):
     kept: ProgramState
     sizes: Sizes
     circumstances: Circumstances
+    gradients: Gradients
 
     def report_again(self, diagnostic: Diagnostic, node: Node) -> None: ...
 
@@ -109,6 +111,16 @@ def _know_state(kept: ProgramState, callee: Callee, frame: FrameType) -> None:
     for _, part in entries:
         if isinstance(part, HeldNumber):
             kept.register_holder(f"{prefix}.{part.owner_name}".removesuffix("."), part.owner)
+
+
+def _note_gradients(gradients: Gradients, callee: Callee, leaves: list[Any]) -> None:
+    """Note the gradients that a call of a traced program has stored, as each replay of it does."""
+    inputs = dict(zip(callee.graph.inputs, leaves, strict=True))
+    for node in callee.graph.nodes(op=SET_GRADIENT.name):
+        owner = node.inputs[0]
+        tensor = inputs.get(owner) if owner.state is None else callee.state[owner.state.name]
+        if isinstance(tensor, torch.Tensor):
+            gradients.stored(tensor, gradient_of(tensor))
 
 
 def hold_sizes(sizes: Sizes, callee: Callee, leaves: list[Any]) -> None:
@@ -172,6 +184,7 @@ class Callees:
             stack=stack,
             modes=modes,
         )
+        _note_gradients(trace.gradients, callee, leaves)
         trace.circumstances.include(callee.circumstances)
         for diagnostic in callee.diagnostics:
             trace.report_again(diagnostic, node)

@@ -5,9 +5,11 @@ A replay goes the way that the program went then, so it must find them as they w
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,9 +19,14 @@ from ...ir.conditions import Circumstance
 
 
 class Circumstances:
-    """What one program asked for while it ran."""
+    """What one program asked for while it ran.
+
+    Attributes:
+        is_own: whether a tensor has a fact, of this name and answer, by the program's own doing.
+    """
 
     def __init__(self) -> None:
+        self.is_own: Callable[[torch.Tensor, tuple[str, bool]], bool] = lambda tensor, fact: False
         self._training: dict[int, tuple[weakref.ref[torch.nn.Module], str, bool]] = {}
         # Of the first module that trains, or does not.
         self._sources: dict[bool, SourceRange | None] = {}
@@ -106,27 +113,40 @@ class Circumstances:
         return text in self._others
 
     def include(self, others: Sequence[Circumstance]) -> None:
-        """Take over what a traced program depends on that this one calls."""
+        """Take over what a traced program depends on that this one calls, unless this one sees to it."""
         for other in others:
-            self._others.setdefault(other.text, other)
+            source = partial(_same, other.source)
+            if isinstance(other, _OfModules):
+                for reference, name in other.modules:
+                    module = reference()
+                    if module is not None:
+                        self.read_training(module, name, other.value, source)
+            elif isinstance(other, _OfTensors):
+                for held, text in other.tensors:
+                    tensor = held()
+                    if tensor is not None and not self.is_own(tensor, other.fact):
+                        self.read_fact(tensor, other.fact, text, other.ask, source)
+            else:
+                self._others.setdefault(other.text, other)
 
     def all(self) -> tuple[Circumstance, ...]:
         """Return what must be as it was."""
         return (
             *self._of_modules(),
-            *map(_of_tensors, self._facts.values()),
+            *itertools.starmap(_of_tensors, self._facts.items()),
             *self._others.values(),
         )
 
     def _of_modules(self) -> Iterator[Circumstance]:
         for value, source in self._sources.items():
-            noted = [
-                (reference, f"{name} is {value}")
+            modules = [
+                (reference, name)
                 for reference, name, found in self._training.values()
                 if found is value
             ]
+            noted = [(reference, f"{name} is {value}") for reference, name in modules]
             text = _for_all([text for _, text in noted], "module")
-            yield Circumstance(text, source, _failing_module(noted, value))
+            yield _OfModules(text, source, _failing_module(noted, value), tuple(modules), value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +176,28 @@ class _Asked:
     tensors: dict[int, tuple[weakref.ref[torch.Tensor], str]]
 
 
-def _of_tensors(asked: _Asked) -> Circumstance:
+@dataclass(frozen=True, slots=True)
+class _OfModules(Circumstance):
+    """Which modules were asked whether they train, each with what it is called, and what all of them told."""
+
+    modules: tuple[tuple[weakref.ref[torch.nn.Module], str], ...] = ()
+    value: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _OfTensors(Circumstance):
+    """Which tensors were asked for a fact, each with what is so of it, and the question."""
+
+    tensors: tuple[tuple[weakref.ref[torch.Tensor], str], ...] = ()
+    fact: tuple[str, bool] = ("", False)
+    ask: Callable[[Any], Any] = bool
+
+
+def _same(source: SourceRange | None) -> SourceRange | None:
+    return source
+
+
+def _of_tensors(fact: tuple[str, bool], asked: _Asked) -> Circumstance:
     noted = list(asked.tensors.values())
 
     def failing() -> str | None:
@@ -167,7 +208,7 @@ def _of_tensors(asked: _Asked) -> Circumstance:
         return None
 
     text = _for_all([text for _, text in noted], "tensor")
-    return Circumstance(text, asked.source, failing)
+    return _OfTensors(text, asked.source, failing, tuple(noted), fact, asked.ask)
 
 
 def _for_all(texts: list[str], noun: str) -> str:

@@ -88,6 +88,7 @@ class Facts:
 
     def __init__(self, state: TracingState) -> None:
         self._state = state
+        state.circumstances.is_own = self._is_own
         self._followed: set[int] = (
             set()
         )  # tensors of state that a replay finds followed by autograd
@@ -199,6 +200,10 @@ class Facts:
             if not any(getattr(user, "operator", None) is GRADIENT for user in users):
                 require()
         self._gradients.clear()
+
+    def _is_own(self, tensor: torch.Tensor, fact: tuple[str, bool]) -> bool:
+        """Whether the program itself has seen to it that a tensor has no gradient."""
+        return fact == (HAS_NO_GRADIENT.operator.name, True) and id(tensor) in self._decided
 
     def _is_from_outside(self, tensor: torch.Tensor) -> bool:
         state = self._state
