@@ -22,11 +22,11 @@ class Circumstances:
     """What one program asked for while it ran.
 
     Attributes:
-        is_own: whether a tensor has a fact, of this name and answer, by the program's own doing.
+        own_facts: what is so of tensors, by address, by the program's own doing: facts, each with the answer.
     """
 
     def __init__(self) -> None:
-        self.is_own: Callable[[torch.Tensor, tuple[str, bool]], bool] = lambda tensor, fact: False
+        self.own_facts: set[tuple[int, tuple[str, bool]]] = set()
         self._training: dict[int, tuple[weakref.ref[torch.nn.Module], str, bool]] = {}
         # Of the first module that trains, or does not.
         self._sources: dict[bool, SourceRange | None] = {}
@@ -124,7 +124,7 @@ class Circumstances:
             elif isinstance(other, _OfTensors):
                 for held, text in other.tensors:
                     tensor = held()
-                    if tensor is not None and not self.is_own(tensor, other.fact):
+                    if tensor is not None and (id(tensor), other.fact) not in self.own_facts:
                         self.read_fact(tensor, other.fact, text, other.ask, source)
             else:
                 self._others.setdefault(other.text, other)

@@ -81,6 +81,7 @@ REQUIRES_GRAD = fact("requires_grad", plain_requires_grad, is_of_autograd=True)
 HAS_NO_GRADIENT = fact(
     "has_no_gradient", lambda tensor: _plain_gradient(tensor) is None, is_of_autograd=True
 )
+_NO_GRADIENT = (HAS_NO_GRADIENT.operator.name, True)
 
 
 class Facts:
@@ -88,7 +89,6 @@ class Facts:
 
     def __init__(self, state: TracingState) -> None:
         self._state = state
-        state.circumstances.is_own = self._is_own
         self._followed: set[int] = (
             set()
         )  # tensors of state that a replay finds followed by autograd
@@ -100,9 +100,6 @@ class Facts:
         self._given: set[int] = (
             set()
         )  # inputs and state whose gradient the program has set since then
-        self._decided: set[int] = (
-            set()
-        )  # those whose gradient from before the run does not matter any more
         self._cleared: dict[int, weakref.ref[torch.Tensor]] = {}
 
     def read(self, tensor: torch.Tensor, fact: Fact, plain: Any, frame: FrameType) -> Any:
@@ -141,7 +138,7 @@ class Facts:
             return
         if self._has_stored:  # whether it is there is the work of the program, if it may be there
             self.read(tensor, REQUIRES_GRAD, plain_requires_grad(tensor), frame)
-            if gradient is not None or id(tensor) in self._decided:
+            if gradient is not None or self._is_decided(tensor):
                 return  # else no backward came to it, and what was there before the run is there
         require = self._requirement(tensor, HAS_NO_GRADIENT, gradient is None, frame)
         if require is None:
@@ -155,11 +152,11 @@ class Facts:
         """Note that the program has set the gradient of a tensor."""
         if self._is_from_outside(tensor):
             self._given.add(id(tensor))
-            self._decided.add(id(tensor))
+            self._decide(tensor)
 
     def gradient_cleared(self, tensor: torch.Tensor) -> None:
         """Note that the program would have taken away the gradient of a tensor, if there had been one."""
-        self._decided.add(id(tensor))
+        self._decide(tensor)
         if plain_requires_grad(tensor) and self._is_from_outside(tensor):  # else none comes to be
             self._cleared[id(tensor)] = weakref.ref(tensor)
 
@@ -172,9 +169,9 @@ class Facts:
 
     def gradient_begun(self, tensor: torch.Tensor, frame: FrameType) -> None:
         """Note that a backward stored the first gradient of a tensor: to one that is there, it would add."""
-        if id(tensor) in self._decided or not self._is_from_outside(tensor):
+        if self._is_decided(tensor) or not self._is_from_outside(tensor):
             return
-        self._decided.add(id(tensor))
+        self._decide(tensor)
         require = self._requirement(tensor, HAS_NO_GRADIENT, True, frame)
         if require is not None:
             require()
@@ -201,9 +198,12 @@ class Facts:
                 require()
         self._gradients.clear()
 
-    def _is_own(self, tensor: torch.Tensor, fact: tuple[str, bool]) -> bool:
-        """Whether the program itself has seen to it that a tensor has no gradient."""
-        return fact == (HAS_NO_GRADIENT.operator.name, True) and id(tensor) in self._decided
+    def _decide(self, tensor: torch.Tensor) -> None:
+        """Note that the gradient of a tensor from before the run does not matter any more."""
+        self._state.circumstances.own_facts.add((id(tensor), _NO_GRADIENT))
+
+    def _is_decided(self, tensor: torch.Tensor) -> bool:
+        return (id(tensor), _NO_GRADIENT) in self._state.circumstances.own_facts
 
     def _is_from_outside(self, tensor: torch.Tensor) -> bool:
         state = self._state
