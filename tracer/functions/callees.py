@@ -25,11 +25,12 @@ from ...ir.conditions import Circumstance
 from ...ir.own_operators import CALL_FUNCTION, SET_GRADIENT
 from ..diagnostics import Diagnostic
 from ..dispatch.dispatcher import current_recorder, kernels, plain_shape, recorder_here
+from ..dispatch.gradients import gradient_of
 from ..dispatch.tensors import type_of_value
 from ..numbers.sizes import Sizes
 from ..numbers.traced_numbers import is_traced
 from ..program.circumstances import Circumstances
-from ..program.gradients import Gradients, gradient_of
+from ..program.gradients import Gradients
 from ..program.held_numbers import HeldNumber
 from ..program.inputs import InputSpec
 from ..program.program_state import ProgramState, name_in_globals
