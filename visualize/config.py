@@ -288,6 +288,11 @@ def _clamp(given: _Given) -> str:
     return f"{'' if low is None else _scalar(low)}…{'' if high is None else _scalar(high)}"
 
 
+def _stored_gradient(given: _Given) -> str:
+    owner = given.get("self", 0)
+    return f"of {owner.state.name}" if isinstance(owner, Value) and owner.state else ""
+
+
 def _plain_arguments(given: _Given) -> str:
     """Name the arguments that were given and are not the defaults, as far as they fit."""
     node = given.node
@@ -343,5 +348,6 @@ _NAMES: Final[dict[_Describe, str]] = {
     _recurrent_cell: "gru_cell rnn_tanh_cell rnn_relu_cell",
     _operand: "add sub rsub mul div pow floor_divide remainder eq ne lt le gt ge masked_fill",
     _clamp: "clamp clip hardtanh",
+    _stored_gradient: "set_gradient",
 }
 _TABLE: Final = {name: describe for describe, names in _NAMES.items() for name in names.split()}
