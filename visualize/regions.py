@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Final, TypeAlias
 
 from ..errors import RenderError
-from ..ir import Block, Graph, Node, Scope, Value
+from ..ir import Block, Graph, Node, Scope
 
 
 class RegionKind(Enum):
@@ -83,7 +83,6 @@ class Region:
 Item: TypeAlias = Node | Region
 
 _CUSTOM_FUNCTION = "prim::autograd_function"
-_SET_GRADIENT = "prim::set_gradient"
 
 
 def item_nodes(item: Item) -> Iterator[Node]:
@@ -117,8 +116,7 @@ class _Builder:
             if node in self._hidden or node.block is None:
                 continue
             body, base = self._bodies[node.block]
-            scope = _standing(node)
-            region = body if scope is base else self._region(body, base, scope)
+            region = body if node.scope is base else self._region(body, base, node.scope)
             if node.blocks:
                 self._control(region, node)
             else:
@@ -171,18 +169,6 @@ class _Builder:
             )
         control.items.append(node)
         control.items.extend(self._bodies[block][0] for block in node.blocks)
-
-
-def _standing(node: Node) -> Scope:
-    """Return the scope that shows a node: for a gradient that is stored, the one that computed it.
-
-    Autograd stores the gradients of a whole model; beside the model's backward they would be a crowd.
-    """
-    if node.kind == _SET_GRADIENT and isinstance(node.args[1], Value):
-        source = node.args[1].node
-        if source is not None and source.block is node.block:
-            return source.scope
-    return node.scope
 
 
 def _first_name(node: Node) -> str:

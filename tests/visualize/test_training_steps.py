@@ -15,13 +15,15 @@ STEP = """graph step(%x : f32[3, 4]):
   %2 : f32[3, 2] = aten::expand(%1, [3, 2])             # net.py:2 backward<backward>
   %3 : f32[2, 3] = aten::t(%2)                          # net.py:1 backward<backward>/fc (Linear)
   %4 : f32[2, 4] = aten::mm(%3, %x)                     # net.py:1 backward<backward>/fc (Linear)
-  prim::set_gradient(%fc.weight, %4)                    # net.py:3
+  prim::set_gradient(%fc.weight, %4)                    # net.py:3 backward<backward>/fc (Linear)
   %5 : f32[2, 4] = aten::mul.Tensor(%4, %opt.param_groups.0.lr)  # net.py:4 opt<optimizer> (SGD)
   %6 : f32[2, 4] = aten::sub_.Tensor(%fc.weight, %5)    # net.py:4 opt<optimizer> (SGD)
   return (%1)"""
 
 
-def test_a_stored_gradient_stands_with_what_computed_it(draw: Draw, outline: Outline) -> None:
+def test_a_backward_pass_says_of_what_and_whose_gradients_it_stores(
+    draw: Draw, outline: Outline
+) -> None:
     assert outline(draw(STEP, depth=1)).splitlines()[:9] == [
         "cluster_0: backward | 8 · 4 ops",
         "cluster_1: opt | SGD · 8 · 2 ops",
