@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
+from opscope.ir import Operator
 from opscope.visualize import Scene
+from opscope.visualize.families import Family, family_of
 
 Draw = Callable[..., Scene]
 Outline = Callable[[Scene], str]
@@ -37,3 +39,9 @@ def test_a_backward_pass_says_of_what_and_whose_gradients_it_stores(
     ]
     boxes = draw(STEP, depth=2).boxes
     assert [box.detail for box in boxes if box.title == "set_gradient"] == ["of fc.weight"]
+
+
+def test_the_backward_of_an_operator_has_the_colour_of_the_operator() -> None:
+    names = ("mm", "embedding_dense_backward", "convolution_backward")
+    families = {family_of(Operator(f"aten::{name}")) for name in names}
+    assert families == {Family.WEIGHTS}
