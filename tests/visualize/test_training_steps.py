@@ -41,6 +41,17 @@ def test_a_backward_pass_says_of_what_and_whose_gradients_it_stores(
     assert [box.detail for box in boxes if box.title == "set_gradient"] == ["of fc.weight"]
 
 
+def test_a_gradient_that_is_read_says_of_what(draw: Draw) -> None:
+    text = """graph step(%rate : float):
+      state %w : f32[2]{grad}
+      %w.grad : f32[2] = prim::gradient(%w)
+      %0 : float = aten::neg.float(%rate)
+      %1 : f32[2] = aten::add.Tensor(%w, %w.grad, alpha=%0)
+      return (%1)"""
+    boxes = {box.title: box.detail for box in draw(text).boxes}
+    assert (boxes["gradient"], boxes["add"]) == ("of w", "")
+
+
 def test_the_backward_of_an_operator_has_the_colour_of_the_operator() -> None:
     names = ("mm", "embedding_dense_backward", "convolution_backward")
     families = {family_of(Operator(f"aten::{name}")) for name in names}
