@@ -1,5 +1,8 @@
 """opscope traces a PyTorch program while it runs into a graph that people can read, run and draw.
 
+    traced = opscope.trace(model, x)   # runs model(x) once; a TracedProgram
+    traced.graph, traced(x), traced.diagnostics, traced.save("model.svg"), traced.summary()
+
 Nothing here imports torch: names are resolved when they are first used (PEP 562), so that a saved
 graph can be read and drawn where torch is not installed. Type checkers read ``__init__.pyi``.
 """
@@ -32,6 +35,8 @@ _HOMES: Final = {
     "visualize": ("ViewOptions",),
 }  # fmt: skip
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -73,8 +73,10 @@ class TracedProgram:
         function: the program itself, which :meth:`check` runs; None for a graph that was read from
             text. It is held, as its parameters are, and lets go of when the traced program does.
         mutations: for a functional graph, which of its outputs are new contents of inputs and state.
-        circumstances: what around the program, besides its inputs, a replay must find as it was.
-        updates: what becomes of the arguments whose contents the program changes, by name.
+        circumstances: what around the program, besides its inputs, a replay must find as it was: whether
+            modules train, what requires gradients, options of optimizers, settings of torch.
+        updates: what becomes of the arguments whose contents the program changes, by the argument's name;
+            a replay changes its own arguments so.
     """
 
     def __init__(
@@ -302,7 +304,14 @@ class TracedProgram:
         return count
 
     def summary(self, **options: Any) -> Summary:
-        """Return what the program computes, moves and keeps, as a table; see :func:`opscope.summarize`."""
+        """Return what the program computes, moves and keeps: FLOPs, bytes, parameters and memory.
+
+        Options are those of :func:`opscope.summarize`: ``by``, ``depth``, ``sort``, ``top``, ``fold``
+        and ``width``.
+
+        Raises:
+            ReportError: an option is not as it should be, or a FLOP formula failed.
+        """
         return summarize(self.graph, **options)
 
     def save(self, path: str | Path, **options: Any) -> Path:
@@ -361,7 +370,7 @@ def trace(
     Raises:
         CheckError: ``check`` found a difference.
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
-            wrong for the very inputs of the trace.
+            wrong for the very inputs of the trace; or ``depth`` is "deep" in a fake trace, which is flat.
         PassError: ``force_outplace``, and a write cannot be made a value.
         UnsupportedTorchError: the installed torch cannot be captured on.
     """

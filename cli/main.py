@@ -8,11 +8,13 @@ from typing import Annotated, Final
 import typer
 
 from .. import __version__
+from .errors import CommandError
 from .failures import reported
 from .options import (
     Allow,
     Arguments,
     Debug,
+    Deep,
     Factory,
     Fake,
     Grad,
@@ -99,9 +101,7 @@ def trace(
         bool, typer.Option("--fixed", help="Fix all sizes instead of letting them vary.")
     ] = False,
     fake: Fake = False,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Show what composite operators call in place of them.")
-    ] = False,
+    deep: Deep = False,
     functional: Annotated[
         bool, typer.Option("--functional", help="Turn writes to memory into values.")
     ] = False,
@@ -171,6 +171,7 @@ def trace(
 
 @app.command(no_args_is_help=True)
 def summary(
+    context: typer.Context,
     target: Annotated[
         str,
         typer.Argument(
@@ -207,13 +208,15 @@ def summary(
     factory: Factory = None,
     allow: Allow = None,
     fake: Fake = False,
+    deep: Deep = False,
     debug: Debug = False,
 ) -> None:
     """Print what a program computes, moves and keeps in memory.
 
     \b
     FILE is a graph as opscope trace -o NAME.txt writes it; torch is not needed for it.
-    MODULE:CALLABLE and SPEC are as for opscope trace; the program is traced first.
+    MODULE:CALLABLE and SPEC are as for opscope trace; the program is traced first,
+    with the options from --seed on.
 
     \b
     Examples:
@@ -230,11 +233,12 @@ def summary(
             by=by,
             depth=None if depth is None else read_whole("--depth", depth),
             sort=sort,
-            top=None if top is None else read_whole("--top", top),
+            top=None if top is None else read_whole("--top", top, least=1),
             fold=fold,
             width=terminal_width(),
         )
         if is_graph_file(target):
+            _refuse_for_a_file(context, target)
             typer.echo(report_of_file(Path(target), options, as_json=json), nl=False)
             return
         from ..visualize import ViewOptions
@@ -253,10 +257,26 @@ def summary(
             factory=factory,
             allow=tuple(allow or ()),
             fake=fake,
+            deep=deep,
         )
         from .tracing import run_summary  # loads torch
 
         run_summary(request, options, as_json=json)
+
+
+_OF_TABLES = frozenset("target by depth sort top fold json debug".split())
+
+
+def _refuse_for_a_file(context: typer.Context, target: str) -> None:
+    """Raise a CommandError if an option was given that says how to trace, where nothing is traced."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in _OF_TABLES and source is not None and source.name == "COMMANDLINE":
+            raise CommandError(
+                f"{parameter.opts[0]} is for a program that is traced; {target} is a graph already\n"
+                "give it to opscope trace, which writes the file"
+            )
 
 
 @app.command()

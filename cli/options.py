@@ -57,4 +57,12 @@ Allow: TypeAlias = Annotated[
 Fake: TypeAlias = Annotated[
     bool, typer.Option("--fake", help="Trace without computing, so without memory for tensors.")
 ]
+Deep: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--deep",
+        help="Show what composite operators call in place of them, as a backward pass inside the"
+        " program needs.",
+    ),
+]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from ..errors import ParseError
 from ..ir import Graph, Operator, parse, unknown_operator
 from ..ir.own_operators import OWN_OPERATORS
 from ..ir.scalars import scalar_named
@@ -26,22 +27,25 @@ def terminal_width() -> int:
 
 def is_graph_file(target: str) -> bool:
     """Whether a target names a file that holds a graph rather than a program."""
-    return target.endswith(".txt")
+    return target.endswith(".txt") or (not target.endswith(".py") and Path(target).exists())
 
 
 def report_of_file(path: Path, options: SummaryOptions, *, as_json: bool) -> str:
     """Return the report of a graph that was written as text.
 
     Raises:
-        CommandError: the file cannot be read.
-        ParseError: it holds no graph.
+        CommandError: the file cannot be read, or holds no graph.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise CommandError(f"cannot read {path}: {reason}") from error
-    return report_of(parse(text, _operator_named), options, as_json=as_json)
+    try:
+        graph = parse(text, _operator_named)
+    except ParseError as error:
+        raise CommandError(f"{path}: {error}") from error
+    return report_of(graph, options, as_json=as_json)
 
 
 def report_of(graph: Graph, options: SummaryOptions, *, as_json: bool) -> str:

@@ -169,16 +169,16 @@ def _look_up(
 
 def _no_such_name(holder: Any, name: str, target: TargetName) -> str:
     where = target.module if isinstance(holder, ModuleType) else getattr(holder, "__name__", "it")
-    known = [
-        key
+    public = {
+        key: value
         for key, value in vars(holder).items()
-        if not key.startswith("_")
-        and callable(value)
-        and getattr(value, "__module__", None) == getattr(holder, "__name__", None)
-    ]
-    near = difflib.get_close_matches(name, known, n=1)
+        if not key.startswith("_") and callable(value)
+    }
+    near = difflib.get_close_matches(name, public, n=1)
     if near:
         return f"{where} has no {name}; did you mean {near[0]}?"
+    own_name = getattr(holder, "__name__", None)
+    known = [key for key, value in public.items() if getattr(value, "__module__", None) == own_name]
     listing = f"; it defines {', '.join(known[:12])}" if known else ""
     return f"{where} has no {name}{listing}"
 

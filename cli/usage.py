@@ -37,15 +37,17 @@ class PlainGroup(TyperGroup):
         sys.exit(code or 0)
 
 
-def read_whole(option: str, text: str, most: int | None = None) -> int:
-    """Read a whole number from 0 to ``most``.
+def read_whole(option: str, text: str, most: int | None = None, *, least: int = 0) -> int:
+    """Read a whole number from ``least`` to ``most``.
 
     Raises:
         CommandError: the text is none.
     """
-    if re.fullmatch(r"[0-9]{1,20}", text) and (most is None or int(text) <= most):
-        return int(text)
-    span = "from 0" if most is None else f"from 0 to {most}"
+    if re.fullmatch(r"[0-9]{1,20}", text):
+        number = int(text)
+        if least <= number and (most is None or number <= most):
+            return number
+    span = f"from {least}" if most is None else f"from {least} to {most}"
     raise CommandError(f"{option} takes a whole number {span}, not {text!r}")
 
 

@@ -210,7 +210,10 @@ def summarize(graph: Graph, **options: Any) -> Summary:
 
     Args:
         graph: what to look at; a traced program's is ``traced.graph``.
-        options: fields of ``SummaryOptions``, such as ``by="line"``, ``depth=2`` or ``sort="flops"``.
+        options: ``by``, what a row is: "module", "line" or "operator"; ``depth``, levels of modules shown;
+            ``sort``, the figure of which most comes first: "flops", "moved", "activations", "saved",
+            "parameters" or "calls"; ``top``, rows shown of each level; ``fold``, whether equal neighbours
+            are one row; ``width``, columns that text takes at most.
 
     Raises:
         ReportError: what is given is no graph, an option is not as it should be, or a FLOP formula failed.

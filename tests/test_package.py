@@ -1,6 +1,7 @@
 """The package: what it exports, and what importing it costs."""
 
 import ast
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,12 @@ def test_what_type_checkers_see_is_what_there_is() -> None:
     for name in exported:
         assert getattr(opscope, name) is not None
         assert name in dir(opscope)
+
+
+def test_help_shows_what_is_exported() -> None:
+    text = pydoc.render_doc(opscope, renderer=pydoc.plaintext)
+    assert "    trace(" in text
+    assert "class TracedProgram(" in text
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -280,12 +280,18 @@ def _operand(given: _Given) -> str:
     """Describe ``x + 1`` by its plain operand; two tensors say nothing more."""
     words = [_scalar(arg) for arg in given.node.args if isinstance(arg, int | float | complex)][:1]
     alpha = given.node.kwargs.get("alpha", 1)
-    return ", ".join([*words, *([] if alpha == 1 else [f"alpha {_scalar(alpha)}"])])
+    is_told = alpha != 1 and not (isinstance(alpha, Value) and not alpha.name)  # an edge shows that
+    return ", ".join([*words, *([f"alpha {_scalar(alpha)}"] if is_told else [])])
 
 
 def _clamp(given: _Given) -> str:
     low, high = given.get("min", 1), given.get("max", 2)
     return f"{'' if low is None else _scalar(low)}…{'' if high is None else _scalar(high)}"
+
+
+def _owner_of_gradient(given: _Given) -> str:
+    owner = given.get("self", 0)
+    return f"of {owner.state.name}" if isinstance(owner, Value) and owner.state else ""
 
 
 def _plain_arguments(given: _Given) -> str:
@@ -343,5 +349,6 @@ _NAMES: Final[dict[_Describe, str]] = {
     _recurrent_cell: "gru_cell rnn_tanh_cell rnn_relu_cell",
     _operand: "add sub rsub mul div pow floor_divide remainder eq ne lt le gt ge masked_fill",
     _clamp: "clamp clip hardtanh",
+    _owner_of_gradient: "set_gradient gradient",
 }
 _TABLE: Final = {name: describe for describe, names in _NAMES.items() for name in names.split()}

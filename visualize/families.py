@@ -34,7 +34,7 @@ _NAMES: Final[dict[Family, str]] = {
         addmm addbmm baddbmm addmv mv dot vdot inner outer ger linalg_multi_dot linalg_matmul einsum
         tensordot chain_matmul bilinear embedding embedding_bag _embedding_bag lstm gru rnn_tanh
         rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell _addmm_activation _grouped_mm
-        mkldnn_linear _scaled_mm kron
+        mkldnn_linear _scaled_mm kron embedding_dense
     """,
     Family.NORM: """
         batch_norm layer_norm group_norm instance_norm rms_norm _fused_rms_norm native_batch_norm

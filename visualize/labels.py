@@ -177,7 +177,7 @@ def _name(scope: Scope, *, with_call: bool = True) -> str:
     name = scope.name
     if scope.kind is ScopeKind.FUNCTION:
         name = f"{name}()"
-    elif scope.kind is ScopeKind.BACKWARD:
+    elif scope.kind is ScopeKind.BACKWARD and name != "backward":
         name = f"{name} backward"
     outer = scope.parent
     while name[:1].isdecimal() and outer is not None and outer.name:
@@ -187,7 +187,10 @@ def _name(scope: Scope, *, with_call: bool = True) -> str:
 
 
 def _class_name(region: Region) -> str:
-    return region.scopes[-1].class_name if region.scopes else ""
+    """Return the class of the module that a region is a call of, or of which it is the backward."""
+    whole = [scope for scope in region.scopes if scope.kind is not ScopeKind.OPERATOR]
+    name = whole[-1].class_name if whole else ""
+    return f"backward of {name}" if name and whole[-1].is_backward else name
 
 
 def _range(first: str, last: str) -> str:

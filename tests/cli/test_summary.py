@@ -34,6 +34,7 @@ def test_options_reach_the_table(opscope: Command) -> None:
     by_line = opscope(*command, "--by", "line").stdout
     assert "y = self.drop(self." in by_line
     assert "Saved" in opscope(*command, "--train").stdout
+    assert "addmm" in opscope(*command, "--by", "operator", "--deep").stdout
     assert "… 2 more" in opscope(*command, "--by", "operator", "--top", "1").stdout
     by_activations = opscope(*command, "--by", "operator", "--sort", "activations").stdout
     assert by_activations.index("linear") < by_activations.index("relu")
@@ -45,6 +46,12 @@ def test_what_could_not_be_recorded_exactly_is_told_on_stderr(opscope: Command) 
     assert result.exit_code == 0
     assert "data read" in result.stderr
     assert "data read" not in result.stdout
+
+
+def test_a_graph_in_a_file_of_any_name_is_summed_up(opscope: Command, project: Path) -> None:
+    graph = opscope("trace", "net.py:Pair", "-i", "f32[2,4]").stdout
+    (project / "pair.graph").write_text(graph)
+    assert opscope("summary", "pair.graph").stdout.startswith("Pair: f32[2, 4] → f32[2, 3]")
 
 
 @pytest.mark.usefixtures("project")
@@ -72,11 +79,20 @@ def test_a_graph_in_a_file_is_summed_up_without_torch(opscope: Command, project:
     ("arguments", "message"),
     [
         (["none.txt"], "cannot read none.txt: No such file or directory"),
-        (["bad.txt"], "line 1, column 1"),
+        (["bad.txt"], "bad.txt: line 1, column 1"),
         (["bytes.txt"], "cannot read bytes.txt: it is no text"),
         (["net.py:Net", "--by", "colour"], "a summary is by module, line, operator"),
         (["net.py:Net", "--depth", "x"], "--depth takes a whole number from 0, not 'x'"),
-        (["net.py:Net", "--top", "0"], "top is a whole number from 1, not 0"),
+        (["net.py:Net", "--top", "0"], "--top takes a whole number from 1, not '0'"),
+        (["README"], "cannot read README: Is a directory"),
+        (
+            ["pair.txt", "-i", "f32[2,4]"],
+            "--input is for a program that is traced; pair.txt is a graph",
+        ),
+        (
+            ["pair.txt", "--deep"],
+            "--deep is for a program that is traced; pair.txt is a graph already",
+        ),
         (["nothing"], "'nothing' does not say what to trace"),
     ],
 )
@@ -84,6 +100,7 @@ def test_mistakes_are_one_block(
     opscope: Command, project: Path, arguments: list[str], message: str
 ) -> None:
     (project / "bad.txt").write_text("no graph")
+    (project / "README").mkdir()
     (project / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     result = opscope("summary", *arguments)
     assert result.exit_code == 2
