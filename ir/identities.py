@@ -60,10 +60,22 @@ class Identities:
         self._met[id(whole)] = (whole, name)
         return name, False
 
-    def is_plain_and_new(self, whole: Any) -> bool:
-        """Whether an object is a list or dictionary that the run made or changed."""
-        is_new = id(whole) not in self._names or id(whole) in self._changed
-        return is_new and type(whole) in (list, dict)
+    def was_there(self, whole: Any) -> bool:
+        """Whether an object stood among the arguments before the run."""
+        return id(whole) in self._names
+
+    def is_whole(self, whole: Any) -> bool:
+        """Whether an object of the arguments was looked at from outside only."""
+        before = self.before(self._names.get(id(whole)))
+        return (
+            before is not None and before.kind is StructureKind.CONSTANT and before.class_ is None
+        )
+
+    def is_emptied(self, whole: Any) -> bool:
+        """Whether an object of the arguments that holds no leaf by now held some, or is a plain container."""
+        before = self.before(self._names.get(id(whole)))
+        is_own = before is not None and before.kind is not StructureKind.CONSTANT
+        return is_own and id(whole) in self._changed
 
     def settle(self, argument: str) -> None:
         """Give the objects in an argument that the run left alone their places there."""
@@ -73,10 +85,14 @@ class Identities:
 
     def dismiss(self, argument: str, met: int) -> None:
         """Forget the objects in an argument that no replay can change, and all but the first ``met``."""
-        for key in list(self._met)[met:]:
-            del self._met[key]
+        self.forget(met)
         for key in [key for key, way in self._names.items() if way[0] == argument]:
             del self._names[key]
+
+    def forget(self, met: int) -> None:
+        """Forget all objects but the first ``met``."""
+        while len(self._met) > met:
+            self._met.popitem()
 
     @property
     def count(self) -> int:

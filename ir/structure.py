@@ -205,6 +205,7 @@ class _Search:
             if is_met:
                 return Structure(StructureKind.SAME, keys=(name,))
             constant = replace(constant, name=name)
+        met = 0 if self._identities is None else self._identities.count
         own = parts_of(whole)
         mark, visited = len(self.leaves), self._visited
         opened = len(self.opened)
@@ -219,8 +220,10 @@ class _Search:
         if len(self.leaves) > mark:
             self._require_order(whole)
             return structure
-        if self._identities is not None and self._identities.is_plain_and_new(whole):
+        if self._identities is not None and self._is_to_be_made(whole, children, self._identities):
             return structure
+        if self._identities is not None:  # what is below goes with it
+            self._identities.forget(met)
         if type(whole) not in (tuple, list, dict):
             is_told = (
                 self._keeps_parts
@@ -234,6 +237,26 @@ class _Search:
             del self.opened[opened:]
         self._barren[id(whole)] = (whole, structure)
         return structure
+
+    def _is_to_be_made(
+        self, whole: Any, children: tuple[Structure, ...], identities: Identities
+    ) -> bool:
+        """Whether an object without leaves is of other parts at each replay."""
+        if identities.is_whole(whole):
+            return False
+        is_new = not identities.was_there(whole)
+        if identities.is_emptied(whole) or (is_new and type(whole) in (list, dict)):
+            return True
+        for child in children:
+            if child.kind is StructureKind.CONSTANT:
+                is_others = isinstance(child.name, tuple)
+            else:
+                is_others = child.kind is StructureKind.SAME
+                if not is_others:
+                    return True
+            if is_new and is_others:
+                return True
+        return False
 
     def _require_order(self, whole: Any) -> None:
         if isinstance(whole, set | frozenset):

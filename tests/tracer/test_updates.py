@@ -1,5 +1,6 @@
 """What a program puts into its arguments, a replay puts into its own."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -267,6 +268,58 @@ def test_objects_are_where_the_program_leaves_them(program: Any) -> None:
             for run, args in ((traced, ours), (program, theirs))
         ]
         assert both[0] == both[1]
+
+
+def test_a_cache_that_loses_its_tensors_is_emptied() -> None:
+    def program(x: torch.Tensor, cache: Cache) -> torch.Tensor:
+        for layer in cache.layers:
+            layer.keys = None
+        return x + 1
+
+    def arguments() -> tuple[Any, ...]:
+        cache = Cache()
+        attend(X, cache)
+        return X, cache
+
+    traced = opscope.trace(program, arguments(), strict=True)
+    ours = arguments()
+    traced(*ours)
+    assert held(ours[1]) == [None, None]
+
+
+def test_what_holds_nothing_but_objects_of_the_arguments() -> None:
+    def program(x: torch.Tensor, found: dict[str, Any]) -> Any:
+        found["pair"] = (found["a"], found.pop("b"))
+        found["x"] = x
+        return copy.copy(found["c"]), (found["a"],)
+
+    def arguments() -> tuple[Any, ...]:
+        part = Part()
+        part.own = []  # type: ignore[attr-defined]
+        return X, {"a": [], "b": [], "c": part}
+
+    traced = opscope.trace(program, arguments(), strict=True)
+    x, found = arguments()
+    a, b, part = found.values()
+    copied, one = traced(x, found)
+    assert one[0] is a
+    assert found["pair"][0] is a
+    assert found["pair"][1] is b
+    assert found["c"] is part
+    assert copied is not part
+    assert copied.own is part.own
+
+
+def test_what_has_no_tensors_may_stand_in_two_places() -> None:
+    def program(x: torch.Tensor, found: dict[str, Any]) -> None:
+        inner, outer = Part(), Part()
+        outer.inner = inner  # type: ignore[attr-defined]
+        found["outer"], found["inner"], found["x"] = outer, inner, x
+
+    traced = opscope.trace(program, (X, {}), strict=True)
+    ours: dict[str, Any] = {}
+    traced(X, ours)
+    assert ours["outer"].inner is ours["inner"]
 
 
 def test_what_the_program_makes_is_made_anew_at_each_replay() -> None:
