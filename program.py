@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from .errors import CheckError, GuardError, InputError, ReplayError
 from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance, Guard, guards_of
+from .ir.identities import Way, objects_in, speaks_of_objects, unlike_twins, way_text
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
@@ -92,6 +93,7 @@ class TracedProgram:
         circumstances: tuple[Circumstance, ...] = (),
         updates: Mapping[str, Structure] | None = None,
         modules: tuple[tuple[str, torch.nn.Module], ...] = (),
+        twins: Mapping[Way, frozenset[Way]] | None = None,
     ) -> None:
         self.graph = graph
         self.state = dict(state)
@@ -107,6 +109,7 @@ class TracedProgram:
         self.mutations = mutations
         self.circumstances = circumstances
         self.updates = dict(updates or {})
+        self._twins = twins or {}
         self._held = HeldState(graph, self.state, modules)
         self._training = ModesOfModules()
 
@@ -129,6 +132,7 @@ class TracedProgram:
             captured.circumstances,
             captured.updates,
             captured.modules,
+            captured.twins,
         )
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
@@ -170,6 +174,11 @@ class TracedProgram:
         if changed is not None:
             raise GuardError(f"this run cannot follow the trace: {changed}")
         leaves = self.inputs.leaves(args, kwargs)
+        arguments: dict[str, Any] = {}
+        objects: dict[Hashable, Any] = {}
+        if self._has_objects:
+            arguments = self.inputs.arguments.bind(args, kwargs)
+            objects = self._objects(arguments)
 
         def run(*leaves: Any) -> tuple[Any, ...]:
             return self._run(compiled, leaves)
@@ -181,17 +190,43 @@ class TracedProgram:
         else:
             results = run_recorded(self, leaves, run)
         self._training.set()
-        if self.updates:
-            return self._updated(results, self.inputs.arguments.bind(args, kwargs))
+        if self._has_objects:
+            return self._updated(results, arguments, objects)
         return self.outputs.build(results)
 
-    def _updated(self, results: Sequence[Any], arguments: dict[str, Any]) -> Any:
+    def _objects(self, arguments: Mapping[str, Any]) -> dict[Hashable, Any]:
+        """Return the objects among the arguments of a replay by the ways to them.
+
+        Raises:
+            InputError: one that the program changes stands in two places, or not, as it did not at the trace.
+        """
+        spec = self.inputs.structure
+        objects: dict[Hashable, Any] = {w: whole for w, whole, _ in objects_in(spec, arguments)}
+        unlike = unlike_twins(self._twins, objects)
+        if unlike is None:
+            return objects
+        one, other = (way_text(spec, way) for way in unlike)
+        are_one = objects[unlike[0]] is objects[unlike[1]]
+        now, then = ("one object", "two") if are_one else ("two objects", "one")
+        raise InputError(
+            f"inputs {one} and {other} are {now} now and were {then} when the program was traced, which "
+            "changes what they hold\n  pass them as they were, or trace again with these"
+        )
+
+    def _updated(
+        self, results: Sequence[Any], arguments: Mapping[str, Any], objects: dict[Hashable, Any]
+    ) -> Any:
         """Change the caller's arguments as the program does, and return what it returns."""
         count = len(self.outputs.leaf_paths())
         held = iter(results[count:])
         for name, structure in self.updates.items():
-            arguments[name] = update(structure, arguments[name], held)
-        return self.outputs.build(results[:count], arguments)
+            update(structure, arguments[name], held, objects)
+        return update(self.outputs, None, iter(results[:count]), objects)
+
+    @cached_property
+    def _has_objects(self) -> bool:
+        """Whether arguments change, or what the program returns has an object of theirs."""
+        return bool(self.updates) or speaks_of_objects(self.outputs)
 
     def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
         try:

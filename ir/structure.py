@@ -9,13 +9,16 @@ fields of its own, such as a model output, comes out as it went in.
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CaptureError
+
+if TYPE_CHECKING:
+    from .identities import Identities
 
 
 class StructureKind(Enum):
@@ -28,7 +31,7 @@ class StructureKind(Enum):
     DICT = auto()
     NAMED_TUPLE = auto()
     OBJECT = auto()
-    ARGUMENT = auto()  # the argument of a call whose name is the only key
+    SAME = auto()  # an object that has another place, by its name, which is the only key
     KEPT = auto()  # what stands there already, where an object is updated
 
 
@@ -45,6 +48,7 @@ class Structure:
         items: for an object that is also a dictionary or list, how many of the children are its
             items; they come before its attributes.
         mirrored: attributes that hold the item of the same name, as those of a model output do.
+        name: what other places that hold this very object call it; see ``identities.py``.
     """
 
     kind: StructureKind
@@ -54,6 +58,7 @@ class Structure:
     constant: Any = None
     items: int = 0
     mirrored: tuple[str, ...] = ()
+    name: Hashable = None
 
     def walk(self) -> Iterator[Structure]:
         """Yield this part and all below, in order."""
@@ -78,25 +83,16 @@ class Structure:
             return f".{key}"
         return f"[{key!r}]"
 
-    def build(self, leaves: Sequence[Any], arguments: Mapping[str, Any] | None = None) -> Any:
-        """Return the object again, with ``leaves`` in place of those taken out.
+    def build(self, leaves: Sequence[Any]) -> Any:
+        """Return the object again, with ``leaves`` in place of those taken out."""
+        return self._build_from(iter(leaves))
 
-        Args:
-            leaves: as many as were taken out.
-            arguments: what stands for the arguments among the parts.
-        """
-        return self.build_from(iter(leaves), arguments)
-
-    def build_from(self, leaves: Iterator[Any], arguments: Mapping[str, Any] | None = None) -> Any:
-        """Do as :meth:`build` does; take as many leaves as it needs."""
+    def _build_from(self, leaves: Iterator[Any]) -> Any:
         if self.kind is StructureKind.LEAF:
             return next(leaves)
         if self.kind is StructureKind.CONSTANT:
             return self.constant
-        if self.kind is StructureKind.ARGUMENT:
-            assert arguments is not None, "a structure with arguments is built with them"
-            return arguments[self.keys[0]]
-        return self.build_of([child.build_from(leaves, arguments) for child in self.children])
+        return self.build_of([child._build_from(leaves) for child in self.children])
 
     def build_of(self, parts: list[Any]) -> Any:
         """Return the object again from its parts."""
@@ -127,7 +123,7 @@ class Structure:
         return made
 
 
-_ATOMS = (
+ATOMS = (
     str, bytes, int, float, complex, bool, type(None), type, FunctionType, MethodType,
     BuiltinFunctionType, ModuleType, range, slice, Enum,
 )  # fmt: skip
@@ -143,7 +139,7 @@ def take_apart(
     is_opaque: Callable[[Any], bool] = lambda _: False,
     *,
     keeps_parts: bool = False,
-    arguments: Mapping[int, str] | None = None,
+    identities: Identities | None = None,
     opened: set[int] | None = None,
 ) -> tuple[list[Any], Structure]:
     """Return the leaves of a nested object and its structure.
@@ -154,13 +150,14 @@ def take_apart(
         is_opaque: tells objects not to look into.
         keeps_parts: whether a constant whose class does not say what equals it has its parts, as they
             are now, for children.
-        arguments: names of arguments by their ids, which become parts that only name them.
+        identities: of objects that have a place already, which become parts that only name them; takes
+            those that are met here.
         opened: takes the ids of the objects that the structure has the parts of.
 
     Raises:
         CaptureError: a leaf stands in a set, or an object that holds leaves contains itself.
     """
-    search = _Search(is_leaf, is_opaque, keeps_parts, arguments or {})
+    search = _Search(is_leaf, is_opaque, keeps_parts, identities)
     structure = search.visit(whole, ())
     if opened is not None:
         opened.update(search.opened)
@@ -175,9 +172,9 @@ class _Search:
         is_leaf: Callable[[Any], bool],
         is_opaque: Callable[[Any], bool],
         keeps_parts: bool,
-        arguments: Mapping[int, str],
+        identities: Identities | None,
     ) -> None:
-        self._arguments = arguments
+        self._identities = identities
         self.opened: list[int] = []  # objects that the structure has the parts of
         self.leaves: list[Any] = []
         self._is_leaf = is_leaf
@@ -193,18 +190,22 @@ class _Search:
         if self._is_leaf(whole):
             self.leaves.append(whole)
             return Structure(StructureKind.LEAF)
-        argument = self._arguments.get(id(whole))
-        if argument is not None:
-            return Structure(StructureKind.ARGUMENT, keys=(argument,))
         known = self._barren.get(id(whole))
-        if known is not None:
+        if known is not None and self._identities is None:
             return known[1]
         constant = Structure(StructureKind.CONSTANT, constant=whole)
-        if isinstance(whole, _ATOMS) or self._is_opaque(whole):
+        if isinstance(whole, ATOMS) or self._is_opaque(whole):
             return constant
         if id(whole) in around:
             self._entered_again.add(id(whole))
             return constant
+        name = None
+        if self._identities is not None and not isinstance(whole, tuple | frozenset):
+            name, is_met = self._identities.meet(whole)
+            if is_met:
+                return Structure(StructureKind.SAME, keys=(name,))
+            constant = replace(constant, name=name)
+        met = 0 if self._identities is None else self._identities.count
         own = parts_of(whole)
         mark, visited = len(self.leaves), self._visited
         opened = len(self.opened)
@@ -214,11 +215,15 @@ class _Search:
         # What an object says its class is, where it stands in for one that cannot be derived from.
         class_ = whole.__class__ if isinstance(whole, tuple) else type(whole)
         structure = Structure(
-            own.kind, children, own.keys, class_, items=own.items, mirrored=own.mirrored
+            own.kind, children, own.keys, class_, None, own.items, own.mirrored, name
         )
         if len(self.leaves) > mark:
             self._require_order(whole)
             return structure
+        if self._identities is not None and self._is_to_be_made(whole, children, self._identities):
+            return structure
+        if self._identities is not None:  # what is below goes with it
+            self._identities.forget(met)
         if type(whole) not in (tuple, list, dict):
             is_told = (
                 self._keeps_parts
@@ -232,6 +237,26 @@ class _Search:
             del self.opened[opened:]
         self._barren[id(whole)] = (whole, structure)
         return structure
+
+    def _is_to_be_made(
+        self, whole: Any, children: tuple[Structure, ...], identities: Identities
+    ) -> bool:
+        """Whether an object without leaves is of other parts at each replay."""
+        if identities.is_whole(whole):
+            return False
+        is_new = not identities.was_there(whole)
+        if identities.is_emptied(whole) or (is_new and type(whole) in (list, dict)):
+            return True
+        for child in children:
+            if child.kind is StructureKind.CONSTANT:
+                is_others = isinstance(child.name, tuple)
+            else:
+                is_others = child.kind is StructureKind.SAME
+                if not is_others:
+                    return True
+            if is_new and is_others:
+                return True
+        return False
 
     def _require_order(self, whole: Any) -> None:
         if isinstance(whole, set | frozenset):

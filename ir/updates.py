@@ -6,29 +6,48 @@ afterwards is a structure, as what the program returns is; a replay builds that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
+from .identities import Identities, Way
 from .structure import Structure, StructureKind, builtin_base, parts_of
 
 _NOTHING: Final[Any] = object()
 _UNCHANGING = (StructureKind.TUPLE, StructureKind.NAMED_TUPLE)
 
 
-def with_kept_parts(after: Structure, before: Structure | None) -> Structure:
-    """Return the structure of an argument after the run, with what it held before marked as kept.
+def with_kept_parts(
+    after: Structure, before: Structure | None, identities: Identities, way: Way
+) -> Structure:
+    """Return the structure of what a run left somewhere, with what stood there before marked as kept.
 
     These are the parts without tensors that are the same object, or an equal plain one, in the same place.
+    An object that stands where it stood has no name then.
+
+    Args:
+        after: what stands in a place after the run.
+        before: what stood there before.
+        identities: of the objects before and after.
+        way: leads to the place; empty for one that is not among the arguments.
     """
+    if after.kind is StructureKind.SAME:
+        is_kept = identities.is_at_home(after.keys[0], way)
+        return Structure(StructureKind.KEPT) if is_kept else after
+    name = after.name
+    origin = identities.before(name)
+    if origin is not None:
+        before = origin
+        name = None if identities.is_at_home(name, way) else name
     if after.kind is StructureKind.CONSTANT:
-        return replace(after, kind=StructureKind.KEPT) if _is_same(after, before) else after
+        is_kept = origin is not None or _is_same(after, before)
+        return Structure(StructureKind.KEPT, name=name) if is_kept else replace(after, name=name)
     known = {} if before is None else dict(zip(before.keys, before.children, strict=True))
     children = [
-        with_kept_parts(child, known.get(key))
+        with_kept_parts(child, known.get(key), identities, (*way, key) if way else ())
         for key, child in zip(after.keys, after.children, strict=True)
     ]
-    return replace(after, children=tuple(children))
+    return replace(after, children=tuple(children), name=name)
 
 
 def _is_same(after: Structure, before: Structure | None) -> bool:
@@ -39,14 +58,27 @@ def _is_same(after: Structure, before: Structure | None) -> bool:
     return one is other or (is_plain and type(one) is type(other) and one == other)
 
 
-def update(structure: Structure, original: Any, leaves: Iterator[Any]) -> Any:
+def update(
+    structure: Structure, original: Any, leaves: Iterator[Any], objects: dict[Hashable, Any]
+) -> Any:
     """Make an argument of a replay hold what it held after the run, and return it.
 
     Args:
         structure: of :func:`with_kept_parts`.
         original: the argument, or what stands in a place of it; changed as far as it can be.
         leaves: what goes to the places of tensors and numbers; as many are taken as there are.
+        objects: the arguments' own by the names they have in the structure; takes those that are made.
     """
+    if structure.name is None:
+        return _updated(structure, original, leaves, objects)
+    original = objects.get(structure.name, _NOTHING)  # nothing, for one that the run made
+    made = objects[structure.name] = _updated(structure, original, leaves, objects)
+    return made
+
+
+def _updated(
+    structure: Structure, original: Any, leaves: Iterator[Any], objects: dict[Hashable, Any]
+) -> Any:
     kind = structure.kind
     if kind is StructureKind.LEAF:
         return next(leaves)
@@ -54,12 +86,16 @@ def update(structure: Structure, original: Any, leaves: Iterator[Any]) -> Any:
         return original
     if kind is StructureKind.CONSTANT:
         return structure.constant
+    if kind is StructureKind.SAME:
+        return objects[structure.keys[0]]
     if type(original) is not structure.class_:  # a new object, made as at the trace
-        return structure.build_from(leaves)
+        return structure.build_of(
+            [update(child, _NOTHING, leaves, objects) for child in structure.children]
+        )
     own = parts_of(original)
     held = dict(zip(own.keys, own.parts, strict=True))
     parts = [
-        update(child, held.get(key, _NOTHING), leaves)
+        update(child, held.get(key, _NOTHING), leaves, objects)
         for key, child in zip(structure.keys, structure.children, strict=True)
     ]
     if kind in _UNCHANGING:
@@ -83,9 +119,10 @@ def _fill(structure: Structure, original: Any, parts: list[Any], held: dict[Any,
         original.update(zip(structure.keys, parts, strict=True))
         return
     count = structure.items
+    own_items = set(dict.keys(original)) if isinstance(original, dict) else set()
     if count or isinstance(original, dict):
         base = builtin_base(structure.class_)
-        for key in [key for key in dict.keys(original) if key not in structure.keys[:count]]:
+        for key in list(dict.keys(original)):  # all of them, for the order
             base.__delitem__(original, key)
         for key, part in zip(structure.keys[:count], parts[:count], strict=True):
             base.__setitem__(original, key, part)
@@ -95,10 +132,6 @@ def _fill(structure: Structure, original: Any, parts: list[Any], held: dict[Any,
     for name, part in zip(names, parts[count:], strict=True):
         if held.get(name, _NOTHING) is not part:
             object.__setattr__(original, name, part)
-    gone = (
-        vars(original).keys() - {*names, *structure.mirrored}
-        if hasattr(original, "__dict__")
-        else ()
-    )
-    for name in gone:
+    present = (held.keys() - own_items) | getattr(original, "__dict__", {}).keys()
+    for name in present - {*names, *structure.mirrored}:
         object.__delattr__(original, name)

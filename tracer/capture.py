@@ -15,6 +15,7 @@ from torch._subclasses import FakeTensor
 from ..errors import CaptureError
 from ..ir import Frame, Graph, Node, Scope, ScopeKind, TensorType, Value
 from ..ir.conditions import Circumstance
+from ..ir.identities import Identities, Way
 from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
 from ..ir.structure import Structure, take_apart
 from ..ir.updates import with_kept_parts
@@ -77,6 +78,7 @@ class Capture:
         memories: a number per input and state value; those that share memory have one number.
         modules: the modules of the program, with their paths.
         training: which modules the program left training, and which not.
+        twins: the ways to objects among the arguments that changed, each with all ways to that object.
     """
 
     graph: Graph
@@ -93,6 +95,7 @@ class Capture:
     updates: Mapping[str, Structure] = field(default_factory=dict)
     modules: tuple[tuple[str, torch.nn.Module], ...] = field(default=(), repr=False)
     training: ModesOfModules = field(default=ModesOfModules(), repr=False)
+    twins: Mapping[Way, frozenset[Way]] = field(default_factory=dict)
 
 
 def capture(
@@ -212,6 +215,7 @@ def _capture(
         if options.run_blocks is not None:
             state.run_blocks = options.run_blocks
         spec = _add_inputs(state, arguments, structure, leaves, options.dynamic)
+        identities = Identities(structure, bound)
         state.kept.exclude_arguments(bound)
         before = Before(state, function, bound, leaves, structure)
         state.kept.on_module = before.note_module
@@ -228,7 +232,7 @@ def _capture(
                 name: (bound[name], owners) for name, owners in before.changed_arguments().items()
             }
             state.followed.record()
-            outputs, updates = _finish(state, result, changed, structure)
+            outputs, updates = _finish(state, result, changed, structure, identities)
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
             lengths = tuple(
@@ -276,6 +280,7 @@ def _capture(
         updates,
         tuple(state.kept.modules()),
         state.circumstances.training(),
+        identities.twins(),
     )
 
 
@@ -378,6 +383,7 @@ def _finish(
     result: Any,
     changed: Mapping[str, tuple[Any, list[Any]]],
     inputs: Structure,
+    identities: Identities,
 ) -> tuple[Structure, dict[str, Structure]]:
     """Give the graph its outputs, names and diagnostics.
 
@@ -388,9 +394,8 @@ def _finish(
     def is_whole(part: Any) -> bool:
         return is_opaque(part) or state.function_values.get(part) is not None
 
-    held, updates = _updates(changed, inputs, is_whole)
-    names = {id(changed[name][0]): name for name in updates}
-    leaves, structure = take_apart(result, is_tensor_or_number, is_whole, arguments=names)
+    held, updates = _updates(changed, inputs, is_whole, identities)
+    leaves, structure = take_apart(result, is_tensor_or_number, is_whole, identities=identities)
     if any(isinstance(part.constant, Iterator) for part in structure.walk()):
         raise CaptureError(
             "the program returns a generator or another iterator, which runs after the trace has ended\n"
@@ -433,13 +438,14 @@ def _finish(
     state.report_followed()
     if any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
         state.functions.report_dissolved(state)
-    return structure, updates
+    return with_kept_parts(structure, None, identities, ()), updates
 
 
 def _updates(
     changed: Mapping[str, tuple[Any, list[Any]]],
     inputs: Structure,
     is_whole: Callable[[Any], bool],
+    identities: Identities,
 ) -> tuple[list[Any], dict[str, Structure]]:
     """Return the leaves and the structures of arguments that the program changed.
 
@@ -448,18 +454,31 @@ def _updates(
     """
     before = dict(zip(inputs.keys, inputs.children, strict=True))
     leaves: list[Any] = []
-    updates = {}
+    afters = {}
+    opened: set[int] = set()
+    identities.note_changed({id(owner) for _, owners in changed.values() for owner in owners})
+    for name in before.keys() - changed.keys():
+        identities.settle(name)
     for name, (argument, owners) in changed.items():
-        opened: set[int] = set()
+        count = identities.count
+        now_opened: set[int] = set()
         try:
-            own, after = take_apart(argument, is_tensor_or_number, is_whole, opened=opened)
+            own, after = take_apart(
+                argument, is_tensor_or_number, is_whole, identities=identities, opened=now_opened
+            )
         except CaptureError:
+            identities.dismiss(name, count)
             continue
-        if any(id(owner) not in opened for owner in owners):
+        if not {id(owner) for owner in owners} <= opened | now_opened:
+            identities.dismiss(name, count)
             continue
+        opened |= now_opened
         leaves += own
-        updates[name] = with_kept_parts(after, before[name])
-    return leaves, updates
+        afters[name] = after
+    return leaves, {
+        name: with_kept_parts(after, before[name], identities, (name,))
+        for name, after in afters.items()
+    }
 
 
 def _report_attributes(state: TracingState, leaf: torch.Tensor, value: Value, path: str) -> None:

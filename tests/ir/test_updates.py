@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from opscope.ir.identities import Identities, objects_in
 from opscope.ir.structure import take_apart
 from opscope.ir.updates import update, with_kept_parts
 
@@ -33,11 +34,13 @@ def is_leaf(part: Any) -> bool:
 
 def replayed(before: Any, change: Any, original: Any) -> Any:
     """Return ``original`` after what ``change`` does to ``before``, its leaves primed."""
-    _, first = take_apart(before, is_leaf, keeps_parts=True)
+    _, first = take_apart({"held": before}, is_leaf, keeps_parts=True)
+    identities = Identities(first, {"held": before})
     change(before)
-    leaves, after = take_apart(before, is_leaf)
-    structure = with_kept_parts(after, first)
-    return update(structure, original, iter([Leaf(f"{leaf.name}'") for leaf in leaves]))
+    leaves, after = take_apart(before, is_leaf, identities=identities)
+    structure = with_kept_parts(after, first.children[0], identities, ("held",))
+    objects: dict[Any, Any] = {way: own for way, own, _ in objects_in(first, {"held": original})}
+    return update(structure, original, iter([Leaf(f"{leaf.name}'") for leaf in leaves]), objects)
 
 
 def grow(held: list[Any]) -> None:

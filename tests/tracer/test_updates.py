@@ -1,5 +1,6 @@
 """What a program puts into its arguments, a replay puts into its own."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -171,3 +172,200 @@ def test_an_object_without_attributes_is_watched() -> None:
 
     (diagnostic,) = opscope.trace(program, (X, Bare()), warn=False).diagnostics
     assert "bare.scale is new: 2.0" in diagnostic.message
+
+
+class Part:
+    """Something with attributes."""
+
+
+def swaps(x: torch.Tensor, found: dict[str, Any]) -> None:
+    found["a"], found["b"] = found["b"], found["a"]
+    found["a"].append(x)
+
+
+def rotates(x: torch.Tensor, found: dict[str, Any]) -> Any:
+    first = found["a"].pop(0)
+    found["a"].append([x + 1])
+    return first
+
+
+def puts_one_into_another(x: torch.Tensor, found: dict[str, Any], more: list[Any]) -> None:
+    found["more"] = more
+    more.append(x * 2)
+
+
+def takes_a_part(x: torch.Tensor, found: dict[str, Any]) -> Any:
+    found["a"].append([x])
+    return found["a"], found["b"]
+
+
+def makes_one_for_two_places(x: torch.Tensor, found: dict[str, Any]) -> Any:
+    made = Part()
+    made.x = x + 1  # type: ignore[attr-defined]
+    found["one"] = found["two"] = made
+    return made
+
+
+def returns_what_it_leaves_alone(x: torch.Tensor, found: dict[str, Any]) -> Any:
+    found["a"][0][0].add_(x.sum())
+    return x, found["a"]
+
+
+def returns_one_list_twice(x: torch.Tensor, found: dict[str, Any]) -> Any:
+    made = [x]
+    return made, made
+
+
+def puts_last(x: torch.Tensor, found: dict[str, Any]) -> None:
+    found["a"] = found.pop("a")
+
+
+def held_by(whole: Any, known: dict[int, int]) -> Any:
+    """Return what an object holds, with a number for each object that is not plain."""
+    if isinstance(whole, torch.Tensor):
+        return whole.tolist()
+    if whole is None:
+        return None
+    if isinstance(whole, tuple):
+        return tuple([held_by(part, known) for part in whole])
+    if id(whole) in known:
+        return known[id(whole)]
+    known[id(whole)] = len(known)
+    if isinstance(whole, list):
+        return [known[id(whole)], *(held_by(part, known) for part in whole)]
+    items = whole if isinstance(whole, dict) else vars(whole)
+    return known[id(whole)], [(key, held_by(part, known)) for key, part in items.items()]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        swaps,
+        rotates,
+        puts_one_into_another,
+        takes_a_part,
+        makes_one_for_two_places,
+        returns_what_it_leaves_alone,
+        returns_one_list_twice,
+        puts_last,
+    ],
+)
+def test_objects_are_where_the_program_leaves_them(program: Any) -> None:
+    def arguments(scale: float) -> tuple[Any, ...]:
+        found = {"a": [[torch.ones(1) * scale], [torch.ones(2)]], "b": [torch.ones(3)]}
+        more = ([torch.ones(4)],) if program is puts_one_into_another else ()
+        return X * scale, found, *more
+
+    def parts(args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return args[1], *args[1]["a"], args[1]["b"], *args[2:]
+
+    traced = opscope.trace(program, arguments(1), strict=True)
+    for scale in (2.0, 3.0):
+        ours, theirs = arguments(scale), arguments(scale)
+        # What was there before comes first, so that an object counts as itself.
+        both = [
+            held_by((parts(args), run(*args), args), {})
+            for run, args in ((traced, ours), (program, theirs))
+        ]
+        assert both[0] == both[1]
+
+
+def test_a_cache_that_loses_its_tensors_is_emptied() -> None:
+    def program(x: torch.Tensor, cache: Cache) -> torch.Tensor:
+        for layer in cache.layers:
+            layer.keys = None
+        return x + 1
+
+    def arguments() -> tuple[Any, ...]:
+        cache = Cache()
+        attend(X, cache)
+        return X, cache
+
+    traced = opscope.trace(program, arguments(), strict=True)
+    ours = arguments()
+    traced(*ours)
+    assert held(ours[1]) == [None, None]
+
+
+def test_what_holds_nothing_but_objects_of_the_arguments() -> None:
+    def program(x: torch.Tensor, found: dict[str, Any]) -> Any:
+        found["pair"] = (found["a"], found.pop("b"))
+        found["x"] = x
+        return copy.copy(found["c"]), (found["a"],)
+
+    def arguments() -> tuple[Any, ...]:
+        part = Part()
+        part.own = []  # type: ignore[attr-defined]
+        return X, {"a": [], "b": [], "c": part}
+
+    traced = opscope.trace(program, arguments(), strict=True)
+    x, found = arguments()
+    a, b, part = found.values()
+    copied, one = traced(x, found)
+    assert one[0] is a
+    assert found["pair"][0] is a
+    assert found["pair"][1] is b
+    assert found["c"] is part
+    assert copied is not part
+    assert copied.own is part.own
+
+
+def test_what_has_no_tensors_may_stand_in_two_places() -> None:
+    def program(x: torch.Tensor, found: dict[str, Any]) -> None:
+        inner, outer = Part(), Part()
+        outer.inner = inner  # type: ignore[attr-defined]
+        found["outer"], found["inner"], found["x"] = outer, inner, x
+
+    traced = opscope.trace(program, (X, {}), strict=True)
+    ours: dict[str, Any] = {}
+    traced(X, ours)
+    assert ours["outer"].inner is ours["inner"]
+
+
+def test_what_the_program_makes_is_made_anew_at_each_replay() -> None:
+    def program(x: torch.Tensor, found: dict[str, Any]) -> None:
+        found["x"] = x
+        found["lengths"] = []
+
+    traced = opscope.trace(program, (X, {}), strict=True)
+    first: dict[str, Any] = {}
+    second: dict[str, Any] = {}
+    traced(X, first)
+    first["lengths"].append(1)
+    traced(X, second)
+    assert second["lengths"] == []
+
+
+def test_an_attribute_with_a_slot_is_deleted() -> None:
+    class Slotted:
+        __slots__ = ("keys", "values")
+
+        def __init__(self) -> None:
+            self.keys = torch.ones(1)
+
+    def program(x: torch.Tensor, slotted: Slotted) -> None:
+        slotted.values = x + 1  # type: ignore[misc]
+        del slotted.keys
+
+    traced = opscope.trace(program, (X, Slotted()), strict=True)
+    ours = Slotted()
+    traced(X, ours)
+    assert not hasattr(ours, "keys")
+
+
+@pytest.mark.parametrize("at_trace", [True, False])
+def test_one_object_in_two_places_is_not_two(at_trace: bool) -> None:
+    def program(x: torch.Tensor, one: list[Any], other: list[Any]) -> torch.Tensor:
+        one.append(x)
+        return x + len(other)
+
+    def arguments(are_one: bool) -> tuple[Any, ...]:
+        one: list[Any] = []
+        return X, one, one if are_one else []
+
+    traced = opscope.trace(program, arguments(at_trace), strict=True)
+    with pytest.raises(opscope.InputError, match="inputs one and other are"):
+        traced(*arguments(not at_trace))
+    ours, theirs = arguments(at_trace), arguments(at_trace)
+    assert torch.equal(traced(*ours), program(*theirs))
+    assert repr(ours) == repr(theirs)

@@ -162,7 +162,7 @@ class Snapshot:
         self._seen.add(id(whole))
         if not isinstance(whole, tuple | frozenset):
             step = "[{!r}]" if has_items else ".{}"
-            self._notes.append(_Note(whole, path, step, _parts))
+            self._notes.append(_PartsNote(whole, path, step, _parts))
         for key, part in zip(own.keys, own.parts, strict=True):
             step = f".{key}" if own.kind is StructureKind.NAMED_TUPLE else f"[{key!r}]"
             step = step if has_items or isinstance(whole, tuple) else f".{key}"
@@ -248,6 +248,27 @@ class _Note:
         if key not in self.plain:
             text = f"is another {'object' if tensor is None else 'tensor'} now: {new}"
         return Change(self.owner, key, path, text, f"{old} -> {new}", tensor, key in self.plain)
+
+
+class _PartsNote(_Note):
+    """What an object among the arguments held, and in which order."""
+
+    __slots__ = ("order",)
+
+    def __init__(
+        self, owner: Any, path: str, step: str, read: Callable[[Any], dict[Any, Any]]
+    ) -> None:
+        super().__init__(owner, path, step, read)
+        self.order = list(owner) if isinstance(owner, dict) else []
+
+    def changes(self) -> Iterator[Change]:
+        is_other = False
+        for change in super().changes():
+            is_other = True
+            yield change
+        if not is_other and isinstance(self.owner, dict) and list(self.owner) != self.order:
+            text = "has its items in another order now"
+            yield Change(self.owner, None, self.path, text, short_text(list(self.owner)))
 
 
 class _ModuleNote(_Note):
