@@ -316,6 +316,7 @@ class TracedProgram:
             self.inputs,
             self,
             self._call,
+            bool(self.updates),
             self._dynamic,
             self._depth,
         )

@@ -88,8 +88,8 @@ class KeptArguments:
         """Return a copy of the arguments that nothing else refers to.
 
         Args:
-            for_python: whether the program's own Python will see them, which may change the objects
-                among them too; a replay only changes tensors.
+            for_python: whether what sees them may change the objects among them too, as the program's own
+                Python may, and a replay of one that does.
         """
         made = _Copies({id(content): content.copied() for content in self._storages.values()})
         leaves = [original.made_again(made) for original in self._leaves]

@@ -41,6 +41,7 @@ class Subject:
         inputs: what it takes.
         replay: calls it as the traced program is called.
         replay_by: the same with the graph compiled in another way than usual.
+        changes_arguments: whether a replay changes objects among its arguments.
         dynamic: which sizes were allowed to vary when it was traced.
         depth: what became of composite operators when it was traced.
     """
@@ -51,6 +52,7 @@ class Subject:
     inputs: InputSpec
     replay: Callable[..., Any]
     replay_by: Callable[[CompiledGraph, tuple[Any, ...], Mapping[str, Any]], Any]
+    changes_arguments: bool
     dynamic: Dynamic
     depth: str = "flat"
 
@@ -127,13 +129,16 @@ class Runs:
     def replay(self) -> Outcome:
         """Run the graph."""
         with self.from_start():
-            return self._outcome(self._subject.replay, self._arguments.fresh(for_python=False))
+            return self._outcome(self._subject.replay, self._for_replay())
 
     def replay_by(self, compiled: CompiledGraph) -> None:
         """Run the graph compiled in another way than usual."""
         with self.from_start():
-            call = self._arguments.fresh(for_python=False)
+            call = self._for_replay()
             self._subject.replay_by(compiled, call.args, call.kwargs)
+
+    def _for_replay(self) -> Call:
+        return self._arguments.fresh(for_python=self._subject.changes_arguments)
 
     def retrace(self, observe: Any = None) -> tuple[Capture, list[torch.Tensor]]:
         """Trace the program again; return the trace, and copies of what the program returned."""
