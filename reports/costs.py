@@ -392,9 +392,8 @@ class _Book:
                 known = ()
             else:
                 known = self._path(scope.parent)
-                if (
-                    scope.kind is not ScopeKind.BACKWARD
-                ):  # its costs are those of its forward's modules
+                # The costs of a backward pass are those of its forward's modules.
+                if scope.kind is not ScopeKind.BACKWARD:
                     known = (*known, Step(scope.kind, scope.name, scope.class_name))
             self._paths[scope] = known
         return known

@@ -89,17 +89,15 @@ class Facts:
 
     def __init__(self, state: TracingState) -> None:
         self._state = state
-        self._followed: set[int] = (
-            set()
-        )  # tensors of state that a replay finds followed by autograd
+        # Tensors of state that a replay finds followed by autograd.
+        self._followed: set[int] = set()
         self._followed_values: set[Value] = set()  # values that it finds so then
         # Found by torch in search of one that is followed: where, and what to hold if there is none.
         self._in_search: tuple[object, list[Callable[[], None]]] = (None, [])
         self._gradients: list[tuple[weakref.ref[torch.Tensor], Callable[[], None]]] = []
         self._has_stored = False  # whether a backward of the program has stored gradients
-        self._given: set[int] = (
-            set()
-        )  # inputs and state whose gradient the program has set since then
+        # Inputs and state whose gradient the program has set since then.
+        self._given: set[int] = set()
         self._cleared: dict[int, weakref.ref[torch.Tensor]] = {}
 
     def read(self, tensor: torch.Tensor, fact: Fact, plain: Any, frame: FrameType) -> Any:

@@ -302,9 +302,8 @@ class FrameWalker:
 
     def _optimizer_mark(self, optimizer: Optimizer, caller: Frame | None, above: Mark) -> Mark:
         scope = self._scope_inside(above)
-        if (
-            scope.kind is not ScopeKind.OPTIMIZER
-        ):  # a step may call that of the class it derives from
+        # A step may call that of the class it derives from.
+        if scope.kind is not ScopeKind.OPTIMIZER:
             name = self._paths.name_outside(optimizer)
             scope = self._child(scope, ScopeKind.OPTIMIZER, name, type(optimizer).__name__)
         return Mark(self._token, len(self.regions), caller, scope, above.module)
