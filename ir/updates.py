@@ -6,6 +6,7 @@ afterwards is a structure, as what the program returns is; a replay builds that 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -99,14 +100,10 @@ def _updated(
         for key, child in zip(structure.keys, structure.children, strict=True)
     ]
     if kind in _UNCHANGING:
-        is_as_it_was = all(map(_is_one, parts, own.parts))
+        is_as_it_was = all(map(operator.is_, parts, own.parts))
         return original if is_as_it_was else structure.build_of(parts)
     _fill(structure, original, parts, held)
     return original
-
-
-def _is_one(one: Any, other: Any) -> bool:
-    return one is other
 
 
 def _fill(structure: Structure, original: Any, parts: list[Any], held: dict[Any, Any]) -> None:
@@ -119,8 +116,9 @@ def _fill(structure: Structure, original: Any, parts: list[Any], held: dict[Any,
         original.update(zip(structure.keys, parts, strict=True))
         return
     count = structure.items
-    own_items = set(dict.keys(original)) if isinstance(original, dict) else set()
-    if count or isinstance(original, dict):
+    own_items: set[Any] = set()
+    if isinstance(original, dict):
+        own_items.update(dict.keys(original))
         base = builtin_base(structure.class_)
         for key in list(dict.keys(original)):  # all of them, for the order
             base.__delitem__(original, key)

@@ -93,9 +93,8 @@ class _Meter:
         self._functions = graph.functions
         self._calls: dict[str, tuple[int, int]] = {}
         self._sizes: dict[Value, int] = {}
-        self._by_type: dict[
-            int, tuple[Type, int | None]
-        ] = {}  # holds the type, so that ids stay its own
+        # By the type's id, with the type, so that ids stay its own.
+        self._by_type: dict[int, tuple[Type, int | None]] = {}
         self._is_saved: set[Value] = set()
 
     def sum(self, values: Iterable[Value]) -> int:

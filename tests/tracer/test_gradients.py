@@ -613,6 +613,14 @@ def test_gradients_that_python_sets_are_set() -> None:
     assert taken.grad is None
 
 
+def test_a_gradient_that_counts_no_writes_is_left_alone() -> None:
+    weight = nn.Parameter(torch.ones(2))
+    with torch.inference_mode():
+        weight.grad = torch.ones(2)
+    traced = opscope.trace(lambda x: x * weight, torch.ones(2), strict=True)
+    assert traced(torch.ones(2)).tolist() == [1.0, 1.0]
+
+
 _LONG_CHAIN = """
 import torch
 import opscope

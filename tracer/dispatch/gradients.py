@@ -29,12 +29,13 @@ def leaf_of(history: Any) -> torch.Tensor | None:
 
 _base: Any = cast(Any, torch._C).TensorBase
 _plain_gradient: Any = _base.grad.__get__
-_retains_gradient: Any = _base.retains_grad.__get__
+plain_retains_grad: Callable[[torch.Tensor], bool] = _base.retains_grad.__get__
+"""Return ``tensor.retains_grad`` itself, whatever stands before it while a trace runs."""
 
 
 def gradient_of(tensor: torch.Tensor) -> torch.Tensor | None:
     """Return the gradient of a tensor; None where it has none, or can have none."""
-    if not (plain_is_leaf(tensor) or _retains_gradient(tensor)):
+    if not (plain_is_leaf(tensor) or plain_retains_grad(tensor)):
         return None  # reading ``.grad`` would make torch warn
     return cast("torch.Tensor | None", _plain_gradient(tensor))
 

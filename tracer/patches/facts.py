@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Final, cast
 
@@ -25,6 +25,7 @@ from ..dispatch.dispatcher import (
     plain_version,
     recorder_here,
 )
+from ..dispatch.gradients import plain_retains_grad
 from ..dispatch.replacing import Patch, Property
 from ..numbers.numbers import own_frames
 from ..numbers.traced_numbers import is_traced
@@ -35,7 +36,6 @@ own_frames(__file__)
 own_frames(recorder_file.__file__)
 
 _base: Any = cast(Any, torch._C).TensorBase
-plain_retains_grad: Callable[[Any], bool] = _base.retains_grad.__get__
 _PACKAGE = __name__.partition(".")[0]
 GO_BY_FACTS: Final = ("torch.nn.modules.", "torch.nn.functional")
 _GO_BY_GRADIENTS: Final = ("torch.nn.", "torch.optim.", "torch.amp.")

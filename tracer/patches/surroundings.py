@@ -30,10 +30,9 @@ _ASKS: Final = (
 )
 """Where a function stands that tells of a setting, its name, and that of the function that sets it."""
 
-_RECORDED: Final = (
-    "manual_seed",
-    "set_default_dtype",
-)  # a trace is told of these setters in any case
+_RECORDED: Final = ("manual_seed", "set_default_dtype")
+"""The setters that a trace is told of in any case."""
+
 _FOR_MODULES: Final = ("set_fastpath_enabled",)
 """What torch's modules ask for to take another way; the rest they pass on to operators."""
 

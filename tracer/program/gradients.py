@@ -77,5 +77,7 @@ class Gradients:
                 gradient = gradient_of(tensor)
                 if not note.is_it(gradient):
                     yield tensor, False
-                elif gradient is not None and note.version not in (None, gradient._version):
+                elif gradient is None or note.version is None:  # inference tensors count no writes
+                    continue
+                elif gradient._version != note.version:
                     yield tensor, True

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -26,6 +26,7 @@ from ...ir import Operator, ScalarType, SourceRange, StateEntry, TensorType, Val
 from ...ir.own_operators import GRADIENT
 from ...ir.scalars import read_operator, scalar_form
 from ..dispatch.dispatcher import plain_is_leaf, plain_requires_grad, without_hooks
+from ..dispatch.gradients import gradient_of
 from ..dispatch.number import Number
 from ..dispatch.tensors import requires_grad_of
 from ..numbers.traced_numbers import traced
@@ -75,11 +76,9 @@ def fact(
     return Fact(operator, ask, is_of_autograd, is_lasting)
 
 
-_base: Any = cast(Any, torch._C).TensorBase
-_plain_gradient: Callable[[torch.Tensor], Any] = _base.grad.__get__
 REQUIRES_GRAD = fact("requires_grad", plain_requires_grad, is_of_autograd=True)
 HAS_NO_GRADIENT = fact(
-    "has_no_gradient", lambda tensor: _plain_gradient(tensor) is None, is_of_autograd=True
+    "has_no_gradient", lambda tensor: gradient_of(tensor) is None, is_of_autograd=True
 )
 _NO_GRADIENT = (HAS_NO_GRADIENT.operator.name, True)
 
