@@ -75,10 +75,16 @@ def exchange_code(
 ) -> None:
     """Make a function call another one that is made of what it was, whoever has imported it."""
     before = function.__code__
-    original = FunctionType(before, function.__globals__, function.__name__)
+    original = FunctionType(
+        before,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
     original.__kwdefaults__ = function.__kwdefaults__
     name = f"_opscope_{function.__name__}"
-    code = _code_calling(name, function.__name__)
+    code = _code_calling(name, function.__name__, before.co_freevars)
 
     def restore() -> None:
         if function.__code__ is code:
@@ -91,11 +97,20 @@ def exchange_code(
 
 
 @cache
-def _code_calling(name: str, own_name: str) -> CodeType:
-    """Return the code of a function that calls the one that its globals hold under another name."""
-    text = f"def {own_name}(*args, **kwargs):\n    return {name}(*args, **kwargs)\n"
+def _code_calling(name: str, own_name: str, closed_over: tuple[str, ...]) -> CodeType:
+    """Return the code of a function that calls the one that its globals hold under another name.
+
+    Python lets a function exchange its code only for one that closes over as many variables.
+    """
+    text = (
+        f"def made({', '.join(closed_over)}):\n"
+        f"    def {own_name}(*args, **kwargs):\n"
+        f"        return {name}(*args, **kwargs)\n"
+        f"        {' + '.join(closed_over) or 'None'}\n"
+        f"    return {own_name}\n"
+    )
     made: dict[str, Any] = {}
     exec(compile(text, f"<opscope {own_name}>", "exec"), made)
     # Taken out of its own globals, the function goes at once.
-    code: CodeType = made.pop(own_name).__code__
+    code: CodeType = made.pop("made")(*closed_over).__code__
     return code

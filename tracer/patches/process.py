@@ -32,7 +32,7 @@ from .modes import modes
 from .number_tensors import number_tensors
 from .optimizers import optimizers, tell_of_steps
 from .reads import reads
-from .settings import settings
+from .settings import settings, tell_of_attributes
 from .sizes import SizePatches, of_shape
 from .surroundings import surroundings
 from .worlds import worlds
@@ -89,6 +89,7 @@ class ProcessPatches:
         empty_sequence_slot(torch.Tensor)
         exchange_transforms(installed, undo)
         run_compiled_code_eagerly(undo)
+        tell_of_attributes(installed, undo)
         tell_of_steps(installed, undo)
 
     def _take_out(self) -> None:

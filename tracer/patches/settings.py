@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..dispatch.dispatcher import Kernels, listeners
-from ..dispatch.replacing import Patch
+from ..dispatch.replacing import Patch, Undo, exchange_code
 
 _CHECKPOINT = "torch.utils.checkpoint"
 _MODULE_HOOKS = tuple(
@@ -25,12 +25,22 @@ def settings(installed: Kernels) -> Iterator[Patch]:
         yield module, "get_rng_state", functools.partial(_told, installed, _rng_state_read)
         yield module, "set_rng_state", functools.partial(_told, installed, _rng_state_set)
     yield torch, "set_default_dtype", functools.partial(_told, installed, _default_dtype)
-    yield torch.nn.Module, "__setattr__", functools.partial(_told, installed, _assigned)
     for name in _MODULE_HOOKS:
         yield torch.nn.Module, name, functools.partial(_told, installed, _module_hooked(name))
     hooks = torch.autograd.graph.saved_tensors_hooks
     yield hooks, "__enter__", functools.partial(_told, installed, _packing)
     yield hooks, "__exit__", functools.partial(_told, installed, _packing_no_more)
+
+
+def tell_of_attributes(installed: Kernels, undo: Undo) -> None:
+    """Tell of each attribute of a module that is set.
+
+    The method keeps its place: another one there would be put into every class of modules in the process,
+    of which ``torch.jit.trace`` leaves one behind for each module that it traces.
+    """
+    exchange_code(
+        undo, torch.nn.Module.__setattr__, functools.partial(_told, installed, _assigned)
+    )
 
 
 def _told(installed: Kernels, tell: Callable[..., None], function: Any) -> Any:
