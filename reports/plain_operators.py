@@ -144,7 +144,6 @@ _NAMES: Final = frozenset(
     """.split()
 )
 _NAMESPACES: Final = (
-    "profiler",
     "c10d",
     "_c10d_functional",
     "_c10d_functional_autograd",

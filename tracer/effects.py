@@ -29,7 +29,8 @@ from .program.program_state import mentioned_objects
 from .program.snapshots import Change, Snapshot
 from .state import TracingState
 
-_FIXED = (tuple, type, MethodType)  # what they hold is noted for itself, if it can change
+# What they hold is noted for itself, if it can change; a region for the profiler holds nothing that counts.
+_FIXED = (tuple, type, MethodType, torch.autograd.profiler.record_function)
 _UNINITIALIZED: frozenset[Any] = frozenset((UninitializedParameter, UninitializedBuffer))
 _COMPARED = (int, float, complex, bool, str, type(None), list, dict, set, torch.Tensor)
 

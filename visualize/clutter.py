@@ -37,12 +37,8 @@ def size_arithmetic(graph: Graph) -> dict[Node, None]:
 
 
 def bookkeeping(graph: Graph) -> dict[Node, None]:
-    """Return the nodes that only count batches in state, or only mark time for a profiler. O(operands)."""
-    return {
-        node: None
-        for node in graph.walk()
-        if node.operator.name.startswith("profiler::") or _is_counter_update(node)
-    }
+    """Return the nodes that only count batches in state. O(operands)."""
+    return {node: None for node in graph.walk() if _is_counter_update(node)}
 
 
 def _is_counter_update(node: Node) -> bool:

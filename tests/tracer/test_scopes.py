@@ -1,5 +1,6 @@
 """Scopes: module calls by the path they were really called through, and the user's functions."""
 
+import contextlib
 import sys
 from typing import Any
 
@@ -226,3 +227,64 @@ def test_scopes_opened_by_hand() -> None:
         ("aten::mul", "phase<region>"),
         ("aten::sub", ""),
     ]
+
+
+def test_regions_named_for_the_profiler_are_scopes_and_no_nodes() -> None:
+    class Annotated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.step = AddOne()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.profiler.record_function("attention"):
+                x = self.step(x)
+                with torch.profiler.record_function("its end"):
+                    x = x.relu()
+            return x * 2
+
+    assert places(check_replay(Annotated(), torch.randn(2))) == [
+        ("aten::add", "attention<region>/step (AddOne)"),
+        ("aten::relu", "attention<region>/its%20end<region>"),
+        ("aten::mul", ""),
+    ]
+
+
+def test_a_region_that_decorates_a_function_is_the_scope_around_it() -> None:
+    @torch.profiler.record_function("doubled")
+    def double(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return double(x).relu()
+
+    assert places(check_replay(program, torch.randn(2))) == [
+        ("aten::mul", "doubled<region>/double()"),
+        ("aten::relu", ""),
+    ]
+    assert places(check_replay(double, torch.randn(2))) == [("aten::mul", "doubled<region>")]
+
+
+def test_a_region_that_an_error_leaves_is_closed() -> None:
+    def fail(x: torch.Tensor) -> None:
+        with torch.profiler.record_function("tried"):
+            x.relu()
+            raise ValueError
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with contextlib.suppress(ValueError):
+            fail(x)
+        return x * 2
+
+    assert places(check_replay(program, torch.randn(2))) == [
+        ("aten::relu", "fail()/tried<region>"),
+        ("aten::mul", ""),
+    ]
+
+
+def test_regions_that_torch_names_for_itself_are_no_scopes() -> None:
+    weight = torch.zeros(2, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], foreach=False)
+    weight.grad = torch.ones(2)
+    graph = opscope.trace(optimizer.step).graph
+    assert {str(node.scope) for node in graph.nodes(op="aten::*")} == {"SGD<optimizer> (SGD)"}
+    assert not graph.nodes(op="profiler::*")

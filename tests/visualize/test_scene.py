@@ -43,18 +43,6 @@ def test_what_only_serves_others_is_left_out_and_counted(draw: Draw) -> None:
     )
 
 
-def test_marks_for_a_profiler_are_bookkeeping(draw: Draw) -> None:
-    scene = draw("""
-        graph(%x : f32[2]):
-          %mark : object = profiler::_record_function_enter_new("step")
-          %y : f32[2] = aten::neg(%x)
-          profiler::_record_function_exit._RecordFunction(%mark)
-          return (%y)
-    """)
-    assert [box.title for box in scene.boxes] == ["x", "neg", "y"]
-    assert scene.notes == ("not drawn: 2 bookkeeping steps",)
-
-
 def test_an_update_names_what_it_changes(draw: Draw) -> None:
     scene = draw("""
         graph(%gradient : f32[2]):

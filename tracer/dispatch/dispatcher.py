@@ -37,6 +37,11 @@ _C = torch._C
 CANDIDATE_KEYS = ("TESTING_ONLY_GenericMode", "TESTING_ONLY_GenericWrapper", "DeferredInit")
 """Dispatch keys that nothing in a release of torch uses, the best position first."""
 
+_ANNOTATIONS = "profiler"
+"""The namespace of operators that compute nothing: they mark where regions begin and end."""
+
+_PASSED_BY: Any = cast(Any, torch.library).fallthrough_kernel
+
 _SLOT = "opscope.recorder"
 _INSTALLED = "_opscope_kernels"  # in sys.modules: kernels outlive any one copy of this package
 
@@ -155,7 +160,8 @@ class Kernels:
             library = self._libraries[namespace] = cast(Any, torch.library).Library(
                 namespace, "IMPL"
             )
-        library.m.impl(rest, self.key_name, self._kernel(op), True)
+        kernel = _PASSED_BY if namespace == _ANNOTATIONS else self._kernel(op)
+        library.m.impl(rest, self.key_name, kernel, True)
 
     def _kernel(self, op: Any) -> Callable[..., Any]:
         stashed = _C._get_obj_in_tls

@@ -110,7 +110,7 @@ def _code_calling(name: str, own_name: str, closed_over: tuple[str, ...]) -> Cod
         f"    return {own_name}\n"
     )
     made: dict[str, Any] = {}
-    exec(compile(text, f"<opscope {own_name}>", "exec"), made)
+    exec(compile(text, f"{__file__}:{own_name}", "exec"), made)  # ours, as stacks go
     # Taken out of its own globals, the function goes at once.
     code: CodeType = made.pop("made")(*closed_over).__code__
     return code

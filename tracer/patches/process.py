@@ -21,6 +21,7 @@ from ..dispatch.dispatcher import Kernels, recorder_here
 from ..dispatch.replacing import Patch, Undo
 from ..dispatch.slots import empty_sequence_slot
 from ..recorders.threads import threads
+from .annotations import annotations
 from .backward import backward
 from .compiled import forget_patches, run_compiled_code_eagerly
 from .facts import facts
@@ -209,4 +210,5 @@ def _new(installed: Kernels, new: Any) -> Any:
 _SUBJECTS: Final = (
     _subclasses, functions, backward, facts, reads, writes, settings, modes, surroundings, worlds, threads,
     transforms, higher_order, scripted, _sizes, number_tensors, legacy_classes, fused_steps, optimizers,
+    annotations,
 )  # fmt: skip

@@ -38,9 +38,7 @@ def tell_of_attributes(installed: Kernels, undo: Undo) -> None:
     The method keeps its place: another one there would be put into every class of modules in the process,
     of which ``torch.jit.trace`` leaves one behind for each module that it traces.
     """
-    exchange_code(
-        undo, torch.nn.Module.__setattr__, functools.partial(_told, installed, _assigned)
-    )
+    exchange_code(undo, torch.nn.Module.__setattr__, functools.partial(_told, installed, _assigned))
 
 
 def _told(installed: Kernels, tell: Callable[..., None], function: Any) -> Any:

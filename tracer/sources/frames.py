@@ -165,6 +165,10 @@ class FrameWalker:
         mark = Mark(self._token, 0, self.above, self.root, module, is_entry=True)
         self._entry = (frame, mark)
 
+    def entered_at(self, frame: FrameType) -> bool:
+        """Whether ``frame`` is the one that was entered."""
+        return frame is self._entry[0]
+
     def leave(self) -> None:
         """Let go of the frame that was entered."""
         self._entry = (None, self._entry[1])
@@ -248,6 +252,14 @@ class FrameWalker:
         region = self._child(scope, kind, name, "")
         self.regions.append(region)
         return region
+
+    def close_region(self, name: str) -> None:
+        """Close the innermost scope of this name that was opened by hand, if one is open."""
+        for position in reversed(range(len(self.regions))):
+            region = self.regions[position]
+            if region.name == name and region.kind is ScopeKind.REGION:
+                del self.regions[position]
+                return
 
     def _enter_frame(
         self, frame: FrameType, code: _Code, caller: Frame | None, above: Mark
