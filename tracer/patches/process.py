@@ -21,7 +21,6 @@ from ..dispatch.dispatcher import Kernels, recorder_here
 from ..dispatch.replacing import Patch, Undo
 from ..dispatch.slots import empty_sequence_slot
 from ..recorders.threads import threads
-from .annotations import annotations
 from .backward import backward
 from .compiled import forget_patches, run_compiled_code_eagerly
 from .facts import facts
@@ -32,6 +31,7 @@ from .legacy_classes import legacy_classes
 from .modes import modes
 from .number_tensors import number_tensors
 from .optimizers import optimizers, tell_of_steps
+from .profiler_regions import profiler_regions
 from .reads import reads
 from .settings import settings, tell_of_attributes
 from .sizes import SizePatches, of_shape
@@ -210,5 +210,5 @@ def _new(installed: Kernels, new: Any) -> Any:
 _SUBJECTS: Final = (
     _subclasses, functions, backward, facts, reads, writes, settings, modes, surroundings, worlds, threads,
     transforms, higher_order, scripted, _sizes, number_tensors, legacy_classes, fused_steps, optimizers,
-    annotations,
+    profiler_regions,
 )  # fmt: skip

@@ -20,7 +20,7 @@ from ..dispatch.replacing import Patch
 from ..sources.frames import FrameWalker, is_library_file
 
 
-def annotations(installed: Kernels) -> Iterator[Patch]:
+def profiler_regions(installed: Kernels) -> Iterator[Patch]:
     """Yield what tells of annotated regions."""
     region: Any = torch.autograd.profiler.record_function
     yield region, "__enter__", functools.partial(_entering, installed)
