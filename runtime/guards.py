@@ -9,6 +9,7 @@ from ..errors import GuardError
 from ..ir import Graph, Node
 from ..ir.conditions import Circumstance, ConditionWriter, DimensionNames
 from ..ir.scalars import GUARD
+from .left_behind import changed_before
 
 
 class GuardFailures:
@@ -41,6 +42,9 @@ def guard_error(
     lines.append(
         "  trace again with inputs like these; a trace holds for one way through the program"
     )
+    changed = changed_before(graph, node)
+    if changed:
+        lines.append(f"  this run has {changed} before it came there, which stays so")
     return GuardError("\n".join(lines))
 
 
