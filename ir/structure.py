@@ -9,6 +9,7 @@ fields of its own, such as a model output, comes out as it went in.
 from __future__ import annotations
 
 import copyreg
+import reprlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -35,9 +36,9 @@ class StructureKind(Enum):
     KEPT = auto()  # what stands there already, where an object is updated
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Structure:
-    """The shape of a nested object, its leaves left out.
+    """The shape of a nested object, its leaves left out; it shows as Python would, with ``*`` for a leaf.
 
     Attributes:
         kind: what this part is.
@@ -59,6 +60,28 @@ class Structure:
     items: int = 0
     mirrored: tuple[str, ...] = ()
     name: Hashable = None
+
+    def __repr__(self) -> str:
+        match self.kind:
+            case StructureKind.LEAF:
+                return "*"
+            case StructureKind.CONSTANT:
+                return reprlib.repr(self.constant)
+            case StructureKind.KEPT:
+                return "..."
+            case StructureKind.SAME:
+                return f"<the object {self.keys[0]}>"
+            case StructureKind.LIST:
+                return f"[{', '.join(map(repr, self.children))}]"
+            case StructureKind.TUPLE:
+                end = "," if len(self.children) == 1 else ""
+                return f"({', '.join(map(repr, self.children))}{end})"
+        parts = list(zip(self.keys, self.children, strict=True))
+        items = f"{{{', '.join(f'{key!r}: {part!r}' for key, part in parts)}}}"
+        if self.kind is StructureKind.DICT:
+            return items
+        inside = ", ".join(f"{key}={part!r}" for key, part in parts)
+        return f"{self.class_.__qualname__}({inside})"
 
     def walk(self) -> Iterator[Structure]:
         """Yield this part and all below, in order."""

@@ -128,3 +128,8 @@ def test_plain_containers_are_no_more_than_their_parts() -> None:
         assert is_plain_container(plain)
     for other in (Named(), OrderedDict(), SimpleNamespace(), "text", None, {1}):
         assert not is_plain_container(other)
+
+
+def test_a_structure_shows_as_python_would_with_stars_for_leaves() -> None:
+    _, structure = apart({"p": Pair(Leaf(), 3), "l": [Leaf(), (Leaf(),)], 7: None})
+    assert repr(structure) == "{'p': Pair(one=*, two=3), 'l': [*, (*,)], 7: None}"

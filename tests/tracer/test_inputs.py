@@ -31,7 +31,7 @@ def traced() -> opscope.TracedProgram:
             ({"image": torch.ones(4, 3)},),
             {},
             "input batch['image'] does not fit: expected f32[2, 3], got f32[4, 3]\n"
-            "  dimension 0 is 4 and was 2, which dynamic= fixed at the trace; "
+            "  dimension 0 is 4 and was 2, which dynamic= or force_outplace= fixed at the trace; "
             "trace again with inputs of this size",
         ),
         (

@@ -243,7 +243,7 @@ def _difference(expected: TensorType, actual: TensorType, varying: Mapping[int, 
             why = (
                 "is fixed for tensors of this class"
                 if is_special
-                else "dynamic= fixed at the trace"
+                else "dynamic= or force_outplace= fixed at the trace"
             )
             return f"dimension {dim} is {size} and was {traced}, which {why}; {again}"
     return None
