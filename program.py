@@ -50,6 +50,7 @@ from .tracer import (
     run_recorded,
     unrecorded,
 )
+from .tracer.blocks.hops import higher_order_named
 from .visualize import ViewOptions, save_picture
 
 if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
@@ -486,7 +487,7 @@ def operator_named(name: str) -> Operator:
 
     A name that neither torch nor opscope knows gives an operator of unknown effect.
     """
-    own = OWN_OPERATORS.get(name) or scalar_named(name)
+    own = OWN_OPERATORS.get(name) or scalar_named(name) or higher_order_named(name)
     if own is not None:
         return own
     overload = find_overload(name)

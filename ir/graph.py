@@ -201,7 +201,7 @@ class Graph:
         With ``reverse``, the order is exactly the opposite, so that users come before definitions.
         Erasing any node is safe; nodes inserted ahead of the current one are visited.
         """
-        return _walk_backward(self.block) if reverse else _walk_forward(self.block)
+        return self.block.walk(reverse=reverse)
 
     def values(self) -> list[Value]:
         """Return every value that the graph defines, state aside, in the order of definition. O(size)."""
@@ -239,21 +239,6 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph {self.name}: {self.block._length} nodes>"
-
-
-def _walk_forward(block: Block) -> Iterator[Node]:
-    for node in block:
-        yield node
-        if node._blocks and node._block is not None:
-            for inner in node._blocks:
-                yield from _walk_forward(inner)
-
-
-def _walk_backward(block: Block) -> Iterator[Node]:
-    for node in reversed(block):
-        for inner in reversed(node._blocks):
-            yield from _walk_backward(inner)
-        yield node
 
 
 def collect_definitions(block: Block, into: list[Value]) -> None:

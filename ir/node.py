@@ -297,6 +297,15 @@ class Node:
                     return parameter.default
         raise IRError(f"{self.kind} was given no argument named {name!r}")
 
+    def values_of(self, name: str) -> tuple[Value, ...]:
+        """Return the values given for a parameter, those of a list in order; none where none was given."""
+        if name in self._keywords:
+            return values_in((self.kwargs[name],))
+        for given, parameter in zip(self.args, self.operator.parameters, strict=False):
+            if parameter.name == name:
+                return values_in((given,))
+        return ()
+
     @property
     def inputs(self) -> tuple[Value, ...]:
         """The values the node reads, in argument order, one per operand."""
@@ -589,6 +598,10 @@ class Block:
             before._drop_user(self)
         value._add_user(self)
 
+    def walk(self, *, reverse: bool = False) -> Iterator[Node]:
+        """Yield the nodes of the block and of those inside, as ``Graph.walk`` does."""
+        return _walk_backward(self) if reverse else _walk_forward(self)
+
     @property
     def last(self) -> Node | None:
         """The last node; None in an empty block."""
@@ -701,6 +714,21 @@ class Block:
             node._drop_uses()
             for block in node._blocks:
                 block._release()
+
+
+def _walk_forward(block: Block) -> Iterator[Node]:
+    for node in block:
+        yield node
+        if node._blocks and node._block is not None:
+            for inner in node._blocks:
+                yield from _walk_forward(inner)
+
+
+def _walk_backward(block: Block) -> Iterator[Node]:
+    for node in reversed(block):
+        for inner in reversed(node._blocks):
+            yield from _walk_backward(inner)
+        yield node
 
 
 def values_in(args: tuple[Argument, ...]) -> tuple[Value, ...]:

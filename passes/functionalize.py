@@ -297,7 +297,7 @@ def _follows_nothing(user: Node | Block) -> bool:
 
 
 def _require_known(node: Node) -> None:
-    if may_write_untold(node):
+    if may_write_untold(node.operator):
         raise refusal(node, "nothing says what it writes")
     is_ours = node.kind.startswith("prim::") and node.kind != SET_NUMBER.name
     if is_ours and written_parameters(node):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..ir import Effect, Node, Value
+from ..ir import Effect, Node, Operator
 from ..ir.own_operators import (
     GET_RNG_STATE,
     MANUAL_SEED,
@@ -63,13 +63,18 @@ def written_parameters(node: Node) -> tuple[str, ...]:
     if hidden and (flag is None or node.argument(flag)):
         declared.update(hidden)
     return tuple(
-        p.name for p in operator.parameters if p.name in declared and _is_given(node, p.name)
+        p.name for p in operator.parameters if p.name in declared and node.values_of(p.name)
     )
 
 
-def may_write_untold(node: Node) -> bool:
-    """Whether a node may write memory without anything saying which: it has no schema, or hides it."""
-    operator = node.operator
+def may_write(operator: Operator) -> bool:
+    """Whether an operator may write memory of tensors, called with the right arguments."""
+    is_declared = any(p.is_written for p in operator.parameters)
+    return is_declared or operator.name in _HIDDEN or may_write_untold(operator)
+
+
+def may_write_untold(operator: Operator) -> bool:
+    """Whether an operator may write memory without saying which: it has no schema, or hides it."""
     if operator.name in _SETTINGS:
         return False
     if Effect.UNKNOWN in operator.effects:
@@ -79,17 +84,3 @@ def may_write_untold(node: Node) -> bool:
     namespace, _, name = operator.base_name.partition("::")
     # Operators of other libraries that end as in-place ones do and declare nothing, such as c10d's.
     return namespace not in ("aten", "prim") and name.endswith("_") and not operator.effects
-
-
-def _is_given(node: Node, name: str) -> bool:
-    if name in node.keywords:
-        given = node.kwargs[name]
-    else:
-        position = next(n for n, p in enumerate(node.operator.parameters) if p.name == name)
-        args = node.args
-        if position >= len(args):
-            return False
-        given = args[position]
-    return isinstance(given, Value) or (
-        isinstance(given, tuple) and any(isinstance(item, Value) for item in given)
-    )

@@ -7,11 +7,12 @@ other strides than the view would have, or there is no such view.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from ..ir import Block, Node, Operator, TensorType, Value
+from ..ir import Block, Effect, Node, Operator, TensorType, Value
 from ..ir.own_operators import OPERAND_OF
 from .geometry import strides_of
 
@@ -44,6 +45,7 @@ _DROPOUTS: Final = frozenset(
     f"aten::{name}"
     for name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 )
+_MAY_BE_FIRST: Final = _VIEWS | _RESHAPES | _CONVERSIONS | _DROPOUTS
 
 
 class Storages:
@@ -75,6 +77,51 @@ class Storages:
             for inner in node.blocks:
                 self.follow_all(inner)
             self.follow(node)
+
+
+def may_share(node: Node) -> Iterator[tuple[Value, Value]]:
+    """Yield each result that may be on memory of an operand, with that operand.
+
+    That goes by what the schema allows for, whatever the types are; of an operator without schema, each
+    result may be on the memory of each operand.
+    """
+    sharing = _sharing_of(node.operator)
+    if sharing is not None and node.inputs:
+        yield from sharing(node)
+
+
+@lru_cache(maxsize=4096)
+def _sharing_of(operator: Operator) -> _Rule | None:
+    """Return what tells which results may be on which operands; None if all are new tensors."""
+    base = operator.base_name
+    if operator.name in OPERAND_OF:
+        return _on_operand
+    if base in _VIEWS_OF_EACH:
+        return lambda node: zip(node.outputs, node.inputs, strict=False)
+    if base in _MAY_BE_FIRST:
+        return _on_first
+    if Effect.UNKNOWN in operator.effects or not operator.parameters:
+        return _on_any
+    return _may_share_by_schema if any(p.alias for p in operator.parameters) else None
+
+
+def _on_any(node: Node) -> Iterator[tuple[Value, Value]]:
+    for result in node.outputs:
+        yield from ((result, operand) for operand in node.inputs)
+
+
+def _may_share_by_schema(node: Node) -> Iterator[tuple[Value, Value]]:
+    operands: dict[str, list[Value]] = {}
+    for parameter in node.operator.parameters:
+        if parameter.alias:
+            found = node.values_of(parameter.name)
+            for letter in parameter.alias.split("|"):
+                operands.setdefault(letter, []).extend(found)
+    results = iter(node.outputs)
+    for returned, count in zip(node.operator.returns, node.groups, strict=False):
+        shared = [v for letter in returned.alias.split("|") for v in operands.get(letter, ())]
+        for result in itertools.islice(results, 1 if count is None else count):
+            yield from ((result, operand) for operand in shared)
 
 
 _Pairs: TypeAlias = Iterator[tuple[Value, Value]]

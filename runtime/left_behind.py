@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ..ir import Effect, Graph, Node, Value
 from ..ir.own_operators import SET_GRADIENT
 from ..passes.hidden_writes import written_parameters
@@ -27,10 +25,10 @@ def changed_before(graph: Graph, guard: Node) -> str:
         if node.operator is SET_GRADIENT:
             has_gradients[node.inputs[0]] = None
         elif Effect.WRITES in node.operator.effects:
-            for value in _written(node):
-                root = storages.root(value)
-                if root.state is not None or root.definer is graph.block:
-                    written[root] = None
+            for name in written_parameters(node):
+                for root in map(storages.root, node.values_of(name)):
+                    if root.state is not None or root.definer is graph.block:
+                        written[root] = None
     parts = []
     if has_gradients:
         parts.append(f"stored {_counted(len(has_gradients), 'gradient')}")
@@ -40,14 +38,6 @@ def changed_before(graph: Graph, guard: Node) -> str:
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         parts.append(f"written {shown}{more}")
     return " and ".join(parts)
-
-
-def _written(node: Node) -> Iterator[Value]:
-    for name in written_parameters(node):
-        argument = node.argument(name)
-        for part in argument if isinstance(argument, tuple) else (argument,):
-            if isinstance(part, Value):
-                yield part
 
 
 def _counted(count: int, what: str) -> str:

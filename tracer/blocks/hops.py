@@ -11,6 +11,8 @@ import torch
 
 from ...ir import Effect, Operator
 
+_NAMESPACE: Final = "higher_order"
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -58,7 +60,13 @@ def call_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HigherO
 
 def operator_with_blocks(name: str) -> Operator:
     """Return the operator whose functions are blocks; what these do besides is known from them."""
-    return Operator(f"higher_order::{name}", effects=Effect.NONE)
+    return Operator(f"{_NAMESPACE}::{name}", effects=Effect.NONE)
+
+
+def higher_order_named(qualified: str) -> Operator | None:
+    """Return the operator of a qualified name whose functions are blocks; None if it is not one of them."""
+    namespace, _, name = qualified.partition("::")
+    return operator_with_blocks(name) if namespace == _NAMESPACE and name in _READERS else None
 
 
 def _cond(pred: Any, true: Any, false: Any, operands: Any) -> HigherOrderCall:
