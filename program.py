@@ -21,6 +21,9 @@ from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
 from .ir.updates import update
+from .passes.base import Pass
+from .passes.pipeline import OnPass, PipelineReport, run_passes
+from .passes.registry import read_passes
 from .passes.functionalize import Functionalize, Mutation
 from .reports import Summary, summarize
 from .runtime import (
@@ -240,6 +243,33 @@ class TracedProgram:
             if explained is None:
                 raise
             raise explained from error
+
+    def apply(
+        self, *passes: str | Pass, verify_each: bool = False, on_pass: OnPass | None = None
+    ) -> PipelineReport:
+        """Run passes on the graph, in place: later replays run what they make of it.
+
+        ``traced.apply("dce", "cse")``; ``print`` what it returns for a table of what each pass did.
+
+        Args:
+            passes: names of passes, alone or as a list, with options or without (``"cse,dce"``,
+                ``"dce{drop_random=true}"``), or passes themselves.
+            verify_each: whether to verify the graph after each pass.
+            on_pass: is called after each pass with a copy of the graph before it, the pass, the graph, and
+                the pass's own result.
+
+        Raises:
+            PassError: there is no such pass or option, or a pass broke the graph.
+        """
+        listed: list[Pass] = []
+        for pass_ in passes:
+            listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
+        report = run_passes(self.graph, listed, verify_each=verify_each, on_pass=on_pass)
+        if report.changed:
+            self._lengths = tuple(node for node in self._lengths if node.block is not None)
+            for derived in ("_compiled", "guards"):
+                self.__dict__.pop(derived, None)
+        return report
 
     @cached_property
     def guards(self) -> tuple[Guard, ...]:

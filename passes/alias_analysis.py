@@ -77,9 +77,13 @@ class AliasAnalysis:
         for node in block:
             if node.blocks:
                 self._add_owner(node)
-            else:
-                for result, operand in may_share(node):
-                    self._join((result, operand))
+                continue
+            for result, operand in may_share(node):
+                self._join((result, operand))
+            if (
+                Effect.RESHAPES in node.operator.effects
+            ):  # ``set_`` puts a tensor on another's memory
+                self._join(node.inputs)
 
     def _add_owner(self, node: Node) -> None:
         """Take in a node with blocks: what goes into them and comes out may be any of its operands."""
@@ -91,7 +95,7 @@ class AliasAnalysis:
 
     def _join(self, values: Iterable[Value]) -> None:
         """Put values into one set, numbers left out."""
-        memories = {self.memory_of(value): None for value in values if _has_memory(value)}
+        memories = {self.memory_of(value): None for value in values if has_memory(value)}
         if len(memories) < 2:
             return
         joined = EXTERNAL if EXTERNAL in memories else next(iter(memories))
@@ -126,7 +130,8 @@ def _is_collective(operator: Operator) -> bool:
     return any("ProcessGroup" in p.type or p.name == "group_name" for p in operator.parameters)
 
 
-def _has_memory(value: Value) -> bool:
+def has_memory(value: Value) -> bool:
+    """Whether a value may be a tensor or hold one; numbers and strings are the same wherever they are."""
     type_ = value.type
     return not isinstance(type_, ScalarType) or type_ is ScalarType.OBJECT
 
