@@ -22,9 +22,9 @@ from .ir.scalars import scalar_named
 from .ir.structure import Structure
 from .ir.updates import update
 from .passes.base import Pass
+from .passes.functionalize import Functionalize, Mutation
 from .passes.pipeline import OnPass, PipelineReport, run_passes
 from .passes.registry import read_passes
-from .passes.functionalize import Functionalize, Mutation
 from .reports import Summary, summarize
 from .runtime import (
     CompiledGraph,

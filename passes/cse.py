@@ -115,6 +115,8 @@ class _Search:
 
     def _may_merge(self, first: Node, second: Node) -> bool:
         """Whether nobody can tell the results of two equal nodes apart."""
+        if first.groups != second.groups:
+            return False
         memory_of, writers = self._memory.memory_of, self._memory.writers
         for one, other in zip(first.outputs, second.outputs, strict=True):
             if one.type != other.type:

@@ -45,6 +45,11 @@ _DROPOUTS: Final = frozenset(
     f"aten::{name}"
     for name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 )
+# Rarely an operand itself, or a view of it, which no schema tells: of one tensor, of what is dense already.
+_MAY_PASS_ON: Final = frozenset(
+    f"aten::{name}"
+    for name in ("einsum", "to_dense", "cartesian_prod", "conj_physical", "histogramdd")
+)
 _MAY_BE_FIRST: Final = _VIEWS | _RESHAPES | _CONVERSIONS | _DROPOUTS
 
 
@@ -100,7 +105,7 @@ def _sharing_of(operator: Operator) -> _Rule | None:
         return lambda node: zip(node.outputs, node.inputs, strict=False)
     if base in _MAY_BE_FIRST:
         return _on_first
-    if Effect.UNKNOWN in operator.effects or not operator.parameters:
+    if base in _MAY_PASS_ON or Effect.UNKNOWN in operator.effects or not operator.parameters:
         return _on_any
     return _may_share_by_schema if any(p.alias for p in operator.parameters) else None
 
