@@ -125,6 +125,12 @@ class Frame:
         """The offset in bytes of the instruction being run; -1 where the frame was read from a file."""
         return self._instruction
 
+    def called_by(self, caller: Frame | None) -> Frame:
+        """Return the same frame with another caller."""
+        if self._code is None:
+            return Frame.resolved(self.range, caller, self.is_library)
+        return Frame(self._code, self._instruction, caller, self.is_library)
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield this frame and its callers, innermost first."""
         frame: Frame | None = self

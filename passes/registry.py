@@ -10,9 +10,10 @@ from ..errors import PassError
 from .base import Pass
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
+from .inline import Inline
 
 PASSES: Final[dict[str, type[Pass]]] = {
-    pass_.name: pass_ for pass_ in (DeadCodeElimination, CommonSubexpressionElimination)
+    pass_.name: pass_ for pass_ in (CommonSubexpressionElimination, DeadCodeElimination, Inline)
 }
 """The passes that text may name."""
 

@@ -1,0 +1,209 @@
+"""Inlining: the nodes of a function in the place of each call of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..errors import PassError
+from ..ir import CALL, Argument, Block, Frame, FunctionRef, Graph, Modes, Node, Scope, Value
+from ..ir.rules import references_in
+from .base import Pass, PassResult
+
+
+@dataclass(frozen=True, slots=True)
+class Inline(Pass):
+    """Replace every call of a function of the graph by what the function does, calls inside it as well.
+
+    Given:   %y : f32[2] = prim::call(@twice, %x)          # net.py:9:4 layer
+             function twice(%a : f32[2]):
+               %0 : f32[2] = aten::mul.Tensor(%a, 2)       # net.py:4:8 inner
+               return (%0)
+    Result:  %y : f32[2] = aten::mul.Tensor(%x, 2)         # net.py:4:8 layer.inner
+
+    Keeps the order of nodes and the names of results. Scopes stand below that of the call, and stacks go on
+    with its stack. Modes that a function finds set around it are those of the call. Functions that nothing
+    calls any more go.
+
+    Sound for any graph that verifies. Cost: O(size of what comes out).
+    """
+
+    name: ClassVar[str] = "inline"
+
+    def run(self, graph: Graph) -> PassResult:
+        """Inline all calls of a graph.
+
+        Raises:
+            PassError: a function calls itself, by itself or through others; nothing is changed.
+        """
+        _require_no_recursion(graph)
+        inliner = _Inliner(graph)
+        calls = 0
+        for node in graph.walk():  # it goes on with what is put before the next node
+            if node.kind == CALL:
+                inliner.inline(node)
+                calls += 1
+        return PassResult.of(calls=calls, functions=_drop_uncalled(graph))
+
+
+class _Inliner:
+    """Puts functions in the place of calls, in one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._addresses = {node.scope.address for node in graph.walk()}
+        self._frames: dict[tuple[Frame | None, Frame | None], Frame | None] = {}
+
+    def inline(self, call: Node) -> None:
+        """Replace one call, whose function may call others."""
+        reference, *given = call.all_args
+        assert isinstance(reference, FunctionRef), "verified: the first argument names a function"
+        function = self._graph.functions[reference.name]
+        values = dict(zip(function.inputs, given, strict=True))
+        place = _Place(call, function, {})
+        with self._graph.inserting_after(call):
+            self._copy(function.block, values, place)
+        for result, value in zip(call.outputs, function.outputs, strict=True):
+            copy = values[value]
+            assert isinstance(copy, Value), "a function is given values where it returns its inputs"
+            if result.name is not None and value.node is not None:
+                copy.name = result.name
+            result.replace_all_uses_with(copy)
+        call.erase()
+
+    def _copy(self, block: Block, values: dict[Value, Argument], place: _Place) -> None:
+        graph = self._graph
+        for node in block:
+            twin = graph.append(
+                node.operator,
+                tuple([_translated(arg, values) for arg in node.all_args]),
+                [value.type for value in node.outputs],
+                keywords=node.keywords,
+                groups=node.groups if node.gives_lists else None,
+                scope=self._scope(node.scope, place),
+                stack=self._stack(node.stack, place.call.stack),
+                modes=place.modes(node.modes, graph.modes),
+            )
+            for value, copy in zip(node.outputs, twin.outputs, strict=True):
+                copy.name = value.name
+                values[value] = copy
+            for inner in node.blocks:
+                own = twin.add_block()
+                values.update(
+                    (value, own.add_input(value.type, value.name)) for value in inner.inputs
+                )
+                with graph.inserting(own):
+                    self._copy(inner, values, place)
+                own.set_outputs(_outputs(inner, values))
+
+    def _scope(self, scope: Scope, place: _Place) -> Scope:
+        """Return the scope below a call that stands for one of the function's."""
+        known = place.scopes.get(scope)
+        if known is None:
+            if scope.parent is None:
+                known = place.call.scope
+            else:
+                known = self._new_scope(self._scope(scope.parent, place), scope)
+            place.scopes[scope] = known
+        return known
+
+    def _new_scope(self, parent: Scope, like: Scope) -> Scope:
+        call = like.call
+        scope = Scope(parent, like.kind, like.name, like.class_name, call)
+        while scope.address in self._addresses:
+            call += 1
+            scope = Scope(parent, like.kind, like.name, like.class_name, call)
+        self._addresses.add(scope.address)
+        return scope
+
+    def _stack(self, stack: Frame | None, caller: Frame | None) -> Frame | None:
+        """Return a stack that goes on with that of the call, unless it does so already."""
+        if stack is None or caller is None:
+            return caller if stack is None else stack
+        key = (stack, caller)
+        if key not in self._frames:
+            self._frames[key] = stack if caller in stack else _going_on(stack, caller)
+        return self._frames[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A call, the function that it calls, and the scopes that stand for the function's."""
+
+    call: Node
+    function: Graph
+    scopes: dict[Scope, Scope]
+
+    def modes(self, modes: Modes, ambient: Modes) -> Modes:
+        """Return the modes in which a node of the function runs in the caller."""
+        return modes.inside(self.function.modes, self.call.modes, ambient)
+
+
+def _going_on(stack: Frame, caller: Frame) -> Frame:
+    """Return a copy of a stack whose outermost frame was called by ``caller``."""
+    above = caller
+    for frame in reversed(list(stack)):
+        above = frame.called_by(above)
+    return above
+
+
+def _translated(arg: Argument, values: dict[Value, Argument]) -> Argument:
+    if isinstance(arg, Value):
+        return values[arg]
+    if isinstance(arg, tuple):
+        return tuple([_translated(item, values) for item in arg])
+    return arg
+
+
+def _outputs(block: Block, values: dict[Value, Argument]) -> Iterator[Value]:
+    for value in block.outputs:
+        copy = values[value]
+        assert isinstance(copy, Value), "what a block returns it was given as a value"
+        yield copy
+
+
+def _require_no_recursion(graph: Graph) -> None:
+    """Follow calls depth first, each function once, with those being followed in order."""
+    done: set[str] = set()
+
+    def follow(name: str, through: tuple[str, ...]) -> None:
+        if name in through:
+            circle = " calls ".join((*through[through.index(name) :], name))
+            raise PassError(
+                f"function {circle}, and what calls itself cannot be inlined\n"
+                "  leave the pass inline out, or take the call out of the function"
+            )
+        if name in done:
+            return
+        for called in _called_by(graph.functions[name]):
+            follow(called, (*through, name))
+        done.add(name)
+
+    for name in _called_by(graph):
+        follow(name, ())
+
+
+def _called_by(graph: Graph) -> dict[str, None]:
+    return {
+        reference.name: None
+        for node in graph.walk()
+        if node.kind == CALL
+        for reference in references_in(node.all_args[:1])
+    }
+
+
+def _drop_uncalled(graph: Graph) -> int:
+    """Forget the functions that no node names, and those that only these name; return how many."""
+    named: dict[str, None] = {}
+    left = [graph]
+    while left:
+        for node in left.pop().walk():
+            for reference in references_in(node.all_args):
+                if reference.name not in named:
+                    named[reference.name] = None
+                    left.append(graph.functions[reference.name])
+    dropped = [name for name in graph.functions if name not in named]
+    for name in dropped:
+        del graph.functions[name]
+    return len(dropped)
