@@ -47,7 +47,7 @@ class Modes:
             around: the modes in which it is called.
             ambient: the modes around the caller.
         """
-        fixed = []
+        fixed: list[str] = []
 
         def chosen(name: str, *modes: Any) -> Any:
             own, traced, called, outermost = modes
