@@ -35,7 +35,8 @@ class Inline(Pass):
         """Inline all calls of a graph.
 
         Raises:
-            PassError: a function calls itself, by itself or through others; nothing is changed.
+            PassError: a function calls itself, by itself or through others, and nothing is changed; or a
+                call does not fit its function.
         """
         _require_no_recursion(graph)
         inliner = _Inliner(graph)
@@ -60,13 +61,14 @@ class _Inliner:
         reference, *given = call.all_args
         assert isinstance(reference, FunctionRef), "verified: the first argument names a function"
         function = self._graph.functions[reference.name]
+        _require_fit(call, function, given)
         values = dict(zip(function.inputs, given, strict=True))
         place = _Place(call, function, {})
         with self._graph.inserting_after(call):
             self._copy(function.block, values, place)
         for result, value in zip(call.outputs, function.outputs, strict=True):
             copy = values[value]
-            assert isinstance(copy, Value), "a function is given values where it returns its inputs"
+            assert isinstance(copy, Value), "checked: what a function returns it was given as a value"
             if result.name is not None and value.node is not None:
                 copy.name = result.name
             result.replace_all_uses_with(copy)
@@ -161,6 +163,24 @@ def _outputs(block: Block, values: dict[Value, Argument]) -> Iterator[Value]:
         copy = values[value]
         assert isinstance(copy, Value), "what a block returns it was given as a value"
         yield copy
+
+
+def _require_fit(call: Node, function: Graph, given: list[Argument]) -> None:
+    """Refuse a call that passes or expects something else than the function takes and returns."""
+    takes, returns = function.inputs, function.outputs
+    if len(given) != len(takes) or len(call.outputs) != len(returns):
+        raise PassError(
+            f"a call of function {function.name} passes {len(given)} and expects {len(call.outputs)} "
+            f"values, and the function takes {len(takes)} and returns {len(returns)}"
+        )
+    for value, argument in zip(takes, given, strict=True):
+        if value.is_used and not isinstance(argument, Value):
+            for user in value.users:
+                if isinstance(user, Block):
+                    raise PassError(
+                        f"a call of function {function.name} passes {argument!r} for %{value.name}, which "
+                        "the function returns, so that it must be a value"
+                    )
 
 
 def _require_no_recursion(graph: Graph) -> None:
