@@ -18,8 +18,7 @@ def find_nodes(nodes: Iterable[Node], scope: str, op: str, caused_by: str) -> li
 
     @cache
     def stands_in(part: Scope) -> bool:
-        inner = part.parent is not None and _matches(scope, part.address, part.path)
-        return inner or (part.parent is not None and stands_in(part.parent))
+        return part.parent is not None and (matches_scope(scope, part) or stands_in(part.parent))
 
     stacks: dict[Frame, bool] = {}
     return [
@@ -29,6 +28,11 @@ def find_nodes(nodes: Iterable[Node], scope: str, op: str, caused_by: str) -> li
         and (scope == ANY or stands_in(node.scope))
         and (caused_by == ANY or _is_called_from(node.stack, caused_by, stacks))
     ]
+
+
+def matches_scope(pattern: str, scope: Scope) -> bool:
+    """Whether a scope's own address or path matches a shell pattern."""
+    return _matches(pattern, scope.address, scope.path)
 
 
 def _matches(pattern: str, *names: str) -> bool:

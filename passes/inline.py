@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import PassError
-from ..ir import CALL, Argument, Block, Frame, FunctionRef, Graph, Modes, Node, Scope, Value
+from ..ir import CALL, Argument, Block, Frame, FunctionRef, Graph, Node, Scope, Value
 from ..ir.rules import references_in
 from .base import Pass, PassResult
+from .transplant import Transplant
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,53 +62,33 @@ class _Inliner:
         assert isinstance(reference, FunctionRef), "verified: the first argument names a function"
         function = self._graph.functions[reference.name]
         _require_fit(call, function, given)
-        values = dict(zip(function.inputs, given, strict=True))
-        place = _Place(call, function, {})
+        scopes: dict[Scope, Scope] = {}
+        transplant = Transplant(
+            self._graph,
+            dict(zip(function.inputs, given, strict=True)),
+            scope=lambda scope: self._scope(scope, call.scope, scopes),
+            stack=lambda stack: self._stack(stack, call.stack),
+            modes=lambda modes: modes.inside(function.modes, call.modes, self._graph.modes),
+        )
         with self._graph.inserting_after(call):
-            self._copy(function.block, values, place)
-        for result, value in zip(call.outputs, function.outputs, strict=True):
-            copy = values[value]
-            assert isinstance(copy, Value), "checked: what a function returns it was given as a value"
+            transplant.copy(function.block)
+        copies = transplant.results(function.outputs)
+        for result, value, copy in zip(call.outputs, function.outputs, copies, strict=True):
             if result.name is not None and value.node is not None:
                 copy.name = result.name
             result.replace_all_uses_with(copy)
         call.erase()
 
-    def _copy(self, block: Block, values: dict[Value, Argument], place: _Place) -> None:
-        graph = self._graph
-        for node in block:
-            twin = graph.append(
-                node.operator,
-                tuple([_translated(arg, values) for arg in node.all_args]),
-                [value.type for value in node.outputs],
-                keywords=node.keywords,
-                groups=node.groups if node.gives_lists else None,
-                scope=self._scope(node.scope, place),
-                stack=self._stack(node.stack, place.call.stack),
-                modes=place.modes(node.modes, graph.modes),
+    def _scope(self, scope: Scope, root: Scope, known: dict[Scope, Scope]) -> Scope:
+        """Return the scope below ``root``, that of a call, that stands for one of the function's."""
+        found = known.get(scope)
+        if found is None:
+            found = known[scope] = (
+                root
+                if scope.parent is None
+                else self._new_scope(self._scope(scope.parent, root, known), scope)
             )
-            for value, copy in zip(node.outputs, twin.outputs, strict=True):
-                copy.name = value.name
-                values[value] = copy
-            for inner in node.blocks:
-                own = twin.add_block()
-                values.update(
-                    (value, own.add_input(value.type, value.name)) for value in inner.inputs
-                )
-                with graph.inserting(own):
-                    self._copy(inner, values, place)
-                own.set_outputs(_outputs(inner, values))
-
-    def _scope(self, scope: Scope, place: _Place) -> Scope:
-        """Return the scope below a call that stands for one of the function's."""
-        known = place.scopes.get(scope)
-        if known is None:
-            if scope.parent is None:
-                known = place.call.scope
-            else:
-                known = self._new_scope(self._scope(scope.parent, place), scope)
-            place.scopes[scope] = known
-        return known
+        return found
 
     def _new_scope(self, parent: Scope, like: Scope) -> Scope:
         call = like.call
@@ -129,40 +109,12 @@ class _Inliner:
         return self._frames[key]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A call, the function that it calls, and the scopes that stand for the function's."""
-
-    call: Node
-    function: Graph
-    scopes: dict[Scope, Scope]
-
-    def modes(self, modes: Modes, ambient: Modes) -> Modes:
-        """Return the modes in which a node of the function runs in the caller."""
-        return modes.inside(self.function.modes, self.call.modes, ambient)
-
-
 def _going_on(stack: Frame, caller: Frame) -> Frame:
     """Return a copy of a stack whose outermost frame was called by ``caller``."""
     above = caller
     for frame in reversed(list(stack)):
         above = frame.called_by(above)
     return above
-
-
-def _translated(arg: Argument, values: dict[Value, Argument]) -> Argument:
-    if isinstance(arg, Value):
-        return values[arg]
-    if isinstance(arg, tuple):
-        return tuple([_translated(item, values) for item in arg])
-    return arg
-
-
-def _outputs(block: Block, values: dict[Value, Argument]) -> Iterator[Value]:
-    for value in block.outputs:
-        copy = values[value]
-        assert isinstance(copy, Value), "what a block returns it was given as a value"
-        yield copy
 
 
 def _require_fit(call: Node, function: Graph, given: list[Argument]) -> None:

@@ -11,9 +11,11 @@ from .base import Pass
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
 from .inline import Inline
+from .outline import Outline
 
 PASSES: Final[dict[str, type[Pass]]] = {
-    pass_.name: pass_ for pass_ in (CommonSubexpressionElimination, DeadCodeElimination, Inline)
+    pass_.name: pass_
+    for pass_ in (CommonSubexpressionElimination, DeadCodeElimination, Inline, Outline)
 }
 """The passes that text may name."""
 

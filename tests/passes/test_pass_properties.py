@@ -62,7 +62,8 @@ def test_any_graph_verifies_afterwards_and_settles(graph: Graph, passes: str) ->
         try:
             result = pass_.run(graph)
         except opscope.PassError as error:
-            assert "calls itself" in str(error) or "a call of function" in str(error)
+            if "calls itself" not in str(error) and "a call of function" not in str(error):
+                raise
             reject()
         opscope.verify(graph)
         assert result.changed is (str(graph) != before)

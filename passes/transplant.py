@@ -1,0 +1,68 @@
+"""Copying nodes from one graph into another, or to another place of the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ..ir import Argument, Block, Frame, Graph, Modes, Node, Scope, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Transplant:
+    """Appends copies of nodes where a graph inserts nodes.
+
+    Attributes:
+        graph: the graph that they go into.
+        values: what stands there for the values that they read; results are added to it.
+        scope: gives the scope that stands there for one of theirs.
+        stack: likewise.
+        modes: likewise.
+    """
+
+    graph: Graph
+    values: dict[Value, Argument]
+    scope: Callable[[Scope], Scope]
+    stack: Callable[[Frame | None], Frame | None]
+    modes: Callable[[Modes], Modes]
+
+    def copy(self, nodes: Iterable[Node]) -> None:
+        """Append copies of nodes, in their order, with their blocks and the names of their results."""
+        graph, values = self.graph, self.values
+        for node in nodes:
+            twin = graph.append(
+                node.operator,
+                tuple([self._argument(arg) for arg in node.all_args]),
+                [value.type for value in node.outputs],
+                keywords=node.keywords,
+                groups=node.groups if node.gives_lists else None,
+                scope=self.scope(node.scope),
+                stack=self.stack(node.stack),
+                modes=self.modes(node.modes),
+            )
+            for value, copy in zip(node.outputs, twin.outputs, strict=True):
+                copy.name = value.name
+                values[value] = copy
+            for inner in node.blocks:
+                self._copy_block(inner, twin.add_block())
+
+    def results(self, values: Iterable[Value]) -> Iterator[Value]:
+        """Yield what stands for values that a block or graph returns."""
+        for value in values:
+            copy = self.values[value]
+            assert isinstance(copy, Value), "what is returned is a value in its new place as well"
+            yield copy
+
+    def _copy_block(self, block: Block, into: Block) -> None:
+        for value in block.inputs:
+            self.values[value] = into.add_input(value.type, value.name)
+        with self.graph.inserting(into):
+            self.copy(block)
+        into.set_outputs(self.results(block.outputs))
+
+    def _argument(self, arg: Argument) -> Argument:
+        if isinstance(arg, Value):
+            return self.values[arg]
+        if isinstance(arg, tuple):
+            return tuple([self._argument(item) for item in arg])
+        return arg
