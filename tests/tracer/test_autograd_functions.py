@@ -23,6 +23,8 @@ from torch.testing._internal.autograd_function_db import autograd_function_db
 from torch.utils.checkpoint import checkpoint
 
 import opscope
+from opscope.tracer.dispatch.dispatcher import kernels
+from opscope.tracer.patches.functions import functions
 from support.replays import plain_text, tensors_of
 
 
@@ -733,6 +735,32 @@ def test_nothing_of_the_patches_stays() -> None:
     before = [dict(vars(place)) for place in places]
     opscope.trace(lambda x: Scaled.apply(x, 1.0), leaf(2))
     assert [dict(vars(place)) for place in places] == before
+
+
+def test_a_wrapper_that_somebody_put_around_apply_is_passed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = vars(Function)["apply"]
+    seen: list[Any] = []
+
+    def apply(cls: Any, *args: Any) -> Any:
+        seen.append(cls)
+        return before.__get__(None, cls)(*args)
+
+    monkeypatch.setattr(Function, "apply", classmethod(apply))
+    traced = opscope.trace(lambda x: Scaled.apply(x, 2.0) + apply_scaled(x, 3.0), leaf(3))
+    assert seen == [Scaled]
+    assert len(traced.graph.nodes(op="prim::autograd_function")) == 2
+
+
+def test_a_torch_that_applies_functions_in_another_way_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("_bind_default_args", "_call_custom_function_call"):
+        monkeypatch.delattr(torch.autograd.function, name, raising=False)
+    monkeypatch.setattr(Function, "apply", staticmethod(lambda: None))
+    with pytest.raises(opscope.UnsupportedTorchError, match="custom autograd functions"):
+        list(functions(kernels()))
 
 
 def test_functions_under_transforms_run_as_they_do_untraced() -> None:

@@ -21,20 +21,20 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch._functorch.utils import unwrap_dead_wrappers
 from torch.autograd.function import _SingleLevelFunction
 
-from ...errors import UnsupportedTorchError
 from ..dispatch.detours import begin_detour, end_detour
 from ..dispatch.dispatcher import Kernels, is_transforming, recorder_here
 from ..dispatch.replacing import Patch
 from ..functions.apply_call import BEHIND_APPLY
 from ..functions.function_calls import has_setup_context
 
-_QUESTIONS = ("_bind_default_args", "_call_custom_function_call")
+_BINDING: Final = "_bind_default_args"
+_CALLING: Final = "_call_custom_function_call"
 
 Record = Callable[[Any, Any, Callable[..., Any], tuple[Any, ...], dict[str, Any], FrameType], Any]
 """Makes a call for a recorder: of a function, by what, with what arguments, from which frame."""
@@ -48,23 +48,17 @@ class Detour:
         self._record = record
         self._bind_default_args: Any = None
 
-    def patches(self) -> Iterator[Patch]:
-        """Yield what makes ``apply`` take the detour.
-
-        Raises:
-            UnsupportedTorchError: torch asks other questions than those that are known.
-        """
+    @staticmethod
+    def is_there() -> bool:
+        """Whether this torch asks the questions that the detour goes by."""
         module = torch.autograd.function
-        missing = [name for name in _QUESTIONS if not hasattr(module, name)]
-        if missing:
-            raise UnsupportedTorchError(
-                f"torch {torch.__version__} calls custom autograd functions in a way that cannot be "
-                f"followed: torch.autograd.function has no {' and no '.join(missing)}\n"
-                "  use a torch version that opscope was tested with, or report this one"
-            )
+        return hasattr(module, _BINDING) and hasattr(module, _CALLING)
+
+    def patches(self) -> Iterator[Patch]:
+        """Yield what makes ``apply`` take the detour."""
         yield _SingleLevelFunction, "setup_context", functools.partial(_SetupContext, self)
-        yield module, "_bind_default_args", self._binding
-        yield module, "_call_custom_function_call", self._calling
+        yield torch.autograd.function, _BINDING, self._binding
+        yield torch.autograd.function, _CALLING, self._calling
 
     def is_taken_by(self, caller: FrameType) -> bool:
         """Whether a call of a custom function that a frame makes is to take the detour."""
@@ -93,7 +87,7 @@ class Detour:
             if has_setup_context(function):
                 args, kwargs = self._bind_default_args(function.forward, args, kwargs)
             args = unwrap_dead_wrappers(args)
-            plain = vars(torch.autograd.Function)["apply"].__get__(None, function)
+            plain = vars(torch._C._FunctionBase)["apply"].__get__(None, function)
             recorder = recorder_here(self._installed)
             return self._record(recorder, function, plain, args, kwargs, sys._getframe(1))
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import torch
 from torch.autograd.function import FunctionCtx, _SingleLevelFunction
 
+from ...errors import UnsupportedTorchError
 from ..dispatch.dispatcher import Kernels, recorder_here
 from ..dispatch.replacing import Patch
 from ..functions.apply_call import ApplyCall
@@ -28,11 +29,20 @@ MARKS: Final = ("mark_dirty", "mark_non_differentiable", "set_materialize_grads"
 
 
 def functions(installed: Kernels) -> Iterator[Patch]:
-    """Yield what tells of every custom function that is applied."""
-    if isinstance(vars(torch.autograd.Function)["apply"], classmethod):
+    """Yield what tells of every custom function that is applied.
+
+    Raises:
+        UnsupportedTorchError: torch goes neither of the two ways that are known.
+    """
+    if Detour.is_there():
+        yield from Detour(installed, _record).patches()
+    elif isinstance(vars(torch.autograd.Function)["apply"], classmethod):
         yield _SingleLevelFunction, "apply", functools.partial(_apply, installed)
     else:
-        yield from Detour(installed, _record).patches()
+        raise UnsupportedTorchError(
+            f"torch {torch.__version__} calls custom autograd functions in a way that cannot be followed.\n"
+            "Use a torch version that opscope was tested with (2.13 to 2.15), or report this one."
+        )
     for name in MARKS:
         yield FunctionCtx, name, functools.partial(_mark, installed)
 
