@@ -5,12 +5,15 @@
 # make conformance   torch's own test corpora, replayed and compared with eager
 # make wheel         build the wheel and test the package as installed from it
 #
-# Every target creates .venv first, or brings it up to date. PYTHON chooses the interpreter.
+# Every target creates .venv first, or brings it up to date. PYTHON chooses the interpreter. With TORCH=2.15.0,
+# say, a target runs on that release of torch, in an environment of its own (.venv-2.15.0).
 
 PYTHON ?= python3
-VENV := .venv
+TORCH :=
+VENV := .venv$(TORCH:%=-%)
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
 # A strict editable install links each file by itself, so it is made anew when the set of files changes.
 ROOMS := checking cli ir passes reports runtime tracer visualize
@@ -49,7 +52,7 @@ wheel: $(VENV)/check
 	$(BIN)/python tests/wheel/check_wheel.py dist/*.whl
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist *.egg-info demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -57,7 +60,10 @@ $(BIN)/python:
 # Nothing of a foreign build environment: the pinned setuptools builds the package.
 INSTALL := $(PIP) --no-build-isolation --config-settings editable_mode=strict
 
-$(FILES): pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/constraints.txt: constraints.txt | $(BIN)/python
+	sed 's/^torch==.*/torch==$(TORCH)/' $< >$@
+
+$(FILES): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(PIP) setuptools torch
 	$(INSTALL) --editable .
 	rm -f $(VENV)/files-*

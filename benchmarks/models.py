@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -88,7 +89,9 @@ def gpt2() -> Program:
 
 def torchscript(function: Callable[..., Any], args: tuple[torch.Tensor, ...]) -> Any:
     """Trace with ``torch.jit.trace``, without the second run that checks the first."""
-    return torch.jit.trace(function, args, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # it is deprecated, and still a measure
+        return torch.jit.trace(function, args, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
 
 
 def _gpt2(**sizes: Any) -> Program:

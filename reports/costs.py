@@ -132,8 +132,10 @@ _UNSEEN: Final = {
     "higher_order::while_loop_stack_output": "how often it turns is data; condition and body count once",
     "higher_order::associative_scan": "its function counts once",
     "higher_order::cond": "the arm with more FLOPs counts",
+    "higher_order::switch": "the arm with the most FLOPs counts",
     "higher_order::register_hook": "a hook runs in backward; it counts once",
 }
+_CHOOSING: Final = frozenset(("higher_order::cond", "higher_order::switch"))
 _BATCHED: Final = frozenset(("functorch::vmap", "functorch::legacy_vmap"))
 _SLICED: Final = {"higher_order::scan": 1, "higher_order::map_impl": 0}
 """Operators that run their block once per slice, with the argument that holds what is sliced."""
@@ -205,7 +207,7 @@ class _Accountant:
         book.enter(node, times, owns_blocks=not counted)
         if counted:
             return
-        if node.kind == "higher_order::cond":
+        if node.kind in _CHOOSING:
             arms = [self._apart(block, book, times) for block in node.blocks]
             book.merge(max(arms, key=_weight))
             return

@@ -240,11 +240,13 @@ def _rows_of_groups(node: Node) -> int:
     return batch * groups if isinstance(batch, int) and isinstance(groups, int) else 0
 
 
-def _attention(node: Node) -> Saved:
+def _attention(node: Node) -> Saved | None:
     """Queries, keys, values, mask, result, and one number per row of scores."""
     query = _type(_tensor(node, 0))
     dropout = node.all_args[4] if len(node.all_args) > 4 else 0
     if query.device.type == "cpu" and (query.rank != 4 or dropout != 0):
+        if query.rank == 3 and dropout == 0:
+            return None  # fused from torch 2.14, which a graph does not tell
         return _unfused_attention(node, is_dropped=dropout != 0)
     kept = _values(*[_tensor(node, position) for position in range(4)], node.outputs[0])
     numel = _type(node.outputs[0]).numel or 0

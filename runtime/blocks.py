@@ -98,6 +98,10 @@ def _cond(functions: Functions, free: Free, pred: Any, operands: Sequence[Any]) 
     return _operator("cond")(pred, *functions, (*operands, *free[0]))
 
 
+def _switch(functions: Functions, free: Free, index: Any, operands: Sequence[Any]) -> Any:
+    return _operator("switch")(index, tuple(functions), (*operands, *free[0]))
+
+
 def _looping(name: str) -> Callable[..., Any]:
     def run(functions: Functions, free: Free, carried: Any, additional: Any, **kwargs: Any) -> Any:
         return _operator(name)(*functions, tuple(carried), (*additional, *free[0]), **kwargs)
@@ -166,6 +170,7 @@ def _transform(run: Callable[..., Any]) -> Callable[..., Any]:
 
 _CONVENTIONS: Final[dict[str, Convention]] = {
     "higher_order::cond": Convention(_cond, operands=1),
+    "higher_order::switch": Convention(_switch, operands=1),
     "higher_order::while_loop": Convention(_looping("while_loop"), single=frozenset((0,))),
     "higher_order::while_loop_stack_output": Convention(
         _looping("while_loop_stack_output"), single=frozenset((0,))

@@ -168,7 +168,7 @@ def _autograd_function(
         args = close_callables(structure.build(list(_leaves(structure, args))))
     # Its forward is the user's own Python, to which subclasses are what they are everywhere.
     with torch._C._EnableTorchFunction():
-        result = _APPLY(class_, *args)
+        result = _APPLY.__get__(None, class_)(*args)
     if isinstance(result, torch.Tensor):
         return result
     tensors = take_apart(result, _is_tensor, lambda part: not is_plain_container(part))[0]
@@ -187,7 +187,7 @@ def _is_tensor(part: Any) -> bool:
     return isinstance(part, torch.Tensor)
 
 
-_APPLY: Any = cast(Any, torch.autograd.Function.apply).__func__  # a class may have one of its own
+_APPLY: Any = vars(torch.autograd.Function)["apply"]  # a class may have one of its own
 
 
 def _gradient(owner: torch.Tensor) -> torch.Tensor:

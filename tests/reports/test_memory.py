@@ -117,7 +117,7 @@ SAVING: list[Program] = [
     lambda x, w: F.adaptive_avg_pool2d((x * 2)[None], 1) + F.adaptive_avg_pool2d((x * 2)[None], 2).sum(),
     lambda x, w: F.conv1d((x * 2)[None], (w * 2)[:, :, None]),
     lambda x, w: F.scaled_dot_product_attention(*(v.view(2, 2, 4, 16) for v in (x * 2, w * 2, x * w))),
-    lambda x, w: F.scaled_dot_product_attention(*(v.view(4, 4, 16) for v in (x * 2, w * 2, x * w))),
+    lambda x, w: F.scaled_dot_product_attention(x * 2, w * 2, x * w),
     lambda x, w: F.scaled_dot_product_attention(
         *(v.view(2, 2, 4, 16) for v in (x * 2, w * 2, x * w)), dropout_p=0.5
     ),
@@ -163,6 +163,12 @@ def test_what_autograd_saves_is_known_to_the_byte(program: Program, depth: Any) 
     assert memory.unknown_saved == {}
     expected = saved_bytes(nn.Module(), lambda: program(x, w), (x, w))
     assert sum(memory.saved.values()) == expected
+
+
+def test_of_three_dimensional_attention_it_depends_on_torchs_release() -> None:
+    x = torch.rand(4, 4, 16, requires_grad=True)
+    traced = opscope.trace(lambda x: F.scaled_dot_product_attention(x, x, x), x, warn=False)
+    assert list(memory_of(traced.graph).unknown_saved) == ["aten::scaled_dot_product_attention"]
 
 
 def test_what_is_not_known_is_named() -> None:

@@ -13,11 +13,18 @@ import pytest
 import torch
 from torch import nn
 from torch.autograd import Function, forward_ad
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import (
+    FunctionCtx,
+    _is_setup_context_defined,
+    _SingleLevelFunction,
+    once_differentiable,
+)
 from torch.testing._internal.autograd_function_db import autograd_function_db
 from torch.utils.checkpoint import checkpoint
 
 import opscope
+from opscope.tracer.dispatch.dispatcher import kernels
+from opscope.tracer.patches.functions import functions
 from support.replays import plain_text, tensors_of
 
 
@@ -320,6 +327,39 @@ def test_arguments_by_name_and_by_default() -> None:
     text = plain_text(traced)
     assert "(%Defaults, %x, 2, setup_context=True)" in text
     assert "(%Defaults, %x, 3, setup_context=True)" in text
+
+
+def test_arguments_by_name_of_a_forward_that_takes_its_context() -> None:
+    traced = check_gradients(
+        lambda x: Scaled.apply(x, factor=2.0) + apply_scaled(factor=3.0, x=x.sin()), leaf(3)
+    )
+    text = plain_text(traced)
+    assert "prim::autograd_function(%Scaled, %x, 2.0)" in text
+    assert "prim::autograd_function(%Scaled, %3, 3.0)" in text
+
+
+@pytest.mark.parametrize("named", [{"x": 1.0}, {"scale": 2.0}, {"factor": 2.0, "other": 1}])
+def test_arguments_that_apply_refuses_are_refused_as_without_a_trace(named: Any) -> None:
+    with pytest.raises(TypeError) as eager:
+        Scaled.apply(leaf(2), **named)
+    with pytest.raises(TypeError) as traced:
+        opscope.trace(lambda x: Scaled.apply(x, **named), leaf(2))
+    assert str(traced.value) == str(eager.value)
+
+
+def test_a_program_that_asks_which_functions_have_a_setup_context_gets_the_truth() -> None:
+    seen: list[bool] = []
+
+    def program(x: torch.Tensor) -> Any:
+        for function in (Scaled, Defaults):
+            seen.append(function.setup_context != Function.setup_context)
+            seen.append(_is_setup_context_defined(function.setup_context))
+        with pytest.raises(NotImplementedError):
+            Scaled.setup_context(None, (), None)
+        return Scaled.apply(x, 2.0)
+
+    opscope.trace(program, leaf(2))
+    assert seen == [False, False, True, True]
 
 
 class NeedsInput(Function):
@@ -691,12 +731,36 @@ def test_results_are_named_by_the_callers_function() -> None:
 
 
 def test_nothing_of_the_patches_stays() -> None:
-    from torch.autograd.function import FunctionCtx, _SingleLevelFunction
-
-    before = dict(vars(FunctionCtx))
+    places = (FunctionCtx, _SingleLevelFunction, Function, torch.autograd.function)
+    before = [dict(vars(place)) for place in places]
     opscope.trace(lambda x: Scaled.apply(x, 1.0), leaf(2))
-    assert "apply" not in vars(_SingleLevelFunction)
-    assert dict(vars(FunctionCtx)) == before
+    assert [dict(vars(place)) for place in places] == before
+
+
+def test_a_wrapper_that_somebody_put_around_apply_is_passed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = vars(Function)["apply"]
+    seen: list[Any] = []
+
+    def apply(cls: Any, *args: Any) -> Any:
+        seen.append(cls)
+        return before.__get__(None, cls)(*args)
+
+    monkeypatch.setattr(Function, "apply", classmethod(apply))
+    traced = opscope.trace(lambda x: Scaled.apply(x, 2.0) + apply_scaled(x, 3.0), leaf(3))
+    assert seen == [Scaled]
+    assert len(traced.graph.nodes(op="prim::autograd_function")) == 2
+
+
+def test_a_torch_that_applies_functions_in_another_way_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("_bind_default_args", "_call_custom_function_call"):
+        monkeypatch.delattr(torch.autograd.function, name, raising=False)
+    monkeypatch.setattr(Function, "apply", staticmethod(lambda: None))
+    with pytest.raises(opscope.UnsupportedTorchError, match="custom autograd functions"):
+        list(functions(kernels()))
 
 
 def test_functions_under_transforms_run_as_they_do_untraced() -> None:

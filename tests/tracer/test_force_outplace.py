@@ -21,26 +21,33 @@ def test_a_functional_graph_reads_as_the_program() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         y = x.clone()
         y[0] *= 2
-        y[:, 1] = 5.0
+        y[:, 1].fill_(5.0)
         return y
 
     traced = opscope.trace(program, torch.ones(2, 3), force_outplace=True)
     assert plain_text(traced) == (
         "graph program(%x : f32[2, 3]) -> (f32[2, 3]):\n"
-        "  constant %constant : f32[]\n"
         "  %y : f32[2, 3] = aten::clone(%x)\n"
         "  %0 : f32[3] = aten::select.int(%y, 0, 0)\n"
         "  %1 : f32[3] = aten::mul.Tensor(%0, 2)\n"
         "  %y.1 : f32[2, 3] = aten::select_scatter(%y, %1, 0, 0)\n"
         "  %2 : f32[3] = aten::clone(%1)\n"
         "  %y.2 : f32[2, 3] = aten::select_scatter(%y.1, %2, 0, 0)\n"
-        "  %3 : f32[] = aten::clone(%constant)\n"
-        "  %4 : f32[2]{strides=[3]} = aten::select.int(%y.2, 1, 1)\n"
-        "  %5 : f32[2] = aten::fill.Tensor(%4, %3)\n"
-        "  %y.3 : f32[2, 3] = aten::select_scatter(%y.2, %5, 1, 1)\n"
+        "  %3 : f32[2]{strides=[3]} = aten::select.int(%y.2, 1, 1)\n"
+        "  %4 : f32[2] = aten::fill.Scalar(%3, 5.0)\n"
+        "  %y.3 : f32[2, 3] = aten::select_scatter(%y.2, %4, 1, 1)\n"
         "  return (%y.3)"
     )
     assert traced.mutations == ()
+    check_functional(program, torch.randn(2, 3))
+
+
+def test_a_number_that_is_assigned_to_a_part() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        y[:, 1] = 5.0
+        return y
+
     check_functional(program, torch.randn(2, 3))
 
 

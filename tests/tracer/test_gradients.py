@@ -327,6 +327,20 @@ def test_saved_tensors_that_hooks_exchange_are_not_taken_for_the_results() -> No
     assert torch.equal(traced(torch.ones(3)), program(torch.ones(3)))
 
 
+@pytest.mark.skipif(
+    not hasattr(torch.autograd.graph, "node_creation_hook"), reason="torch 2.14 has it"
+)
+def test_a_hook_on_the_nodes_that_autograd_creates_is_reported() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        with torch.autograd.graph.node_creation_hook(lambda node: None):
+            return x.exp()
+
+    traced = opscope.trace(program, torch.ones(3, requires_grad=True), warn=False)
+    (diagnostic,) = traced.diagnostics
+    assert diagnostic.kind.value == "hook"
+    assert "node_creation_hook" in diagnostic.message
+
+
 def test_gradients_flow_through_what_autograd_saved_of_a_result_that_is_gone() -> None:
     def program(x: torch.Tensor) -> torch.Tensor:
         total = (x * 2).exp().tanh().sum()

@@ -32,6 +32,19 @@ def check(program: Callable[..., Any]) -> opscope.TracedProgram:
     return check_gradients(program, *((x,) for x in needs_grad), leaves=LEAVES)
 
 
+def compiled_anew(program: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a program that torch compiles at every eager run.
+
+    Dynamo of torch 2.15 refuses a condition whose branches close over a float that has changed.
+    """
+
+    def anew(*args: torch.Tensor) -> Any:
+        torch._dynamo.reset()
+        return program(*args)
+
+    return anew
+
+
 def is_positive(x: torch.Tensor) -> torch.Tensor:
     return x.sum() > 0
 
@@ -85,6 +98,7 @@ def test_closures_get_gradients_though_the_operator_was_not_passed_them() -> Non
 
 
 def test_sizes_and_items_that_a_branch_closes_over_are_data() -> None:
+    @compiled_anew
     def program(x: torch.Tensor) -> torch.Tensor:
         size, total = x.shape[0], x.detach().abs().sum().item()
         result: torch.Tensor = torch.cond(
@@ -101,6 +115,40 @@ def test_sizes_and_items_that_a_branch_closes_over_are_data() -> None:
         ours, theirs = traced(x), program(x)
         assert torch.equal(ours, theirs)
         assert torch.equal(*[torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs)])
+
+
+@pytest.mark.skipif("switch" not in torch._ops._higher_order_ops, reason="torch 2.14 has it")
+def test_all_branches_of_a_switch_are_blocks() -> None:
+    from torch._higher_order_ops.switch import switch
+
+    def program(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        arms = (lambda t: t.sin() * y, lambda t: t * WEIGHT, lambda t: t * x.shape[0])
+        result: torch.Tensor = switch(index, arms, (x,))
+        return result
+
+    assert plain_text(opscope.trace(program, (UP, torch.tensor(1)))) == (
+        "graph program(%x : f32[3], %index : i64[]) -> (f32[3]{grad}):\n"
+        "  constant %WEIGHT : f32[3]{grad}\n"
+        "  %0 : int = aten::sym_size.int(%x, 0)\n"
+        "  %y : f32[3] = aten::mul.Tensor(%x, 2)\n"
+        "  %1 : i64[] = aten::clamp(%index, 0, 2)\n"
+        "  [%2 : f32[3]{grad}] = higher_order::switch(%1, [%x])\n"
+        "    block0(%args.0 : f32[3]):\n"
+        "      %3 : f32[3] = aten::sin(%args.0)\n"
+        "      %4 : f32[3] = aten::mul.Tensor(%3, %y)\n"
+        "      -> (%4)\n"
+        "    block1(%args.0.1 : f32[3]):\n"
+        "      %5 : f32[3]{grad} = aten::mul.Tensor(%args.0.1, %WEIGHT)\n"
+        "      -> (%5)\n"
+        "    block2(%args.0.2 : f32[3]):\n"
+        "      %6 : f32[3] = aten::mul.Tensor(%args.0.2, %0)\n"
+        "      -> (%6)\n"
+        "  return (%2)"
+    )
+    for x in (UP, UP.clone().requires_grad_()):
+        inputs = [(x, torch.tensor(index)) for index in (0, 1, 2, 7)]
+        check_gradients(program, *inputs, leaves=LEAVES)
 
 
 def test_operands_that_no_branch_reads_make_no_result_require_grad() -> None:
@@ -387,8 +435,10 @@ def test_torchs_own_samples(info: Any, requires_grad: bool) -> None:
         lambda x: while_loop(
             lambda n, t: n < x.shape[0], lambda n, t: (n + 1, t * 2), (torch.tensor(0), x)
         ),
-        lambda x: (lambda n: torch.cond(x.sum() > 0, lambda t: t * n, lambda t: t + n, (x,)))(
-            x[0, 0].item()
+        compiled_anew(
+            lambda x: (lambda n: torch.cond(x.sum() > 0, lambda t: t * n, lambda t: t + n, (x,)))(
+                x[0, 0].item()
+            )
         ),
     ],
 )

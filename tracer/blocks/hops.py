@@ -74,6 +74,11 @@ def _cond(pred: Any, true: Any, false: Any, operands: Any) -> HigherOrderCall:
     return HigherOrderCall((true, false), examples, (pred, operands), is_nested=True)
 
 
+def _switch(index: Any, branches: Any, operands: Any) -> HigherOrderCall:
+    examples = (tuple(operands),) * len(branches)
+    return HigherOrderCall(tuple(branches), examples, (index, operands), is_nested=True)
+
+
 def _while_loop(
     condition: Any, body: Any, carried: Any, additional: Any, **kwargs: Any
 ) -> HigherOrderCall:
@@ -82,13 +87,20 @@ def _while_loop(
     return HigherOrderCall((condition, body), examples, args, kwargs, has_numbers=True)
 
 
-def _scan(combine: Any, init: Any, xs: Any, additional_inputs: Any = ()) -> HigherOrderCall:
+# ``mutated_arg_indices`` tells compilers what the function writes to, which its block shows.
+
+
+def _scan(
+    combine: Any, init: Any, xs: Any, additional_inputs: Any = (), *, mutated_arg_indices: str = ""
+) -> HigherOrderCall:
     example = (*init, *map(Slice, xs), *additional_inputs)
     args = (init, xs, _tensors(additional_inputs))
     return HigherOrderCall((combine,), (example,), args, is_nested=True)
 
 
-def _map(function: Any, xs: Any, additional: Any) -> HigherOrderCall:
+def _map(
+    function: Any, xs: Any, additional: Any, *, mutated_arg_indices: str = ""
+) -> HigherOrderCall:
     example = (*map(Slice, xs), *additional)
     args = (xs, _tensors(additional))
     return HigherOrderCall((function,), (example,), args, is_nested=True)
@@ -151,6 +163,7 @@ def _strict_mode(function: Any, operands: Any) -> HigherOrderCall:
 
 _READERS: Final[dict[str, Callable[..., HigherOrderCall]]] = {
     "cond": _cond,
+    "switch": _switch,
     "while_loop": _while_loop,
     "while_loop_stack_output": _while_loop,
     "scan": _scan,

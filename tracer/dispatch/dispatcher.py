@@ -30,6 +30,7 @@ from torch.nested._internal import nested_tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ...errors import UnsupportedTorchError
+from .detours import end_detour
 from .number import with_plain_numbers
 
 _C = torch._C
@@ -264,7 +265,7 @@ def _install_on_first_working_key() -> Kernels:
     raise UnsupportedTorchError(
         f"torch {torch.__version__} offers no dispatcher key that operators can be captured on.\n"
         + "\n".join(failures)
-        + "\nUse a torch version that opscope was tested with (2.13), or report this one."
+        + "\nUse a torch version that opscope was tested with (2.13 to 2.15), or report this one."
     )
 
 
@@ -354,7 +355,7 @@ def recording(installed: Kernels, recorder: Any) -> Iterator[None]:
     That of a trace (``record.Recorder``) is told of more by what stands in torch's classes.
 
     Inside an operator that another trace records, and after an interrupt at the worst moment, our
-    key may be excluded; it is not while the ``with`` lasts.
+    key may be excluded; it is not while the ``with`` lasts. An interrupt may also have come on a detour.
     """
     previous = current_recorder()
     was_included = _C._dispatch_tls_is_dispatch_key_included(installed.key)
@@ -365,6 +366,7 @@ def recording(installed: Kernels, recorder: Any) -> Iterator[None]:
         installed.set_included(recorder is not None)
         yield
     finally:
+        end_detour()
         set_recorder(previous)
         installed.set_included(was_included)
         installed.set_excluded(was_excluded and previous is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any, Final
 
 import torch
@@ -77,6 +78,29 @@ def _mirrored(
     return tuple([_mirrored(child, values, constant) for child in part.children])
 
 
+def has_setup_context(function: Any) -> bool:
+    """Whether the forward of a custom function leaves its context to a method of its own."""
+    return bool(function.setup_context != _SingleLevelFunction.setup_context)
+
+
+def in_order(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...] | None:
+    """Return the arguments of a call as ``apply`` orders them; None if it refuses them."""
+    if not kwargs:
+        return args
+    code = getattr(function.forward, "__code__", None)
+    if not isinstance(code, CodeType):
+        return None
+    names = code.co_varnames[: code.co_argcount]
+    if not has_setup_context(function):
+        names = names[1:]  # the context
+    rest = names[len(args) : len(args) + len(kwargs)]
+    if set(rest) != set(kwargs):
+        return None
+    return (*args, *[kwargs[name] for name in rest])
+
+
 def hold_numbers_kept_by(function: Any) -> None:
     """Guard the traced numbers that a forward closes over: at a replay it still has those of the trace."""
     for part in (function.forward, function.setup_context):
@@ -132,7 +156,7 @@ def flags(
         "materialize_grads": bool(*marks.get("set_materialize_grads", (True,))),
         "once_differentiable": _is_once_differentiable(function),
         "generate_vmap_rule": bool(function.generate_vmap_rule),
-        "setup_context": function.setup_context is not _SingleLevelFunction.setup_context,
+        "setup_context": has_setup_context(function),
     }
     usual = {parameter.name: parameter.default for parameter in AUTOGRAD_FUNCTION.parameters}
     return {name: flag for name, flag in found.items() if flag != usual[name]}

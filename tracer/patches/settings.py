@@ -30,6 +30,9 @@ def settings(installed: Kernels) -> Iterator[Patch]:
     hooks = torch.autograd.graph.saved_tensors_hooks
     yield hooks, "__enter__", functools.partial(_told, installed, _packing)
     yield hooks, "__exit__", functools.partial(_told, installed, _packing_no_more)
+    of_nodes = getattr(torch.autograd.graph, "node_creation_hook", None)  # from torch 2.14
+    if of_nodes is not None:
+        yield of_nodes, "__enter__", functools.partial(_told, installed, _watching_nodes)
 
 
 def tell_of_attributes(installed: Kernels, undo: Undo) -> None:
@@ -90,3 +93,7 @@ def _packing(unseen: Any, result: Any, hooks: Any) -> None:
 
 def _packing_no_more(unseen: Any, result: Any, hooks: Any, *error: Any) -> None:
     unseen.saved_tensor_hooks(-1)
+
+
+def _watching_nodes(unseen: Any, result: Any, hook: Any) -> None:
+    unseen.watches_autograd_nodes()

@@ -353,6 +353,16 @@ class Unseen:
             hint="enter it outside the program, around the replay",
         )
 
+    def watches_autograd_nodes(self) -> None:
+        """Report that a hook is called for each node of autograd's graph."""
+        self._state.report_if_followed(
+            DiagnosticKind.HOOK,
+            "node_creation_hook has a hook called for every node of autograd's graph, which a replay does "
+            "not",
+            *self._place(),
+            hint="enter it outside the program, around the replay",
+        )
+
     def effect(self, message: str, hint: str = "") -> None:
         """Report anything else that a replay does not repeat."""
         self._report(DiagnosticKind.UNTRACKED_EFFECT, message, hint=hint)
