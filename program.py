@@ -421,8 +421,9 @@ def trace(
         strict: whether something that cannot be recorded exactly is an error instead of a warning.
         warn: whether it is a warning otherwise; ``diagnostics`` lists it either way.
         fake: whether to trace without computing: nothing of the size of a tensor is allocated, and the
-            model is left as it was. Model and inputs may be real, on the meta device, or fake; the graph
-            is that of a run with real tensors, and a program traced from a real model replays on them.
+            model and its optimizers are left as they were. Model and inputs may be real, on the meta device,
+            or fake; the graph is that of a run with real tensors, and a program traced from a real model
+            replays on them. ``docs/fake.md`` says where a backward pass goes another way.
         allow: kinds of diagnostics that you expect, such as ``{"data read"}``: they are listed, and
             neither warned about nor errors.
         check: whether to run the program again and compare, on these inputs as they were before the
@@ -437,7 +438,7 @@ def trace(
     Raises:
         CheckError: ``check`` found a difference.
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
-            wrong for the very inputs of the trace; or ``depth`` is "deep" in a fake trace, which is flat.
+            wrong for the very inputs of the trace.
         PassError: ``force_outplace``, and a write cannot be made a value.
         UnsupportedTorchError: the installed torch cannot be captured on.
     """

@@ -27,6 +27,8 @@ import torch
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import fake_tensor_tls
 from torch.nested._internal import nested_tensor
+from torch.optim.optimizer import _foreach_supported_types as of_optimizers
+from torch.utils._foreach_utils import _foreach_supported_types as of_gradients
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ...errors import UnsupportedTorchError
@@ -70,6 +72,9 @@ plain_is_view: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase)._is_vie
 
 plain_untyped_storage: Any = cast(Any, _C.TensorBase).untyped_storage
 """``tensor.untyped_storage()`` itself."""
+
+FOREACH_CLASSES: tuple[list[Any], ...] = (of_optimizers, of_gradients)
+"""The lists of classes for whose tensors optimizers, and the clipping of gradients, go by ``foreach``."""
 
 StorageWeakRef: Any = torch.multiprocessing.reductions.StorageWeakRef
 """Tells whether a storage is still there, and keeps its number (``_cdata``) from being used again."""

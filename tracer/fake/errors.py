@@ -20,6 +20,7 @@ _RECORDING = {
 
 _FAILED_IN_SCRIPT = "The following operation failed in the TorchScript interpreter."
 _NO_STORAGE = "Not available for 'meta' device type"
+_NO_DATA = "its data is not allocated yet"
 _WITHOUT_DATA = (
     fake_tensor.DataDependentOutputException.__name__,
     fake_tensor.DynamicOutputShapeException.__name__,
@@ -81,6 +82,8 @@ def _what_failed(error: BaseException) -> str | None:
             f"{name} cannot tell the type of its result without computing it\n"
             "  trace with real tensors, or, if it is your own, give it a torch.library.register_fake"
         )
+    if _NO_DATA in str(error):
+        return f"{name} goes by the data of a tensor, and fake=True computes none\n  trace with real tensors"
     if _is_export(error.__traceback__) or _NO_STORAGE in str(error):
         return (
             "the data of a tensor is handed to Python or NumPy, and fake=True computes none\n"

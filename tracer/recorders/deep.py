@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from ...ir import Block, Node, ScopeKind, SourceRange, TensorType, Value
+from ...ir import Block, Node, Operator, ScopeKind, SourceRange, TensorType, Value
 from ...ir.own_operators import LITERAL
 from ..diagnostics import DiagnosticKind
 from ..dispatch.composites import is_composite, is_composite_for
@@ -49,7 +49,7 @@ class DeepRecorder(CallRecorder):
         super().__init__(state, *rest)
         self._insides: list[Inside] = []  # of operators that have run and are being recorded
         self._depth = 0  # how many composite operators run, one inside another
-        self._data_sizes = DataSizes(state.numbers.by_value)
+        self._data_sizes = DataSizes(state.numbers.by_value, state.functions.took_data)
 
     def record(
         self,
@@ -88,6 +88,10 @@ class DeepRecorder(CallRecorder):
             # Its results are those of what it calls; if not, this is made up for.
             own.may_be_saved = own.reads_data = False
             return own
+        if _writes_over_self(facts.operator):
+            # Autograd may save what was there, see :meth:`SavedResults.written_over`.
+            facts = copy.copy(facts)
+            facts.may_be_saved = facts.is_known_to_save = True
         return facts
 
     def _run_inside(
@@ -257,6 +261,11 @@ class DeepRecorder(CallRecorder):
                 asks[name] = functools.partial(_autocast_dtype, device)
         for name, ask in asks.items():
             self.state.circumstances.read_mode(name, ask, source)
+
+
+def _writes_over_self(operator: Operator) -> bool:
+    first = next(iter(operator.parameters), None)
+    return first is not None and first.is_written and first.name == "self"
 
 
 def _source_of(node: Node) -> Callable[[], SourceRange | None]:
