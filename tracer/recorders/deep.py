@@ -50,6 +50,8 @@ class DeepRecorder(CallRecorder):
         self._insides: list[Inside] = []  # of operators that have run and are being recorded
         self._depth = 0  # how many composite operators run, one inside another
         self._data_sizes = DataSizes(state.numbers.by_value, state.functions.took_data)
+        self._holds_sizes = False  # of inputs, all of which a replay is held to
+        self._held: set[object] = set()  # state and modes that it is held to
 
     def record(
         self,
@@ -229,8 +231,10 @@ class DeepRecorder(CallRecorder):
         state = self.state
         sizes, numbers = state.sizes, state.numbers
         use = f"is fixed by {node.operator.base_name}, which is traced through"
-        if any(sizes.may_vary(value) for value in node.inputs if is_tensor(value)):
-            sizes.pin_inputs(use)
+        if sizes.may_be_data and not self._holds_sizes:
+            self._holds_sizes = any(map(sizes.may_vary, filter(is_tensor, node.inputs)))
+            if self._holds_sizes:
+                sizes.pin_inputs(use)
         for value in node.inputs:
             number = numbers.by_value.get(value)
             if number is not None:
@@ -241,12 +245,18 @@ class DeepRecorder(CallRecorder):
 
     def _hold_flags(self, node: Node) -> None:
         for value in node.inputs:
-            if value.state is not None:
+            if value.state is not None and value not in self._held:
+                self._held.add(value)
                 hold_requires_grad(self.state, value.state, _source_of(node))
 
     def _hold_modes(self, node: Node) -> None:
         """Note which modes the caller of the program decides: those that the program itself has not set."""
         modes, around = node.modes, self.state.graph.modes
+        devices = {v.type.device.type for v in node.inputs if isinstance(v.type, TensorType)}
+        met = (modes, is_grad_enabled(), is_inference_mode_enabled(), *sorted(devices))
+        if met in self._held:
+            return
+        self._held.add(met)
         source = _source_of(node)
         asks: dict[str, Callable[[], Any]] = {}
         if modes.inference is around.inference and "inference" not in modes.fixed:
@@ -254,7 +264,6 @@ class DeepRecorder(CallRecorder):
         # What ``autograd.Function.apply`` calls itself runs without gradients, whatever its caller's.
         if modes.grad is around.grad is is_grad_enabled() and "grad" not in modes.fixed:
             asks["torch.is_grad_enabled()"] = is_grad_enabled
-        devices = {v.type.device.type for v in node.inputs if isinstance(v.type, TensorType)}
         if modes.autocast == around.autocast:
             for device in sorted(devices - set(modes.fixed)):
                 name = f"the dtype of autocast on {device}"
