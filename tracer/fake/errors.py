@@ -11,6 +11,7 @@ from ...errors import CaptureError
 from ...ir import Frame
 from ..blocks import scripted
 from ..blocks.higher_order import ProgramRecorder
+from ..recorders.deep import DeepRecorder
 from ..sources.frames import is_library_file
 
 _RECORDING = {
@@ -18,6 +19,7 @@ _RECORDING = {
 }
 
 
+_DEEP = DeepRecorder.record.__code__
 _FAILED_IN_SCRIPT = "The following operation failed in the TorchScript interpreter."
 _NO_STORAGE = "Not available for 'meta' device type"
 _NO_DATA = "its data is not allocated yet"
@@ -135,7 +137,7 @@ def _stack_of(traceback: TracebackType | None) -> Frame | None:
     stack: Frame | None = None
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if code in _RECORDING or code.co_filename == scripted.__file__:
+        if code in _RECORDING or code is _DEEP or code.co_filename == scripted.__file__:
             break
         stack = Frame(code, traceback.tb_lasti, stack, is_library_file(code.co_filename))
         traceback = traceback.tb_next

@@ -39,6 +39,7 @@ from ..dispatch.dispatcher import (
     plain_torch,
     set_version,
 )
+from ..dispatch.gradients import gradient_of
 from ..dispatch.replacing import Undo
 from ..dispatch.tensors import type_of_tensor
 from ..program.held_numbers import HOLDERS, HeldNumber
@@ -149,6 +150,12 @@ class FakeWorld:
     def _make_twin(self, tensor: torch.Tensor, knows_data: bool) -> torch.Tensor:
         if isinstance(tensor, FakeTensor):
             return tensor
+        gradient = gradient_of(tensor)
+        for held in (tensor,) if gradient is None else (tensor, gradient):
+            if (
+                held.layout in _SPARSE
+            ):  # how much is in it, by which programs go, torch would forget
+                raise _not_to_be_faked(held)
         if knows_data:
             data = tensor.detach().clone()  # operators of the run write into it
             return self._mode.fake_tensor_converter.from_real_tensor(
@@ -158,9 +165,7 @@ class FakeWorld:
             try:
                 return self._mode.from_tensor(tensor, static_shapes=True)
             except (AssertionError, RuntimeError) as error:  # so torch says it
-                raise CaptureError(
-                    f"a tensor {type_of_tensor(tensor)} cannot be fake\n  trace with real tensors"
-                ) from error
+                raise _not_to_be_faked(tensor) from error
         converter = self._mode.fake_tensor_converter
         twin: torch.Tensor = converter.from_meta_and_device(self._mode, tensor, self._device)
         if isinstance(tensor, torch.nn.Parameter):
@@ -198,6 +203,14 @@ class FakeWorld:
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
+_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
+
+def _not_to_be_faked(tensor: torch.Tensor) -> CaptureError:
+    return CaptureError(
+        f"a tensor {type_of_tensor(tensor)} cannot be fake\n"
+        "  trace with real tensors, without fake=True"
+    )
 
 
 def _unseen(dispatch: Callable[..., Any]) -> Callable[..., Any]:
