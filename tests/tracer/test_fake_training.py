@@ -51,6 +51,7 @@ def clip(network: nn.Module) -> None:
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "SGD": lambda parameters: torch.optim.SGD(parameters, 0.1, momentum=0.9),
+    "SGD, fused": lambda parameters: torch.optim.SGD(parameters, 0.1, momentum=0.9, fused=True),
     "AdamW": lambda parameters: torch.optim.AdamW(parameters, 0.01),
     "AdamW, foreach": lambda parameters: torch.optim.AdamW(parameters, 0.01, foreach=True),
     "AdamW, fused": lambda parameters: torch.optim.AdamW(parameters, 0.01, fused=True),

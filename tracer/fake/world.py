@@ -26,6 +26,7 @@ from typing import Any, cast
 
 import torch
 from torch._subclasses import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import UnsupportedOperatorException
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ...errors import CaptureError
@@ -214,13 +215,21 @@ def _not_to_be_faked(tensor: torch.Tensor) -> CaptureError:
 
 
 def _unseen(dispatch: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what does a fake mode's work where nothing records: autograd also asks for copies of tensors."""
+    """Return what does a fake mode's work where nothing records: autograd also asks for copies of tensors.
+
+    An operator that only writes, as a fused step of an optimizer does, gives nothing that must be known.
+    """
     excluded = kernels().excluded
 
     @wraps(dispatch)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
+    def wrapped(op: Any, *args: Any, **kwargs: Any) -> Any:
         with excluded():
-            return dispatch(*args, **kwargs)
+            try:
+                return dispatch(op, *args, **kwargs)
+            except UnsupportedOperatorException:
+                if op._schema.returns:
+                    raise
+                return None
 
     return wrapped
 
