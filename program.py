@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +13,7 @@ import torch
 
 from . import visualize
 from .checking import CheckReport, KeptArguments, Subject, check_program, own_tensors
-from .errors import CheckError, GuardError, InputError, ReplayError
+from .errors import CheckError, GuardError, InputError, ReplayError, ReportError
 from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance, Guard, guards_of
@@ -34,6 +35,7 @@ from .runtime import (
     compile_graph,
     find_overload,
     length_error,
+    mode_contexts,
     plain_calls,
     run_blocks,
     torch_literal,
@@ -47,8 +49,11 @@ from .tracer import (
     HeldState,
     InputSpec,
     MetaFacts,
+    ModeReader,
     ModesOfModules,
+    Sizes,
     capture,
+    inputs_at,
     operator_of,
     run_recorded,
     unrecorded,
@@ -110,6 +115,7 @@ class TracedProgram:
         self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
         self._dynamic: Dynamic = None
         self._depth = "flat"
+        self._is_functional = False
         self.mutations = mutations
         self.circumstances = circumstances
         self.updates = dict(updates or {})
@@ -141,6 +147,7 @@ class TracedProgram:
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
         program._depth = depth
+        program._is_functional = captured.force_outplace
         program._training = captured.training
         return program
 
@@ -170,10 +177,7 @@ class TracedProgram:
     def _call(
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        for circumstance in self.circumstances:
-            failing = circumstance.failing()
-            if failing is not None:
-                raise circumstance_error(circumstance, failing)
+        self._require_circumstances()
         changed = self._held.failing()
         if changed is not None:
             raise GuardError(f"this run cannot follow the trace: {changed}")
@@ -370,16 +374,62 @@ class TracedProgram:
                 count += entry.value.type.numel or 0
         return count
 
-    def summary(self, **options: Any) -> Summary:
+    def summary(self, *, at: Sizes | None = None, **options: Any) -> Summary:
         """Return what the program computes, moves and keeps: FLOPs, bytes, parameters and memory.
 
-        Options are those of :func:`opscope.summarize`: ``by``, ``depth``, ``sort``, ``top``, ``fold``
-        and ``width``.
+        Args:
+            at: other sizes of inputs than those of the trace: ``{"x": (8, 128)}``, ``{"x": {0: 8}}``, or, by
+                the name that ``dynamic=`` gave to a dimension, ``{"batch": 8}``. The program is traced anew
+                with inputs of these sizes, as it is now and without computing.
+            options: those of :func:`opscope.summarize`: ``by``, ``depth``, ``sort``, ``top``, ``fold`` and
+                ``width``.
 
         Raises:
-            ReportError: an option is not as it should be, or a FLOP formula failed.
+            CaptureError: the program cannot be traced without data.
+            GuardError: what around the program decides which way it goes is not as it was.
+            InputError: no input can have these sizes.
+            ReportError: an option is not as it should be, or a FLOP formula failed; or the graph was read
+                from text, and there is no program to trace at other sizes.
         """
-        return summarize(self.graph, **options)
+        return summarize(self.graph if at is None else self._traced_at(at).graph, **options)
+
+    def _traced_at(self, sizes: Sizes) -> TracedProgram:
+        """Return the program traced with inputs of other sizes, in the modes of the trace."""
+        if self.function is None:
+            raise ReportError(
+                f"{self.graph.name} was not traced in this process, so its sizes are those that it has\n"
+                "  trace the program, with inputs of the sizes that matter if it is not this one"
+            )
+        with ExitStack() as modes:
+            for _, enter in mode_contexts(ModeReader().read(), self.graph.modes):
+                modes.enter_context(enter())
+            leaves = inputs_at(self.inputs, sizes, torch_literal)
+            args, kwargs = self.inputs.arguments.unbind(self.inputs.structure.build(leaves))
+            self._require_circumstances()
+            try:
+                captured = capture(
+                    self.function,
+                    args,
+                    kwargs,
+                    dynamic=self._dynamic,
+                    warn=False,
+                    fake=True,
+                    force_outplace=self._is_functional,
+                    run_blocks=run_blocks,
+                    depth=self._depth,
+                )
+            except Exception as error:
+                error.add_note(
+                    "For a summary at other sizes the program is traced anew without data."
+                )
+                raise
+        return TracedProgram._of(captured, self.function, self._dynamic, self._depth)
+
+    def _require_circumstances(self) -> None:
+        for circumstance in self.circumstances:
+            failing = circumstance.failing()
+            if failing is not None:
+                raise circumstance_error(circumstance, failing)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Draw the graph into a file; see :func:`save`."""
@@ -421,8 +471,9 @@ def trace(
         strict: whether something that cannot be recorded exactly is an error instead of a warning.
         warn: whether it is a warning otherwise; ``diagnostics`` lists it either way.
         fake: whether to trace without computing: nothing of the size of a tensor is allocated, and the
-            model is left as it was. Model and inputs may be real, on the meta device, or fake; the graph
-            is that of a run with real tensors, and a program traced from a real model replays on them.
+            model and its optimizers are left as they were. Model and inputs may be real, on the meta device,
+            or fake; the graph is that of a run with real tensors, and a program traced from a real model
+            replays on them. ``docs/fake.md`` says where a backward pass goes another way.
         allow: kinds of diagnostics that you expect, such as ``{"data read"}``: they are listed, and
             neither warned about nor errors.
         check: whether to run the program again and compare, on these inputs as they were before the
@@ -437,7 +488,7 @@ def trace(
     Raises:
         CheckError: ``check`` found a difference.
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
-            wrong for the very inputs of the trace; or ``depth`` is "deep" in a fake trace, which is flat.
+            wrong for the very inputs of the trace.
         PassError: ``force_outplace``, and a write cannot be made a value.
         UnsupportedTorchError: the installed torch cannot be captured on.
     """

@@ -14,6 +14,7 @@ from rich.console import Console
 
 import opscope
 
+from .check import Way
 from .entry import Task, suite_named
 from .exceptions import FILE, load
 from .suites import SUITES
@@ -55,7 +56,8 @@ def _tasks(options: argparse.Namespace) -> list[Task]:
         step = options.every if len(entries) > _SMALL else 1
         wanted = [entry for entry in entries[::step] if not options.only]
         wanted += [entry for entry in entries if entry in options.only]
-        tasks += [Task(name, entry, options.sample, options.depth) for entry in wanted]
+        way = Way(options.depth, options.fake)
+        tasks += [Task(name, entry, options.sample, way) for entry in wanted]
     return tasks
 
 
@@ -96,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("flat", "deep"),
         default="flat",
         help="what becomes of composite operators",
+    )
+    parser.add_argument(
+        "--fake",
+        action="store_true",
+        help="trace without computing; programs that need data are none",
     )
     parser.add_argument(
         "--workers",

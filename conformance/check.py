@@ -25,6 +25,9 @@ from .seeds import seed_everything
 
 _REPLAYS: Final = 2  # the first must leave nothing behind
 _LONGEST: Final = 300  # characters of an error's message
+# In the messages of what a run without data refuses, and of a replay of what such a run left out.
+_NEEDS_DATA: Final = "fake=True"
+_NOT_COMPUTED: Final = "no data was computed"
 
 
 class Verdict(Enum):
@@ -73,6 +76,22 @@ class Outcome:
     reported: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How samples are traced.
+
+    Attributes:
+        depth: what becomes of composite operators.
+        fake: whether nothing is computed; a program that needs data is none then.
+    """
+
+    depth: Any = "flat"
+    fake: bool = False
+
+
+USUAL: Final = Way()
+
+
 class Difference(Exception):
     """A sample did not come out as in eager.
 
@@ -89,25 +108,25 @@ class Difference(Exception):
         self.is_of_values = is_of_values
 
 
-def check(sample: Sample, depth: str = "flat") -> Outcome:
+def check(sample: Sample, way: Way = USUAL) -> Outcome:
     """Run a sample eagerly, captured and replayed, and say whether the three agree."""
     reported: list[str] = []
-    first = _difference(sample, depth, reported)
+    first = _difference(sample, way, reported)
     if first is None:
         return Outcome(sample.number, Verdict.PASSED)
     if first.stage is Stage.EAGER:
         return Outcome(sample.number, Verdict.NO_PROGRAM, first.stage, first.problem)
     if first.is_of_values:
         with filled_memory():
-            if _difference(sample, depth, []) is None:
+            if _difference(sample, way, []) is None:
                 return Outcome(sample.number, Verdict.PASSED_FILLED)
     kinds = tuple(dict.fromkeys(reported))
     return Outcome(sample.number, Verdict.FAILED, first.stage, first.problem, kinds)
 
 
-def _difference(sample: Sample, depth: str, reported: list[str]) -> Difference | None:
+def _difference(sample: Sample, way: Way, reported: list[str]) -> Difference | None:
     try:
-        _check(sample, depth, reported)
+        _check(sample, way, reported)
     except Difference as difference:
         return difference
     return None
@@ -138,12 +157,14 @@ class _Observed:
     gradients: list[torch.Tensor | None] | None = None
 
 
-def _check(sample: Sample, depth: str, reported: list[str]) -> None:
+def _check(sample: Sample, way: Way, reported: list[str]) -> None:
     expected = _eager(sample.build())
     trial = sample.build()
     restore = _restorer(trial)
-    traced = _captured(trial, depth, reported)
-    if trial.runs == 1:
+    traced = _captured(trial, way, reported)
+    if way.fake:
+        _require_untouched(trial, torch.get_rng_state(), sample.build())
+    elif trial.runs == 1:
         _compare_traced_run(trial, expected)
     _check_text(traced)
     for _ in range(_REPLAYS):
@@ -159,14 +180,33 @@ def _eager(trial: Trial) -> _Observed:
         raise Difference(Stage.EAGER, _described(error)) from error
 
 
-def _captured(trial: Trial, depth: Any, reported: list[str]) -> opscope.TracedProgram:
+def _captured(trial: Trial, way: Way, reported: list[str]) -> opscope.TracedProgram:
     seed_everything()
     try:
-        traced = opscope.trace(trial.program, trial.args, trial.kwargs, warn=False, depth=depth)
+        traced = opscope.trace(
+            trial.program,
+            trial.args,
+            trial.kwargs,
+            warn=False,
+            depth=way.depth,
+            fake=way.fake,
+        )
     except Exception as error:  # any is a finding
+        notes = getattr(error, "__notes__", ())
+        if any(_NEEDS_DATA in text for text in (str(error), *notes)):
+            raise Difference(Stage.EAGER, _described(error)) from error
         raise Difference(Stage.CAPTURE, _described(error)) from error
     reported.extend(diagnostic.kind.value for diagnostic in traced.diagnostics)
     return traced
+
+
+def _require_untouched(trial: Trial, random_state: torch.Tensor, fresh: Trial) -> None:
+    """Check that a run without data left everything as it was before."""
+    seed_everything()
+    if not torch.equal(random_state, torch.get_rng_state()):
+        raise Difference(Stage.TRACED_RUN, "tracing without data drew random numbers")
+    _compare_all(Stage.TRACED_RUN, "input", (trial.args, trial.kwargs), (fresh.args, fresh.kwargs))
+    _compare_all(Stage.TRACED_RUN, "kept", list(trial.kept()), list(fresh.kept()))
 
 
 def _compare_traced_run(trial: Trial, expected: _Observed) -> None:
@@ -209,7 +249,8 @@ def _replayed(
     try:
         return _observe(replayed, lambda: traced(*args, **kwargs), trial)
     except Exception as error:  # any is a finding
-        raise Difference(Stage.REPLAY, _described(error)) from error
+        stage = Stage.EAGER if _NOT_COMPUTED in str(error) else Stage.REPLAY
+        raise Difference(stage, _described(error)) from error
 
 
 def _observe(trial: Trial, run: Callable[[], Any], owner: Trial) -> _Observed:

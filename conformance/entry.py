@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from .check import Outcome, Stage, Verdict, check
+from .check import USUAL, Outcome, Stage, Verdict, Way, check
 from .exportability import ExportabilitySuite
 from .samples import Sample, Suite
 from .suites import SUITES
@@ -22,13 +22,13 @@ class Task:
         suite: the suite's name.
         entry: the entry's name.
         most: how many of its samples to run, spread evenly; 0 for all.
-        depth: what becomes of composite operators.
+        way: how they are traced.
     """
 
     suite: str
     entry: str
     most: int = 0
-    depth: str = "flat"
+    way: Way = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _outcomes(suite: Suite, task: Task) -> tuple[Outcome, ...]:
         first_line = str(error).partition("\n")[0]
         problem = f"its samples cannot be made: {type(error).__name__}: {first_line}"
         return (Outcome(0, Verdict.NO_PROGRAM, Stage.EAGER, problem),)
-    return tuple(check(sample, task.depth) for sample in spread(samples, task.most))
+    return tuple(check(sample, task.way) for sample in spread(samples, task.most))
 
 
 def spread(samples: Sequence[Sample], most: int) -> list[Sample]:

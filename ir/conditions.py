@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .graph import Graph
 from .literals import MemoryFormat
@@ -50,6 +50,10 @@ class Circumstance:
     text: str
     source: SourceRange | None
     failing: Callable[[], str | None] = field(repr=False)
+
+    def of(self, real: Callable[[Any], Any]) -> Circumstance:
+        """Return the same of what the objects that it is about stand for; ``real`` gives that."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)

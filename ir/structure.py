@@ -104,7 +104,8 @@ class Structure:
         has_attributes = self.kind in (StructureKind.OBJECT, StructureKind.CONSTANT)
         if self.kind is StructureKind.NAMED_TUPLE or (has_attributes and position >= self.items):
             return f".{key}"
-        return f"[{key!r}]"
+        # What an object prints as may be long, and its data.
+        return f"[{key!r}]" if isinstance(key, _PRINTED_KEYS) else f"[key {position}]"
 
     def build(self, leaves: Sequence[Any]) -> Any:
         """Return the object again, with ``leaves`` in place of those taken out."""
@@ -153,6 +154,7 @@ ATOMS = (
 
 
 _MOST_PARTS = 1_000  # an object without leaves that has more is one constant
+_PRINTED_KEYS = (str, bytes, int, float, complex, tuple, frozenset, type, type(None), Enum)
 _MADE_IN_PYTHON = 1 << 9  # the flag of classes that were made by a ``class`` statement
 
 

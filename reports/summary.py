@@ -205,8 +205,7 @@ class Summary:
 def summarize(graph: Graph, **options: Any) -> Summary:
     """Return what a graph computes, moves and keeps: FLOPs, bytes, parameters and memory.
 
-    It needs no torch, and nothing is run. For other sizes than those of the trace, trace the program with
-    inputs of these sizes; with ``fake=True`` that computes nothing either.
+    It needs no torch, and nothing is run. For other sizes there is ``traced.summary(at=...)`` of a program.
 
     Args:
         graph: what to look at; a traced program's is ``traced.graph``.

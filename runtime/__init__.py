@@ -4,6 +4,7 @@ from .codegen import CompiledGraph, compile_graph, run_blocks
 from .compare import Tolerance
 from .guards import circumstance_error, length_error
 from .literals import torch_literal
+from .modes import mode_contexts
 from .operators import find_overload, plain_calls
 from .write_back import WriteBack
 
@@ -15,6 +16,7 @@ __all__ = [
     "compile_graph",
     "find_overload",
     "length_error",
+    "mode_contexts",
     "plain_calls",
     "run_blocks",
     "torch_literal",

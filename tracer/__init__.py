@@ -13,6 +13,7 @@ from .diagnostics import Diagnostic, DiagnosticKind, Severity
 from .dispatch.bindings import ExactBindings
 from .dispatch.dispatcher import storage_key
 from .dispatch.literals import equal_literals
+from .dispatch.modes import ModeReader
 from .dispatch.operator_facts import MetaFacts
 from .dispatch.schemas import operator_of
 from .functions.callees import run_recorded
@@ -20,6 +21,7 @@ from .numbers.sizes import Dynamic
 from .program.circumstances import ModesOfModules
 from .program.held_numbers import HeldNumber, held_numbers
 from .program.held_state import HeldState
+from .program.input_sizes import Sizes, inputs_at
 from .program.inputs import InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.modules import held_objects
 from .program.program_state import mentioned_objects, named_objects, number_holders
@@ -35,8 +37,10 @@ __all__ = [
     "HeldState",
     "InputSpec",
     "MetaFacts",
+    "ModeReader",
     "ModesOfModules",
     "Severity",
+    "Sizes",
     "TracingState",
     "capture",
     "equal_literals",
@@ -45,6 +49,7 @@ __all__ = [
     "held_objects",
     "input_leaves",
     "input_names",
+    "inputs_at",
     "is_opaque",
     "is_tensor",
     "is_tracing",

@@ -152,11 +152,6 @@ def capture(
     options = Options(
         dynamic, strict, warn, allowed_kinds(allow), force_outplace, run_blocks, _depth_named(depth)
     )
-    if fake and options.depth is Depth.DEEP:
-        raise CaptureError(
-            "a fake trace is flat: which operators a composite one calls depends on memory and devices that "
-            "fake tensors do not have\n  trace with depth='deep' on real tensors"
-        )
     run = _capture_fake if fake else functools.partial(_capture, observe=observe)
     captured = run(function, args, kwargs, options)
     conclude(captured.diagnostics, options.allowed, strict=strict, warn=warn)
@@ -184,11 +179,18 @@ def _capture_fake(
         if note is not None:
             error.add_note(note)
         raise
-    objects = {name: world.real(kept) for name, kept in captured.objects.items()}
     named = [
         None if kept is None else (kept[0], world.real(kept[1])) for kept in captured.inputs.state
     ]
-    return replace(captured, objects=objects, inputs=replace(captured.inputs, state=tuple(named)))
+    return replace(
+        captured,
+        objects={name: world.real(kept) for name, kept in captured.objects.items()},
+        inputs=replace(captured.inputs, state=tuple(named)),
+        circumstances=(
+            *(circumstance.of(world.real) for circumstance in captured.circumstances),
+            *world.without_data(captured.objects),
+        ),
+    )
 
 
 def _capture(

@@ -81,11 +81,13 @@ class ImpliedValues:
     def __init__(self, trace: Trace) -> None:
         self._trace: Trace = weakref.proxy(trace)  # who owns this
         self.nodes: set[Node] = set()
+        self._copies: dict[Node, Value] = {}  # of what operators wrote over
 
     def find(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return the value of a tensor of which it is known how it came to be; None for any other."""
         value = (
             self._as_saved(tensor)
+            or self._as_written_over(tensor)
             or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
             or self._trace.functions.recovered(self._trace, tensor)
@@ -100,6 +102,36 @@ class ImpliedValues:
         """Return the value of a tensor that autograd saved when an operator gave it as its result."""
         value = self._trace.saved.find(tensor)
         return None if value is None else self._trace.functions.brought_out(self._trace, value)
+
+    def _as_written_over(self, tensor: torch.Tensor) -> Value | None:
+        """Return the value of a copy that autograd made, for a gradient, of what an operator wrote over."""
+        result = self._trace.saved.written_over(tensor)
+        node = None if result is None else result.node
+        if node is None or node.block is None or not node.operator.parameters:
+            return None
+        graph, type_ = self._trace.graph, type_of_tensor(tensor)
+        written, first = node.operator.parameters[0], node.all_args[0]
+        is_it = (
+            written.name == "self"
+            and written.is_written
+            and isinstance(first, Value)
+            and isinstance(first.type, TensorType)
+            and first.type == replace(type_, requires_grad=first.type.requires_grad)
+            and graph.insertion_block.is_within(node.block)
+        )
+        if not is_it:
+            return None
+        known = self._copies.get(node)
+        if known is not None:
+            return known
+        clone = operator_of(torch.ops.aten.clone.default)
+        with graph.inserting(node):
+            copy = graph.append(
+                clone, (first,), (type_,), scope=node.scope, stack=node.stack, modes=node.modes
+            )
+        self.nodes.add(copy)
+        self._copies[node] = copy.output
+        return copy.output
 
     def _as_inner(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return the value of a tensor that a known tensor wraps."""

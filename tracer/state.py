@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, Protocol, TypeAlias, cast
 
 import torch
+from torch._subclasses import FakeTensor
 
 from ..errors import CaptureError
 from ..ir import (
@@ -242,6 +243,10 @@ class TracingState:
         if value is None:
             value = self.kept.constant(without_history(tensor), "constant")
             became = f"its present data became the constant %{value.name}"
+            if isinstance(tensor, FakeTensor):
+                became = (
+                    f"it became the constant %{value.name}, without data: no replay on real tensors"
+                )
             if not self.report_from_gap(tensor, "is read", stack, became):
                 self.report(
                     DiagnosticKind.UNTRACKED_TENSOR,

@@ -62,6 +62,7 @@ A, B = Leaf(), Leaf()
         (A, ["x"]),
         ((A, [B, 3]), ["x[0]", "x[1][0]"]),
         ({"a": A, 2: (B,)}, ["x['a']", "x[2][0]"]),
+        ({"a": A, object(): B}, ["x['a']", "x[key 1]"]),
         (Pair(A, {"b": B}), ["x.one", "x.two['b']"]),
         (Frozen([A]), ["x.value[0]"]),
         (Slotted(A), ["x.value"]),

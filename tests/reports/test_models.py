@@ -149,3 +149,123 @@ def test_flops_of_a_training_step(make: Callable[[], Case]) -> None:
     assert summary.uncounted == {}
     read_from_text = summarize(parse(str(traced.graph)))
     assert figures(read_from_text) == figures(summary)
+
+
+def other_sizes(inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Return inputs of another batch size, and sentences of another length."""
+    return tuple(
+        torch.randint(50, (3, 11)) if x.dtype is torch.long else torch.randn(3, *x.shape[1:])
+        for x in inputs
+    )
+
+
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("train", [False, True])
+def test_figures_at_other_sizes_are_those_of_a_run_there(
+    make: Callable[[], Case], train: bool
+) -> None:
+    model, inputs = make()
+    model.train(train)
+    model(*inputs)
+    others = other_sizes(inputs)
+    with torch.set_grad_enabled(train):
+        traced = opscope.trace(model, inputs, warn=False)
+        # Transformers makes other masks where tensors are fake.
+        fake = make in (gpt2, llama)
+        expected = opscope.trace(model, others, warn=False, fake=fake).summary()
+    sizes = {name: tuple(x.shape) for name, x in zip(traced.inputs.names, others, strict=True)}
+    with torch.inference_mode():  # the modes are those of the trace
+        summary = traced.summary(at=sizes)
+    assert summary.flops == counted_by_torch(lambda: model(*others))
+    assert figures(summary) == figures(expected)
+    assert figures(traced.summary()) != figures(summary)
+
+
+@pytest.mark.parametrize("depth", ["flat", "deep"])
+def test_a_training_step_at_another_size(depth: Any) -> None:
+    model, (tokens,) = gpt()
+    optimizer = torch.optim.AdamW(model.parameters())
+
+    def step(tokens: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        loss: torch.Tensor = model(tokens).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    step(tokens)
+    traced = opscope.trace(step, tokens, depth=depth, warn=False)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    summary = traced.summary(at={"tokens": {0: 5}})
+    assert all(map(torch.equal, model.parameters(), before))
+    others = torch.randint(50, (5, 16))
+    assert summary.flops == counted_by_torch(lambda: step(others))
+    expected = opscope.trace(step, others, depth=depth, warn=False).summary()
+    assert summary.flops == expected.flops
+    assert summary.saved_bytes == expected.saved_bytes
+    assert summary.memory.parameter_bytes == expected.memory.parameter_bytes
+
+
+def test_sizes_by_the_names_of_dimensions() -> None:
+    model, inputs = gpt()
+    traced = opscope.trace(model, inputs, dynamic={"tokens": ("batch", "length")})
+    by_name = traced.summary(at={"batch": 3, "length": 5})
+    assert figures(by_name) == figures(traced.summary(at={"tokens": (3, 5)}))
+    assert figures(traced.summary(at={"batch": 3})) == figures(
+        traced.summary(at={"tokens": (3, None)})
+    )
+    assert figures(traced.summary(at={})) == figures(traced.summary())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "problem"),
+    [
+        ({"x": 1}, "is called 'x'; there are tokens, batch"),
+        ({"tokens": (1, 2, 3)}, r"tokens is i64\[2, 16\]: it takes 2 sizes, not \(1, 2, 3\)"),
+        ({"tokens": {5: 1}}, "its dimension 5 cannot have the size 1"),
+        ({"tokens": (1, -1)}, "its dimension 1 cannot have the size -1"),
+        ({"batch": (1,)}, r"'batch' takes one size, not \(1,\)"),
+        ({"tokens": (1, 2), "batch": 3}, r"tokens.size\(0\) is asked to be 1 and 3"),
+    ],
+)
+def test_sizes_that_an_input_cannot_have(sizes: Any, problem: str) -> None:
+    model, inputs = gpt()
+    traced = opscope.trace(model, inputs, dynamic={"tokens": {0: "batch"}})
+    with pytest.raises(opscope.InputError, match=problem):
+        traced.summary(at=sizes)
+
+
+def test_what_must_be_as_at_the_trace_for_other_sizes() -> None:
+    model, inputs = mobile()
+    model(*inputs)
+    traced = opscope.trace(model.eval(), inputs)
+    model.train()
+    with pytest.raises(opscope.GuardError, match="training is False"):
+        traced.summary(at={"input": {0: 3}})
+
+
+def test_programs_that_go_by_data_have_no_figures_at_other_sizes() -> None:
+    traced = opscope.trace(lambda x: x * x.sum().item(), torch.ones(3), warn=False)
+    with pytest.raises(opscope.CaptureError, match="fake=True computes none") as raised:
+        traced.summary(at={"x": (4,)})
+    assert "traced anew without data" in raised.value.__notes__[0]
+
+
+def test_inputs_that_are_no_ordinary_tensors_at_other_sizes() -> None:
+    x = torch.randn(4, 6)
+    linear = nn.Linear(4, 4)
+
+    def program(x: torch.Tensor, same: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return linear(x.contiguous()) @ weight + same.sum()
+
+    traced = opscope.trace(program, (x.t(), x, linear.weight), dynamic=False)
+    wider = torch.randn(4, 9)
+    summary = traced.summary(at={"x": (9, 4)})
+    expected = opscope.trace(program, (wider.t(), x, linear.weight), dynamic=False).summary()
+    assert figures(summary) == figures(expected)
+    with pytest.raises(opscope.InputError, match=r"weight is linear.weight of the program"):
+        traced.summary(at={"weight": (3, 4)})
+    twice = opscope.trace(lambda a, b: a @ b.t(), (x, x))
+    assert twice.summary(at={"a": (5, 6), "b": (5, 6)}).flops == 2 * 5 * 5 * 6
+    with pytest.raises(opscope.InputError, match="input b is a: give both the same sizes"):
+        twice.summary(at={"b": (5, 6)})

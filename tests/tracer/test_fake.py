@@ -293,6 +293,9 @@ def test_tensors_that_cannot_be_fake_are_refused() -> None:
     quantized = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8)
     with pytest.raises(opscope.CaptureError, match=r"a tensor qu8\[3\] cannot be fake"):
         opscope.trace(lambda x: x.dequantize(), quantized, fake=True)
+    sparse = torch.eye(3).to_sparse()
+    with pytest.raises(opscope.CaptureError, match=r"layout=sparse_coo\} cannot be fake"):
+        opscope.trace(lambda x: x.to_dense(), sparse, fake=True)
     nested = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)])
     with pytest.raises(opscope.CaptureError, match=r"layout=nested\} cannot be fake"):
         opscope.trace(lambda x: x * 2, nested, fake=True)

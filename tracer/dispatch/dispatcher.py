@@ -27,6 +27,8 @@ import torch
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import fake_tensor_tls
 from torch.nested._internal import nested_tensor
+from torch.optim.optimizer import _foreach_supported_types as of_optimizers
+from torch.utils._foreach_utils import _foreach_supported_types as of_gradients
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ...errors import UnsupportedTorchError
@@ -71,6 +73,9 @@ plain_is_view: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase)._is_vie
 
 plain_untyped_storage: Any = cast(Any, _C.TensorBase).untyped_storage
 """``tensor.untyped_storage()`` itself."""
+
+FOREACH_CLASSES: tuple[list[Any], ...] = (of_optimizers, of_gradients)
+"""The lists of classes for whose tensors optimizers, and the clipping of gradients, go by ``foreach``."""
 
 StorageWeakRef: Any = torch.multiprocessing.reductions.StorageWeakRef
 """Tells whether a storage is still there, and keeps its number (``_cdata``) from being used again."""
@@ -372,6 +377,7 @@ def recording(installed: Kernels, recorder: Any) -> Iterator[None]:
         installed.set_excluded(was_excluded and previous is not None)
 
 
+_MOST_KNOWN = 1 << 10  # numbers whose tensors are kept
 _plain_tensor = torch.tensor  # as it is without a trace
 
 
@@ -381,7 +387,7 @@ class WrappedNumbers:
     An operator called from Python takes a number where its schema says Tensor; one redispatched
     from a kernel does not. The flag of such tensors can only be inherited: multiplying by a number
     makes autograd save one, and ``.data`` of that keeps the flag with a version counter of its own.
-    A tensor is made for each use, since autograd may save it and in-place kernels may change it.
+    Autograd may save it, so where that is on, a tensor is made for each use.
     """
 
     def __init__(self, installed: Kernels) -> None:
@@ -390,6 +396,7 @@ class WrappedNumbers:
         for name in ("FuncTorchDynamicLayerFrontMode", "FuncTorchDynamicLayerBackMode"):
             self._passed_by |= _C.DispatchKeySet(_C._dispatch_key_parse(name))
         self._prototypes: dict[type, torch.Tensor] = {}
+        self._known: dict[tuple[type, str, bool], torch.Tensor] = {}  # made where autograd is off
         passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
         with (
             passed_by,  # first: the trace is not told which modes are set aside here
@@ -409,16 +416,26 @@ class WrappedNumbers:
 
     def wrap(self, number: complex) -> torch.Tensor:
         """Return a zero-dimensional tensor that promotes as ``number`` does."""
-        passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
-        had_grad = is_grad_enabled()
-        with _C._DisableTorchDispatch(), passed_by:
+        if is_grad_enabled():
             _C._set_grad_enabled(False)  # quicker than ``no_grad``, which a trace listens to
             try:
-                wrapped: torch.Tensor = plain_data.__get__(self._prototypes[type(number)])
-                value = _plain_tensor(number, dtype=wrapped.dtype)
-                return wrapped.set_(value.untyped_storage(), 0, (), ())
+                return self._made(number)
             finally:
-                _C._set_grad_enabled(had_grad)
+                _C._set_grad_enabled(True)
+        key = (type(number), repr(number), is_inference_mode_enabled())  # 0.0 is not -0.0
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[key] = self._made(number)
+        return known
+
+    def _made(self, number: complex) -> torch.Tensor:
+        passed_by = _C._ExcludeDispatchKeyGuard(self._passed_by)
+        with _C._DisableTorchDispatch(), passed_by:
+            wrapped: torch.Tensor = plain_data.__get__(self._prototypes[type(number)])
+            value = _plain_tensor(number, dtype=wrapped.dtype)
+            return wrapped.set_(value.untyped_storage(), 0, (), ())
 
 
 def autocast_regions() -> tuple[tuple[str, torch.dtype], ...]:

@@ -8,8 +8,7 @@ import math
 import operator
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
 
@@ -18,8 +17,7 @@ from ...ir import Block, Frame, Node, Operator, Scope, Value
 PlainNumber: TypeAlias = int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where in the graph and in the program a number came to be.
 
     Attributes:

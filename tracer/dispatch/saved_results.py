@@ -25,6 +25,7 @@ from .dispatcher import (
     quiet,
     without_hooks,
 )
+from .gradients import running_history
 from .memories import memory_of
 from .tensors import PLAIN_CLASSES, type_of_tensor
 from .views import Geometry, geometry
@@ -33,6 +34,7 @@ History: TypeAlias = Any
 """A node of autograd's graph, of which torch's annotations tell too little."""
 
 _SAVED = "_raw_saved_"
+_OVERWRITTEN = "_raw_saved_self"
 _UNTOLD = "CppFunction"  # nodes of all kinds that tell nothing of what they saved
 
 
@@ -112,6 +114,20 @@ class SavedResults:
             return None
         value = self._values[number]
         return value if value.type == type_of_tensor(tensor) else None
+
+    def written_over(self, tensor: torch.Tensor) -> Value | None:
+        """Return the result of the operator that wrote in place over what a tensor is a copy of.
+
+        Autograd makes the copy where the gradient needs what was there, and may follow it: the last thing
+        that it does for the operator. It gives it out while it runs the node that the operator made.
+        """
+        running = running_history()
+        if running is None or not hasattr(running, _OVERWRITTEN):
+            return None
+        with quiet():
+            last: History = tensor.grad_fn or running
+        _, number = self._by_history.get((last._sequence_nr(), 0), (None, None))
+        return None if number is None else self._values[number]
 
     def _number_on_memory(self, tensor: torch.Tensor) -> int | None:
         memory = memory_of(tensor)

@@ -11,6 +11,7 @@ from ...errors import CaptureError
 from ...ir import Frame
 from ..blocks import scripted
 from ..blocks.higher_order import ProgramRecorder
+from ..recorders.deep import DeepRecorder
 from ..sources.frames import is_library_file
 
 _RECORDING = {
@@ -18,8 +19,10 @@ _RECORDING = {
 }
 
 
+_DEEP = DeepRecorder.record.__code__
 _FAILED_IN_SCRIPT = "The following operation failed in the TorchScript interpreter."
 _NO_STORAGE = "Not available for 'meta' device type"
+_NO_DATA = "its data is not allocated yet"
 _WITHOUT_DATA = (
     fake_tensor.DataDependentOutputException.__name__,
     fake_tensor.DynamicOutputShapeException.__name__,
@@ -81,6 +84,8 @@ def _what_failed(error: BaseException) -> str | None:
             f"{name} cannot tell the type of its result without computing it\n"
             "  trace with real tensors, or, if it is your own, give it a torch.library.register_fake"
         )
+    if _NO_DATA in str(error):
+        return f"{name} goes by the data of a tensor, and fake=True computes none\n  trace with real tensors"
     if _is_export(error.__traceback__) or _NO_STORAGE in str(error):
         return (
             "the data of a tensor is handed to Python or NumPy, and fake=True computes none\n"
@@ -132,7 +137,7 @@ def _stack_of(traceback: TracebackType | None) -> Frame | None:
     stack: Frame | None = None
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if code in _RECORDING or code.co_filename == scripted.__file__:
+        if code in _RECORDING or code is _DEEP or code.co_filename == scripted.__file__:
             break
         stack = Frame(code, traceback.tb_lasti, stack, is_library_file(code.co_filename))
         traceback = traceback.tb_next

@@ -21,25 +21,33 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from typing import Any, cast
 
 import torch
 from torch._subclasses import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import UnsupportedOperatorException
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ...errors import CaptureError
+from ...ir.conditions import Circumstance
 from ...ir.structure import take_apart
 from ..dispatch.dispatcher import (
     active_fake_mode,
     kernels,
     make_fake_mode,
     non_fake_inputs,
+    plain_torch,
     set_version,
 )
+from ..dispatch.gradients import gradient_of
 from ..dispatch.replacing import Undo
 from ..dispatch.tensors import type_of_tensor
+from ..program.held_numbers import HOLDERS, HeldNumber
 from ..program.inputs import is_opaque, is_tensor
-from ..program.program_state import named_objects
+from ..program.program_state import named_objects, number_holders
+from ..program.reachable import Search
+from .optimizers import go_ways_of_foreach, put_twins, real_place, restore_attributes
 
 _META = torch.device("meta")
 
@@ -63,8 +71,8 @@ class FakeWorld:
     def __init__(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        self._owners, self._loose = _holders(function)
-        leaves, structure = take_apart((args, dict(kwargs)), is_tensor, is_opaque)
+        self._owners, self._loose, self._holders = _parts(function, args, kwargs)
+        leaves, structure = take_apart((args, dict(kwargs)), is_tensor, _is_whole)
         held = [tensor for owner in self._owners for tensor in _tensors_in(vars(owner))]
         known = [*held, *self._loose, *leaves]
         self._mode = _mode_of(known)
@@ -86,20 +94,47 @@ class FakeWorld:
                 undo.add(partial(_restore_tensor, tensor, tensor.grad, tensor._version))
             for owner in self._owners:
                 attributes = vars(owner)
-                undo.add(partial(_restore_attributes, attributes, dict(attributes)))
+                undo.add(partial(restore_attributes, attributes, dict(attributes)))
                 with kernels().excluded():
                     attributes.update(self._replaced(attributes))
+            for holder in self._holders:
+                with kernels().excluded():
+                    put_twins(undo, holder, self.twin)
+            go_ways_of_foreach(undo)
+            undo.add(register_optimizer_step_pre_hook(partial(self._take_in, undo)).remove)
+            undo.add(partial(vars(self._mode).pop, "dispatch", None))
+            self._mode.dispatch = _unseen(self._mode.dispatch)  # type: ignore[method-assign]
             with non_fake_inputs(), cast(Any, self._mode):
                 yield
         finally:
             undo.run()
 
-    def real(self, tensor: Any) -> Any:
-        """Return the tensor that a twin stands for; anything else as it is."""
-        return self._real.get(id(tensor), tensor)
+    def _take_in(self, undo: Undo, optimizer: torch.optim.Optimizer, *arguments: Any) -> None:
+        """Put twins into an optimizer that no name led to, before it takes a step."""
+        if not any(known is optimizer for known in self._holders):
+            self._holders.append(optimizer)
+            with kernels().excluded(), plain_torch():
+                put_twins(undo, optimizer, self.twin)
 
-    def twin(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the fake twin of a tensor, one per tensor; a fake tensor is its own."""
+    def real(self, kept: Any) -> Any:
+        """Return the tensor that a twin stands for, or a place in the real world; anything else as it is."""
+        if isinstance(kept, HeldNumber):
+            return real_place(kept, self.real)
+        return self._real.get(id(kept), kept)
+
+    def without_data(self, objects: Mapping[str, Any]) -> Iterator[Circumstance]:
+        """Yield that tensors are fake where a graph reads one that the run has made, and not computed."""
+        for name, kept in objects.items():
+            if isinstance(kept, FakeTensor) and id(kept) not in self._real:
+                text = f"all tensors are fake, and no data was computed for %{name},"
+                yield Circumstance(text, None, partial(_failing_outside_fake_modes, text))
+                return
+
+    def twin(self, tensor: torch.Tensor, *, knows_data: bool = False) -> torch.Tensor:
+        """Return the fake twin of a tensor, one per tensor; a fake tensor is its own.
+
+        See Note [Optimizers in the fake world] in ``optimizers.py`` for twins that know the data.
+        """
         known = self._twins.get(id(tensor))
         if known is None:
             if torch.nn.parameter.is_lazy(tensor):
@@ -108,21 +143,30 @@ class FakeWorld:
                     "  run it once before it is traced with fake=True"
                 )
             with torch.inference_mode(tensor.is_inference()):
-                twin = self._make_twin(tensor)
+                twin = self._make_twin(tensor, knows_data)
             known = self._twins[id(tensor)] = (tensor, twin)
             self._real[id(twin)] = tensor
         return known[1]
 
-    def _make_twin(self, tensor: torch.Tensor) -> torch.Tensor:
+    def _make_twin(self, tensor: torch.Tensor, knows_data: bool) -> torch.Tensor:
         if isinstance(tensor, FakeTensor):
             return tensor
+        gradient = gradient_of(tensor)
+        for held in (tensor,) if gradient is None else (tensor, gradient):
+            if (
+                held.layout in _SPARSE
+            ):  # how much is in it, by which programs go, torch would forget
+                raise _not_to_be_faked(held)
+        if knows_data:
+            data = tensor.detach().clone()  # operators of the run write into it
+            return self._mode.fake_tensor_converter.from_real_tensor(
+                self._mode, data, make_constant=True
+            )
         if tensor.device != _META or type(tensor) not in _PLAIN:
             try:
                 return self._mode.from_tensor(tensor, static_shapes=True)
             except (AssertionError, RuntimeError) as error:  # so torch says it
-                raise CaptureError(
-                    f"a tensor {type_of_tensor(tensor)} cannot be fake\n  trace with real tensors"
-                ) from error
+                raise _not_to_be_faked(tensor) from error
         converter = self._mode.fake_tensor_converter
         twin: torch.Tensor = converter.from_meta_and_device(self._mode, tensor, self._device)
         if isinstance(tensor, torch.nn.Parameter):
@@ -160,19 +204,63 @@ class FakeWorld:
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
+_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 
 
-def _holders(function: Callable[..., Any]) -> tuple[list[Any], list[torch.Tensor]]:
-    """Return the objects whose attributes can be replaced, and the tensors that stand elsewhere."""
+def _not_to_be_faked(tensor: torch.Tensor) -> CaptureError:
+    return CaptureError(
+        f"a tensor {type_of_tensor(tensor)} cannot be fake\n"
+        "  trace with real tensors, without fake=True"
+    )
+
+
+def _unseen(dispatch: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what does a fake mode's work where nothing records: autograd also asks for copies of tensors.
+
+    An operator that only writes, as a fused step of an optimizer does, gives nothing that must be known.
+    """
+    excluded = kernels().excluded
+
+    @wraps(dispatch)
+    def wrapped(op: Any, *args: Any, **kwargs: Any) -> Any:
+        with excluded():
+            try:
+                return dispatch(op, *args, **kwargs)
+            except UnsupportedOperatorException:
+                if op._schema.returns:
+                    raise
+                return None
+
+    return wrapped
+
+
+def _parts(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[list[torch.nn.Module], list[torch.Tensor], list[Any]]:
+    """Return what a program consists of: modules, tensors that stand elsewhere, and what holds numbers."""
     owners: dict[int, Any] = {}
     loose: dict[int, torch.Tensor] = {}
-    for _, kept in named_objects(function):
+    holders = {id(held): held for _, held in number_holders(function)}
+    search = Search()
+    given = search.reachable([*((str(n), held) for n, held in enumerate(args)), *kwargs.items()])
+    for _, kept in (*named_objects(function), *given, *search.looked_into()):
         if isinstance(kept, torch.nn.Module):
             for module in kept.modules():
                 owners[id(module)] = module
         elif isinstance(kept, torch.Tensor):
             loose[id(kept)] = kept
-    return list(owners.values()), list(loose.values())
+        elif isinstance(kept, HOLDERS):
+            holders[id(kept)] = kept
+    return list(owners.values()), list(loose.values()), list(holders.values())
+
+
+def _failing_outside_fake_modes(text: str) -> str | None:
+    return text if active_fake_mode() is None else None
+
+
+def _is_whole(part: Any) -> bool:
+    """Whether an argument is the very object in the fake world as well, perhaps with twins inside."""
+    return is_opaque(part) or isinstance(part, HOLDERS)
 
 
 def _tensors_in(attributes: dict[str, Any]) -> Iterator[torch.Tensor]:
@@ -205,12 +293,6 @@ def _device_of(tensors: Iterable[torch.Tensor]) -> torch.device:
         if tensor.device != _META:
             return tensor.device
     return torch.get_default_device()
-
-
-def _restore_attributes(attributes: dict[str, Any], before: dict[str, Any]) -> None:
-    for name in [name for name in attributes if name not in before]:
-        del attributes[name]
-    attributes.update(before)
 
 
 def _restore_tensor(tensor: torch.Tensor, gradient: torch.Tensor | None, version: int) -> None:

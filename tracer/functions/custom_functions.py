@@ -98,12 +98,17 @@ class CustomFunctions:
         self._running: list[_Running] = []
         self._inner: Entries = {}  # what the tensors are that forwards made and still are alive
         self._reports: dict[Node, list[_Report]] = {}
+        self._took_data: set[Node] = set()
         self._dissolved: list[_Report] = []
 
     @property
     def is_running(self) -> bool:
         """Whether the forward of one runs, which a replay runs again as it is."""
         return bool(self._running)
+
+    def took_data(self, node: Node) -> bool:
+        """Whether the forward of a call took the data of a tensor to Python, which may size the results."""
+        return node in self._took_data
 
     def mark(self, name: str, args: tuple[Any, ...]) -> None:
         """Take note of what a running forward tells its context."""
@@ -154,6 +159,8 @@ class CustomFunctions:
         self._inner.update(inner)
         _note_wrappers(trace, (*call.args, *results))
         self._reports[node] = running.reports
+        if running.reads_data:
+            self._took_data.add(node)
         self._check(trace, function, call, node, running, result)
         return result
 

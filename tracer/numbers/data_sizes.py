@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ...ir import Effect, Node, TensorType, Value
+from ...ir.own_operators import AUTOGRAD_FUNCTION
 from ..dispatch.number import Number
 from .lineage import is_data_sized
 
@@ -14,10 +15,12 @@ class DataSizes:
 
     Args:
         numbers: the number that a value of the graph is, for values that are numbers.
+        took_data: whether the forward of a custom function took the data of a tensor to Python.
     """
 
-    def __init__(self, numbers: Mapping[Value, Number]) -> None:
+    def __init__(self, numbers: Mapping[Value, Number], took_data: Callable[[Node], bool]) -> None:
         self._numbers = numbers
+        self._took_data = took_data
         self._known: dict[Value, bool] = {}
 
     def decide(self, value: Value) -> bool:
@@ -31,7 +34,8 @@ class DataSizes:
                 pending.pop()
                 continue
             assert latest.node is not None, "what no node makes is settled"
-            pending.extend(v for v in latest.node.inputs if v not in self._known)
+            made_of = _made_of(latest, latest.node)
+            pending.extend(v for v in made_of if v not in self._known)
         return self._known[value]
 
     def _settled(self, value: Value) -> bool | None:
@@ -45,13 +49,22 @@ class DataSizes:
         node = value.node
         if node is None or (isinstance(value.type, TensorType) and value.type.shape == ()):
             return False
-        if _is_sized_by_data(node):
+        if self._is_sized_by_data(node):
             return True
-        answers = [self._known.get(read) for read in node.inputs]
+        answers = [self._known.get(read) for read in _made_of(value, node)]
         return None if None in answers else any(answers)
 
+    def _is_sized_by_data(self, node: Node) -> bool:
+        if node.kind.startswith("aten::"):
+            return is_data_sized(node)
+        if node.operator is AUTOGRAD_FUNCTION:  # its block tells, unless Python has seen data
+            return self._took_data(node)
+        return Effect.DATA_SIZED in node.operator.effects
 
-def _is_sized_by_data(node: Node) -> bool:
-    if node.kind.startswith("aten::"):
-        return is_data_sized(node)
-    return Effect.DATA_SIZED in node.operator.effects
+
+def _made_of(value: Value, node: Node) -> Iterable[Value]:
+    """Return what the sizes of a value that a node made may follow from."""
+    if node.operator is not AUTOGRAD_FUNCTION:
+        return node.inputs
+    made = node.blocks[0].outputs[node.outputs.index(value)]
+    return (*node.inputs, made)

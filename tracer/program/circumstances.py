@@ -192,6 +192,16 @@ class _OfTensors(Circumstance):
     fact: tuple[str, bool] = ("", False)
     ask: Callable[[Any], Any] = bool
 
+    def of(self, real: Callable[[Any], Any]) -> Circumstance:
+        """Return the same of the tensors that these stand for."""
+        alive = [(reference(), text) for reference, text in self.tensors]
+        tensors = {
+            id(tensor): (weakref.ref(real(tensor)), text)
+            for tensor, text in alive
+            if tensor is not None
+        }
+        return _of_tensors(self.fact, _Asked(self.ask, self.fact[1], self.source, tensors))
+
 
 def _same(source: SourceRange | None) -> SourceRange | None:
     return source

@@ -35,17 +35,18 @@ class HeldNumber:
         name: what the graph calls it: ``optimizer.param_groups.0.lr``.
         owner: the object.
         keys: the way to the number, from the attributes of its owner on.
+        number_class: ``int`` or ``float``.
         is_replaced: whether the program puts another list in the place of the one that the number is in.
     """
 
-    __slots__ = ("_class", "is_replaced", "keys", "name", "owner")
+    __slots__ = ("is_replaced", "keys", "name", "number_class", "owner")
 
     def __init__(self, name: str, owner: Any, keys: tuple[Any, ...], class_: type) -> None:
         self.name = name
         self.owner = owner
         self.keys = keys
         self.is_replaced = False
-        self._class = class_
+        self.number_class = class_
 
     def __repr__(self) -> str:
         return f"<HeldNumber {self.name} = {self.find()!r}>"
@@ -81,15 +82,15 @@ class HeldNumber:
         """
         found = self.find()
         # A number that a trace around a replay knows says the class of the plain one.
-        if found.__class__ is self._class:
+        if found.__class__ is self.number_class:
             return found
-        if self._class is float and isinstance(found, float):  # NumPy's
+        if self.number_class is float and isinstance(found, float):  # NumPy's
             return float(found)
         what = "nothing" if found is ABSENT else f"{found!r}, of class {type(found).__name__}"
+        class_ = self.number_class.__name__
         raise GuardError(
-            f"this run cannot follow the trace: {self.name} was of class {self._class.__name__} there, and "
-            f"is {what} now\n"
-            f"  set it to a plain {self._class.__name__}, or trace again as it is now"
+            f"this run cannot follow the trace: {self.name} was of class {class_} there, and is {what} now\n"
+            f"  set it to a plain {class_}, or trace again as it is now"
         )
 
     def write(self, number: Any) -> None:

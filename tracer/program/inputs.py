@@ -48,6 +48,8 @@ class Arguments:
         self._signature = next(
             (found for found in _signatures(function) if _fits(found, args, kwargs)), None
         )
+        self._positional = len(args)
+        self._by_name = tuple(kwargs)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name; ``*args`` and ``**kwargs`` come as one tuple and one dictionary.
@@ -62,12 +64,17 @@ class Arguments:
         return dict(bound.arguments)
 
     def unbind(self, bound: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return positional and keyword arguments that :meth:`bind` turns into ``bound``."""
+        """Return arguments as they were given at the trace, which :meth:`bind` turns into ``bound``.
+
+        Defaults are left out: a callable may refuse them beside what it adds itself.
+        """
         if self._signature is None:
             kwargs = dict(bound)
             return kwargs.pop("args"), kwargs
         arguments = inspect.BoundArguments(self._signature, OrderedDict(bound))
-        return arguments.args, arguments.kwargs
+        args = arguments.args[: self._positional]
+        named = {**bound, **arguments.kwargs}
+        return args, {name: named[name] for name in self._by_name}
 
 
 def _signatures(function: Callable[..., Any]) -> Iterator[inspect.Signature]:

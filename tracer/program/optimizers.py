@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -130,16 +133,18 @@ class Options:
         kept = [option for option in self._options if self._is_kept(*option)]
         if len(kept) < len(self._options):
             self._options = kept
-
-        def failing() -> str | None:
-            return self._failing(with_state)
-
         text = f"the options of {self._name}"
         if kept:
             path, _, held = kept[0]
             text = f"{path} is {_shown(held)}"
             text += f", as for {len(kept) - 1} more options" if len(kept) > 1 else ""
-        return Circumstance(text, None, failing)
+        return _OfOptions(text, None, partial(self.failing, with_state), self, with_state)
+
+    def of(self, real: Callable[[Any], Any]) -> Options:
+        """Return the same with the tensors that those among the options stand for."""
+        other = copy(self)
+        other._options = [(path, keys, real(held)) for path, keys, held in self._options]
+        return other
 
     def _is_kept(self, path: str, keys: tuple[Any, ...], held: Any) -> bool:
         now = find(self._optimizer, keys)
@@ -148,7 +153,7 @@ class Options:
         is_compared = isinstance(held, PLAIN) or type(held).__module__ == "numpy"
         return is_compared and type(now) is type(held) and equal_literals(now, held)
 
-    def _failing(self, with_state: bool) -> str | None:
+    def failing(self, with_state: bool) -> str | None:
         """Return, in words, the first thing that is not as it was."""
         groups = self._optimizer.param_groups
         counts = [len(group["params"]) for group in groups]
@@ -160,6 +165,21 @@ class Options:
         if with_state and self._optimizer.state is not self._state:
             return f"the state of {self._name} is in the dictionary that the program read"
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _OfOptions(Circumstance):
+    """That the options of an optimizer are as they were, and perhaps in which dictionary its state is."""
+
+    options: Options | None = None
+    with_state: bool = False
+
+    def of(self, real: Callable[[Any], Any]) -> Circumstance:
+        """Return the same with the tensors that those among the options stand for."""
+        assert self.options is not None, "it is made with them"
+        options = self.options.of(real)
+        failing = partial(options.failing, self.with_state)
+        return _OfOptions(self.text, self.source, failing, options, self.with_state)
 
 
 def _shown(option: Any) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from ...ir import Block, Node, ScopeKind, SourceRange, TensorType, Value
+from ...ir import Block, Node, Operator, ScopeKind, SourceRange, TensorType, Value
 from ...ir.own_operators import LITERAL
 from ..diagnostics import DiagnosticKind
 from ..dispatch.composites import is_composite, is_composite_for
@@ -49,7 +49,9 @@ class DeepRecorder(CallRecorder):
         super().__init__(state, *rest)
         self._insides: list[Inside] = []  # of operators that have run and are being recorded
         self._depth = 0  # how many composite operators run, one inside another
-        self._data_sizes = DataSizes(state.numbers.by_value)
+        self._data_sizes = DataSizes(state.numbers.by_value, state.functions.took_data)
+        self._holds_sizes = False  # of inputs, all of which a replay is held to
+        self._held: set[object] = set()  # state and modes that it is held to
 
     def record(
         self,
@@ -88,6 +90,10 @@ class DeepRecorder(CallRecorder):
             # Its results are those of what it calls; if not, this is made up for.
             own.may_be_saved = own.reads_data = False
             return own
+        if _writes_over_self(facts.operator):
+            # Autograd may save what was there, see :meth:`SavedResults.written_over`.
+            facts = copy.copy(facts)
+            facts.may_be_saved = facts.is_known_to_save = True
         return facts
 
     def _run_inside(
@@ -225,8 +231,10 @@ class DeepRecorder(CallRecorder):
         state = self.state
         sizes, numbers = state.sizes, state.numbers
         use = f"is fixed by {node.operator.base_name}, which is traced through"
-        if any(sizes.may_vary(value) for value in node.inputs if is_tensor(value)):
-            sizes.pin_inputs(use)
+        if sizes.may_be_data and not self._holds_sizes:
+            self._holds_sizes = any(map(sizes.may_vary, filter(is_tensor, node.inputs)))
+            if self._holds_sizes:
+                sizes.pin_inputs(use)
         for value in node.inputs:
             number = numbers.by_value.get(value)
             if number is not None:
@@ -237,12 +245,18 @@ class DeepRecorder(CallRecorder):
 
     def _hold_flags(self, node: Node) -> None:
         for value in node.inputs:
-            if value.state is not None:
+            if value.state is not None and value not in self._held:
+                self._held.add(value)
                 hold_requires_grad(self.state, value.state, _source_of(node))
 
     def _hold_modes(self, node: Node) -> None:
         """Note which modes the caller of the program decides: those that the program itself has not set."""
         modes, around = node.modes, self.state.graph.modes
+        devices = {v.type.device.type for v in node.inputs if isinstance(v.type, TensorType)}
+        met = (modes, is_grad_enabled(), is_inference_mode_enabled(), *sorted(devices))
+        if met in self._held:
+            return
+        self._held.add(met)
         source = _source_of(node)
         asks: dict[str, Callable[[], Any]] = {}
         if modes.inference is around.inference and "inference" not in modes.fixed:
@@ -250,13 +264,17 @@ class DeepRecorder(CallRecorder):
         # What ``autograd.Function.apply`` calls itself runs without gradients, whatever its caller's.
         if modes.grad is around.grad is is_grad_enabled() and "grad" not in modes.fixed:
             asks["torch.is_grad_enabled()"] = is_grad_enabled
-        devices = {v.type.device.type for v in node.inputs if isinstance(v.type, TensorType)}
         if modes.autocast == around.autocast:
             for device in sorted(devices - set(modes.fixed)):
                 name = f"the dtype of autocast on {device}"
                 asks[name] = functools.partial(_autocast_dtype, device)
         for name, ask in asks.items():
             self.state.circumstances.read_mode(name, ask, source)
+
+
+def _writes_over_self(operator: Operator) -> bool:
+    first = next(iter(operator.parameters), None)
+    return first is not None and first.is_written and first.name == "self"
 
 
 def _source_of(node: Node) -> Callable[[], SourceRange | None]:

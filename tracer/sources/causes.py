@@ -10,12 +10,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from operator import itemgetter
+from typing import TypeAlias
 
 import torch
 
 from ...ir import Frame, Scope
 from ..dispatch.gradients import leaf_of, running_history, sequence_number
 
+_Place: TypeAlias = tuple[Scope | None, Frame | None]
 _UNNUMBERED = 2**64 - 1  # nodes that collect the gradients of leaves have no place in the order
 
 
@@ -34,6 +36,7 @@ class Causes:
         self._name_of = name_of
         self._by_path: dict[str, Scope] = {}  # the last call of each module
         self._indexed = 0  # how many calls that has seen
+        self._found: tuple[int, int, _Place] = (-1, 0, (None, None))
 
     def note(self, first: int, scope: Scope, stack: Frame | None) -> None:
         """Take note of a whole call; ``first`` is what :func:`sequence_number` was before it.
@@ -46,7 +49,7 @@ class Causes:
         if end != first:
             self.calls.append((first, end, scope, stack))
 
-    def running(self) -> tuple[Scope | None, Frame | None]:
+    def running(self) -> _Place:
         """Return the place of the call for whose gradient the engine runs now, as far as it is known.
 
         The gradient of a parameter is collected for a module and no single call: it has no stack.
@@ -59,6 +62,13 @@ class Causes:
             leaf = leaf_of(history)
             name = None if leaf is None else self._name_of(leaf)
             return None if name is None else self._called(name.rpartition(".")[0]), None
+        found, count, place = self._found
+        if found != number or count != len(self.calls):  # asked for twice for each operator
+            place = self._place_of(number)
+            self._found = number, len(self.calls), place
+        return place
+
+    def _place_of(self, number: int) -> _Place:
         at = bisect_right(self.calls, number, key=itemgetter(0)) - 1
         if at < 0 or number >= self.calls[at][1]:
             return None, None
