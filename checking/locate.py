@@ -17,6 +17,7 @@ from ..runtime.watch import made_or_written, watch_graph
 from .graphs import GraphDifference
 from .report import Origin, origin_of
 from .runs import Runs, Subject
+from .storage import copy_of
 
 _HELD = 8
 """Of how many nodes the values are held at once."""
@@ -177,11 +178,11 @@ def _undefined(graph: Graph) -> set[Node]:
     for node in graph.block:
         name = node.operator.base_name.partition("::")[2]
         is_view = node.operator.is_view and any(v.node in undefined for v in node.inputs)
-        if is_view or name.startswith(("empty", "new_empty")):
+        if is_view or name.startswith(("empty", "new_empty", "all_gather_copy_in")):
             undefined.add(node)
     return undefined
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    copied = tensor.detach().clone()
+    copied = copy_of(tensor)
     return copied.requires_grad_() if tensor.requires_grad else copied

@@ -16,7 +16,7 @@ from ..tracer import (
     named_objects,
     number_holders,
 )
-from .storage import Content, storage_of
+from .storage import Content, copy_of, storage_of
 
 _CONTAINERS = (list, dict, set, collections.OrderedDict, collections.defaultdict)
 
@@ -123,7 +123,7 @@ class ProgramSnapshot:
                 continue
             seen.add(id(tensor))
             if kept is None or kept.tensor is not tensor or not kept.is_unchanged():
-                changes[name] = tensor.detach().clone()
+                changes[name] = copy_of(tensor)
             gradient, before = _gradient(tensor), self._gradients.get(id(tensor))
             if gradient is None and before is None:
                 continue

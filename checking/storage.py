@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from ..runtime.compare import same_bits
+from ..runtime.compare import is_given_back, same_bits
 from ..tracer import storage_key
 
 
@@ -24,6 +24,12 @@ def storage_of(tensor: torch.Tensor) -> int | None:
         return storage_key(tensor)
     except (RuntimeError, NotImplementedError):
         return None
+
+
+def copy_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a copy of a tensor without its history; an empty one where its memory is given back."""
+    tensor = tensor.detach()
+    return tensor.new_empty(0) if is_given_back(tensor) else tensor.clone()
 
 
 class Content:
@@ -57,6 +63,8 @@ class Content:
         def make(content: Content) -> torch.Tensor:
             assert content._storage is not None, "copies of a storage are storages"
             made = torch.empty(0, dtype=dtype, device=device)
+            if not content._storage.nbytes() and 0 not in shape:
+                return made  # its memory was given back
             made.set_(content._storage, offset, shape, strides)
             if is_conj:
                 torch._C._set_conj(made, True)
@@ -70,6 +78,9 @@ class Content:
 
     def is_in(self, tensor: torch.Tensor) -> bool:
         """Whether the elements of ``tensor`` are those that were copied. O(elements)."""
+        was_given_back = self._storage is not None and tensor.numel() and not self._storage.nbytes()
+        if was_given_back or is_given_back(tensor):
+            return bool(was_given_back) is is_given_back(tensor)
         with torch.no_grad():
             return same_bits(self.maker_of(tensor)(self).detach(), tensor.detach())
 

@@ -17,6 +17,7 @@ from .type_parser import parse_type
 from .types import (
     DictType,
     Dim,
+    GroupType,
     ListType,
     RecordType,
     ScalarType,
@@ -45,6 +46,7 @@ __all__ = [
     "Frame",
     "FunctionRef",
     "Graph",
+    "GroupType",
     "Layout",
     "ListType",
     "Literal",

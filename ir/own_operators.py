@@ -73,6 +73,12 @@ RETAIN_GRAD: Final = Operator(
     (),
     Effect.WRITES,
 )
+NO_GRADIENT: Final = Operator(
+    "prim::no_gradient",  # a backward that reaches the tensor is an error, for which a reason is given
+    (Parameter("self", "Tensor"), Parameter("reason", "str")),
+    (),
+    Effect.WRITES,
+)
 SET_NUMBER: Final = Operator(
     STORE,  # what holds the number, an optimizer say, holds another one from now on
     (Parameter("self", "number", is_written=True), Parameter("number", "number")),
@@ -201,6 +207,7 @@ OWN_OPERATORS: Final[Mapping[str, Operator]] = {
         GRADIENT,
         SET_GRADIENT,
         RETAIN_GRAD,
+        NO_GRADIENT,
         SET_NUMBER,
         LITERAL,
         ENTER_MODE,

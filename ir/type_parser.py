@@ -12,6 +12,7 @@ from .literals import Device, FunctionRef, Layout, Literal, MemoryFormat
 from .types import (
     DictType,
     Dim,
+    GroupType,
     ListType,
     RecordType,
     ScalarType,
@@ -24,6 +25,8 @@ from .types import (
 _WORD = re.compile(r"\w+")
 _INTEGER = re.compile(r"-?[0-9]+")
 _DIM = re.compile(rf"([0-9]+)(?!\w)|([^\W\d]\w*(?:\.\w+)*)|({QUOTED})")
+_RANKS = re.compile(r"([0-9]{1,7})(?::([0-9]{1,7}))?(?::([1-9][0-9]{0,6}))?(?![0-9])")
+_OWN_RANK = re.compile(r"rank=([0-9]+)")
 _DEVICE = re.compile(r"(\w+)(?::([0-9]+))?")
 # A type without parts: its text is its key among the types read before.
 _SIMPLE_TYPE = re.compile(r"[ \t]*(\w+(?:\[[\w, *]*\])?(?:\{[^{}\"\n]*\})?(?![\w\[{]))")
@@ -40,6 +43,7 @@ _TYPE_ADVICE = (
     "write a type as f32[2, 3], f32[*], tensor, int, list[int], tuple[int, str], dict[str, int]"
     " or record Name[field: int]"
 )
+_GROUP_ADVICE = "write a group as group[0:8]{gloo, rank=3}: its ranks, backend and the traced rank"
 _FACT_ADVICE = (
     "write facts as {strides=[3, 1], device=cuda:0, layout=sparse_coo, class=Quantized, grad}"
 )
@@ -102,6 +106,8 @@ class TypeParser:
             return DictType(*self._parts(word, 2))
         if word == "tuple":
             return TupleType(self._parts(word, None))
+        if word == "group":
+            return self._group()
         if word == "tensor" or word in _DTYPES:
             if word != "tensor" and not has_parts:
                 raise cursor.unexpected(f'"[" after {word}', f"write {word}[*] for any shape")
@@ -133,6 +139,24 @@ class TypeParser:
             cursor.demand(":", "after the name of a field", _TYPE_ADVICE)
             fields.append((field, self.type()))
         return RecordType(name, tuple(fields), is_tuple)
+
+    def _group(self) -> GroupType:
+        cursor = self._cursor
+        cursor.demand("[", "before the ranks of a group", _GROUP_ADVICE)
+        ranks: list[int] = []
+        for _ in cursor.items("]", _GROUP_ADVICE):
+            start, end, step = cursor.expect(_RANKS, "ranks", _GROUP_ADVICE).groups()
+            first = int(start)
+            ranks += range(first, int(end) if end else first + 1, int(step or 1))
+        cursor.demand("{", "before the facts about a group", _GROUP_ADVICE)
+        backend = ""
+        match = cursor.accept(_OWN_RANK)
+        if match is None:
+            backend = cursor.name("a backend", _GROUP_ADVICE)
+            cursor.demand(",", "after the backend", _GROUP_ADVICE)
+            match = cursor.expect(_OWN_RANK, "the rank of the traced process", _GROUP_ADVICE)
+        cursor.demand("}", "after the facts about a group", _GROUP_ADVICE)
+        return GroupType(tuple(ranks), int(match[1]), backend)
 
     def _shape(self) -> tuple[Dim, ...] | None:
         cursor = self._cursor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -174,4 +175,41 @@ class RecordType:
         return f"{kind} {quote_name(self.name)}[{fields}]"
 
 
-Type: TypeAlias = TensorType | ScalarType | ListType | TupleType | DictType | RecordType
+@dataclass(frozen=True, slots=True)
+class GroupType:
+    """A group of processes that work together: ``group[0:8]{gloo, rank=3}``.
+
+    Attributes:
+        ranks: the numbers of its processes in the world, in the order of the group.
+        rank: the one among them that was traced.
+        backend: what carries its messages.
+    """
+
+    ranks: tuple[int, ...]
+    rank: int
+    backend: str = ""
+
+    def __str__(self) -> str:
+        facts = [quote_name(self.backend)] if self.backend else []
+        facts.append(f"rank={self.rank}")
+        return f"group[{', '.join(_spans(self.ranks))}]{{{', '.join(facts)}}}"
+
+
+def _spans(numbers: tuple[int, ...]) -> Iterator[str]:
+    """Yield numbers as text; three and more at equal distance as ``start:end`` or ``start:end:step``."""
+    at = 0
+    while at < len(numbers):
+        step = numbers[at + 1] - numbers[at] if at + 1 < len(numbers) else 0
+        end = at + 1
+        while end < len(numbers) and step > 0 and numbers[end] - numbers[end - 1] == step:
+            end += 1
+        if end - at < 3:
+            yield str(numbers[at])
+            at += 1
+            continue
+        span = f"{numbers[at]}:{numbers[end - 1] + 1}"
+        yield span if step == 1 else f"{span}:{step}"
+        at = end
+
+
+Type: TypeAlias = TensorType | ScalarType | ListType | TupleType | DictType | RecordType | GroupType

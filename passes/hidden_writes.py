@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import Final
 
 from ..ir import Effect, Node, Operator
+from ..ir.collectives import rule_of
 from ..ir.own_operators import (
     GET_RNG_STATE,
     MANUAL_SEED,
+    NO_GRADIENT,
     RETAIN_GRAD,
     SEED_GENERATOR,
     SET_DEFAULT_DTYPE,
@@ -49,6 +51,7 @@ _SETTINGS = frozenset(
         GET_RNG_STATE,
         SET_DEFAULT_DTYPE,
         RETAIN_GRAD,
+        NO_GRADIENT,
         SET_GRADIENT,
     )
 )
@@ -81,6 +84,9 @@ def may_write_untold(operator: Operator) -> bool:
         return True
     if Effect.WRITES in operator.effects and not any(p.is_written for p in operator.parameters):
         return True
+    rule = rule_of(operator.base_name)
+    if rule is not None and rule.writes is not None:
+        return True  # when it has written is for a wait to tell
     namespace, _, name = operator.base_name.partition("::")
-    # Operators of other libraries that end as in-place ones do and declare nothing, such as c10d's.
+    # Operators of other libraries that end as in-place ones do and declare nothing.
     return namespace not in ("aten", "prim") and name.endswith("_") and not operator.effects

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, TypeAlias
 
 from ..ir import Block, Effect, Node, Operator, TensorType, Value
+from ..ir.collectives import rule_of
+from ..ir.node import values_in
 from ..ir.own_operators import OPERAND_OF
 from .geometry import strides_of
 
@@ -139,6 +141,11 @@ def _rule_of(operator: Operator) -> _Rule | None:
     name, base = operator.name, operator.base_name
     if name in OPERAND_OF:
         return _on_operand
+    collective = rule_of(base)
+    if collective is not None and collective.writes is not None:
+        return partial(_on_written, collective.writes)
+    if base == "fsdp::all_gather_copy_in":  # a part of its second operand, and that operand
+        return lambda node: _all_on(node, node.args[1])
     if base in _VIEWS:
         return _on_first
     if base in _VIEWS_OF_EACH:
@@ -156,6 +163,12 @@ def _rule_of(operator: Operator) -> _Rule | None:
 
 def _on_operand(node: Node) -> _Pairs:
     yield from _all_on(node, node.all_args[OPERAND_OF[node.kind]])
+
+
+def _on_written(written: int, node: Node) -> _Pairs:
+    """Yield the results of a collective, which are the tensors that it writes."""
+    results = [value for value in node.outputs if isinstance(value.type, TensorType)]
+    return zip(results, values_in(node.args[written : written + 1]), strict=False)
 
 
 def _on_first(node: Node) -> _Pairs:

@@ -27,7 +27,9 @@ from ..ir import (
     TensorType,
     Value,
 )
+from ..ir.collectives import collective_of
 from ..ir.scalars import scalar_named
+from .communication import Communication
 from .flops import FlopCounter, Uncounted
 from .memory import Memory
 from .phases import Phase, Phases
@@ -59,6 +61,7 @@ class Costs:
         moved_bytes: read and written, see ``traffic.py``.
         activation_bytes: memory that came with their results; views and in-place results have none.
         saved_bytes: what autograd keeps of them for backward, see ``saved_tensors.py``.
+        message_bytes: what they send between processes, see ``communication.py``.
     """
 
     nodes: int = 0
@@ -66,6 +69,7 @@ class Costs:
     moved_bytes: int = 0
     activation_bytes: int = 0
     saved_bytes: int = 0
+    message_bytes: int = 0
 
     def add(self, other: Costs, times: int = 1) -> None:
         """Add what other nodes cost, run so many times."""
@@ -74,6 +78,7 @@ class Costs:
         self.moved_bytes += other.moved_bytes * times
         self.activation_bytes += other.activation_bytes * times
         self.saved_bytes += other.saved_bytes * times
+        self.message_bytes += other.message_bytes * times
 
 
 @dataclass(slots=True)
@@ -108,6 +113,7 @@ class Ledger:
         calls: how often each scope is entered.
         uncounted: operators whose FLOPs are not known, by name and reason.
         notes: what else is not as it seems, in words.
+        communication: the collectives.
         files: where the files of sources lie on this machine.
     """
 
@@ -115,6 +121,7 @@ class Ledger:
     calls: Counter[Path] = field(default_factory=Counter)
     uncounted: Counter[Uncounted] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    communication: Communication = field(default_factory=Communication)
     files: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -293,6 +300,7 @@ class _Book:
         self.ledger.calls.update(other.ledger.calls)
         self.ledger.uncounted.update(other.ledger.uncounted)
         self.ledger.notes.update(other.ledger.notes)
+        self.ledger.communication.add(other.ledger.communication)
         self.ledger.files.update(other.ledger.files)
 
     def enter(self, node: Node, times: int, *, owns_blocks: bool = False) -> None:
@@ -314,6 +322,10 @@ class _Book:
             self.ledger.uncounted[price.flops] += times
         else:
             costs.flops += price.flops * times
+        collective = collective_of(node)
+        if collective is not None:
+            costs.message_bytes += (collective.message_bytes or 0) * times
+            self.ledger.communication.enter(collective, times)
         costs.moved_bytes += price.moved_bytes * times
         costs.activation_bytes += price.activation_bytes * times
 
@@ -347,6 +359,7 @@ class _Book:
             self.ledger.uncounted[uncounted] += count * times
         for note, count in callee.notes.items():
             self.ledger.notes[note] += count * times
+        self.ledger.communication.add(callee.communication, times)
         self.ledger.files.update(callee.files)
 
     def count_calls(self) -> None:

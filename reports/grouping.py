@@ -17,6 +17,7 @@ FIGURES: Final[dict[str, Callable[[Group], int]]] = {
     "flops": lambda group: group.total.flops,
     "moved": lambda group: group.total.moved_bytes,
     "activations": lambda group: group.total.activation_bytes,
+    "messages": lambda group: group.total.message_bytes,
     "saved": lambda group: group.total.saved_bytes,
     "parameters": lambda group: group.parameters,
     "calls": lambda group: group.calls,
@@ -215,7 +216,7 @@ def _fold(group: Group) -> Hashable:
         start = end
     group.inner = folded
     costs = tuple(
-        (phase, c.nodes, c.flops, c.moved_bytes, c.activation_bytes, c.saved_bytes)
+        (phase, c.nodes, c.flops, c.moved_bytes, c.activation_bytes, c.saved_bytes, c.message_bytes)
         for phase, c in group.costs.items()
     )
     return group.class_name, group.calls, group.parameters, costs, tuple(signatures)

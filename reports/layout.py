@@ -73,6 +73,8 @@ def _columns(root: Group, options: SummaryOptions) -> list[_Column]:
     columns.append(_Column("Activations", lambda group: group.total.activation_bytes, bytes_text))
     if root.total.saved_bytes:
         columns.append(_Column("Saved", lambda group: group.total.saved_bytes, bytes_text))
+    if root.total.message_bytes:
+        columns.append(_Column("Messages", lambda group: group.total.message_bytes, bytes_text))
     return columns
 
 

@@ -20,8 +20,8 @@ class SummaryOptions:
         by: "module", "line" or "operator".
         depth: levels of modules that are shown; None for as many as fit into 50 rows.
         sort: the figure by which rows are ordered, most first: "flops", "moved", "activations", "saved",
-            "parameters" or "calls". None keeps modules in the order of their calls, and puts the lines
-            and operators with most FLOPs first.
+            "messages", "parameters" or "calls". None keeps modules in the order of their calls, and puts
+            the lines and operators with most FLOPs first.
         top: how many rows are shown of each level; None for all.
         fold: whether equal neighbours are one row, ``×12``, with their sum.
         width: columns that text takes at most.

@@ -148,6 +148,7 @@ _NAMESPACES: Final = (
     "_c10d_functional",
     "_c10d_functional_autograd",
     "_dtensor",
+    "fsdp",
 )
 _SUFFIXES: Final = ("_backward", "_copy", "_functional", "_data", "_out", "_jvp")
 _BRINGS_ITS_OWN: Final = frozenset(("prim::call", "prim::outplace", "prim::view_scatter"))

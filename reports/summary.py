@@ -12,6 +12,7 @@ from typing import Any, Final
 from ..errors import ReportError
 from ..ir import Graph, TensorType, provenance
 from ..ir.collector import paused_collector
+from .communication import Communication
 from .costs import Costs, Ledger, costs_of
 from .flops import NO_FORMULA, Uncounted
 from .grouping import Group, by_line, by_module, by_operator, sort_by
@@ -36,6 +37,7 @@ class Summary:
         options: how it is grouped and shown.
         memory: what state, inputs and intermediates take.
         uncounted: operators whose FLOPs are not known, and how often they run.
+        communication: the collectives, by group and kind.
         notes: what else the figures leave out, in sentences.
     """
 
@@ -46,6 +48,7 @@ class Summary:
             self.memory: Memory = memory_of(graph)
             ledger = costs_of(graph, self.memory)
         self.uncounted: Counter[Uncounted] = ledger.uncounted
+        self.communication: Communication = ledger.communication
         self.notes = tuple(_notes(ledger, self.memory))
         self._title = _title(graph)
         self._root = _grouped(ledger, graph.name, options)
@@ -91,6 +94,11 @@ class Summary:
         return self._root.total.saved_bytes
 
     @property
+    def message_bytes(self) -> int:
+        """What processes send each other, each message once, whatever the number of processes."""
+        return self._root.total.message_bytes
+
+    @property
     def parameters(self) -> int:
         """The numbers in all parameters that the graph reads."""
         return self.memory.parameters
@@ -113,6 +121,18 @@ class Summary:
                 "moved_bytes": self.moved_bytes,
                 "activation_bytes": self.activation_bytes,
                 "saved_bytes": self.saved_bytes,
+                "message_bytes": self.message_bytes,
+                "communication": [
+                    {
+                        "kind": messages.kind.value,
+                        "group": messages.group,
+                        "processes": messages.processes,
+                        "calls": messages.count,
+                        "message_bytes": messages.message_bytes,
+                        "sent_bytes": messages.sent_bytes,
+                    }
+                    for messages in self.communication.messages.values()
+                ],
                 "parameters": memory.parameters,
                 "trainable_parameters": memory.trainable,
                 "parameter_bytes": memory.parameter_bytes,
@@ -167,6 +187,8 @@ class Summary:
         yield "Moved", f"{bytes_text(self.moved_bytes)} read and written by operators"
         if self.saved_bytes:
             yield "Saved", f"{bytes_text(self.saved_bytes)} kept by autograd for backward"
+        for sentence in self.communication.sentences():
+            yield "Messages", sentence
         peak = f"{bytes_text(memory.peak_bytes)} of results alive at once in a replay"
         if self.peak_place:
             peak += f", at {self.peak_place}"
@@ -197,6 +219,7 @@ class Summary:
             "moved_bytes": total.moved_bytes,
             "activation_bytes": total.activation_bytes,
             "saved_bytes": total.saved_bytes,
+            "message_bytes": total.message_bytes,
         }
         for inner in group.inner.values():
             yield from self._rows(inner, depth + 1)
@@ -211,8 +234,8 @@ def summarize(graph: Graph, **options: Any) -> Summary:
         graph: what to look at; a traced program's is ``traced.graph``.
         options: ``by``, what a row is: "module", "line" or "operator"; ``depth``, levels of modules shown;
             ``sort``, the figure of which most comes first: "flops", "moved", "activations", "saved",
-            "parameters" or "calls"; ``top``, rows shown of each level; ``fold``, whether equal neighbours
-            are one row; ``width``, columns that text takes at most.
+            "messages", "parameters" or "calls"; ``top``, rows shown of each level; ``fold``, whether equal
+            neighbours are one row; ``width``, columns that text takes at most.
 
     Raises:
         ReportError: what is given is no graph, an option is not as it should be, or a FLOP formula failed.

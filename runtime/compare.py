@@ -146,15 +146,29 @@ def fingerprint(tensor: torch.Tensor) -> bytes:
     return digest.digest()
 
 
+def is_given_back(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's memory is given back for a while, as that of gathered parameters is."""
+    is_plain = type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+    if not is_plain or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_meta:
+        return False
+    if not tensor.numel() or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return False
+    return not tensor.untyped_storage().nbytes() and not torch._is_zerotensor(tensor)
+
+
 def _plain_parts(tensor: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the strided tensors that hold a tensor's elements; none for one without data."""
     if tensor.is_meta or getattr(tensor, "fake_mode", None) is not None:
         return
+    if is_given_back(tensor):
+        return
     tensor = tensor.detach()
     if hasattr(tensor, "__tensor_flatten__"):
         for name in tensor.__tensor_flatten__()[0]:
-            for part, plain in _plain_parts(getattr(tensor, name)):
-                yield f"{name} {part}".strip(), plain
+            held = getattr(tensor, name)
+            if isinstance(held, torch.Tensor):  # and not the mesh of a distributed tensor
+                for part, plain in _plain_parts(held):
+                    yield f"{name} {part}".strip(), plain
         return
     if type(tensor) is not torch.Tensor and tensor.layout is torch.strided:
         tensor = tensor.as_subclass(torch.Tensor)

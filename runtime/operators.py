@@ -209,6 +209,14 @@ def _retain_grad(tensor: torch.Tensor) -> None:
         tensor.retain_grad()
 
 
+def _no_gradient(tensor: torch.Tensor, reason: str) -> None:
+    def refuse(gradient: torch.Tensor) -> None:
+        raise ReplayError(reason)
+
+    if tensor.requires_grad:
+        cast(Any, tensor).register_hook(refuse)
+
+
 def _set_number(place: Any, number: float) -> None:
     place.write(number)
 
@@ -258,6 +266,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::gradient": _gradient,
     "prim::set_gradient": _set_gradient,
     "prim::retain_grad": _retain_grad,
+    "prim::no_gradient": _no_gradient,
     "prim::set_number": _set_number,
     "prim::literal": _literal,
     "torchscript::call": _call_scripted,

@@ -154,6 +154,7 @@ def tracing(
             left_open = current_recorder()
             if isinstance(left_open, GapRecorder):
                 left_open.close()
+            state.collectives.wait_for_the_rest(state.graph)
         finally:
             state.recorder = None
             recorder.unseen.exposed.close()

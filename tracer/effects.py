@@ -15,15 +15,17 @@ from types import MethodType
 from typing import Any
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..ir import Effect, Value
 from ..ir.own_operators import GRADIENT
 from ..ir.structure import Structure
 from .diagnostics import DiagnosticKind, Severity
-from .dispatch.dispatcher import is_grad_enabled
+from .dispatch.dispatcher import is_grad_enabled, plain_is_leaf
 from .dispatch.memories import memory_of
 from .dispatch.tensors import tensors_in, type_of_tensor
+from .distributed.shards import Gathered, flat_sharded
 from .numbers.lineage import Writes, is_written, writes_to
 from .program.program_state import mentioned_objects
 from .program.snapshots import Change, Snapshot
@@ -68,6 +70,7 @@ class Before:
             if held.__class__ not in _FIXED and not self._objects.has_seen(held):
                 self._variables.add_object(name, held, _COMPARED)
                 self._objects.add_class(type(held))
+        self._gathered = Gathered(state.kept.modules())
         self._arguments = Snapshot()
         for name, argument in bound.items():
             self._arguments.add_argument(name, argument)
@@ -86,7 +89,7 @@ class Before:
         for tensor in tensors:
             if tensor.__class__ in _UNINITIALIZED:  # has nothing to note yet
                 continue
-            if tensor.is_leaf:
+            if plain_is_leaf(tensor):
                 self._state.gradients.found(tensor, tensor.grad)
             if not tensor.is_inference():
                 self._versions.append((tensor, tensor._version))
@@ -109,6 +112,8 @@ class Before:
         training = self._state.circumstances.training()
         for change in self._objects.changes():
             if change.name == "training" and change.owner in training:
+                continue
+            if self._gathered.manages(change.owner, change.name):
                 continue
             self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
         for change in self._variables.changes():
@@ -133,6 +138,34 @@ class Before:
         self._report_settings()
         self._report_randomness()
         self._report_module_hooks()
+        self._hold_gathered()
+        flat = flat_sharded(self._state.kept.modules())
+        if flat is not None:
+            self._state.report(
+                DiagnosticKind.UNTRACKED_EFFECT,
+                f"{flat}; the trace shows what it does and communicates, and a replay is refused",
+                None,
+                None,
+                hint="shard the model with fully_shard instead",
+            )
+
+    def _hold_gathered(self) -> None:
+        """Hold a replay to the sharded modules that find their parameters gathered, or do not."""
+        state = self._state
+        kept = {id(held) for held in state.kept.objects.values()}
+        is_state: Callable[[Any], bool] = lambda tensor: id(tensor) in kept  # noqa: E731
+        state.circumstances.include(tuple(self._gathered.circumstances(is_state)))
+        path = self._gathered.given_back(is_state)
+        if path is not None:
+            state.report(
+                DiagnosticKind.CHANGED_OBJECT,
+                f"the parameters of {path or 'the module'} were gathered when the trace began, and are "
+                "sharded now; a replay would give their memory back without the module knowing",
+                None,
+                None,
+                severity=Severity.ERROR,
+                hint="call reshard() on the module before the trace",
+            )
 
     @cached_property
     def _changes_by_argument(self) -> dict[str, list[Change]]:
@@ -159,6 +192,8 @@ class Before:
         state = self._state
         scope, stack = state.assigned.get((id(change.owner), change.name), (None, None))
         is_private = str(change.name).startswith("_")
+        if isinstance(change.owner, DistributedDataParallel):
+            severity = Severity.INFO  # what it remembers of its steps
         if stack is not None and stack.is_library and (change.tensor is not None or is_private):
             severity = Severity.INFO  # torch's own affair, as where weight_norm sets the weight
         value = None if change.tensor is None else state.values.get(change.tensor)
@@ -303,7 +338,10 @@ def _memory(tensor: torch.Tensor) -> int:
 
 def _is_torchs_own(change: Change) -> bool:
     """Whether a change is of what an object of torch's keeps for itself."""
-    is_torchs = type(change.owner).__module__.startswith("torch.")
+    home = type(change.owner).__module__
+    if home.startswith("torch.distributed."):
+        return True  # what sharded modules remember of their steps
+    is_torchs = home.startswith("torch.")
     return is_torchs and change.path.rpartition(".")[2].startswith("_")
 
 

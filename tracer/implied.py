@@ -26,7 +26,7 @@ from .dispatch.memories import memory_of
 from .dispatch.saved_results import SavedResults
 from .dispatch.schemas import operator_of
 from .dispatch.tensors import PLAIN_CLASSES, type_of_tensor, with_geometry
-from .dispatch.views import geometry, views_between
+from .dispatch.views import OF_FIXED_SIZE, geometry, views_between
 from .functions.custom_functions import CustomFunctions
 from .numbers.numbers import Numbers
 from .numbers.sizes import Sizes
@@ -91,8 +91,9 @@ class ImpliedValues:
             or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
             or self._trace.functions.recovered(self._trace, tensor)
-            or self._as_wrapper(tensor, scope, stack)
+            or self.as_wrapper(tensor, scope, stack)
             or self._as_view(tensor, scope, stack)
+            or self._as_part_of_inner(tensor, scope, stack)
         )
         if value is None and tensor is nested_dummy():
             value = self._trace.kept.constant(tensor, "nested_dummy")
@@ -144,7 +145,23 @@ class ImpliedValues:
             return None
         return self.add(INNER, (visible, path), tensor, scope, stack)
 
-    def _as_wrapper(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
+    def _as_part_of_inner(
+        self, tensor: torch.Tensor, scope: Scope, stack: Frame | None
+    ) -> Value | None:
+        """Return the value of a tensor on memory of one that state of the program wraps."""
+        key = memory_of(tensor)
+        found = None if key is None else self._trace.kept.wrapping(key, memory_of)
+        if found is None:
+            return None
+        wrapper, inner = found
+        self._trace.subclasses.note(wrapper, self._trace.get_known(wrapper))
+        value = self._as_inner(inner, scope, stack)
+        if value is None or inner is tensor:
+            return value
+        self._trace.values.add(inner, value)
+        return self.add_view(inner, tensor, plain_offset(tensor), scope, stack)
+
+    def as_wrapper(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return the value of a tensor that the program made to wrap others."""
         if tensor.__class__ in PLAIN_CLASSES:
             return None
@@ -229,7 +246,7 @@ class ImpliedValues:
             detach = operator_of(torch.ops.aten.detach.default)
             view = self.add(detach, (view,), tensor, scope, stack, type_=detached)
         for op, args, shape, strides in views_between(base, tensor, place):
-            if op is torch.ops.aten.as_strided.default:
+            if op in OF_FIXED_SIZE:
                 self._trace.sizes.pin(base)
             view = self.add(
                 operator_of(op),

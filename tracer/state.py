@@ -25,22 +25,28 @@ from ..ir import (
     ScalarType,
     Scope,
     ScopeKind,
+    StateKind,
     Value,
 )
+from ..ir.collectives import group_state_name
 from .diagnostics import Diagnostic, DiagnosticKind, Diagnostics, Severity
-from .dispatch.collectives import Collectives, class_name_of
 from .dispatch.dispatcher import (
     is_inside_transform,
     kernels,
     plain_data,
+    plain_is_leaf,
     quiet,
 )
 from .dispatch.generators import Generators
+from .dispatch.gradients import ENGINE_CODE, leaf_of, running_history
 from .dispatch.memories import memory_of
 from .dispatch.modes import ModeReader
 from .dispatch.saved_results import SavedResults
 from .dispatch.schemas import operator_of
 from .dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor
+from .distributed.backward_hooks import BackwardHooks
+from .distributed.collectives import Collectives, class_name_of, group_named
+from .distributed.reducers import Reducers
 from .functions.callees import Callees
 from .functions.custom_functions import CustomFunctions
 from .functions.function_map import FunctionMap
@@ -112,6 +118,8 @@ class TracingState:
         values: which value a live tensor is.
         subclasses: what is known of tensors of other classes than torch's own.
         collectives: process groups, and what is still to be waited for.
+        reducers: tells the memory of replicated modules.
+        backward_hooks: those of replicated and sharded modules that no backward has run.
         function_values: which value a function is that a recorded call has returned.
         run_blocks: runs an operator on functions made of blocks; see ``runtime.run_blocks``.
         writes_inside: how often recorded calls have written tensors that they hold, by the id of each.
@@ -156,6 +164,7 @@ class TracingState:
         self.values = ValueMap()
         self.subclasses = Subclasses()
         self.collectives = Collectives()
+        self.backward_hooks = BackwardHooks()
         self._if_followed: list[Callable[[], None]] = []
         self._backwards = 0  # how many backward passes run, one inside another
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held
@@ -176,6 +185,7 @@ class TracingState:
         self.circumstances = Circumstances()
         self.gradients = Gradients()
         self.kept = ProgramState(graph, function)
+        self.reducers = Reducers(self.kept.modules)
         self.numbers = Numbers(self, kernels())
         self.followed = FollowedNumbers(graph, self.kept, self.numbers)
         self.sizes = Sizes(self, self.numbers)
@@ -233,6 +243,10 @@ class TracingState:
         and a diagnostic says so.
         """
         value = self.made_without_operator(tensor, scope, stack)
+        if value is None and self._adopt_memory(tensor, scope, stack):
+            value = self.made_without_operator(tensor, scope, stack)
+        if value is not None and self._is_called_by_engine(stack):
+            self._name_part(tensor, value)
         if value is None and is_inside_transform(tensor):
             where = "" if stack is None else f"\n  from {stack.user.range}"
             raise CaptureError(
@@ -262,6 +276,32 @@ class TracingState:
             self.subclasses.note(tensor, value)
         return self.with_grad_flag(tensor, value, scope, stack)
 
+    def _adopt_memory(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> bool:
+        """Adopt the whole memory of a tensor that nothing recorded has made; return whether it had a name.
+
+        C++ gives out parts of memory that it keeps, such as the buckets of a reducer.
+        """
+        if not self._is_called_by_engine(stack):
+            return False
+        whole = tensor if tensor._base is None else tensor._base
+        name = self.reducers.name_for(whole)
+        if name is None:
+            return False
+        self.kept.register_as(name, whole, StateKind.BUFFER)
+        return True
+
+    def _name_part(self, tensor: torch.Tensor, value: Value) -> None:
+        """Name a part of a reducer's bucket after the parameter whose gradient goes there."""
+        whole, leaf = tensor._base, leaf_of(running_history())
+        name = None if leaf is None else self.kept.named(leaf)
+        if whole is not None and name is not None and value.name is None:
+            if self.reducers.is_bucket(self.kept.named(whole)):
+                value.name = f"{name}.in_bucket"
+
+    def _is_called_by_engine(self, stack: Frame | None) -> bool:
+        """Whether a stack leads to C++ that autograd's engine runs."""
+        return bool(self._backwards) and stack is not None and stack.code is ENGINE_CODE
+
     def _origin(self, tensor: torch.Tensor) -> str:
         """Return who made a tensor that no recorded operator made, as far as that is known."""
         origin = self.origins.get(id(tensor))
@@ -285,6 +325,20 @@ class TracingState:
         finally:
             del regions[count:]
             self._backwards -= 1
+
+    @contextmanager
+    def standing_in(self, module: torch.nn.Module) -> Iterator[None]:
+        """Let operators of a backward pass stand where those of a module do, until the ``with`` ends."""
+        path = self.kept.outer_names.get(id(module))
+        scope = None if path is None else self.walker.scope_in_backward(path)
+        regions = self.walker.regions
+        count = len(regions)
+        if scope is not None:
+            regions.append(scope)
+        try:
+            yield
+        finally:
+            del regions[count:]
 
     def handed_on(self, argument: Value, result: Value) -> None:
         """Take note that the result of an operator is the very tensor that was an argument of it."""
@@ -372,6 +426,15 @@ class TracingState:
         )
         return node.output
 
+    def note_object(self, held: torch.ScriptObject, value: Value) -> None:
+        """Take note of an object of a class registered in C++ that an operator gave."""
+        self.collectives.note(held, value)
+        node = value.node
+        if node is None or not self._is_called_by_engine(node.stack):
+            return
+        path = self.reducers.running()  # what it has reduced is of many modules
+        node.scope = (path is not None and self.walker.scope_in_backward(path)) or node.scope
+
     def script_object(self, held: torch.ScriptObject) -> Argument:
         """Return an object of a class registered in C++ as an argument."""
         known = self.collectives.known(held)
@@ -386,9 +449,17 @@ class TracingState:
             self.collectives.note_group(group, value)
         return value
 
+    def note_group_of(self, args: Sequence[Any]) -> None:
+        """Keep the group that arguments of a functional collective name as a constant, for readers."""
+        name = next((arg for arg in reversed(args) if isinstance(arg, str)), None)
+        group = None if name is None else group_named(name)
+        if group is not None and not self.collectives.knows(group):
+            value = self.kept.constant(group.boxed(), group_state_name(group.group_name))
+            self.collectives.note_group(group, value)
+
     def value_on(self, storage: torch.UntypedStorage) -> Value:
         """Return the value of a known tensor whose elements are in a storage, or else of the storage."""
-        for tensor in (*(known for known, _ in self.values.live()), *self.kept.candidates()):
+        for tensor in (*self.kept.candidates(), *(known for known, _ in self.values.live())):
             if memory_of(tensor) == storage._cdata:
                 return self.get_known(tensor)
         held, value = self._storages.get(storage._cdata, (None, None))
@@ -443,9 +514,10 @@ class TracingState:
 
     def report_followed(self) -> None:
         """Report that, when the program has returned, if tensors with a history of this run are left."""
+        self._if_followed += self.backward_hooks.refusals()
         if self._if_followed:
             with quiet():
-                is_left = any(tensor.grad_fn is not None for tensor, _ in self.values.live())
+                is_left = any(not plain_is_leaf(tensor) for tensor, _ in self.values.live())
             for report in self._if_followed if is_left else ():
                 report()
 

@@ -117,3 +117,20 @@ def test_a_shape_can_be_had_as_a_view_where_torch_has_it() -> None:
                 expected = True
             sizes = list(tensor.shape)
             assert allows_view(sizes, tensor.stride(), list(shape)) is expected, (sizes, shape)
+
+
+def test_what_a_collective_gives_is_what_it_writes() -> None:
+    graph = parse(
+        """
+        graph f(%x : f32[4], %y : f32[8]) -> (f32[4], f32[8]):
+          constant %process_group.0 : group[0, 1]{gloo, rank=0}, %ReduceOp : object
+          [%a : f32[4]], %work : object = c10d::allreduce_([%x], %process_group.0, %ReduceOp, None)
+          %b : f32[8], %other : object = c10d::_allgather_base_(%y, %a, %process_group.0)
+          return (%a, %b)
+        """
+    )
+    storages = Storages()
+    storages.follow_all(graph.block)
+    a, work, b, other = [value for node in graph.block for value in node.outputs]
+    assert [storages.root(value).name for value in (a, b)] == ["x", "y"]
+    assert not {work, other} & set(storages.shared)

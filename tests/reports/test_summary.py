@@ -116,6 +116,7 @@ def test_rows_are_plain_and_made_for_tables() -> None:
         "nodes": 1, "parameters": 1024, "parameter_bytes": 4096, "flops": 16384,
         "flops_share": 16384 / 212992, "forward_flops": 16384, "backward_flops": 0,
         "moved_bytes": 512 + 4096 + 2048, "activation_bytes": 2048, "saved_bytes": 0,
+        "message_bytes": 0,
     }  # fmt: skip
 
 
@@ -196,7 +197,7 @@ def test_lines_show_their_text() -> None:
     ("options", "message"),
     [
         ({"by": "colour"}, "a summary is by module, line, operator, not by 'colour'"),
-        ({"sort": "name"}, "a summary is sorted by flops, moved, activations, saved"),
+        ({"sort": "name"}, "a summary is sorted by flops, moved, activations, messages, saved"),
         ({"depth": -1}, "depth is a whole number from 0, not -1"),
         ({"top": 0}, "top is a whole number from 1, not 0"),
         ({"width": 10}, "width is a whole number from 80, not 10"),

@@ -14,6 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 import opscope
 from support.exactness import assert_identical, check_exact, tensors_of
+from support.processes import run_on_two
 from support.replays import plain_text
 
 if not dist.is_available():
@@ -93,10 +94,11 @@ def test_collectives_replay(program: Callable[..., Any]) -> None:
 
 @pytest.mark.usefixtures("mesh")
 def test_collectives_are_nodes_with_their_group_and_are_waited_for() -> None:
+    group = {"gloo": "group[0]{gloo, rank=0}", "fake": "group[0, 1]{fake, rank=0}"}
     traced = opscope.trace(reduced_while_working, one())
     assert plain_text(traced) == (
         "graph reduced_while_working(%x : f32[4, 3]) -> (f32[4, 3]):\n"
-        "  constant %process_group.0 : object, %ReduceOp : object\n"
+        f"  constant %process_group.0 : {group[dist.get_backend()]}, %ReduceOp : object\n"
         "  %y : f32[4, 3] = aten::mul.Tensor(%x, 2)\n"
         "  [%0 : f32[4, 3]], %1 : object = c10d::allreduce_([%y], %process_group.0, %ReduceOp, None)\n"
         "  %z : f32[4, 3] = aten::add.Tensor(%x, 1)\n"
@@ -173,32 +175,24 @@ def test_a_replicated_module_replays(mesh: DeviceMesh) -> None:
     assert torch.equal(opscope.trace(model, x, warn=False)(x), model(x))
 
 
-def _of_two(rank: int, store: str, results: Any) -> None:
-    dist.init_process_group("gloo", rank=rank, world_size=2, store=dist.FileStore(store, 2))
+def _of_two(rank: int) -> bool:
     mesh = init_device_mesh("cpu", (2,))
     x = torch.arange(12.0).view(4, 3) * (rank + 1)
 
     def program(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         d = distribute_tensor(x, mesh, [Shard(0)])
-        return (*functionally(x), reduced(x), gathered(x), (d @ d.t()).full_tensor())
+        scattered = torch.empty(2, 3)
+        dist.reduce_scatter_tensor(scattered, x)  # copies to its place when it is waited for
+        dist.all_reduce(y := x.clone(), async_op=True).get_future().wait()
+        return (*functionally(x), reduced(x), gathered(x), (d @ d.t()).full_tensor(), scattered, y)
 
-    expected = program(x)
     traced = opscope.trace(program, x, warn=False)
-    actual = traced(x)
-    results[rank] = all(map(torch.equal, actual, expected))
-    dist.destroy_process_group()
+    return all(
+        torch.equal(ours, theirs)
+        for given in (x, x + 1, x - 3)
+        for ours, theirs in zip(traced(given), program(given), strict=True)
+    )
 
 
 def test_two_processes_replay_together(tmp_path: Path) -> None:
-    context = torch.multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
-        results = manager.dict()
-        store = str(tmp_path / "store")
-        processes = [
-            context.Process(target=_of_two, args=(rank, store, results)) for rank in range(2)
-        ]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(timeout=120)
-        assert dict(results) == {0: True, 1: True}
+    assert run_on_two(_of_two, tmp_path) == [True, True]

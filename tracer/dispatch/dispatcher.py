@@ -66,7 +66,7 @@ plain_strides: Callable[[torch.Tensor], tuple[int, ...]] = cast(Any, _C.TensorBa
 plain_numel: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).numel
 plain_offset: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).storage_offset
 plain_requires_grad: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).requires_grad.__get__
-plain_is_leaf: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).is_leaf.__get__
+_is_leaf: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).is_leaf.__get__
 plain_version: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase)._version.__get__
 plain_history: Callable[[torch.Tensor], Any] = cast(Any, _C.TensorBase).grad_fn.__get__
 plain_is_view: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase)._is_view
@@ -79,6 +79,14 @@ FOREACH_CLASSES: tuple[list[Any], ...] = (of_optimizers, of_gradients)
 
 StorageWeakRef: Any = torch.multiprocessing.reductions.StorageWeakRef
 """Tells whether a storage is still there, and keeps its number (``_cdata``) from being used again."""
+
+
+def plain_is_leaf(tensor: torch.Tensor) -> bool:
+    """Return ``tensor.is_leaf`` itself; False for a view that autograd gave up when its base was written."""
+    try:
+        return _is_leaf(tensor)
+    except RuntimeError:
+        return False
 
 
 class Passing:

@@ -13,7 +13,12 @@ from .dispatcher import plain_numel, plain_untyped_storage, storage_key
 
 def memory_of(tensor: torch.Tensor) -> int | None:
     """Return a number that live tensors on one memory share; None for those without memory of their own."""
-    if tensor.layout is not torch.strided or plain_numel(tensor) == 0:
+    return None if plain_numel(tensor) == 0 else owned_memory_of(tensor)
+
+
+def owned_memory_of(tensor: torch.Tensor) -> int | None:
+    """Return the same of a tensor that may have no elements, in memory that others have a part of."""
+    if tensor.layout is not torch.strided:
         return None
     try:
         return storage_key(tensor)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
 import torch
 
 from ...ir import MISSING, Effect, Operator, Parameter, Return
+from ...ir.collectives import rule_of
 from ...ir.operator import Default
 from .literals import to_literal
 
@@ -18,9 +20,15 @@ def operator_of(op: torch._ops.OpOverload) -> Operator:
     schema = cast(Any, op._schema)
     overload = f".{schema.overload_name}" if schema.overload_name else ""
     parameters = tuple(_parameter(argument) for argument in schema.arguments)
+    returns = tuple(Return(_type_text(r), _alias(r)) for r in schema.returns)
     effects = Effect.NONE
     if schema.is_mutable:
         effects |= Effect.WRITES
+    rule = rule_of(schema.name)
+    if rule is not None and schema.name.startswith("c10d::"):
+        effects |= Effect.WRITES  # none of these may be left out or moved on one rank alone
+        if rule.writes is not None:
+            parameters, returns = _with_write(parameters, returns, rule.writes)
     if torch.Tag.nondeterministic_seeded in op.tags:
         effects |= Effect.RANDOM
     if torch.Tag.inplace_view in op.tags:
@@ -30,10 +38,22 @@ def operator_of(op: torch._ops.OpOverload) -> Operator:
     return Operator(
         name=f"{schema.name}{overload}",
         parameters=parameters,
-        returns=tuple(Return(_type_text(r), _alias(r)) for r in schema.returns),
+        returns=returns,
         effects=effects,
         is_pointwise=torch.Tag.pointwise in op.tags,
     )
+
+
+def _with_write(
+    parameters: tuple[Parameter, ...], returns: tuple[Return, ...], written: int
+) -> tuple[tuple[Parameter, ...], tuple[Return, ...]]:
+    """Return a schema that says which argument is written, and that the result is that argument.
+
+    Those of torch's collectives do not.
+    """
+    parameter = replace(parameters[written], alias="a", is_written=True)
+    results = (replace(r, alias="a") if "Tensor" in r.type else r for r in returns)
+    return (*parameters[:written], parameter, *parameters[written + 1 :]), tuple(results)
 
 
 def _parameter(argument: Any) -> Parameter:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import torch
 
+from ...ir import row_major_strides
 from .dispatcher import plain_offset, plain_shape, plain_strides
 
 View: TypeAlias = tuple[torch._ops.OpOverload, tuple[Any, ...], tuple[int, ...], tuple[int, ...]]
@@ -14,6 +16,16 @@ View: TypeAlias = tuple[torch._ops.OpOverload, tuple[Any, ...], tuple[int, ...],
 
 Geometry: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], int]
 """Sizes, strides and offset of a tensor, as ``as_strided`` takes them."""
+
+
+OF_FIXED_SIZE: Final = frozenset(
+    (
+        torch.ops.aten.as_strided.default,
+        torch.ops.aten.slice.Tensor,
+        torch.ops.aten.view.default,
+    )
+)
+"""The views among these that hold for the sizes alone that they were found at."""
 
 
 def geometry(tensor: torch.Tensor) -> Geometry:
@@ -34,6 +46,8 @@ def views_between(base: torch.Tensor, tensor: torch.Tensor, place: int) -> Itera
         order = _order(base_shape, base_strides, shape, strides)
         if order is not None and not distance:
             yield torch.ops.aten.permute.default, (order,), shape, strides
+        elif _is_stretch(base_shape, base_strides, shape, strides, distance):
+            yield from _stretch(base_shape[0], shape, distance)
         elif distance < 0:
             yield torch.ops.aten.as_strided.default, (shape, strides, place), shape, strides
         else:
@@ -60,6 +74,28 @@ def _order(
         del left[found]
         order.append(found)
     return None if left else tuple(order)
+
+
+def _is_stretch(
+    base_shape: tuple[int, ...],
+    base_strides: tuple[int, ...],
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    distance: int,
+) -> bool:
+    """Whether a row-major tensor is a stretch of a vector."""
+    if len(base_shape) != 1 or base_strides != (1,) or strides != row_major_strides(shape):
+        return False
+    return distance >= 0 and distance + math.prod(shape) <= base_shape[0]
+
+
+def _stretch(whole: int, shape: tuple[int, ...], distance: int) -> Iterator[View]:
+    length = math.prod(shape)
+    if length != whole:
+        args = (0, distance, distance + length)
+        yield torch.ops.aten.slice.Tensor, args, (length,), (1,)
+    if len(shape) != 1:
+        yield torch.ops.aten.view.default, (shape,), shape, row_major_strides(shape)
 
 
 def _strided(shape: tuple[int, ...], strides: tuple[int, ...], distance: int) -> Iterator[View]:

@@ -16,7 +16,7 @@ Note [What a custom function is at a replay]
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch.nn.modules._functions import BackwardHookFunction
@@ -26,6 +26,7 @@ from ...ir.own_operators import AUTOGRAD_FUNCTION
 from ..diagnostics import DiagnosticKind
 from ..dispatch.saved_results import SavedResults, history_of
 from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
+from ..distributed.shards import is_post_backward
 from ..numbers.numbers import Numbers
 from ..program.program_state import ProgramState
 from ..program.subclasses import Subclasses
@@ -38,8 +39,11 @@ from .function_calls import (
     tensors_in,
 )
 
-TRANSPARENT: Final = frozenset({BackwardHookFunction})
-"""Functions of torch's own that only give their arguments back: what ``apply`` does is recorded."""
+
+def is_transparent(function: type) -> bool:
+    """Whether a function of torch's own gives its arguments back, so that what ``apply`` does is recorded."""
+    return function is BackwardHookFunction or is_post_backward(function)
+
 
 Place: TypeAlias = tuple[Scope, Frame | None, Modes]
 _Report: TypeAlias = tuple[DiagnosticKind, str, Scope | None, Frame | None, dict[str, Any]]
@@ -288,6 +292,7 @@ class CustomFunctions:
             if made.node in inside:
                 made.type = value.type
         trace.values.replace(becomes)
+        trace.subclasses.replace(becomes)
         trace.saved.replace(becomes)
         for key, (reference, value) in self._inner.items():
             if value in becomes:

@@ -23,6 +23,7 @@ from ..dispatch.slots import empty_sequence_slot
 from ..recorders.threads import threads
 from .backward import backward
 from .compiled import forget_patches, run_compiled_code_eagerly
+from .distributed import distributed
 from .facts import facts
 from .functions import functions
 from .fused import fused_steps
@@ -210,5 +211,5 @@ def _new(installed: Kernels, new: Any) -> Any:
 _SUBJECTS: Final = (
     _subclasses, functions, backward, facts, reads, writes, settings, modes, surroundings, worlds, threads,
     transforms, higher_order, scripted, _sizes, number_tensors, legacy_classes, fused_steps, optimizers,
-    profiler_regions,
+    profiler_regions, distributed,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What stands before dispatch modes, wrapper subclasses and collective operators while a trace runs."""
+"""What stands before dispatch modes and wrapper subclasses while a trace runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch.utils import _python_dispatch
 
 from ..dispatch.dispatcher import (
     Kernels,
-    distributed_module,
     plain_torch,
     recorder_here,
     recording,
@@ -24,7 +23,7 @@ _WRAPPED = "is the size of a tensor that wraps others"
 
 
 def worlds(installed: Kernels) -> Iterator[Patch]:
-    """Yield what tells of modes, wrappers and waiting.
+    """Yield what tells of modes and wrappers.
 
     A mode stands below our kernels, so a node is what the program asked for, and the replay puts the
     mode below it again. Function modes stand above: what they make of a call is what we see.
@@ -33,11 +32,6 @@ def worlds(installed: Kernels) -> Iterator[Patch]:
     yield nested_tensor, "_nt_view_dummy", functools.partial(_make_nested_dummy, installed)
     yield _python_dispatch, "_push_mode", functools.partial(_push_mode, installed)
     yield _python_dispatch, "_pop_mode", functools.partial(_pop_mode, installed)
-    distributed = distributed_module()
-    if distributed is not None:
-        for class_ in (distributed.Work, *distributed.Work.__subclasses__()):
-            if "wait" in vars(class_):
-                yield class_, "wait", functools.partial(_wait, installed)
 
 
 def _make_wrapper(installed: Kernels, make_wrapper: Any) -> Any:
@@ -88,18 +82,5 @@ def _pop_mode(installed: Kernels, pop: Any) -> Any:
         if recorder is not None:
             recorder.record_mode(mode, False)
         return mode
-
-    return wrapped
-
-
-def _wait(installed: Kernels, wait: Any) -> Any:
-    """Tell of waiting for a collective operator."""
-
-    @functools.wraps(wait)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        recorder = recorder_here(installed)
-        if recorder is not None:
-            recorder.record_wait(self)
-        return wait(self, *args, **kwargs)
 
     return wrapped

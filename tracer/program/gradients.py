@@ -13,7 +13,7 @@ from ..dispatch.gradients import gradient_of
 class _Note:
     """The gradient of one tensor; keeps neither alive, for the program may let go of both."""
 
-    __slots__ = ("gradient", "is_stored", "tensor", "version")
+    __slots__ = ("gradient", "is_stored", "tensor", "version", "was_set")
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class _Note:
         self.gradient = None if gradient is None else weakref.ref(gradient)
         self.version = version
         self.is_stored = is_stored  # by a node
+        self.was_set = False  # by Python since then, perhaps to None, and to this one again
 
     def is_it(self, gradient: torch.Tensor | None) -> bool:
         """Whether the tensor has this gradient, whatever was written into it."""
@@ -50,17 +51,33 @@ class Gradients:
         """Note that a node gives a tensor its gradient."""
         self._notes[id(tensor)] = _Note(tensor, gradient, None, is_stored=True)
 
+    def set_by_program(self, tensor: torch.Tensor) -> None:
+        """Note that Python sets the gradient of a tensor; a reducer may put the same one back."""
+        note = self._notes.get(id(tensor))
+        if note is not None and note.tensor() is tensor:
+            note.was_set = True
+
     def has_stored(self, tensor: torch.Tensor) -> bool:
         """Whether a node gives a tensor its gradient, or takes it away."""
         note = self._notes.get(id(tensor))
         return note is not None and note.tensor() is tensor and note.is_stored
+
+    def is_given(self, tensor: torch.Tensor) -> bool:
+        """Whether the run has given a tensor a gradient, or added to the one that it had."""
+        gradient = gradient_of(tensor)
+        note = self._notes.get(id(tensor))
+        if note is None or note.tensor() is not tensor or gradient is None:
+            return False
+        if note.is_stored or not note.is_it(gradient):
+            return True
+        return note.version is not None and gradient._version != note.version
 
     def is_as_noted(self, tensor: torch.Tensor, gradient: torch.Tensor | None) -> bool | None:
         """Whether a tensor was noted with this gradient; None if it was not noted."""
         note = self._notes.get(id(tensor))
         if note is None or note.tensor() is not tensor:
             return None
-        return note.is_it(gradient)
+        return note.is_it(gradient) and not (note.was_set and gradient is not None)
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Yield the tensors that were noted and are alive."""

@@ -14,6 +14,7 @@ import torch
 from ...ir import Graph, TensorType
 from ..dispatch.dispatcher import quick_type_check, without_hooks
 from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
+from ..distributed.shards import flat_sharded, gathered_tensors
 
 
 class HeldState:
@@ -44,10 +45,17 @@ class HeldState:
             del self._types[name]
         self._tensors = [tensor for tensor, _ in self._types.values()]
         self._is_as_it_was = quick_type_check(self._tensors)
-        self._holders = list(_holders(dict(modules), self._tensors))
+        named = dict(modules)
+        self._not_replayed = flat_sharded(named.items())
+        # To these and to what they are gathered of, a name of the module leads in turn.
+        gathered = {id(tensor) for _, tensor in gathered_tensors(named.items())}
+        held = [tensor for tensor in self._tensors if id(tensor) not in gathered]
+        self._holders = list(_holders(named, held))
 
     def failing(self) -> str | None:
         """Return in words what is not as it was; None where all of it is."""
+        if self._not_replayed is not None:
+            return f"{self._not_replayed}\n  shard the model with fully_shard instead"
         for held, key, part, name in self._holders:
             if held.get(key) is not part:
                 what = "module" if isinstance(part, torch.nn.Module) else "tensor"

@@ -14,11 +14,14 @@ import torch
 
 from ...ir import Graph, ScalarType, StateKind, TensorType, Value
 from ...ir.conditions import Circumstance
-from ..dispatch.tensors import type_of_value
+from ..dispatch.memories import owned_memory_of
+from ..dispatch.tensors import PLAIN_CLASSES, type_of_value
+from ..distributed.shards import gathered_tensors
 from .held_numbers import HOLDERS, HeldNumber
 from .modules import module_tree
 from .optimizers import OptimizerNote, optimizer_tensors
 from .reachable import Search, class_attributes, parts_of_function, parts_of_object
+from .subclasses import inner_tensors
 
 
 class _Candidate:
@@ -62,6 +65,7 @@ class ProgramState:
         self._opaque: dict[int, Value] = {}
         self._suffixes: dict[str, int] = {}
         self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
+        self._by_inner: dict[int, tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]] = {}
         self._indexed = 0  # how many candidates there were at that time
         self._search = Search()
         named = list(named_objects(function, self._search))
@@ -88,6 +92,8 @@ class ProgramState:
         tree = module_tree(name, kept)
         for path, module in tree:
             self._register_tensors(path, module)
+        for memory_name, memory in gathered_tensors(tree):
+            self._add_candidate(memory_name, memory, StateKind.BUFFER)
         for inner_name, inner in self._search.in_modules(tree):
             if isinstance(inner, torch.Tensor) or id(inner) not in self.outer_names:
                 self.register(inner_name, inner)
@@ -274,15 +280,40 @@ class ProgramState:
 
     def sharing(self, key: int, key_of: Callable[[torch.Tensor], int | None]) -> list[torch.Tensor]:
         """Return the named tensors whose storage had this key when they were indexed, and has it now."""
-        if len(self._candidates) != self._indexed:
-            self._by_storage = {}
-            for tensor in self.candidates():
-                storage = key_of(tensor)
-                if storage is not None:
-                    self._by_storage.setdefault(storage, []).append(weakref.ref(tensor))
-            self._indexed = len(self._candidates)
+        self._index(key_of)
         live = [reference() for reference in self._by_storage.get(key, ())]
         return [tensor for tensor in live if tensor is not None and key_of(tensor) == key]
+
+    def wrapping(
+        self, key: int, key_of: Callable[[torch.Tensor], int | None]
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return a named tensor that wraps one whose storage has this key, and the one inside.
+
+        That may have no elements of its own: where there are more processes than rows to share, the parts
+        of some are empty, in memory that is not.
+        """
+        self._index(key_of)
+        found = self._by_inner.get(key)
+        wrapper, inner = (None, None) if found is None else (found[0](), found[1]())
+        if wrapper is None or inner is None or owned_memory_of(inner) != key:
+            return None
+        return wrapper, inner
+
+    def _index(self, key_of: Callable[[torch.Tensor], int | None]) -> None:
+        if len(self._candidates) == self._indexed:
+            return
+        self._by_storage, self._by_inner = {}, {}
+        for tensor in self.candidates():
+            storage = key_of(tensor)
+            if storage is not None:
+                self._by_storage.setdefault(storage, []).append(weakref.ref(tensor))
+            if tensor.__class__ in PLAIN_CLASSES:
+                continue
+            for _, inner in inner_tensors(tensor):
+                storage = owned_memory_of(inner)
+                if storage is not None:
+                    self._by_inner[storage] = weakref.ref(tensor), weakref.ref(inner)
+        self._indexed = len(self._candidates)
 
     def _add(self, names: tuple[str, ...], kept: Any, kind: StateKind) -> Value:
         if names[0] in self._graph.state:

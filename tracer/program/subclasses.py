@@ -12,7 +12,7 @@ Note [What a subclass adds]
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,14 @@ class Subclasses:
             self.ragged.note(tensor, value)
             held = {name: _weakly(part) for name, part in vars(tensor).items()}
             self._attributes[id(tensor)] = (weakref.ref(tensor), held)
-            for path, inner in _inner_tensors(tensor):
+            for path, inner in inner_tensors(tensor):
                 self._inside[id(inner)] = (weakref.ref(inner), value, path)
+
+    def replace(self, becomes: Mapping[Value, Value]) -> None:
+        """Make every wrapper that is one of these values be the other."""
+        for key, (inner, wrapper, path) in self._inside.items():
+            if wrapper in becomes:
+                self._inside[key] = inner, becomes[wrapper], path
 
     def note_made(
         self, tensor: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -136,7 +142,7 @@ def _strongly(held: Any) -> Any:
     return held() if isinstance(held, weakref.ref) else held
 
 
-def _inner_tensors(
+def inner_tensors(
     tensor: Any, above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], torch.Tensor]]:
     """Yield each tensor that a wrapper holds, however deep, with the attributes that lead to it."""
@@ -150,7 +156,7 @@ def _inner_tensors(
         path = (*above, name)
         yield path, inner
         if inner.__class__ not in PLAIN_CLASSES and inner is not tensor and len(path) < 8:
-            yield from _inner_tensors(inner, path)
+            yield from inner_tensors(inner, path)
 
 
 def _numbers(read: Callable[[], Any]) -> tuple[int | None, ...]:

@@ -15,7 +15,7 @@ from ..dispatch.gradients import sequence_number
 from ..dispatch.number import number_of
 from ..functions.apply_call import ApplyCall
 from ..functions.callees import Callee
-from ..functions.custom_functions import TRANSPARENT
+from ..functions.custom_functions import is_transparent
 from ..functions.function_calls import given, hold_numbers_kept_by
 from ..numbers.numbers import SCALAR_TYPES
 from ..numbers.traced_numbers import traced
@@ -34,9 +34,12 @@ class CallRecorder(Recorder):
             if self.outer is not None:
                 outer = functools.partial(self.outer.record_function, function, call, frame)
                 call = ApplyCall(lambda *args: outer(), call.args, {})
-            if function in TRANSPARENT:
-                return call()
             scope, stack = self.state.walker.locate(frame)
+            if is_transparent(function):
+                first = sequence_number()
+                result = call()
+                self.state.walker.causes.note(first, scope, stack)
+                return result
             self.unseen.before_whole(scope, stack)
             hold_numbers_kept_by(function)
             arguments = given(

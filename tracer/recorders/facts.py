@@ -150,6 +150,7 @@ class Facts:
         if self._is_from_outside(tensor):
             self._given.add(id(tensor))
             self._decide(tensor)
+            self._state.gradients.set_by_program(tensor)
 
     def gradient_cleared(self, tensor: torch.Tensor) -> None:
         """Note that the program would have taken away the gradient of a tensor, if there had been one."""

@@ -31,6 +31,7 @@ from ..dispatch.number import number_of, with_plain_numbers
 from ..dispatch.saved_results import history_of, is_written_view, saves_results
 from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import PLAIN_CLASSES, requires_grad_of, type_of_tensor, type_of_value
+from ..distributed.collectives import names_group
 from ..numbers.numbers import SCALAR_TYPES
 from ..numbers.ragged import is_ragged_size
 from ..numbers.traced_numbers import traced
@@ -241,8 +242,18 @@ class Recorder(EventRecorder):
         return result
 
     def _facts_for(self, op: torch._ops.OpOverload) -> _Facts:
-        """Return what is known of an operator; one that draws random numbers looks at the generator first."""
+        """Return what is known of an operator; some look at a generator or a group before they run."""
         facts = _facts_of(op)
+        if names_group(facts.operator):
+            facts, run = copy.copy(facts), facts.redispatch
+            state = weakref.proxy(self.state)
+
+            def communicate(keyset: Any, *args: Any, **kwargs: Any) -> Any:
+                state.note_group_of(args)
+                return run(keyset, *args, **kwargs)
+
+            facts.redispatch = communicate
+            return facts
         if Effect.RANDOM not in facts.operator.effects:
             return facts
         facts, run = copy.copy(facts), facts.redispatch
@@ -256,6 +267,7 @@ class Recorder(EventRecorder):
 
     def _read_data(self, facts: _Facts, args: tuple[Any, ...], result: Any, node: Node) -> Any:
         """Return what an operator read from data, with a number of the graph where there can be one."""
+        state = self.state
         if not facts.returns_one:
             for part, value in zip(_taken_apart(facts, result)[0], node.outputs, strict=True):
                 if type(part) in SCALAR_TYPES:
@@ -267,6 +279,9 @@ class Recorder(EventRecorder):
         if node.inputs and _is_literal_data(args[0], node.inputs[0]):
             return result
         if facts.returns_scalar and type(result) in SCALAR_TYPES:
+            if state.reducers.counts_in(node):
+                state.numbers.guard(state.numbers.of_value(node.output, result, is_data=False), "")
+                return result
             return traced(self.state.numbers.of_value(node.output, result))
         self._hold_number(facts, result, node.output)
         return result
@@ -365,7 +380,7 @@ class Recorder(EventRecorder):
             if state.lookup_var_name_fn is not None:
                 value.name = state.lookup_var_name_fn(result) or None
         elif result.__class__ is torch.ScriptObject:
-            state.collectives.note(result, value)
+            state.note_object(result, value)
 
     def _remember_all(self, results: Sequence[Any], values: tuple[Value, ...]) -> None:
         """Make each of ``values`` what the result in its place is from now on."""

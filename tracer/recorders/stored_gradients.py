@@ -42,6 +42,8 @@ class StoredGradients:
         for tensor, gradient in changed:
             owner = self._value_of(tensor)
             value = None if gradient is None else self._value_of(gradient)
+            if value is None and gradient is not None:
+                value = self._wrapped(gradient, scope, stack)
             if owner is None or (value is None and gradient is not None):
                 continue  # it is reported when the program has ended
             if state.gradients.is_as_noted(tensor, None) is not False:
@@ -66,6 +68,14 @@ class StoredGradients:
                 owner = self._value_of(tensor)
                 if owner is not None:
                     self._append(owner, None, scope, None)
+
+    def _wrapped(self, gradient: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
+        """Return the value of a gradient that Python made to wrap what operators gave."""
+        value = self._state.implied.as_wrapper(gradient, scope, stack)
+        if value is not None:
+            self._state.values.set(gradient, value)
+            self._state.subclasses.note(gradient, value)
+        return value
 
     def _append(
         self, owner: Value, gradient: Value | None, scope: Scope, stack: Frame | None

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, cast
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.utils.hooks import BackwardHook
 
@@ -19,6 +20,7 @@ from ...ir.own_operators import (
     DEEPCOPY,
     GET_RNG_STATE,
     MANUAL_SEED,
+    NO_GRADIENT,
     RETAIN_GRAD,
     SEED_GENERATOR,
     SET_DATA,
@@ -31,7 +33,8 @@ from ..dispatch.fresh_seeds import without_mark
 from ..dispatch.literals import to_literal
 from ..dispatch.modes import ModeReader
 from ..dispatch.schemas import operator_of
-from ..dispatch.tensors import type_of_tensor
+from ..dispatch.tensors import tensors_in, type_of_tensor
+from ..distributed.shards import owner_of_hook
 from ..numbers.lineage import is_fixed, rows_of, sizing_node
 from ..state import TracingState
 from .exposed import ExposedMemory, Region
@@ -247,7 +250,14 @@ class Unseen:
 
     def backward_ended(self, frame: FrameType) -> list[torch.Tensor]:
         """Record which gradients a backward pass, run from a frame, has left; return whose are the first."""
-        return self.gradients.store(*self._state.walker.locate(frame))
+        begun = self.gradients.store(*self._state.walker.locate(frame))
+        state = self._state
+        for owner in state.backward_hooks.owners():
+            if isinstance(owner, torch.nn.Module) and any(
+                map(state.gradients.is_given, owner.parameters())
+            ):
+                state.backward_hooks.ran(owner)
+        return begun
 
     def before_whole(self, scope: Scope, stack: Frame | None) -> list[Region]:
         """Record what no operator has told of yet, before a part of the program that is one node.
@@ -306,6 +316,13 @@ class Unseen:
 
     def hooked(self, tensor: torch.Tensor, how: str, hook: Any) -> None:
         """Report that a hook was registered on a tensor."""
+        sharded = owner_of_hook(hook)
+        if sharded is not None:
+            does = (
+                "gathers its parameters for a backward, and has their gradients reduced, by hooks"
+            )
+            self._needs_hooks(sharded, self._state.values.get(tensor), does)
+            return
         value = self._state.values.get(tensor)
         is_of_this_run = value is not None and value.node is not None
         report = self._state.report_if_followed if is_of_this_run else self._state.report
@@ -317,6 +334,46 @@ class Unseen:
             value=_name_of(hook),
             nodes=_producer(value),
         )
+
+    def replicated(self, module: DistributedDataParallel, output: Any) -> None:
+        """Note a forward after which a module has gradients reduced as they are computed."""
+        problem = self._state.reducers.problem(module)
+        if problem is not None:
+            what, is_certain = problem
+            name = self._state.kept.outer_names.get(id(module)) or "the module"
+            self._report(
+                DiagnosticKind.UNTRACKED_EFFECT,
+                f"{name} ({type(module).__name__}) reduces gradients: {what}",
+                severity=Severity.ERROR if is_certain else Severity.WARNING,
+                hint="register a hook of torch.distributed.algorithms.ddp_comm_hooks instead"
+                if is_certain
+                else "take three steps before the trace; with more than two processes the last bits of sums "
+                "depend on buckets",
+            )
+        for tensor in tensors_in((output,)):
+            value = self._state.values.get(tensor)
+            if tensor.requires_grad:
+                self._needs_hooks(
+                    module, value, "has gradients reduced as they are computed, by hooks"
+                )
+
+    def _needs_hooks(self, owner: Any, value: Value | None, does: str) -> None:
+        """Note hooks without which no backward must go through a value."""
+        scope, stack = self._place()
+        reason = f"{scope.path or 'the module'} {does}, which a replay does not hang"
+        hint = "run backward() inside the program, or trace it under torch.no_grad()"
+
+        def refuse() -> None:
+            if value is not None and value.node is not None and value.block is not None:
+                args = (
+                    value,
+                    f"no gradients can be computed of what a replay gives: {reason}\n  {hint}",
+                )
+                self._append(NO_GRADIENT, args, (), scope, stack).move_after(value.node)
+            message = f"{reason}; no gradients can be computed of what it gives"
+            self._state.report(DiagnosticKind.HOOK, message, scope, stack, hint=hint)
+
+        self._state.backward_hooks.hung(owner, refuse)
 
     def module_hooked(self, module: torch.nn.Module, how: str, handle: Any) -> None:
         """Note that a hook was registered on a module, which the program may remove again."""

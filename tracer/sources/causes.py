@@ -61,7 +61,7 @@ class Causes:
         if number == _UNNUMBERED:
             leaf = leaf_of(history)
             name = None if leaf is None else self._name_of(leaf)
-            return None if name is None else self._called(name.rpartition(".")[0]), None
+            return None if name is None else self.last_call(name.rpartition(".")[0]), None
         found, count, place = self._found
         if found != number or count != len(self.calls):  # asked for twice for each operator
             place = self._place_of(number)
@@ -74,7 +74,8 @@ class Causes:
             return None, None
         return self.calls[at][2:]
 
-    def _called(self, path: str) -> Scope | None:
+    def last_call(self, path: str) -> Scope | None:
+        """Return the scope of the last call of a module that autograd followed."""
         for _, _, scope, _ in self.calls[self._indexed :]:
             if not scope.is_backward:
                 self._by_path.update((part.path, part) for part in scope.chain())

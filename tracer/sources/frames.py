@@ -215,6 +215,19 @@ class FrameWalker:
         forward = self.causes.running()[0]
         return region if forward is None else self._mirror(region, forward)
 
+    def scope_in_backward(self, path: str) -> Scope | None:
+        """Return the scope that stands for a module in the backward pass that runs; None if none runs.
+
+        Also None where the module has not been called.
+        """
+        region = self.regions[-1] if self.regions else self.root
+        forward = self.causes.last_call(path)
+        if region.kind is not ScopeKind.BACKWARD or forward is None:
+            return None
+        while forward.kind is ScopeKind.OPERATOR and forward.parent is not None:
+            forward = forward.parent
+        return self._mirror(region, forward)
+
     def _mirror(self, region: Scope, forward: Scope) -> Scope:
         """Return the scope that stands in a backward pass where ``forward`` stands in the forward."""
         mirror = self._mirrors.get((region, forward))

@@ -1,0 +1,1 @@
+"""Programs on several processes: collectives, replicated and sharded modules."""
