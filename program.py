@@ -13,19 +13,22 @@ import torch
 
 from . import visualize
 from .checking import CheckReport, KeptArguments, Subject, check_program, own_tensors
-from .errors import CheckError, GuardError, InputError, ReplayError, ReportError
+from .errors import CheckError, GuardError, InputError, PassError, ReplayError, ReportError
 from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance, Guard, guards_of
+from .ir.folded import Folded
 from .ir.identities import Way, objects_in, speaks_of_objects, unlike_twins, way_text
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
 from .ir.updates import update
-from .passes.base import Pass
+from .passes.base import Pass, PassResult
+from .passes.fold_operators import FoldOperators, FoldOperatorsResult
 from .passes.functionalize import Functionalize, Mutation
 from .passes.pipeline import OnPass, PipelineReport, run_passes
 from .passes.registry import read_passes
+from .passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
 from .reports import Summary, summarize
 from .runtime import (
     CompiledGraph,
@@ -87,6 +90,7 @@ class TracedProgram:
             modules train, what requires gradients, options of optimizers, settings of torch.
         updates: what becomes of the arguments whose contents the program changes, by the argument's name;
             a replay changes its own arguments so.
+        depth: "deep" if what composite operators call was recorded in the place of them, else "flat".
     """
 
     def __init__(
@@ -114,7 +118,9 @@ class TracedProgram:
         # The inputs of the trace belong to the caller, who may let them go.
         self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
         self._dynamic: Dynamic = None
-        self._depth = "flat"
+        self.depth = "flat"
+        self._asked_depth: str | None = None
+        self._folded: tuple[Folded, ...] = ()
         self._is_functional = False
         self.mutations = mutations
         self.circumstances = circumstances
@@ -125,7 +131,7 @@ class TracedProgram:
 
     @classmethod
     def _of(
-        cls, captured: Capture, function: Callable[..., Any], dynamic: Dynamic, depth: str
+        cls, captured: Capture, function: Callable[..., Any], dynamic: Dynamic, depth: str | None
     ) -> TracedProgram:
         mutations: tuple[Mutation, ...] = ()
         if captured.force_outplace:
@@ -146,7 +152,8 @@ class TracedProgram:
         )
         program._traced_with = tuple(map(weakref.ref, captured.leaves))
         program._dynamic = dynamic
-        program._depth = depth
+        program._asked_depth = depth
+        program.depth = captured.depth.value
         program._is_functional = captured.force_outplace
         program._training = captured.training
         return program
@@ -270,6 +277,8 @@ class TracedProgram:
             listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
         report = run_passes(self.graph, listed, verify_each=verify_each, on_pass=on_pass)
         if report.changed:
+            for run in report.runs:
+                self._note_levels(run.result)
             self._lengths = tuple(node for node in self._lengths if node.block is not None)
             for derived in ("_compiled", "guards"):
                 self.__dict__.pop(derived, None)
@@ -353,7 +362,8 @@ class TracedProgram:
             self._call,
             bool(self.updates),
             self._dynamic,
-            self._depth,
+            self._asked_depth,
+            bool(self._folded),
         )
 
     def _inputs_of_trace(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -364,6 +374,47 @@ class TracedProgram:
                 "  pass inputs: traced.check((x,)), or check while tracing: opscope.trace(..., check=True)"
             )
         return self.inputs.arguments.unbind(self.inputs.structure.build(leaves))
+
+    def fold(self, what: Literal["operators"]) -> FoldOperatorsResult:
+        """Make one node of each composite operator that a deep trace shows as what it calls.
+
+        The graph is changed in place, to that of a flat trace as far as nothing outside reads what an
+        operator makes inside, which a backward pass does. A replay is exact at either level, and goes on to
+        be held to what a deep trace holds it to, its sizes say.
+
+        Returns:
+            Which operators were folded, and which were not and why; ``print`` it.
+        """
+        _require_known_level(what)
+        (run,) = self.apply(FoldOperators()).runs
+        assert isinstance(run.result, FoldOperatorsResult), "it is what the pass returns"
+        return run.result
+
+    def unfold(self, what: Literal["operators"]) -> UnfoldOperatorsResult:
+        """Put what composite operators call in the place of their nodes again, where they were folded.
+
+        Of a graph that was not changed since, this gives the very one that it was.
+
+        Returns:
+            How many operators were unfolded, and which were not, since something that they read is gone.
+        """
+        _require_known_level(what)
+        (run,) = self.apply(UnfoldOperators(self._folded)).runs
+        assert isinstance(run.result, UnfoldOperatorsResult), "it is what the pass returns"
+        return run.result
+
+    def _note_levels(self, result: PassResult) -> None:
+        """Keep what is needed to unfold what a pass has folded."""
+        if isinstance(result, FoldOperatorsResult):
+            self._folded = (*self._folded, *result.folded)
+            lists = set(self._lengths)
+            self._lengths += tuple(
+                folded.node
+                for folded in result.folded
+                if folded.node.gives_lists and not lists.isdisjoint(folded.nodes)
+            )
+        elif isinstance(result, UnfoldOperatorsResult):
+            self._folded = result.kept
 
     @property
     def parameter_count(self) -> int:
@@ -416,14 +467,14 @@ class TracedProgram:
                     fake=True,
                     force_outplace=self._is_functional,
                     run_blocks=run_blocks,
-                    depth=self._depth,
+                    depth=self._asked_depth,
                 )
             except Exception as error:
                 error.add_note(
                     "For a summary at other sizes the program is traced anew without data."
                 )
                 raise
-        return TracedProgram._of(captured, self.function, self._dynamic, self._depth)
+        return TracedProgram._of(captured, self.function, self._dynamic, self._asked_depth)
 
     def _require_circumstances(self) -> None:
         for circumstance in self.circumstances:
@@ -454,7 +505,7 @@ def trace(
     allow: Iterable[DiagnosticKind | str] = (),
     check: bool = False,
     force_outplace: bool = False,
-    depth: Literal["flat", "deep"] = "flat",
+    depth: Literal["flat", "deep"] | None = None,
 ) -> TracedProgram:
     """Run ``function`` once and return the program it was, operator by operator.
 
@@ -483,7 +534,9 @@ def trace(
             are those of the trace.
         depth: "flat", where a composite operator such as ``aten::linear`` is one node; or "deep", where
             what it calls stands in a scope of its own, so that a backward pass inside the program finds
-            all that it reads. Sizes are fixed by operators that are traced through.
+            all that it reads. Sizes are fixed by operators that are traced through. None, the default,
+            is deep if a backward pass runs, and flat else; that one may run is told from the code that
+            the program can reach, which names it.
 
     Raises:
         CheckError: ``check`` found a difference.
@@ -518,6 +571,11 @@ def trace(
     if fake:
         traced._traced_with = None  # its tensors are of the fake world
     return traced
+
+
+def _require_known_level(what: str) -> None:
+    if what != "operators":
+        raise PassError(f"there is a level of 'operators' to fold and unfold, and none of {what!r}")
 
 
 def _input_sets(

@@ -99,7 +99,7 @@ def trace_module(
     fake: bool = False,
     allow: Iterable[DiagnosticKind | str] = (),
     check: bool = False,
-    depth: Literal["flat", "deep"] = "flat",
+    depth: Literal["flat", "deep"] | None = None,
 ) -> TracedModule:
     """Run methods of a module, each once, and return the programs they were.
 
@@ -118,7 +118,8 @@ def trace_module(
         fake: whether to trace without computing.
         allow: kinds of diagnostics that you expect: neither warned about nor errors.
         check: whether to run each method again and compare, on its inputs as they were before.
-        depth: "flat", or "deep", with what composite operators call in place of them.
+        depth: "flat", or "deep", with what composite operators call in place of them; None chooses for each
+            method by itself.
 
     Raises:
         CheckError: ``check`` found a difference.

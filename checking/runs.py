@@ -12,6 +12,7 @@ import torch
 from ..errors import CaptureError
 from ..ir import Graph
 from ..ir.structure import Structure, take_apart
+from ..passes.fold_operators import FoldOperators
 from ..runtime import CompiledGraph, run_blocks
 from ..tracer import (
     Capture,
@@ -43,7 +44,8 @@ class Subject:
         replay_by: the same with the graph compiled in another way than usual.
         changes_arguments: whether a replay changes objects among its arguments.
         dynamic: which sizes were allowed to vary when it was traced.
-        depth: what became of composite operators when it was traced.
+        depth: what was to become of composite operators when it was traced.
+        is_folded: whether operators of the graph were folded since.
     """
 
     function: Callable[..., Any]
@@ -54,7 +56,8 @@ class Subject:
     replay_by: Callable[[CompiledGraph, tuple[Any, ...], Mapping[str, Any]], Any]
     changes_arguments: bool
     dynamic: Dynamic
-    depth: str = "flat"
+    depth: str | None = None
+    is_folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,8 @@ class Runs:
                 run_blocks=run_blocks,
                 depth=subject.depth,
             )
+            if subject.is_folded:
+                FoldOperators().run(captured.graph)
             return captured, self._apart_from_state(list(captured.results))
 
     def _outcome(self, function: Callable[..., Any], call: Call) -> Outcome:

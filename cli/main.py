@@ -101,7 +101,7 @@ def trace(
         bool, typer.Option("--fixed", help="Fix all sizes instead of letting them vary.")
     ] = False,
     fake: Fake = False,
-    deep: Deep = False,
+    deep: Deep = None,
     functional: Annotated[
         bool, typer.Option("--functional", help="Turn writes to memory into values.")
     ] = False,
@@ -208,7 +208,7 @@ def summary(
     factory: Factory = None,
     allow: Allow = None,
     fake: Fake = False,
-    deep: Deep = False,
+    deep: Deep = None,
     debug: Debug = False,
 ) -> None:
     """Print what a program computes, moves and keeps in memory.

@@ -58,11 +58,11 @@ Fake: TypeAlias = Annotated[
     bool, typer.Option("--fake", help="Trace without computing, so without memory for tensors.")
 ]
 Deep: TypeAlias = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--deep",
-        help="Show what composite operators call in place of them, as a backward pass inside the"
-        " program needs.",
+        "--deep/--flat",
+        help="Whether what composite operators call stands in place of them. Default: if a backward pass"
+        " runs inside the program, which reads that.",
     ),
 ]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]

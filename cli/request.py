@@ -70,7 +70,7 @@ class TraceRequest:
         allow: kinds of diagnostics that are no errors.
         fixed: whether all sizes are those of the trace.
         fake: whether nothing is computed.
-        deep: whether what composite operators call stands in place of them.
+        deep: whether what composite operators call stands in place of them; None leaves it to the program.
         functional: whether writes to memory become values.
         check: whether the replay is compared with the program.
     """
@@ -88,7 +88,7 @@ class TraceRequest:
     allow: tuple[str, ...] = ()
     fixed: bool = False
     fake: bool = False
-    deep: bool = False
+    deep: bool | None = None
     functional: bool = False
     check: bool = False
 

@@ -92,7 +92,7 @@ def _trace(
                 allow=request.allow,
                 force_outplace=request.functional,
                 check=request.check,
-                depth="deep" if request.deep else "flat",
+                depth=None if request.deep is None else "deep" if request.deep else "flat",
             )
     if isinstance(traced.outputs.constant, torch.nn.Module):
         raise CommandError(

@@ -167,10 +167,21 @@ def _check(sample: Sample, way: Way, reported: list[str]) -> None:
     elif trial.runs == 1:
         _compare_traced_run(trial, expected)
     _check_text(traced)
-    for _ in range(_REPLAYS):
+
+    def compare_replay() -> None:
         restore()
         fresh = sample.build()
         _compare(_replayed(traced, trial, fresh.args, fresh.kwargs), expected)
+
+    for _ in range(_REPLAYS):
+        compare_replay()
+    text = str(traced.graph)
+    if traced.fold("operators").changed:
+        _check_text(traced)
+        compare_replay()
+        traced.unfold("operators")
+        if str(traced.graph) != text:
+            raise Difference(Stage.GRAPH, "the graph is another when it was folded and unfolded")
 
 
 def _eager(trial: Trial) -> _Observed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .composites import noted_composites
 from .graph import Graph
 from .node import StateEntry, Value
 from .rules import references_in
@@ -49,11 +50,15 @@ def _pass_state(graph: Graph) -> None:
     Result:  graph(%x : f32[2], %weight : f32[2]):
                %0 : f32[2] = aten::mul(%x, %weight)
     """
+    noted = noted_composites(graph)
+    becomes: dict[Value, Value] = {}
     for name, entry in list(graph.state.items()):
         kept: Value = entry.value
         if kept.is_used:
-            kept.replace_all_uses_with(graph.add_input(kept.type, name))
+            becomes[kept] = graph.add_input(kept.type, name)
+            kept.replace_all_uses_with(becomes[kept])
         graph.remove_state(name)
+    graph.composites = {scope: each.with_values(becomes) for scope, each in noted.items()}
 
 
 def _add(graph: Graph, function: Graph, wanted: str) -> str:

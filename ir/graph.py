@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from ..errors import IRError
 from .collector import paused_collector
+from .composites import Composites, noted_composites
 from .modes import DEFAULT_MODES, Modes
 from .node import Argument, Block, Node, StateEntry, StateKind, Value
 from .operator import Operator
@@ -25,9 +26,12 @@ class Graph:
         functions: graphs that ``prim::call`` nodes name, in the order they were added.
         modes: the modes in force when the program was entered.
         root_scope: the root of the scope tree.
+        composites: the calls that scopes of composite operators stand for; see ``ir/composites.py``.
     """
 
-    __slots__ = ("_insertion", "_state", "block", "functions", "modes", "name", "root_scope")
+    __slots__ = (
+        "_insertion", "_state", "block", "composites", "functions", "modes", "name", "root_scope",
+    )  # fmt: skip
 
     def __init__(
         self, name: str = "graph", modes: Modes = DEFAULT_MODES, root_scope: Scope | None = None
@@ -36,6 +40,7 @@ class Graph:
         self.modes = modes
         self.root_scope = Scope.root() if root_scope is None else root_scope
         self.functions: dict[str, Graph] = {}
+        self.composites: Composites = {}
         self.block = Block(self, None)
         self._state: dict[str, StateEntry] = {}
         self._insertion: tuple[Block, Node | None] = (self.block, None)
@@ -230,6 +235,10 @@ class Graph:
             values[entry.value] = copy.add_state(entry.names, entry.value.type, entry.kind)
         with paused_collector():
             _copy_block(self.block, copy.block, values)
+        noted = noted_composites(self)
+        if noted:
+            nodes = dict(zip(self.walk(), copy.walk(), strict=True))
+            copy.composites = {s: composite.on(values, nodes) for s, composite in noted.items()}
         return copy
 
     def __str__(self) -> str:

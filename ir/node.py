@@ -351,6 +351,11 @@ class Node:
         return self._block
 
     @property
+    def next(self) -> Node | None:
+        """The node that follows in its block; None for the last, and while it is detached."""
+        return None if self._block is None else self._next
+
+    @property
     def effects(self) -> Effect:
         """What running the node does besides computing results, its blocks included."""
         effects = self.operator.effects
@@ -451,9 +456,7 @@ class Node:
                 user = value.users[0]
                 what = user.kind if isinstance(user, Node) else "the return"
                 raise IRError(f"{self.kind} cannot be erased: {what} reads its result {value!r}")
-        for block in self._blocks:
-            block._release()
-        self._drop_uses()
+        self._release()
         self.detach()
 
     def detach(self) -> None:
@@ -524,9 +527,19 @@ class Node:
         self._args = tuple(_exchange(arg, old, new) for arg in self._args)
         self._inputs = values_in(self._args)
 
-    def _drop_uses(self) -> None:
+    def _release(self) -> None:
+        """Drop every use that the node and its blocks hold."""
         for value in self._inputs:
             value._drop_user(self)
+        for block in self._blocks:
+            block._release()
+
+    def _hold(self) -> None:
+        """Have again every use that :meth:`_release` dropped."""
+        for value in self._inputs:
+            value._add_user(self)
+        for block in self._blocks:
+            block._hold()
 
     def __repr__(self) -> str:
         return f"<Node {self.kind}>"
@@ -603,9 +616,19 @@ class Block:
         return _walk_backward(self) if reverse else _walk_forward(self)
 
     @property
+    def first(self) -> Node | None:
+        """The first node; None in an empty block."""
+        return self._first
+
+    @property
     def last(self) -> Node | None:
         """The last node; None in an empty block."""
         return self._last
+
+    @property
+    def is_in_graph(self) -> bool:
+        """Whether it is the graph's own, or that of a node, at any depth, in it; else it stands free."""
+        return not self._stands_free()
 
     def __len__(self) -> int:
         return self._length
@@ -648,16 +671,17 @@ class Block:
         """Give up a free block for good: nothing in it reads a value any more."""
         self._release()
 
-    def _require_visible(self, value: Value) -> None:
+    def sees(self, value: Value) -> bool:
+        """Whether a value is defined in this block, around it, or as state of its graph. O(depth)."""
         definer = value._definer
         if isinstance(definer, StateEntry):
-            if definer.value is value and self.graph._state.get(definer.name) is definer:
-                return
-        else:
-            home = definer._block if isinstance(definer, Node) else definer
-            if home is not None and (self.is_within(home) or self._stands_free()):
-                return
-        raise IRError(f"{value!r} is not visible here: it is defined in another graph or block")
+            return definer.value is value and self.graph._state.get(definer.name) is definer
+        home = definer._block if isinstance(definer, Node) else definer
+        return home is not None and (self.is_within(home) or self._stands_free())
+
+    def _require_visible(self, value: Value) -> None:
+        if not self.sees(value):
+            raise IRError(f"{value!r} is not visible here: it is defined in another graph or block")
 
     def _stands_free(self) -> bool:
         """Whether no graph holds the block yet, so that nobody knows which values it will see."""
@@ -711,9 +735,14 @@ class Block:
         """Drop every use that the block and its nodes hold, before they go."""
         self._drop_output_uses()
         for node in self:
-            node._drop_uses()
-            for block in node._blocks:
-                block._release()
+            node._release()
+
+    def _hold(self) -> None:
+        """Have again every use that :meth:`_release` dropped."""
+        for value in self._outputs:
+            value._add_user(self)
+        for node in self:
+            node._hold()
 
 
 def _walk_forward(block: Block) -> Iterator[Node]:
@@ -759,6 +788,22 @@ def _substitute(arg: Argument, remaining: list[int], value: Value) -> Argument:
     if isinstance(arg, tuple):
         return tuple(_substitute(item, remaining, value) for item in arg)
     return arg
+
+
+def exchange_all(
+    args: tuple[Argument, ...], becomes: Mapping[Value, Argument]
+) -> tuple[Argument, ...]:
+    """Return arguments with something else in the place of the values that are keys."""
+    return tuple(
+        [
+            exchange_all(arg, becomes)
+            if isinstance(arg, tuple)
+            else becomes.get(arg, arg)
+            if isinstance(arg, Value)
+            else arg
+            for arg in args
+        ]
+    )
 
 
 def _exchange(arg: Argument, old: Value, new: Value) -> Argument:

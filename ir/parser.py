@@ -7,9 +7,12 @@ Text written by hand may leave out what the printer always writes: the graph's n
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from ..errors import IRError, ParseError
 from .collector import paused_collector
+from .composites import Composite, nodes_of_scope
 from .cursor import NAME, QUOTED, Cursor
 from .graph import Graph
 from .literals import FunctionRef
@@ -17,7 +20,7 @@ from .modes import Autocast, Modes
 from .names import is_number
 from .node import Argument, Block, Node, StateKind, Value
 from .operator import Operator, OperatorTable, unknown_operator
-from .scope import ADDRESS, Scope, ScopeTable
+from .scope import ADDRESS, Scope, ScopeKind, ScopeTable
 from .source import Frame, SourceRange
 from .type_parser import TypeParser, parse_dtype, parse_literal
 from .types import Type
@@ -42,6 +45,9 @@ _FUNCTION = re.compile(r"function\b")
 _WORD = re.compile(r"\w+")
 _UNCACHED = re.compile(r"uncached\b")
 _SCOPE = re.compile(rf"(?P<address>{ADDRESS})(?:[ \t]+\((?P<class>{NAME.pattern})\))?")
+_IS = re.compile(r"is\b")
+_RESULTS = re.compile(r"[ \t]*(?:[%\[]|_[ \t]*:)")
+_NO_VALUE = re.compile(r"_[ \t]*:")
 _SCOPE_PARENT = re.compile(rf"at[ \t]+top\b|in[ \t]+({ADDRESS})")
 _PROVENANCE = re.compile(
     rf"(?:\?|(?P<file>{QUOTED}|[^\s\"?][^\s\"]*?)"
@@ -57,6 +63,10 @@ _MODES_ADVICE = (
     "write grad, no_grad or inference, then autocast(cuda, f16) where it is on, then fixed(grad)"
 )
 _SCOPE_ADVICE = "write the address and the class of a scope: encoder.0 (Layer)"
+_COMPOSITE_ADVICE = (
+    "write the call that the nodes below stand for: "
+    "scope linear<operator> is %y = aten::linear(%x, %w)"
+)
 
 
 def parse(text: str, operators: OperatorTable = unknown_operator) -> Graph:
@@ -127,6 +137,23 @@ class _Program:
         return operator
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call that a scope stands for, as it was read: its results are names, and its nodes are to come."""
+
+    scope: Scope
+    block: Block
+    after: Node | None  # the last node before its own
+    operator: Operator
+    args: tuple[Argument, ...]
+    keywords: tuple[str, ...]
+    results: list[tuple[str, int] | Type]
+    groups: tuple[int | None, ...] | None
+    stack: Frame | None
+    modes: Modes
+    start: int
+
+
 class _GraphParser:
     """Reads one graph: its header, its state, and the statements of its blocks."""
 
@@ -143,6 +170,7 @@ class _GraphParser:
         self._modes = graph.modes  # those in force where we read
         self._places: dict[str, tuple[Frame | None, Scope]] = {}  # by comment
         self._frames: dict[SourceRange, Frame] = {}
+        self._composites: list[_Call] = []  # whose nodes are still to come
 
     def read(self) -> Graph:
         """Read the graph from behind its name on."""
@@ -232,11 +260,12 @@ class _GraphParser:
                     case "mode":
                         self._modes = self._read_modes()
                     case "scope":
-                        self._read_scope()
+                        self._read_scope(block)
                     case _:
                         self._read_block(node, count, match)
                         count += 1
         self._check_end(block, match)
+        self._note_composites(block)
         cursor.demand("(", f"after {match['end']}", _STATEMENT_ADVICE)
         block.set_outputs([self._operand() for _ in cursor.items(")", _STATEMENT_ADVICE)])
         self._end_line()
@@ -306,16 +335,21 @@ class _GraphParser:
         self, names: list[tuple[str, int]], types: list[Type]
     ) -> tuple[int | None, ...] | None:
         """Read what stands before a call into ``names`` and ``types``, and return its groups."""
+        return self._grouped(lambda: self._result(names, types))
+
+    def _grouped(self, read: Callable[[], None]) -> tuple[int | None, ...] | None:
+        """Read results, each by ``read``, up to the equals sign, and return how they are grouped."""
         cursor = self._cursor
         groups: list[int | None] = []
         while True:
             if cursor.take("["):
-                before = len(names)
+                count = 0
                 for _ in cursor.items("]", _STATEMENT_ADVICE):
-                    self._result(names, types)
-                groups.append(len(names) - before)
+                    read()
+                    count += 1
+                groups.append(count)
             else:
-                self._result(names, types)
+                read()
                 groups.append(None)
             if cursor.take("="):
                 break
@@ -440,7 +474,10 @@ class _GraphParser:
 
     def _operand(self) -> Value:
         """Read ``%x`` and return the value that it names."""
-        name, start = self._name()
+        return self._named(*self._name())
+
+    def _named(self, name: str, start: int) -> Value:
+        """Return the value of a name that stands at ``start``."""
         value = self._values.get(f"%{name}")
         if value is None:
             raise self._undefined(name, start)
@@ -458,7 +495,7 @@ class _GraphParser:
             line = cursor.line_number(definition.start())
             what = "is not visible here"
             advice = f"it is defined in line {line}, in another block or graph"
-        return cursor.error(f"%{name} {what}", advice, start, cursor.position - start)
+        return cursor.error(f"%{name} {what}", advice, start, len(name) + 1)
 
     def _end_line(self) -> re.Match[str]:
         """Move past the end of the line; the match's group 1 is the comment on it."""
@@ -497,8 +534,8 @@ class _GraphParser:
     def _unquoted(self, text: str, start: int) -> str:
         return self._cursor.unquote(text, start) if text.startswith('"') else text
 
-    def _read_scope(self) -> None:
-        """Read a scope that is introduced before its first node, and its parent if that is said."""
+    def _read_scope(self, block: Block) -> None:
+        """Read a scope that is introduced before its first node; its parent and call if these are said."""
         cursor = self._cursor
         match = cursor.expect(_SCOPE, "the address of a scope", _SCOPE_ADVICE)
         class_name = self._unquoted(match["class"] or "", match.start("class"))
@@ -506,8 +543,89 @@ class _GraphParser:
         parent = None
         if where is not None:
             parent = self._scope(where[1] or "", "", where.start())
-        self._scope(match["address"], class_name, match.start(), parent)
-        self._end_line()
+        scope = self._scope(match["address"], class_name, match.start(), parent)
+        if cursor.accept(_IS):
+            self._read_composite(scope, block, match.start())
+        else:
+            self._end_line()
+
+    def _read_composite(self, scope: Scope, block: Block, start: int) -> None:
+        """Read the call that a scope stands for; its results are defined below."""
+        cursor = self._cursor
+        if scope.kind is not ScopeKind.OPERATOR:
+            raise cursor.error(
+                f"{scope.address} is not the scope of an operator",
+                _COMPOSITE_ADVICE,
+                start,
+                len(scope.address),
+            )
+        results: list[tuple[str, int] | Type] = []
+        groups = None
+        if _RESULTS.match(cursor.text, cursor.position):
+            groups = self._grouped(lambda: results.append(self._composite_result()))
+        operator = self._operator()
+        args: list[Argument] = []
+        keywords = self._arguments(args)
+        stack, _ = self._place()
+        call = _Call(
+            scope,
+            block,
+            block.last,
+            operator,
+            tuple(args),
+            keywords,
+            results,
+            groups,
+            stack,
+            self._modes,
+            start,
+        )
+        self._composites.append(call)
+
+    def _composite_result(self) -> tuple[str, int] | Type:
+        if self._cursor.accept(_NO_VALUE):
+            return self._type()
+        return self._name()
+
+    def _made(self, reference: tuple[str, int], made: Collection[Value]) -> Value:
+        """Return the value of a name, one of those that the nodes of a call made."""
+        name, start = reference
+        value = self._named(name, start)
+        if value not in made:
+            raise self._cursor.error(
+                f"%{name} is no result of the nodes in this scope",
+                _COMPOSITE_ADVICE,
+                start,
+                len(name) + 1,
+            )
+        return value
+
+    def _note_composites(self, block: Block) -> None:
+        """Note the calls that scopes in a block stand for, now that their nodes are there."""
+        for call in self._composites:
+            if call.block is not block:
+                continue
+            nodes = tuple(nodes_of_scope(block, call.after, call.scope))
+            if not nodes:
+                raise self._cursor.error(
+                    f"no node of scope {call.scope.address} follows, which stands for a call",
+                    _COMPOSITE_ADVICE,
+                    call.start,
+                    len(call.scope.address),
+                )
+            made = {value for node in nodes for value in node.outputs}
+            results = [self._made(r, made) if isinstance(r, tuple) else r for r in call.results]
+            self._graph.composites[call.scope] = Composite(
+                call.operator,
+                call.args,
+                call.keywords,
+                tuple(results),
+                call.groups,
+                call.stack,
+                call.modes,
+                nodes,
+            )
+        self._composites = [call for call in self._composites if call.block is not block]
 
     def _scope(
         self, address: str, class_name: str, start: int, parent: Scope | None = None

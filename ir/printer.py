@@ -13,11 +13,12 @@ Note [The text form]
 ``state``, ``buffer`` and ``constant`` lines name what the program keeps; ``=`` between two names says
 that they are one entry. ``ambient`` gives the modes in force at entry and ``mode`` those from here on;
 both are left out where nothing changes; ``fixed`` lists the modes that the program set itself to what
-they were at entry. ``scope`` introduces a scope that has parts before its own
-first node, and says ``in`` which scope it stands, or ``at top``, where its address would tell
-otherwise. Brackets around results mean that the operator returns them as one list. The comment holds
-the innermost line of the user's code (``?`` if unknown) and the node's scope. Nothing depends on
-object ids, time or the machine. Payloads of state and whole stacks stay outside.
+they were at entry. ``scope`` introduces a scope that has parts before its own first node, and says
+``in`` which scope it stands, or ``at top``, where its address would tell otherwise. One that stands for
+a call of a composite operator says ``is`` which; see ``ir/composites.py``. Brackets around results mean
+that the operator returns them as one list. The comment holds the innermost line of the user's code
+(``?`` if unknown) and the node's scope. Nothing depends on object ids, time or the machine. Payloads of
+state and whole stacks stay outside.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ..errors import IRError
+from .composites import Composite, noted_composites
 from .dtype import DType
 from .graph import Graph
 from .literals import Device, FunctionRef, Layout, Literal, MemoryFormat
@@ -159,12 +161,13 @@ class _Statements:
         if node._args is node._inputs and not node._keywords:
             rendered = ", ".join(map(references.__getitem__, node._inputs))
         else:
-            rendered = ", ".join(self._mixed_arguments(node))
+            rendered = ", ".join(self._mixed_arguments(node._args, node._keywords))
         name = self._operators.get(node.operator) or self.operator(node.operator)
         call = f"{name}({rendered})"
         result = node._results
         if node._groups is not None:
-            return f"{', '.join(self._grouped(node))} = {call}"
+            results = map(self.declaration, node.outputs)
+            return f"{', '.join(_grouped(results, node._groups))} = {call}"
         if isinstance(result, Value):
             type_ = self._types.get(id(result.type)) or self.type(result.type)
             return f"{references[result]} : {type_} = {call}"
@@ -173,21 +176,35 @@ class _Statements:
     def outputs(self, block: Block) -> list[str]:
         return [self.references[value] for value in block.outputs]
 
-    def _mixed_arguments(self, node: Node) -> list[str]:
-        rendered = list(map(self.argument, node._args))
+    def composite(self, composite: Composite) -> str:
+        """Return the call that a scope stands for, its results by name alone."""
+        results: Iterable[str] = [
+            self.references[result] if isinstance(result, Value) else f"_ : {self.type(result)}"
+            for result in composite.results
+        ]
+        if composite.groups is not None:
+            results = _grouped(results, composite.groups)
+        arguments = ", ".join(self._mixed_arguments(composite.args, composite.keywords))
+        call = f"{self.operator(composite.operator)}({arguments})"
+        return f"{', '.join(results)} = {call}" if composite.results or composite.groups else call
+
+    def _mixed_arguments(self, args: tuple[Argument, ...], keywords: tuple[str, ...]) -> list[str]:
+        rendered = list(map(self.argument, args))
         named = range(len(rendered) - 1, -1, -1)
-        for position, keyword in zip(named, reversed(node._keywords), strict=False):
+        for position, keyword in zip(named, reversed(keywords), strict=False):
             rendered[position] = f"{_quote(keyword, _PLAIN_KEYWORD)}={rendered[position]}"
         return rendered
 
-    def _grouped(self, node: Node) -> Iterable[str]:
-        results = iter(map(self.declaration, node.outputs))
-        for group in node.groups:
-            if group is None:
-                yield from islice(results, 1)
-            else:
-                yield "[" + ", ".join(islice(results, max(group, 0))) + "]"
-        yield from results  # none, in a graph that verifies
+
+def _grouped(results: Iterable[str], groups: tuple[int | None, ...]) -> Iterable[str]:
+    """Yield results with brackets around those that come as one list."""
+    remaining = iter(results)
+    for group in groups:
+        if group is None:
+            yield from islice(remaining, 1)
+        else:
+            yield "[" + ", ".join(islice(remaining, max(group, 0))) + "]"
+    yield from remaining  # none, in a graph that verifies
 
 
 class _GraphPrinter:
@@ -200,6 +217,9 @@ class _GraphPrinter:
         self._comments: dict[Scope, dict[Frame | None, str]] = {}
         self._scopes = ScopeTable(graph.root_scope)  # those that the text so far has named
         self._mode: Modes = DEFAULT_MODES
+        self._calls: dict[Node, list[tuple[Scope, Composite]]] = {}  # by the first node of each
+        for scope, composite in noted_composites(graph).items():
+            self._calls.setdefault(composite.nodes[0], []).append((scope, composite))
 
     def text(self, keyword: str, name: str) -> str:
         graph = self._graph
@@ -235,7 +255,10 @@ class _GraphPrinter:
         statement = self._statements.statement
         comments = self._comments
         lines = self._lines
+        calls = self._calls
         for node in block:
+            if calls and node in calls:
+                self._print_calls(node, indent)
             if node.modes is not self._mode and node.modes != self._mode:
                 lines.append(f"{indent}mode {node.modes}")
                 self._mode = node.modes
@@ -248,6 +271,19 @@ class _GraphPrinter:
             if node._blocks:
                 for number, inner in enumerate(node._blocks):
                     self._print_block(inner, number, indent + "  ")
+
+    def _print_calls(self, first: Node, indent: str) -> None:
+        """Print what is noted of the scopes that begin with a node."""
+        for scope, composite in self._calls[first]:
+            if composite.modes != self._mode:
+                self._lines.append(f"{indent}mode {composite.modes}")
+                self._mode = composite.modes
+            self._announce_around(scope, indent)
+            line = self._scope_line(scope, indent)
+            self._scopes.add(scope)
+            line += f" is {self._statements.composite(composite)}"
+            place = "" if composite.stack is None else _place(composite.stack)
+            self._lines.append(f"{line:<{_COMMENT_COLUMN}}  # {place}" if place else line)
 
     def _new_comment(self, node: Node, indent: str) -> str:
         """Return where a node comes from, after naming its scope if nothing stood there before."""
@@ -267,17 +303,27 @@ class _GraphPrinter:
 
     def _announce(self, scope: Scope, indent: str) -> None:
         """Name the scopes around a new one, and its parent where the address implies another."""
-        for part in scope.chain()[1:]:
-            if part in self._scopes:
-                continue
-            parent = part.parent
-            line = f"{indent}scope {scope_text(part)}"
-            if parent is not None and not self._scopes.implies_parent(part):
-                where = f"in {parent.address}" if parent.address else "at top"
-                self._lines.append(f"{line} {where}")
-            elif part is not scope:
+        self._announce_around(scope, indent)
+        if scope not in self._scopes:
+            line = self._scope_line(scope, indent)
+            if not self._scopes.implies_parent(scope):
                 self._lines.append(line)
-            self._scopes.add(part)
+            self._scopes.add(scope)
+
+    def _announce_around(self, scope: Scope, indent: str) -> None:
+        """Name the scopes around one that have not been named."""
+        for part in scope.chain()[1:-1]:
+            if part not in self._scopes:
+                self._lines.append(self._scope_line(part, indent))
+                self._scopes.add(part)
+
+    def _scope_line(self, scope: Scope, indent: str) -> str:
+        """Return the line that names a scope, and its parent where the address implies another."""
+        line = f"{indent}scope {scope_text(scope)}"
+        parent = scope.parent
+        if parent is None or scope in self._scopes or self._scopes.implies_parent(scope):
+            return line
+        return f"{line} in {parent.address}" if parent.address else f"{line} at top"
 
 
 def _wrap(start: str, items: list[str], indent: str) -> str:

@@ -75,6 +75,13 @@ class Scope:
         """Whether it is part of a backward pass."""
         return any(scope.kind is ScopeKind.BACKWARD for scope in (self, *self.ancestors()))
 
+    def is_within(self, other: Scope) -> bool:
+        """Whether it is ``other`` or stands in it, at any depth."""
+        scope: Scope | None = self
+        while scope is not None and scope is not other:
+            scope = scope.parent
+        return scope is other
+
     def ancestors(self) -> Iterator[Scope]:
         """Yield the enclosing scopes, innermost first, the root last."""
         scope = self.parent

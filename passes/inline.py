@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..errors import PassError
 from ..ir import CALL, Argument, Block, Frame, FunctionRef, Graph, Node, Scope, Value
+from ..ir.composites import noted_composites
 from ..ir.rules import references_in
 from .base import Pass, PassResult
 from .transplant import Transplant
@@ -22,9 +23,9 @@ class Inline(Pass):
                return (%0)
     Result:  %y : f32[2] = aten::mul.Tensor(%x, 2)         # net.py:4:8 layer.inner
 
-    Keeps the order of nodes and the names of results. Scopes stand below that of the call, and stacks go on
-    with its stack. Modes that a function finds set around it are those of the call. Functions that nothing
-    calls any more go.
+    Keeps the order of nodes, the names of results, and what scopes of operators stand for. Scopes stand
+    below that of the call, and stacks go on with its stack. Modes that a function finds set around it are
+    those of the call. Functions that nothing calls any more go.
 
     Sound for any graph that verifies. Cost: O(size of what comes out).
     """
@@ -39,12 +40,17 @@ class Inline(Pass):
                 call does not fit its function.
         """
         _require_no_recursion(graph)
+        graph.composites = noted_composites(graph)
         inliner = _Inliner(graph)
         calls = 0
         for node in graph.walk():  # it goes on with what is put before the next node
             if node.kind == CALL:
                 inliner.inline(node)
                 calls += 1
+        became = inliner.became()
+        graph.composites = {
+            scope: composite.with_values(became) for scope, composite in graph.composites.items()
+        }
         return PassResult.of(calls=calls, functions=_drop_uncalled(graph))
 
 
@@ -55,6 +61,17 @@ class _Inliner:
         self._graph = graph
         self._addresses = {node.scope.address for node in graph.walk()}
         self._frames: dict[tuple[Frame | None, Frame | None], Frame | None] = {}
+        self._became: dict[Value, Value] = {}  # what is read now for results of calls
+
+    def became(self) -> dict[Value, Value]:
+        """Return what is read now for results of calls, also where that was the result of another call."""
+        found: dict[Value, Value] = {}
+        for result in reversed(
+            self._became
+        ):  # a call inside a function is inlined after the outer one
+            copy = self._became[result]
+            found[result] = found.get(copy, copy)
+        return found
 
     def inline(self, call: Node) -> None:
         """Replace one call, whose function may call others."""
@@ -72,11 +89,13 @@ class _Inliner:
         )
         with self._graph.inserting_after(call):
             transplant.copy(function.block)
+        transplant.note(noted_composites(function))
         copies = transplant.results(function.outputs)
         for result, value, copy in zip(call.outputs, function.outputs, copies, strict=True):
             if result.name is not None and value.node is not None:
                 copy.name = result.name
             result.replace_all_uses_with(copy)
+            self._became[result] = copy
         call.erase()
 
     def _scope(self, scope: Scope, root: Scope, known: dict[Scope, Scope]) -> Scope:

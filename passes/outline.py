@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..ir import Frame, FunctionRef, Graph, Node, Scope, ScopeKind, Value
+from ..ir.composites import Composites, noted_composites
 from ..ir.own_operators import CALL_FUNCTION, SET_NUMBER
 from ..ir.search import matches_scope
 from .base import Pass, PassResult
@@ -54,6 +55,7 @@ class Outline(Pass):
         outliner = _Outliner(graph)
         for scope, nodes in stretches.items():
             outliner.outline(scope, nodes)
+        graph.composites = outliner.left()
         return PassResult.of(calls=len(stretches), functions=len(graph.functions) - before)
 
 
@@ -93,6 +95,18 @@ class _Outliner:
         self._graph = graph
         self._made: dict[Hashable, str] = {}
         self._relative: dict[tuple[Frame, Frame | None], Frame] = {}
+        self._noted = noted_composites(graph)
+        self._became: dict[Value, Value] = {}  # what is read now for results of nodes that are gone
+
+    def left(self) -> Composites:
+        """Return what the scopes of operators stand for that were not outlined."""
+        if not self._noted:
+            return {}
+        return {
+            scope: composite.with_values(self._became)
+            for scope, composite in self._noted.items()
+            if composite.nodes[0].block is not None
+        }
 
     def outline(self, scope: Scope, nodes: Sequence[Node]) -> None:
         """Replace a stretch of nodes, all in ``scope``, by a call."""
@@ -110,6 +124,7 @@ class _Outliner:
             )
         for value, result in zip(returns, call.outputs, strict=True):
             result.name = value.name
+            self._became[value] = result
             value.replace_all_uses_with(result)
         for node in reversed(nodes):
             node.erase()
@@ -135,6 +150,14 @@ class _Outliner:
             modes=lambda modes: modes,
         )
         transplant.copy(nodes)
+        copied = set(nodes)
+        transplant.note(
+            {
+                inner: composite.with_values(self._became)
+                for inner, composite in self._noted.items()
+                if inner is not scope and copied.issuperset(composite.nodes)
+            }
+        )
         function.set_outputs(transplant.results(_read_by_others(nodes)))
         for node in function.walk():
             for (

@@ -10,12 +10,19 @@ from ..errors import PassError
 from .base import Pass
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
+from .fold_operators import FoldOperators
 from .inline import Inline
 from .outline import Outline
 
 PASSES: Final[dict[str, type[Pass]]] = {
     pass_.name: pass_
-    for pass_ in (CommonSubexpressionElimination, DeadCodeElimination, Inline, Outline)
+    for pass_ in (
+        CommonSubexpressionElimination,
+        DeadCodeElimination,
+        FoldOperators,
+        Inline,
+        Outline,
+    )
 }
 """The passes that text may name."""
 

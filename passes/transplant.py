@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ..ir import Argument, Block, Frame, Graph, Modes, Node, Scope, Value
+from ..ir.composites import Composites
+from ..ir.node import values_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Transplant:
         scope: gives the scope that stands there for one of theirs.
         stack: likewise.
         modes: likewise.
+        nodes: what stands there for each node that was copied.
     """
 
     graph: Graph
@@ -25,6 +28,7 @@ class Transplant:
     scope: Callable[[Scope], Scope]
     stack: Callable[[Frame | None], Frame | None]
     modes: Callable[[Modes], Modes]
+    nodes: dict[Node, Node] = field(default_factory=dict)
 
     def copy(self, nodes: Iterable[Node]) -> None:
         """Append copies of nodes, in their order, with their blocks and the names of their results."""
@@ -40,6 +44,7 @@ class Transplant:
                 stack=self.stack(node.stack),
                 modes=self.modes(node.modes),
             )
+            self.nodes[node] = twin
             for value, copy in zip(node.outputs, twin.outputs, strict=True):
                 copy.name = value.name
                 values[value] = copy
@@ -52,6 +57,16 @@ class Transplant:
             copy = self.values[value]
             assert isinstance(copy, Value), "what is returned is a value in its new place as well"
             yield copy
+
+    def note(self, composites: Composites) -> None:
+        """Note what scopes stand for whose nodes were copied, where all that the call reads was as well."""
+        for scope, composite in composites.items():
+            if all(value in self.values for value in values_in(composite.args)):
+                self.graph.composites[self.scope(scope)] = replace(
+                    composite.on(self.values, self.nodes),
+                    stack=self.stack(composite.stack),
+                    modes=self.modes(composite.modes),
+                )
 
     def _copy_block(self, block: Block, into: Block) -> None:
         for value in block.inputs:

@@ -32,6 +32,9 @@ class Depth(Enum):
 
     FLAT = "flat"  # each is one node
     DEEP = "deep"  # what they call stands in their place, in a scope of theirs
+    DEEP_FOR_BACKWARD = (
+        "deep for backward"  # so from the first backward pass on, and flat without one
+    )
 
 
 class _DeepProgramRecorder(DeepRecorder, ProgramRecorder):
@@ -44,10 +47,6 @@ class _DeepObservedRecorder(DeepRecorder, ObservedRecorder):
     def _last_node(self) -> Node | None:
         graph = self.state.graph
         return (graph.insertion_block if self.is_inside else graph.block).last
-
-
-_RECORDERS = {Depth.FLAT: ProgramRecorder, Depth.DEEP: _DeepProgramRecorder}
-_OBSERVED = {Depth.FLAT: ObservedRecorder, Depth.DEEP: _DeepObservedRecorder}
 
 
 def get_tracing_state() -> TracingState | None:
@@ -113,13 +112,32 @@ def unrecorded() -> Any:
     return recording(kernels(), None)
 
 
+def _recorder(
+    state: TracingState, observe: Observer | None, depth: Depth, outer: CallRecorder | None
+) -> CallRecorder:
+    installed = kernels()
+    if depth is Depth.FLAT or outer is not None:
+        if observe is None:
+            return ProgramRecorder(state, installed, outer)
+        return ObservedRecorder(state, installed, outer, observe)
+    recorder = (
+        _DeepProgramRecorder(state, installed)
+        if observe is None
+        else _DeepObservedRecorder(state, installed, None, observe)
+    )
+    if depth is Depth.DEEP_FOR_BACKWARD:
+        recorder.put_off()
+    return recorder
+
+
 @contextmanager
 def tracing(
     state: TracingState, observe: Observer | None = None, depth: Depth = Depth.FLAT
 ) -> Iterator[TracingState]:
     """Record this thread into ``state`` until the ``with`` ends, then restore what was before.
 
-    Inside another trace, both record. ``observe`` is told of every operator that was recorded.
+    Inside another trace, both record, and the trace is flat. ``observe`` is told of every operator that was
+    recorded.
 
     Raises:
         CaptureError: the trace is deep, and it runs inside another one.
@@ -133,11 +151,7 @@ def tracing(
             "a deep trace cannot run inside another trace, which would see other operators\n"
             "  trace this program before, and call what it gives; or trace it flat"
         )
-    recorder = (
-        _RECORDERS[depth](state, installed, outer)
-        if observe is None
-        else _OBSERVED[depth](state, installed, outer, observe)
-    )
+    recorder = _recorder(state, observe, depth, outer)
     state.recorder = recorder
     with (
         process_patches(installed),

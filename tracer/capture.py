@@ -35,6 +35,7 @@ from .numbers.settling import settle
 from .numbers.sizes import Dynamic, varying_dimensions
 from .observed import Observer
 from .program.circumstances import ModesOfModules
+from .program.foresight import may_run_backward
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.program_state import root_module
 from .recorders.facts import hold_requires_grad
@@ -79,6 +80,7 @@ class Capture:
         modules: the modules of the program, with their paths.
         training: which modules the program left training, and which not.
         twins: the ways to objects among the arguments that changed, each with all ways to that object.
+        depth: what became of composite operators.
     """
 
     graph: Graph
@@ -96,6 +98,7 @@ class Capture:
     modules: tuple[tuple[str, torch.nn.Module], ...] = field(default=(), repr=False)
     training: ModesOfModules = field(default=ModesOfModules(), repr=False)
     twins: Mapping[Way, frozenset[Way]] = field(default_factory=dict)
+    depth: Depth = Depth.FLAT
 
 
 def capture(
@@ -111,7 +114,7 @@ def capture(
     observe: Observer | None = None,
     force_outplace: bool = False,
     run_blocks: RunBlocks | None = None,
-    depth: str = "flat",
+    depth: str | None = None,
 ) -> Capture:
     """Run ``function`` once and record every operator.
 
@@ -129,7 +132,8 @@ def capture(
         force_outplace: whether the graph is to be made functional; the program may say so itself.
             Sizes are plain numbers then: where elements lie in memory depends on them.
         run_blocks: runs operators on functions made of blocks.
-        depth: "flat", or "deep", with what composite operators call in place of them.
+        depth: "flat", or "deep", with what composite operators call in place of them; None is deep if a
+            backward pass runs that the program's code lets expect, and flat else.
 
     Raises:
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
@@ -150,7 +154,15 @@ def capture(
         dynamic = False
     kwargs = {} if kwargs is None else kwargs
     options = Options(
-        dynamic, strict, warn, allowed_kinds(allow), force_outplace, run_blocks, _depth_named(depth)
+        dynamic,
+        strict,
+        warn,
+        allowed_kinds(allow),
+        force_outplace,
+        run_blocks,
+        _chosen_depth(function, (*args, *kwargs.values()))
+        if depth is None
+        else _depth_named(depth),
     )
     run = _capture_fake if fake else functools.partial(_capture, observe=observe)
     captured = run(function, args, kwargs, options)
@@ -283,15 +295,22 @@ def _capture(
         tuple(state.kept.modules()),
         state.circumstances.training(),
         identities.twins(),
+        Depth.DEEP if state.is_deep else Depth.FLAT,
     )
 
 
+def _chosen_depth(function: Callable[..., Any], arguments: Iterable[Any]) -> Depth:
+    """Return the depth for a program of which nobody has said one."""
+    if may_run_backward(function, arguments):
+        return Depth.DEEP_FOR_BACKWARD
+    return Depth.FLAT
+
+
 def _depth_named(name: str) -> Depth:
-    try:
-        return Depth(name)
-    except ValueError:
-        known = " or ".join(repr(depth.value) for depth in Depth)
-        raise CaptureError(f"depth= takes {known}, not {name!r}") from None
+    known = {depth.value: depth for depth in (Depth.FLAT, Depth.DEEP)}
+    if name not in known:
+        raise CaptureError(f"depth= takes {' or '.join(map(repr, known))}, not {name!r}")
+    return known[name]
 
 
 def _require_fixed(varies: bool) -> None:

@@ -69,9 +69,10 @@ RunBlocks: TypeAlias = Callable[
 
 
 _GRADIENTS_OUTSIDE = (
-    "trace with depth='deep', which shows what operators are made of; or compute gradients outside the "
-    "program, of what a replay returns, or inside it with torch.func.grad"
+    "compute gradients outside the program, of what a replay returns, or inside it with "
+    "torch.func.grad"
 )
+_TRACE_DEEP = "trace with depth='deep', which shows what operators are made of; or "
 
 
 def _no_run_blocks(kind: str, *rest: Any) -> Any:
@@ -110,6 +111,7 @@ class TracingState:
             string, they are named after the variables that the user's code assigns them to.
         inputs_as_traced: whether the inputs of a replay must have the strides, and require gradients, as
             those of the trace: C++ code that went by these was traced through.
+        is_deep: whether what composite operators call stands in their place.
         held: reports of an operator that runs, until it is known what of it is recorded; None else.
         named_as: results, or None for those that are no tensors, that one call gave and many nodes made.
         implied: the values of tensors that no recorded operator made, as far as it is known how they came
@@ -192,6 +194,7 @@ class TracingState:
         self.functions = CustomFunctions()
         self.implied = ImpliedValues(self)
         self.inputs_as_traced = False
+        self.is_deep = False
         self.held: list[tuple[DiagnosticKind, Callable[[], None]]] | None = None
         self.named_as: list[tuple[Frame | None, Sequence[Value | None]]] = []
         self.callees = Callees()
@@ -269,7 +272,7 @@ class TracingState:
                     scope,
                     stack,
                     shaped=value,
-                    hint=_GRADIENTS_OUTSIDE if self._backwards else None,
+                    hint=self._hint_in_backward() if self._backwards else None,
                 )
         self.values.set(tensor, value)
         if tensor.__class__ not in PLAIN_CLASSES:
@@ -301,6 +304,9 @@ class TracingState:
     def _is_called_by_engine(self, stack: Frame | None) -> bool:
         """Whether a stack leads to C++ that autograd's engine runs."""
         return bool(self._backwards) and stack is not None and stack.code is ENGINE_CODE
+
+    def _hint_in_backward(self) -> str:
+        return _GRADIENTS_OUTSIDE if self.is_deep else _TRACE_DEEP + _GRADIENTS_OUTSIDE
 
     def _origin(self, tensor: torch.Tensor) -> str:
         """Return who made a tensor that no recorded operator made, as far as that is known."""
@@ -344,7 +350,7 @@ class TracingState:
         """Take note that the result of an operator is the very tensor that was an argument of it."""
         node = result.node
         if node is not None and not node.operator.effects & (Effect.WRITES | Effect.UNKNOWN):
-            self.values.handed_on.add(result)
+            self.values.handed_on[result] = argument
             self.sizes.hold_identity(argument, result)
 
     def roots(self) -> dict[int, Value]:

@@ -29,7 +29,9 @@ class _Layer(Entries):
 
     def get(self, key: int, default: Any = None) -> Any:
         found = super().get(key)
-        return self.below.get(key, default) if found is None else found
+        if found is None or found[0]() is None:  # another tensor may be there since
+            return self.below.get(key, default)
+        return found
 
     def values(self) -> Any:
         return [*self.below.values(), *super().values()]
@@ -45,21 +47,28 @@ class ValueMap:
     Attributes:
         entries: the values of tensors.
         handed_on: values of results that were an argument of their operator itself, as dropout's in
-            evaluation, which its schema does not tell.
+            evaluation, which its schema does not tell; and that argument.
     """
 
     def __init__(self) -> None:
         self.entries: Entries = {}
         self._inside: Entries = {}  # what functions made that became blocks
-        self.handed_on: set[Value] = set()
+        self.handed_on: dict[Value, Value] = {}
         self._by_storage: dict[int, list[weakref.ref[torch.Tensor]]] = {}
         self._indexed_at: Moment | None = None
 
+    def apart(self) -> Entries:
+        """Return a layer over what is known, for what is to be found in a :meth:`layer` on it alone."""
+        return _Layer(self.entries)
+
     @contextmanager
-    def layer(self) -> Iterator[Entries]:
-        """Keep what is set until the ``with`` ends apart, and give it; then what was before is in force."""
+    def layer(self, on: Entries | None = None) -> Iterator[Entries]:
+        """Keep what is set until the ``with`` ends apart, and give it; then what was before is in force.
+
+        It lies over what is known, or over a layer that was made :meth:`apart`.
+        """
         below = self.entries
-        self.entries = layer = _Layer(below)
+        self.entries = layer = _Layer(below if on is None else on)
         try:
             yield layer
         finally:

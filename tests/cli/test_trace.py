@@ -25,6 +25,24 @@ def test_without_outputs_the_graph_is_printed_and_nothing_else(opscope: Command)
     assert operators == "operators: linear 1, relu 1, dropout 1, mul 1"
 
 
+def test_the_depth_is_that_of_the_program_or_said_outright(opscope: Command, project: Path) -> None:
+    (project / "train.py").write_text(
+        "import torch\n"
+        "WEIGHT = torch.ones(3, 4, requires_grad=True)\n"
+        "def step(x):\n"
+        "    loss = torch.nn.functional.linear(x, WEIGHT).sum()\n"
+        "    loss.backward()\n"
+        "    return loss.detach()\n"
+    )
+    command = ("trace", "train.py:step", "-i", "f32[2,4]", "--fixed")
+    chosen, flat, deep = (
+        opscope(*command, *option).stdout for option in ([], ["--flat"], ["--deep"])
+    )
+    assert chosen == deep != flat
+    assert "linear<operator> is %1 = aten::linear(%x, %WEIGHT)" in deep
+    assert "linear<operator>" not in flat
+
+
 def test_what_the_program_prints_does_not_mix_with_the_graph(opscope: Command) -> None:
     result = opscope("trace", "net.py:talk", "-i", "f32[2]")
     assert result.stdout.startswith("graph talk(%x")

@@ -117,7 +117,7 @@ def test_the_place_may_be_a_return_and_the_graph_a_function() -> None:
     graph = parse(TEXT)
     function = graph.functions["f"]
     (node,) = function.block
-    node._drop_uses()
+    node._release()
     node.detach()
     assert complaint(graph) == (
         "%y is read though its node was taken out of the graph\n"

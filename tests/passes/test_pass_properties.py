@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ import opscope
 from opscope.ir import Graph
 from opscope.passes.registry import PASSES, read_passes
 from support.functional import assert_same
-from support.random_graphs import graphs
+from support.random_graphs import composite_graphs, graphs
 from support.random_writes import Program, programs
 from support.replays import tensors_of
 
@@ -25,10 +26,10 @@ MANY = settings(
 LISTS = st.lists(st.sampled_from(sorted(PASSES)), min_size=1, max_size=3).map(",".join)
 
 
-@given(programs, LISTS, st.integers(0, 3))
+@given(programs, LISTS, st.integers(0, 3), st.sampled_from(["flat", "deep"]))
 @MANY
 def test_programs_of_views_and_writes_do_what_they_did(
-    drawn: Program, passes: str, seed: int
+    drawn: Program, passes: str, seed: int, depth: Any
 ) -> None:
     def inputs() -> list[torch.Tensor]:
         torch.manual_seed(seed)
@@ -41,7 +42,7 @@ def test_programs_of_views_and_writes_do_what_they_did(
         def program(*inputs: torch.Tensor) -> list[torch.Tensor]:
             return working(*inputs)[::3]  # the others are dead, unless they share memory with these
 
-        traced = opscope.trace(program, tuple(inputs()), warn=False)
+        traced = opscope.trace(program, tuple(inputs()), warn=False, depth=depth)
         ours, theirs = inputs(), inputs()
         torch.manual_seed(seed)
         expected = program(*theirs)
@@ -54,7 +55,7 @@ def test_programs_of_views_and_writes_do_what_they_did(
         assert_same(one, other)
 
 
-@given(graphs(), LISTS)
+@given(graphs() | composite_graphs(), LISTS)
 @MANY
 def test_any_graph_verifies_afterwards_and_settles(graph: Graph, passes: str) -> None:
     for pass_ in read_passes(passes):

@@ -7,6 +7,9 @@ graphs can be printed, copied and transformed, but not run.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -29,6 +32,7 @@ from opscope.ir import (
     Literal,
     MemoryFormat,
     Modes,
+    Node,
     Operator,
     RecordType,
     ScalarType,
@@ -42,6 +46,7 @@ from opscope.ir import (
     Type,
     Value,
 )
+from opscope.ir.composites import Composite, nodes_of_scope
 
 _WORDS = st.sampled_from(["x", "weight", "layer1", "sub", "_a", "é", "s0"])
 _ODD_TEXTS = st.sampled_from([
@@ -166,6 +171,75 @@ def graphs(draw: DrawFn, max_nodes: int = 8) -> Graph:
     for name in names:
         graph.functions[name] = _GraphDrawer(draw, references, max_nodes // 3).graph(name)
     return graph
+
+
+@st.composite
+def composite_graphs(draw: DrawFn) -> Graph:
+    """Draw a graph in which some runs of nodes stand for calls of composite operators."""
+    graph = draw(graphs(max_nodes=16))
+    calls = count(100)  # no drawn scope has as many
+    for part in (graph, *graph.functions.values()):
+        for block in _blocks(part.block):
+            _move_into_scopes(draw, calls, list(block), part.root_scope)
+            for scope, nodes in _runs(block).items():
+                if scope not in part.composites and draw(st.integers(0, 3)):
+                    part.composites[scope] = _composite(draw, nodes)
+    return graph
+
+
+def _move_into_scopes(draw: DrawFn, calls: Iterator[int], nodes: list[Node], around: Scope) -> None:
+    """Put runs of nodes into scopes of operators, one inside another."""
+    start = 0
+    while start < len(nodes):
+        length = draw(st.integers(1, 4))
+        run = nodes[start : start + length]
+        start += length
+        if around.depth < 3 and draw(st.booleans()):
+            scope = Scope(around, ScopeKind.OPERATOR, "linear", call=next(calls))
+            for node in run:
+                node.scope = scope
+            _move_into_scopes(draw, calls, run, scope)
+
+
+def _blocks(block: Block) -> Iterator[Block]:
+    yield block
+    for node in block:
+        for inner in node.blocks:
+            yield from _blocks(inner)
+
+
+def _runs(block: Block) -> dict[Scope, tuple[Node, ...]]:
+    """Return the first run of nodes of each scope of an operator."""
+    runs: dict[Scope, tuple[Node, ...]] = {}
+    previous: Node | None = None
+    for node in block:
+        for scope in (node.scope, *node.scope.ancestors()):
+            if scope.kind is ScopeKind.OPERATOR and scope not in runs:
+                runs[scope] = tuple(nodes_of_scope(block, previous, scope))
+        previous = node
+    return runs
+
+
+def _composite(draw: DrawFn, nodes: tuple[Node, ...]) -> Composite:
+    made = [value for node in nodes for value in node.outputs]
+    read = [value for node in nodes for value in node.inputs if value not in made]
+    results: list[Value | Type] = []
+    if made:
+        results += draw(st.lists(st.sampled_from(made), max_size=3, unique=True))
+    results += draw(st.lists(st.just(ScalarType.INT), max_size=1))
+    leaves: SearchStrategy[Argument] = st.sampled_from(read) | literals if read else literals
+    args = draw(st.lists(leaves | st.lists(leaves, max_size=2).map(tuple), max_size=4))
+    keywords = draw(st.lists(_TEXTS, max_size=1)) if args else []
+    return Composite(
+        draw(operators),
+        tuple(args),
+        tuple(keywords),
+        tuple(results),
+        draw(st.sampled_from([None, (len(results),)])),
+        draw(st.none() | stacks()),
+        draw(modes),
+        nodes,
+    )
 
 
 class _GraphDrawer:

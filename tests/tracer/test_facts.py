@@ -283,6 +283,9 @@ def test_a_training_step_holds_for_what_it_trains() -> None:
     assert [found.text for found in traced.circumstances] == [
         "model.0.weight.requires_grad is True, as for 2 more tensors",
         "model.0.bias.requires_grad is False",
+        "torch.is_inference_mode_enabled() is False",
+        "torch.is_grad_enabled() is True",
+        "the dtype of autocast on cpu is None",
         "optimizer.param_groups.0.nesterov is False, as for 4 more options",
     ]
     traced(X)

@@ -84,7 +84,7 @@ class SavedResults:
 
     def __init__(self) -> None:
         self.hooks = int(has_saved_tensor_hooks())
-        self._values: list[Value] = []
+        self._values: list[Value | None] = []  # None for those that are withheld
         self._by_history: dict[tuple[int, int], tuple[int | None, int]] = {}
         self._on_memory: dict[int, tuple[Any, Geometry, int]] = {}
 
@@ -113,7 +113,7 @@ class SavedResults:
         if number is None:
             return None
         value = self._values[number]
-        return value if value.type == type_of_tensor(tensor) else None
+        return value if value is not None and value.type == type_of_tensor(tensor) else None
 
     def written_over(self, tensor: torch.Tensor) -> Value | None:
         """Return the result of the operator that wrote in place over what a tensor is a copy of.
@@ -135,6 +135,23 @@ class SavedResults:
         is_it = owner is not None and not owner.expired() and place == geometry(tensor)
         return number if is_it else None
 
+    @property
+    def count(self) -> int:
+        """How many results were noted."""
+        return len(self._values)
+
+    def withhold(self, start: int, end: int) -> list[Value | None]:
+        """Know no more of the results that were noted when ``count`` was between these, and return them."""
+        withheld = self._values[start:end]
+        self._values[start:end] = [None] * len(withheld)
+        return withheld
+
+    def restore(self, start: int, withheld: list[Value | None]) -> None:
+        """Know again of results that were withheld."""
+        self._values[start : start + len(withheld)] = withheld
+
     def replace(self, becomes: Mapping[Value, Value]) -> None:
         """Make every result that is one of these values be the other."""
-        self._values = [becomes.get(value, value) for value in self._values]
+        self._values = [
+            None if value is None else becomes.get(value, value) for value in self._values
+        ]

@@ -32,6 +32,7 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
         regions = ExitStack()
         while recorder is not None:
             state = recorder.state
+            recorder.before_backward()
             # What a transform does, and a custom function, a replay does itself.
             if not state.functions.is_running:
                 state.sizes.pin_inputs("is fixed by a backward pass inside the program")

@@ -129,6 +129,15 @@ class Circumstances:
             else:
                 self._others.setdefault(other.text, other)
 
+    def add(self, others: Circumstances) -> None:
+        """Count what was asked of tensors and for modes, and noted apart, as asked here."""
+        for text, other in others._others.items():
+            self._others.setdefault(text, other)
+        for fact, asked in others._facts.items():
+            known = self._facts.setdefault(fact, asked)
+            for key, noted in asked.tensors.items():
+                known.tensors.setdefault(key, noted)
+
     def all(self) -> tuple[Circumstance, ...]:
         """Return what must be as it was."""
         return (

@@ -27,6 +27,9 @@ class CallRecorder(Recorder):
 
     outer: CallRecorder | None
 
+    def before_backward(self) -> None:
+        """Get ready for a backward pass, which reads what operators are made of."""
+
     def record_function(self, function: Any, call: ApplyCall, frame: FrameType) -> Any:
         """Run one custom autograd function, record it with its forward, and return its result."""
         modes_around, self._modes_of_apply = self._modes_of_apply, self._modes.read()

@@ -9,6 +9,11 @@ Note [Traced through]
     C++ goes its way by what it reads of tensors unseen. So a replay is held to all that it can go by:
     sizes and strides, whether gradients are required, and the modes around the program. Sizes and numbers
     that data decides are not held, and an operator that is given such stays a node.
+
+Note [Put off]
+    A trace that is to be deep only if a backward pass runs is flat until then, and a replay is held to
+    nothing. What operators call is recorded all the same, and kept at rest beside their nodes: see Note [At
+    rest] in ``ir/folded.py``. The first backward pass puts it in their place.
 """
 
 from __future__ import annotations
@@ -18,12 +23,15 @@ import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 import torch
 
 from ...ir import Block, Node, Operator, ScopeKind, SourceRange, TensorType, Value
+from ...ir.composites import Composite, Composites
+from ...ir.folded import Folded
 from ...ir.own_operators import LITERAL
 from ..diagnostics import DiagnosticKind
 from ..dispatch.composites import is_composite, is_composite_for
@@ -36,10 +44,30 @@ from ..dispatch.dispatcher import (
 from ..dispatch.schemas import operator_of
 from ..dispatch.tensors import PLAIN_CLASSES
 from ..numbers.data_sizes import DataSizes
+from ..program.circumstances import Circumstances
+from ..sources.causes import Followed
 from ..state import TracingState
+from ..values import Entries
 from .calls import CallRecorder
 from .facts import hold_requires_grad
 from .inside import OF_PARTS, Inside, is_tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _PutOff:
+    """A composite operator that is one node until a backward pass runs; see Note [Put off].
+
+    Attributes:
+        folded: its node, and what it called.
+        inside: what is known of that.
+        followed: what autograd followed: the operator as a whole, and what it called.
+        saved: the results that autograd had saved of what it called.
+    """
+
+    folded: Folded
+    inside: Inside
+    followed: tuple[Followed | None, list[Followed]]
+    saved: list[Value | None]
 
 
 class DeepRecorder(CallRecorder):
@@ -48,10 +76,24 @@ class DeepRecorder(CallRecorder):
     def __init__(self, state: TracingState, *rest: Any) -> None:
         super().__init__(state, *rest)
         self._insides: list[Inside] = []  # of operators that have run and are being recorded
-        self._depth = 0  # how many composite operators run, one inside another
+        self._running: list[Inside] = []  # of composite operators that run, one inside another
         self._data_sizes = DataSizes(state.numbers.by_value, state.functions.took_data)
         self._holds_sizes = False  # of inputs, all of which a replay is held to
         self._held: set[object] = set()  # state and modes that it is held to
+        self._put_off: list[_PutOff] | None = None  # None once that is over
+        self._known_inside = state.values.apart()  # what tensors are that live in what is put off
+        self._circumstances = Circumstances()  # what holds if that takes its place
+        self._if_deep: list[Callable[[], None]] = []  # what is to be reported then
+        state.is_deep = True
+
+    def put_off(self) -> None:
+        """Be flat until the first backward pass; see Note [Put off]."""
+        self._put_off = []
+        self.state.is_deep = False
+
+    def before_backward(self) -> None:
+        """Put what operators have called in their place, which a backward pass reads."""
+        self._end_delay()
 
     def record(
         self,
@@ -77,7 +119,7 @@ class DeepRecorder(CallRecorder):
     @property
     def is_inside(self) -> bool:
         """Whether a composite operator runs that is traced through."""
-        return self._depth > 0
+        return bool(self._running)
 
     def _facts_for(self, op: torch._ops.OpOverload) -> Any:
         facts = super()._facts_for(op)
@@ -112,28 +154,38 @@ class DeepRecorder(CallRecorder):
         if not is_composite_for(op, keyset) or current_recorder() is not state.recorder:
             self._insides.append(Inside(facts, block, walker.root))
             return facts.redispatch(keyset, *args, **kwargs)
+        known = None
+        if not self._running and self._put_off is not None:
+            if graph.insertion_block is graph.block and not state.functions.is_running:
+                known = self._known_inside
+            else:
+                self._end_delay()
         scope = walker.open_region(_name_of(op), sys._getframe(), ScopeKind.OPERATOR)
         inside = Inside(facts, block, scope)
-        regions, followed = len(walker.regions) - 1, len(walker.causes.calls)
+        regions, saved = len(walker.regions) - 1, state.saved.count
+        inside.followed = (len(walker.causes.calls), 0)
         held, state.held = state.held, inside.reports
-        self._depth += 1
+        self._running.append(inside)
         try:
-            with state.values.layer() as inside.entries, graph.inserting(block):
+            with state.values.layer(known) as inside.entries, graph.inserting(block):
                 self._set_excluded(False)
                 try:
                     result = facts.redispatch(keyset, *args, **kwargs)
                 finally:
                     self._set_excluded(True)
-                inside.followed = (followed, len(walker.causes.calls))
+                inside.followed = (inside.followed[0], len(walker.causes.calls))
+                inside.saved = (saved, state.saved.count)
                 inside.results = list(_parts(result))
                 inside.made = [self._made(part) for part in inside.results]
         except BaseException:
             state.held = held
+            self._running.pop()
             self._keep(inside)
             raise
         finally:
             state.held = held
-            self._depth -= 1
+            if self._running and self._running[-1] is inside:
+                self._running.pop()
             del walker.regions[regions:]
         self._insides.append(inside)
         return result
@@ -143,6 +195,9 @@ class DeepRecorder(CallRecorder):
 
     def _keep(self, inside: Inside) -> None:
         """Keep what an operator called before it raised: the program may go on."""
+        if not self._running:
+            self._end_delay()
+        self._note_calls(inside.composites)
         holder = self.state.graph.append(LITERAL)
         self._put_before(holder, inside)
         holder.erase()
@@ -152,39 +207,61 @@ class DeepRecorder(CallRecorder):
     def _put_before(self, node: Node, inside: Inside) -> None:
         for inner in inside.block:
             inner.move_before(node)
-        alive = {key: entry for key, entry in inside.entries.items() if entry[0]() is not None}
-        self.state.values.entries.update(alive)
+        values = self.state.values
+        for reference, value in list(inside.entries.values()):
+            tensor = reference()
+            if tensor is not None:
+                known = values.get(tensor)
+                while value is not known and value in values.handed_on:  # it is still what it was
+                    value = values.handed_on[value]
+                if value is not known:
+                    values.set(tensor, value)
+
+    def _note_calls(self, composites: Composites) -> None:
+        """Note the calls that scopes stand for, in the graph or with the operator that runs around them."""
+        notes = self._running[-1] if self._running else self.state.graph
+        notes.composites.update(composites)
 
     def _settle(self, inside: Inside, result: Any) -> Any:
         """Put what a composite operator called in the place of its node, or keep that; return the result."""
         parts = list(_parts(result))
         node = self._node_of(parts)
         followed = self.state.walker.causes.calls
-        before, after = inside.followed
         if inside.is_all_of(node) and self._can_be_held(node):
-            del followed[after:]  # gradients are those of what it called
-            self._replace(node, inside)
+            if self._is_put_off(inside):
+                self._delay(node, inside, parts)
+            else:
+                del followed[inside.followed[1] :]  # gradients are those of what it called
+                self._replace(node, inside)
             return result
-        del followed[before:after]
+        del followed[slice(*inside.followed)]
         kept = inside.kept_before(node)
         inside.block.discard()
         for kind, report in inside.reports:
             if kind not in OF_PARTS:
                 report()
         if kept:
-            message = (
-                f"{node.operator.base_name} went on with a tensor {kept[0].type} that torch had kept, as "
-                "autocast keeps weights; a replay computes it again, and gradients may differ in their last "
-                "bits"
-            )
-            self.state.report_if_followed(
-                DiagnosticKind.UNTRACKED_EFFECT, message, node.scope, node.stack
-            )
+            self._report_kept(node, kept[0])
         if node.modes.grad:
             self._note_histories(parts, node.outputs)
         if inside.facts.reads_data:
             return self._read_data(inside.facts, (), result, node)
         return result
+
+    def _report_kept(self, node: Node, kept: Value) -> None:
+        """Report that an operator that stays a node went on with what another one has made inside."""
+        message = (
+            f"{node.operator.base_name} went on with a tensor {kept.type} that torch had kept, as autocast "
+            "keeps weights; a replay computes it again, and gradients may differ in their last bits"
+        )
+        kind = DiagnosticKind.UNTRACKED_EFFECT
+        report = functools.partial(
+            self.state.report_if_followed, kind, message, node.scope, node.stack
+        )
+        if self._put_off is None:
+            report()
+        else:
+            self._if_deep.append(report)
 
     def _node_of(self, results: list[Any]) -> Node:
         """Return the node that a composite operator was recorded as, told by its results."""
@@ -196,9 +273,28 @@ class DeepRecorder(CallRecorder):
 
     def _replace(self, node: Node, inside: Inside) -> None:
         state = self.state
+        note = _call_of(node, inside)
         self._put_before(node, inside)
+        self._hand_results(node.outputs, inside)
+        if not self._running:
+            if not node.scope.is_backward:  # its stack is that of the forward
+                state.named_as.append((node.stack, inside.made))
+            state.inputs_as_traced = True
+            state.walker.regions.append(inside.scope)
+            self._hold_sizes(node)
+            state.walker.regions.pop()
+            self._hold_flags(node, state.circumstances)
+            self._hold_modes(node, state.circumstances)
+        node.erase()
+        self._note_calls({**inside.composites, **note})
+        for _, report in inside.reports:
+            report()
+
+    def _hand_results(self, outputs: tuple[Value, ...], inside: Inside) -> None:
+        """Make the results of a node those of what was called, for all that knows them."""
+        state = self.state
         becomes: dict[Value, Value] = {}
-        for result, output, value in zip(inside.results, node.outputs, inside.made, strict=True):
+        for result, output, value in zip(inside.results, outputs, inside.made, strict=True):
             if value is not None:
                 becomes[output] = value
                 output.replace_all_uses_with(value)
@@ -208,15 +304,91 @@ class DeepRecorder(CallRecorder):
                     state.subclasses.note(result, value)
         if state.saved.hooks:
             state.saved.replace(becomes)
-        if not self._depth:
-            if not node.scope.is_backward:  # its stack is that of the forward
-                state.named_as.append((node.stack, inside.made))
-            state.walker.regions.append(inside.scope)
-            self._hold(node)
-            state.walker.regions.pop()
-        node.erase()
-        for _, report in inside.reports:
+
+    def _is_put_off(self, inside: Inside) -> bool:
+        """Whether what an operator called is to be put off, and can be."""
+        if self._running or self._put_off is None:
+            return False
+        made = [value for value in inside.made if value is not None]
+        if len(set(made)) == len(made) and not inside.facts.reads_data:
+            return True
+        self._end_delay()
+        return False
+
+    def _delay(self, node: Node, inside: Inside, parts: list[Any]) -> None:
+        """Keep what an operator called beside its node; see Note [Put off]."""
+        state = self.state
+        followed = state.walker.causes.calls
+        before, after = inside.followed
+        inner, whole = followed[before:after], followed[after] if len(followed) > after else None
+        del followed[before:after]
+        saved = state.saved.withhold(*inside.saved)
+        outputs = node.outputs
+        notes = {**inside.composites, **_call_of(node, inside)}
+        folded = Folded(node, inside.block, inside.made, notes)
+        self._hand_results(outputs, inside)
+        if node.modes.grad:
+            self._note_histories(parts, node.outputs)
+        self._hold_flags(node, self._circumstances)
+        self._hold_modes(node, self._circumstances)
+        self._known_inside.update(self._unknown(inside))
+        for kind, report in inside.reports:
+            if kind not in OF_PARTS:
+                report()
+        assert self._put_off is not None, "it is being put off"
+        self._put_off.append(_PutOff(folded, inside, (whole, inner), saved))
+
+    def _unknown(self, inside: Inside) -> Entries:
+        """Return what the tensors are that live in what was called and nobody knows outside."""
+        values = self.state.values
+        found: Entries = {}
+        for key, (reference, value) in inside.entries.items():
+            tensor = reference()
+            if tensor is not None and values.get(tensor) is None:
+                found[key] = (reference, value)
+        return found
+
+    def _end_delay(self) -> None:
+        """Put what was put off in the place of its nodes, and put off nothing more."""
+        put_off, self._put_off = self._put_off, None
+        if put_off is None:
+            return
+        self.state.is_deep = True
+        unfolded = []
+        for each in put_off:
+            if each.folded.is_unfoldable:
+                self._unfold(each)
+                unfolded.append(each)
+        if unfolded:
+            self.state.inputs_as_traced = True
+            self.state.circumstances.add(self._circumstances)
+            self._note_followed(unfolded)
+        self._known_inside.clear()
+        for report in self._if_deep:
             report()
+
+    def _unfold(self, put_off: _PutOff) -> None:
+        state, inside = self.state, put_off.inside
+        node = put_off.folded.node
+        state.named_as.append((node.stack, inside.made))
+        self._hold_sizes(node)
+        put_off.folded.unfold()
+        state.values.entries.update(self._unknown(inside))
+        state.saved.restore(inside.saved[0], put_off.saved)
+        for kind, report in inside.reports:
+            if kind in OF_PARTS:
+                report()
+
+    def _note_followed(self, unfolded: list[_PutOff]) -> None:
+        """Make what operators called be what autograd followed, and no more the operators as a whole."""
+        causes = self.state.walker.causes
+        before = len(causes.calls)
+        parts = (each.followed for each in unfolded)
+        causes.take_apart({id(whole): inner for whole, inner in parts if whole is not None})
+        more = len(causes.calls) - before
+        for inside in (*self._running, *self._insides):
+            start, end = inside.followed
+            inside.followed = (start + more, end + more)
 
     def _can_be_held(self, node: Node) -> bool:
         """Whether no numbers and sizes that data decides go in, for which a replay would be refused."""
@@ -226,8 +398,8 @@ class DeepRecorder(CallRecorder):
             for value in node.inputs
         )
 
-    def _hold(self, node: Node) -> None:
-        """Hold a replay to what C++ may have gone by in a composite operator; see Note [Traced through]."""
+    def _hold_sizes(self, node: Node) -> None:
+        """Hold a replay to the sizes that C++ may have gone by; see Note [Traced through]."""
         state = self.state
         sizes, numbers = state.sizes, state.numbers
         use = f"is fixed by {node.operator.base_name}, which is traced through"
@@ -239,17 +411,14 @@ class DeepRecorder(CallRecorder):
             number = numbers.by_value.get(value)
             if number is not None:
                 numbers.pin(number, use)
-        state.inputs_as_traced = True
-        self._hold_flags(node)
-        self._hold_modes(node)
 
-    def _hold_flags(self, node: Node) -> None:
+    def _hold_flags(self, node: Node, noted: Circumstances) -> None:
         for value in node.inputs:
             if value.state is not None and value not in self._held:
                 self._held.add(value)
-                hold_requires_grad(self.state, value.state, _source_of(node))
+                hold_requires_grad(self.state, value.state, _source_of(node), noted)
 
-    def _hold_modes(self, node: Node) -> None:
+    def _hold_modes(self, node: Node, noted: Circumstances) -> None:
         """Note which modes the caller of the program decides: those that the program itself has not set."""
         modes, around = node.modes, self.state.graph.modes
         devices = {v.type.device.type for v in node.inputs if isinstance(v.type, TensorType)}
@@ -269,7 +438,28 @@ class DeepRecorder(CallRecorder):
                 name = f"the dtype of autocast on {device}"
                 asks[name] = functools.partial(_autocast_dtype, device)
         for name, ask in asks.items():
-            self.state.circumstances.read_mode(name, ask, source)
+            noted.read_mode(name, ask, source)
+
+
+def _call_of(node: Node, inside: Inside) -> Composites:
+    """Return the note that the scope of what an operator called stands for its node."""
+    nodes = tuple(inside.block)
+    results = [
+        output.type if value is None else value
+        for output, value in zip(node.outputs, inside.made, strict=True)
+    ]
+    groups = node.groups if node.gives_lists else None
+    call = Composite(
+        node.operator,
+        node.all_args,
+        node.keywords,
+        tuple(results),
+        groups,
+        node.stack,
+        node.modes,
+        nodes,
+    )
+    return {inside.scope: call}
 
 
 def _writes_over_self(operator: Operator) -> bool:

@@ -30,6 +30,7 @@ from ..dispatch.gradients import gradient_of
 from ..dispatch.number import Number
 from ..dispatch.tensors import requires_grad_of
 from ..numbers.traced_numbers import traced
+from ..program.circumstances import Circumstances
 from ..state import TracingState
 
 _SETS_FLAG = ("aten::requires_grad_", "aten::detach", "prim::data", "prim::make_subclass")
@@ -320,9 +321,15 @@ def _may_have_gradient(tensor: torch.Tensor) -> bool:
 
 
 def hold_requires_grad(
-    state: TracingState, entry: StateEntry, source: Callable[[], SourceRange | None]
+    state: TracingState,
+    entry: StateEntry,
+    source: Callable[[], SourceRange | None],
+    circumstances: Circumstances | None = None,
 ) -> None:
-    """Hold a replay to whether a tensor of the program's state requires gradients, as at the start."""
+    """Hold a replay to whether a tensor of the program's state requires gradients, as at the start.
+
+    That is noted among ``circumstances``; those of the trace if left out.
+    """
     type_ = entry.value.type
     if isinstance(type_, TensorType):
         flag = type_.requires_grad
@@ -330,4 +337,5 @@ def hold_requires_grad(
         text = fact.text(entry.name, flag)
         key = (fact.operator.name, flag)
         kept = state.kept.objects[entry.name]
-        state.circumstances.read_fact(kept, key, text, fact.ask, source)
+        noted = state.circumstances if circumstances is None else circumstances
+        noted.read_fact(kept, key, text, fact.ask, source)

@@ -4,7 +4,7 @@ Note [All that an operator does]
     What an operator calls may take its place in a graph, provided that it does all that the operator does:
 
     * it makes every result, as the very tensor that came out; a composite operator may set what a
-      tensor is without an operator, and some do nothing else;
+      tensor is without an operator, or give back what it was given, and some do nothing else;
     * no tensor comes from nowhere, and no data is read, unless gradients depend on it: a replay would be
       refused for other data;
     * none that was given gets other sizes, as with ``out=``: functional graphs cannot say that;
@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from ...ir import Block, Effect, Node, Scope, TensorType, Value
+from ...ir.composites import Composites
 from ..diagnostics import DiagnosticKind
 from ..values import Entries
 
@@ -41,12 +42,15 @@ class Inside:
         scope: the operator's.
         results: what it returned, lists taken apart.
         made: what these are by what was called; None where that is not known, or no tensor.
+        composites: the calls that scopes inside stand for.
         reports: what could not be recorded exactly of what it called.
         followed: how many calls autograd had followed before it ran, and after.
+        saved: how many results autograd had saved before it ran, and after.
     """
 
     __slots__ = (
-        "block", "entries", "facts", "followed", "made", "reports", "results", "scope",
+        "block", "composites", "entries", "facts", "followed", "made", "reports", "results", "saved",
+        "scope",
     )  # fmt: skip
 
     def __init__(self, facts: Any, block: Block, scope: Scope) -> None:
@@ -56,14 +60,16 @@ class Inside:
         self.entries: Entries = {}
         self.results: list[Any] = []
         self.made: list[Value | None] = []
+        self.composites: Composites = {}
         self.reports: list[tuple[DiagnosticKind, Callable[[], None]]] = []
         self.followed = (0, 0)
+        self.saved = (0, 0)
 
     def is_all_of(self, node: Node) -> bool:
         """Whether a node does nothing else; see Note [All that an operator does]."""
         given = [value for value in node.inputs if is_tensor(value)]
         return (
-            self._makes_results(node, given)
+            self._makes_results(node)
             and self._tells_all(node)
             and not any(_resizes(inner, given) for inner in self.block)
             and self._reads_all(node, given)
@@ -82,19 +88,16 @@ class Inside:
             if value.node is not None and value.block is not self.block and value not in node.inputs
         ]
 
-    def _makes_results(self, node: Node, given: Collection[Value]) -> bool:
+    def _makes_results(self, node: Node) -> bool:
         if len(self.results) != len(node.outputs):
             return False  # it was not looked into
         for result, output, value in zip(self.results, node.outputs, self.made, strict=True):
             if value is None:
                 if type(result) not in _NUMBERS:
                     return False
-            elif value.type != output.type:
+            elif value.type != output.type or value.block is not self.block:
                 return False
-            elif value.block is not self.block and value not in given:
-                return False
-        is_empty = self.block.last is None
-        return not (is_empty and any(p.is_written for p in node.operator.parameters))
+        return True
 
     def _tells_all(self, node: Node) -> bool:
         told = {kind for kind, _ in self.reports}

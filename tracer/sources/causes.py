@@ -8,7 +8,7 @@ is put onto the program's graph of autograd, and a forward pays for two reads of
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -18,6 +18,9 @@ from ...ir import Frame, Scope
 from ..dispatch.gradients import leaf_of, running_history, sequence_number
 
 _Place: TypeAlias = tuple[Scope | None, Frame | None]
+Followed: TypeAlias = tuple[int, int, Scope, Frame | None]
+"""The numbers of a call's first node and of the one after its last, and where the call was made."""
+
 _UNNUMBERED = 2**64 - 1  # nodes that collect the gradients of leaves have no place in the order
 
 
@@ -25,14 +28,14 @@ class Causes:
     """The calls of one trace that autograd followed.
 
     Attributes:
-        calls: where each was made, after the numbers of its first node and of the one after its last.
+        calls: where each was made, in the order of their numbers.
 
     Args:
         name_of: the name of a parameter or another tensor that the program keeps.
     """
 
     def __init__(self, name_of: Callable[[torch.Tensor], str | None]) -> None:
-        self.calls: list[tuple[int, int, Scope, Frame | None]] = []
+        self.calls: list[Followed] = []
         self._name_of = name_of
         self._by_path: dict[str, Scope] = {}  # the last call of each module
         self._indexed = 0  # how many calls that has seen
@@ -48,6 +51,12 @@ class Causes:
             self.calls.pop()
         if end != first:
             self.calls.append((first, end, scope, stack))
+
+    def take_apart(self, parts: Mapping[int, list[Followed]]) -> None:
+        """Put the calls that a call was made of, given by the id of that, in its place. O(calls)."""
+        self.calls[:] = [part for call in self.calls for part in parts.get(id(call), (call,))]
+        self._indexed = 0
+        self._found = (-1, 0, (None, None))
 
     def running(self) -> _Place:
         """Return the place of the call for whose gradient the engine runs now, as far as it is known.
