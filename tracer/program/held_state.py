@@ -14,6 +14,7 @@ import torch
 from ...ir import Graph, TensorType
 from ..dispatch.dispatcher import quick_type_check, without_hooks
 from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
+from .held_tensors import HeldTensor
 
 
 class HeldState:
@@ -34,7 +35,7 @@ class HeldState:
         self._types = {
             name: (objects[name], entry.value.type)
             for name, entry in graph.state.items()
-            if objects.get(name).__class__ in PLAIN_CLASSES
+            if _tensor(objects.get(name)).__class__ in PLAIN_CLASSES
             and isinstance(entry.value.type, TensorType)
         }
         # What the program itself changes from run to run is none of the caller's doing.
@@ -42,9 +43,9 @@ class HeldState:
             changed = list(self._of_other_types())
         for name, _ in changed:
             del self._types[name]
-        self._tensors = [tensor for tensor, _ in self._types.values()]
-        self._is_as_it_was = quick_type_check(self._tensors)
-        self._holders = list(_holders(dict(modules), self._tensors))
+        tensors = self._tensors()
+        self._is_as_it_was = quick_type_check(tensors)
+        self._holders = list(_holders(dict(modules), tensors))
 
     def failing(self) -> str | None:
         """Return in words what is not as it was; None where all of it is."""
@@ -55,7 +56,7 @@ class HeldState:
                     f"{name} is another {what} now than at the trace, and the graph reads the one that was\n"
                     "  load into that one (load_state_dict without assign, copy_), or trace again"
                 )
-        if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors):
+        if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors()):
             return None
         with without_hooks():
             changed = list(self._of_other_types())
@@ -64,11 +65,22 @@ class HeldState:
             return f"{name} was {was} there, and is {now} now\n  convert it back, or trace again"
         return None
 
+    def _tensors(self) -> list[Any]:
+        return [_tensor(held) for held, _ in self._types.values()]
+
     def _of_other_types(self) -> Iterator[tuple[str, TensorType]]:
-        for name, (tensor, was) in self._types.items():
+        for name, (held, was) in self._types.items():
+            tensor = _tensor(held)
+            if not isinstance(tensor, torch.Tensor):
+                continue  # who reads it says so
             now = type_of_tensor(tensor)
             if (now.dtype, now.shape, now.device) != (was.dtype, was.shape, was.device):
                 yield name, now
+
+
+def _tensor(held: Any) -> Any:
+    """Return a tensor that is held by its place, as far as that is known without going there."""
+    return held.known if isinstance(held, HeldTensor) else held
 
 
 def _holders(
