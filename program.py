@@ -22,7 +22,7 @@ from .ir.identities import Way, objects_in, speaks_of_objects, unlike_twins, way
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
-from .ir.updates import update
+from .ir.updates import Stored, update
 from .passes.base import Pass, PassResult
 from .passes.fold_operators import FoldOperators, FoldOperatorsResult
 from .passes.functionalize import Functionalize, Mutation
@@ -78,8 +78,8 @@ class TracedProgram:
 
     Attributes:
         graph: every operator of the run.
-        state: the parameters, buffers and constants that the graph reads, by name; for a number that an
-            optimizer holds, its place, which has ``read()`` and ``write()``.
+        state: the parameters, buffers and constants that the graph reads, by name; for what an optimizer
+            holds, and for a tensor that the run replaces, the place, which has ``read()`` and ``write()``.
         inputs: what the program takes: parameter names, structure, types.
         outputs: the structure of what it returns.
         diagnostics: what could not be recorded exactly, with the lines that caused it.
@@ -91,6 +91,8 @@ class TracedProgram:
         updates: what becomes of the arguments whose contents the program changes, by the argument's name;
             a replay changes its own arguments so.
         depth: "deep" if what composite operators call was recorded in the place of them, else "flat".
+        stored: what the program puts into objects that it holds, such as the state of an optimizer; a replay
+            does so too.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class TracedProgram:
         mutations: tuple[Mutation, ...] = (),
         circumstances: tuple[Circumstance, ...] = (),
         updates: Mapping[str, Structure] | None = None,
+        stored: tuple[Stored, ...] = (),
         modules: tuple[tuple[str, torch.nn.Module], ...] = (),
         twins: Mapping[Way, frozenset[Way]] | None = None,
     ) -> None:
@@ -125,6 +128,7 @@ class TracedProgram:
         self.mutations = mutations
         self.circumstances = circumstances
         self.updates = dict(updates or {})
+        self.stored = stored
         self._twins = twins or {}
         self._held = HeldState(graph, self.state, modules)
         self._training = ModesOfModules()
@@ -147,6 +151,7 @@ class TracedProgram:
             mutations,
             captured.circumstances,
             captured.updates,
+            captured.stored,
             captured.modules,
             captured.twins,
         )
@@ -231,17 +236,19 @@ class TracedProgram:
     def _updated(
         self, results: Sequence[Any], arguments: Mapping[str, Any], objects: dict[Hashable, Any]
     ) -> Any:
-        """Change the caller's arguments as the program does, and return what it returns."""
+        """Change the caller's arguments, and what the program holds, as it does; return what it returns."""
         count = len(self.outputs.leaf_paths())
         held = iter(results[count:])
         for name, structure in self.updates.items():
             update(structure, arguments[name], held, objects)
+        for stored in self.stored:
+            stored.store(held, objects)
         return update(self.outputs, None, iter(results[:count]), objects)
 
     @cached_property
     def _has_objects(self) -> bool:
-        """Whether arguments change, or what the program returns has an object of theirs."""
-        return bool(self.updates) or speaks_of_objects(self.outputs)
+        """Whether arguments or held objects change, or what the program returns has an object of theirs."""
+        return bool(self.updates or self.stored) or speaks_of_objects(self.outputs)
 
     def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
         try:
@@ -361,6 +368,7 @@ class TracedProgram:
             self,
             self._call,
             bool(self.updates),
+            self.stored,
             self._dynamic,
             self._asked_depth,
             bool(self._folded),

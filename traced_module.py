@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from .errors import CaptureError
+from .ir.places import HeldPlace
 from .program import TracedProgram, trace
 from .tracer import Diagnostic, DiagnosticKind, Dynamic
 
@@ -167,7 +168,7 @@ class _SharedState:
 
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
-        self._names: dict[int, str] = {}  # by the object's address; ``objects`` holds it
+        self._names: dict[Any, str] = {}  # by address, which ``objects`` holds, or by place
 
     def take_in(self, method: str, program: TracedProgram) -> None:
         """Add a program's state; rename in its graph what goes by another name, or by one that is taken."""
@@ -175,10 +176,11 @@ class _SharedState:
         renamed: dict[str, str] = {}
         for name in program.graph.state:
             kept = program.state[name]
-            shared = self._names.get(id(kept))
+            key = kept if isinstance(kept, HeldPlace) else id(kept)
+            shared = self._names.get(key)
             if shared is None:
                 shared = self._free(name, method)
-                self._names[id(kept)] = shared
+                self._names[key] = shared
                 self.objects[shared] = kept
             state[shared] = kept
             if shared != name:

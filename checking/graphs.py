@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..ir import CALL, Argument, Block, Graph, Modes, Node, StateKind, TensorType, Value
+from ..ir.places import HeldPlace
 from ..runtime.compare import same_bits
 from ..tracer import equal_literals
 
@@ -161,7 +162,7 @@ class _Comparison:
             ours = self._states[0].get(one.state.name)
             theirs = self._states[1].get(other.state.name)
             kind = one.state.kind if one.state.kind is other.state.kind else None
-            is_same = ours is theirs or (kind is StateKind.NUMBER and ours == theirs)
+            is_same = ours is theirs or (isinstance(ours, HeldPlace) and ours == theirs)
             is_constant = kind is StateKind.CONSTANT
             if is_same or (is_constant and self._same_constant(one, ours, theirs)):
                 known = self._twins[one] = other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from ..errors import CaptureError
 from ..ir import Graph
 from ..ir.structure import Structure, take_apart
+from ..ir.updates import Stored
 from ..passes.fold_operators import FoldOperators
 from ..runtime import CompiledGraph, run_blocks
 from ..tracer import (
@@ -43,6 +44,7 @@ class Subject:
         replay: calls it as the traced program is called.
         replay_by: the same with the graph compiled in another way than usual.
         changes_arguments: whether a replay changes objects among its arguments.
+        stored: what a replay puts into objects that the program holds.
         dynamic: which sizes were allowed to vary when it was traced.
         depth: what was to become of composite operators when it was traced.
         is_folded: whether operators of the graph were folded since.
@@ -55,6 +57,7 @@ class Subject:
     replay: Callable[..., Any]
     replay_by: Callable[[CompiledGraph, tuple[Any, ...], Mapping[str, Any]], Any]
     changes_arguments: bool
+    stored: Sequence[Stored]
     dynamic: Dynamic
     depth: str | None = None
     is_folded: bool = False
@@ -96,7 +99,9 @@ class Runs:
         self._subject = subject
         self._arguments = arguments
         self._orders = orders
-        self.snapshot = ProgramSnapshot(subject.function, subject.state, arguments.modules)
+        self.snapshot = ProgramSnapshot(
+            subject.function, subject.state, arguments.modules, subject.stored
+        )
         kept = list(self.snapshot.tensors())
         devices = {tensor.device for tensor in (*kept, *arguments.fresh().leaves)}
         generators = [g for g in subject.state.values() if isinstance(g, torch.Generator)]

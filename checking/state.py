@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from ..ir.places import ABSENT, HeldPlace
+from ..ir.updates import Stored
 from ..tracer import (
     HeldNumber,
     held_numbers,
@@ -66,6 +68,7 @@ class ProgramSnapshot:
         function: the program.
         state: what the graph knows of its state, by name.
         modules: further modules that it may reach, such as those among its arguments.
+        stored: what a replay puts into objects that the program holds.
     """
 
     def __init__(
@@ -73,8 +76,12 @@ class ProgramSnapshot:
         function: Callable[..., Any],
         state: Mapping[str, Any],
         modules: Iterable[torch.nn.Module] = (),
+        stored: Iterable[Stored] = (),
     ) -> None:
-        self._roots = _roots(function, state, modules)
+        self._roots = [
+            *_roots(function, state, modules),
+            *((each.place.name, each.place) for each in stored),
+        ]
         contents: dict[int, Content] = {}
         self._names: dict[str, _KeptTensor] = {}
         self._tensors: dict[int, _KeptTensor] = {}
@@ -90,9 +97,11 @@ class ProgramSnapshot:
             self._names.setdefault(name, kept)
         owner = getattr(function, "__self__", None)
         owners = [owner] if owner is not None and hasattr(owner, "__dict__") else []
-        for name, holder in number_holders(function):
+        holders, parameter_names = number_holders(function)
+        for name, holder in holders:
             owners.append(holder)
-            self._numbers.update((held.name, held) for held in held_numbers(name, holder))
+            numbers = held_numbers(name, holder, parameter_names(holder))
+            self._numbers.update((held.name, held) for held in numbers)
         self._plain = {name: held.find() for name, held in self._numbers.items()}
         self._attributes = list(_attributes_of(self._roots, owners))
 
@@ -184,7 +193,11 @@ def _roots(
         *named_objects(function),
         *((f"argument {n}", module) for n, module in enumerate(modules)),
         *_mentioned(function),
-        *((name, kept) for name, kept in state.items() if isinstance(kept, torch.Tensor)),
+        *(
+            (name, kept)
+            for name, kept in state.items()
+            if isinstance(kept, torch.Tensor | HeldPlace)
+        ),
     ]
 
 
@@ -196,13 +209,18 @@ def _mentioned(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _tensors_of(roots: list[tuple[str, Any]]) -> Iterator[tuple[str, torch.Tensor]]:
+    names: dict[int, str] = {}  # of parameters, to name what optimizers keep for them
     for name, root in roots:
+        root = root.find() if isinstance(root, HeldPlace) else root
         if isinstance(root, torch.Tensor):
             yield name, root
         elif isinstance(root, torch.nn.Module):
-            yield from _tensors_of_module(name, root)
-        elif isinstance(root, torch.optim.Optimizer):
-            yield from _tensors_of_optimizer(name, root)
+            for path, tensor in _tensors_of_module(name, root):
+                names.setdefault(id(tensor), path)
+                yield path, tensor
+    for name, root in roots:
+        if isinstance(root, torch.optim.Optimizer):
+            yield from _tensors_of_optimizer(name, root, names)
 
 
 def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
@@ -219,7 +237,7 @@ def _tensors_of_module(name: str, root: torch.nn.Module) -> Iterator[tuple[str, 
 
 
 def _tensors_of_optimizer(
-    name: str, optimizer: torch.optim.Optimizer
+    name: str, optimizer: torch.optim.Optimizer, names: Mapping[int, str]
 ) -> Iterator[tuple[str, torch.Tensor]]:
     position = 0
     for group in optimizer.param_groups:
@@ -227,7 +245,7 @@ def _tensors_of_optimizer(
             yield f"{name}.params.{position}", parameter
             for key, kept in optimizer.state.get(parameter, {}).items():
                 if isinstance(kept, torch.Tensor):
-                    yield f"{name}.state.{position}.{key}", kept
+                    yield f"{name}.state.{names.get(id(parameter), position)}.{key}", kept
             position += 1
 
 
@@ -247,11 +265,21 @@ def _attributes_of(roots: list[tuple[str, Any]], owners: list[Any]) -> Iterator[
                 yield _container_restorer(group)
         elif type(root) in _CONTAINERS:
             yield _container_restorer(root)
+        elif isinstance(root, HeldPlace) and root.find(1) is not ABSENT:
+            yield _container_restorer(root.find(1))
+            yield from map(_container_restorer, _containers_in(root.find()))
     for owner in {id(owner): owner for owner in owners}.values():
         yield _container_restorer(owner.__dict__)
         for kept in owner.__dict__.values():
             if type(kept) in _CONTAINERS:
                 yield _container_restorer(kept)
+
+
+def _containers_in(held: Any) -> Iterator[Any]:
+    if type(held) in _CONTAINERS:
+        yield held
+        for part in held.values() if isinstance(held, dict) else held:
+            yield from _containers_in(part)
 
 
 def _container_restorer(container: Any) -> Callable[[], None]:

@@ -45,11 +45,15 @@ class Circumstance:
         text: what it was: ``drop.training is False``.
         source: the user's line that asked for it first; None where that is not known.
         failing: returns what of it is not so now; None while all of it is.
+        advice: what to do then.
     """
 
     text: str
     source: SourceRange | None
     failing: Callable[[], str | None] = field(repr=False)
+    advice: str = field(
+        default="set it as it was at the trace, or trace again as it is now", kw_only=True
+    )
 
     def of(self, real: Callable[[Any], Any]) -> Circumstance:
         """Return the same of what the objects that it is about stand for; ``real`` gives that."""

@@ -8,11 +8,39 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Hashable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from .identities import Identities, Way
+from .places import HeldPlace
 from .structure import Structure, StructureKind, builtin_base, parts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One thing that a program puts into an object that it holds, or takes out of one.
+
+    Attributes:
+        place: where.
+        structure: of what stands there afterwards; None where nothing does.
+        is_whole: whether that is all that the list in this place holds from then on.
+    """
+
+    place: HeldPlace
+    structure: Structure | None
+    is_whole: bool = False
+
+    def store(self, leaves: Iterator[Any], objects: dict[Hashable, Any]) -> None:
+        """Do that, with ``leaves`` in the places of tensors and numbers; see :func:`update`."""
+        if self.structure is None:
+            self.place.remove()
+            return
+        made = update(self.structure, _NOTHING, leaves, objects)
+        if self.is_whole:
+            self.place.find()[:] = made
+        else:
+            self.place.write(made)
+
 
 _NOTHING: Final[Any] = object()
 _UNCHANGING = (StructureKind.TUPLE, StructureKind.NAMED_TUPLE)

@@ -55,7 +55,7 @@ def circumstance_error(circumstance: Circumstance, failing: str) -> GuardError:
         source = circumstance.source
         lines.append(f"  from {source} in {source.function}")
         lines += [f"    {line}" for line in source.underlined().splitlines()]
-    lines.append("  set it as it was at the trace, or trace again as it is now")
+    lines.append(f"  {circumstance.advice}")
     return GuardError("\n".join(lines))
 
 

@@ -9,6 +9,7 @@ import torch
 
 from ..errors import InputError
 from ..ir import Value
+from ..ir.places import HeldPlace
 from ..passes.functionalize import Mutation
 
 
@@ -34,11 +35,12 @@ class WriteBack:
     ) -> None:
         self._mutations = mutations
         self._leaves = leaves
+        kept = {name: _tensor_of(part) for name, part in state.items()}
         self._targets: list[Any] = [  # tensors, and the places of numbers
-            leaves[mutation.input] if mutation.input is not None else state[str(mutation.state)]
+            leaves[mutation.input] if mutation.input is not None else kept[str(mutation.state)]
             for mutation in mutations
         ]
-        self._require_apart(names, state)
+        self._require_apart(names, kept)
 
     def _require_apart(self, names: Sequence[str], state: Mapping[str, Any]) -> None:
         named = [
@@ -91,6 +93,12 @@ class WriteBack:
                 elif memory is not None and _memory_of(own[number]) == memory:
                     own[number] = _moved(own[number], content, target)
         return own
+
+
+def _tensor_of(part: Any) -> Any:
+    """Return the tensor in a place that the graph reads; any other piece of state as it is."""
+    content = part.find() if isinstance(part, HeldPlace) else None
+    return content if isinstance(content, torch.Tensor) else part
 
 
 def _moved(part: torch.Tensor, content: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

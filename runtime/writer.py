@@ -20,13 +20,13 @@ from ..ir import (
     Modes,
     Node,
     ScalarType,
-    StateKind,
     Value,
     provenance,
     value_names,
 )
 from ..ir.conditions import DimensionNames
 from ..ir.own_operators import SET_NUMBER
+from ..ir.places import HeldPlace
 from ..ir.scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from ..passes.liveness import dying_in, outer_values
 from .blocks import Convention, convention_of
@@ -73,7 +73,7 @@ class Writer:
         self._objects: dict[Any, str] = {}
         self._guards: dict[Graph, list[Node]] = {}
         self._locals: dict[Value, str] = {}
-        self._numbers: dict[Value, Any] = {}  # the places of numbers that are state
+        self._places: dict[Value, HeldPlace] = {}  # of state that is read at each run
 
     def write_graph(self, graph: Graph, state: Mapping[str, Any], name: str) -> str:
         """Write the function of a graph, and give it the state that it reads; return its Python name.
@@ -87,12 +87,13 @@ class Writer:
                     raise ReplayError(
                         f"the program needs state {entry.name!r}, which was not given"
                     )
-                if entry.kind is StateKind.NUMBER:
-                    self._numbers[entry.value] = state[entry.name]
+                kept = state[entry.name]
+                if isinstance(kept, HeldPlace):
+                    self._places[entry.value] = kept
                 else:
-                    self.give(entry.value, state[entry.name])
+                    self.give(entry.value, kept)
         self._scope = set()
-        return self.write_function(name, graph.block, (), (), graph.modes, reads=self._numbers)
+        return self.write_function(name, graph.block, (), (), graph.modes, reads=self._places)
 
     def write_callees(self, graph: Graph, state: Mapping[str, Any]) -> list[str]:
         """Write the functions that a graph calls; return their Python names."""
@@ -133,7 +134,7 @@ class Writer:
             indent: what its lines start with.
             bound: outer values that it keeps from its definition on.
             returns_one: whether it returns its only result rather than a tuple.
-            reads: the places of numbers that it reads when it begins, by the value that each is.
+            reads: the places that it reads when it begins, by the value that each is.
         """
         inputs = [value for n, value in enumerate(block.inputs) if n not in dropped]
         parameters = [self._local(value) for value in (*inputs, *lifted)]
@@ -277,7 +278,7 @@ class Writer:
         """Return the statement that puts a number in its place."""
         value, number = node.all_args
         assert isinstance(value, Value), "it stores into a piece of state"
-        held = self._numbers[value]
+        held = self._places[value]
         place = self._bind(f"place_of_{self._local(value)}", held, key=held)
         return f"{self._function(node)}({place}, {self._argument(number)})"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,8 +17,9 @@ from ..ir import Frame, Graph, Node, Scope, ScopeKind, TensorType, Value
 from ..ir.conditions import Circumstance
 from ..ir.identities import Identities, Way
 from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
+from ..ir.places import ABSENT
 from ..ir.structure import Structure, take_apart
-from ..ir.updates import with_kept_parts
+from ..ir.updates import Stored, with_kept_parts
 from .active import Depth, tracing
 from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
 from .dispatch.dispatcher import kernels, recording, without_hooks
@@ -38,6 +39,7 @@ from .program.circumstances import ModesOfModules
 from .program.foresight import may_run_backward
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.program_state import root_module
+from .program.stores import Store, circumstances
 from .recorders.facts import hold_requires_grad
 from .sources.variables import VariableNames
 from .state import RunBlocks, TracingState, without_history
@@ -77,6 +79,8 @@ class Capture:
         force_outplace: whether the graph is to be made functional.
         circumstances: what around the program decided which way it went.
         memories: a number per input and state value; those that share memory have one number.
+        updates: the structures of the arguments in which the program changed something, by name.
+        stored: what the program put into the objects that it holds.
         modules: the modules of the program, with their paths.
         training: which modules the program left training, and which not.
         twins: the ways to objects among the arguments that changed, each with all ways to that object.
@@ -95,6 +99,7 @@ class Capture:
     circumstances: tuple[Circumstance, ...] = ()
     memories: Mapping[Value, int] = field(default_factory=dict)
     updates: Mapping[str, Structure] = field(default_factory=dict)
+    stored: tuple[Stored, ...] = ()
     modules: tuple[tuple[str, torch.nn.Module], ...] = field(default=(), repr=False)
     training: ModesOfModules = field(default=ModesOfModules(), repr=False)
     twins: Mapping[Way, frozenset[Way]] = field(default_factory=dict)
@@ -198,6 +203,7 @@ def _capture_fake(
         captured,
         objects={name: world.real(kept) for name, kept in captured.objects.items()},
         inputs=replace(captured.inputs, state=tuple(named)),
+        stored=tuple(replace(each, place=each.place.of(world.real)) for each in captured.stored),
         circumstances=(
             *(circumstance.of(world.real) for circumstance in captured.circumstances),
             *world.without_data(captured.objects),
@@ -236,6 +242,8 @@ def _capture(
     try:
         with state.followed.followed():
             result = _run(state, function, args, kwargs, observe, options.depth)
+            with without_hooks():
+                compared = state.kept.held.compare()
         if state.force_outplace:
             state.functions.dissolve_all(state)
             _require_fixed(any(spec.dimensions))
@@ -245,8 +253,11 @@ def _capture(
             changed = {
                 name: (bound[name], owners) for name, owners in before.changed_arguments().items()
             }
-            state.followed.record()
-            outputs, updates = _finish(state, result, changed, structure, identities)
+            state.followed.record(compared)
+            outputs, updates, stored = _finish(
+                state, result, changed, structure, compared.stores, identities
+            )
+            state.followed.forget_unused()
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
             lengths = tuple(
@@ -262,6 +273,7 @@ def _capture(
         raise
     finally:
         state.kept.on_module = None
+        state.followed.settle()
         state.numbers.forget()
         state.sizes.forget()
         settle(state.numbers)
@@ -273,12 +285,21 @@ def _capture(
             spec = replace(spec, is_exact=True)
             for entry in graph.state.values():  # values made of them require gradients as they do
                 hold_requires_grad(state, entry, lambda: None)
-        before.report_changes(updates)
-        for change in state.kept.optimizer_changes():
-            state.report(DiagnosticKind.CHANGED_OBJECT, change, None, None)
-        state.circumstances.include(tuple(state.kept.optimizer_circumstances()))
+        before.report_changes(updates, compared)
+        for _, name, change in compared.others:
+            state.report(DiagnosticKind.CHANGED_OBJECT, f"{name} {change}", None, None)
+        state.circumstances.include(tuple(circumstances(compared.stores)))
+        memories = (
+            shared_memories(graph, leaves, state.kept.objects) if state.force_outplace else {}
+        )
+        for name in state.kept.hold_by_place(compared):
+            message = (
+                f"{name} is held in more than one place, and the program puts another tensor in one of "
+                "them; a replay reads the tensor of the trace"
+            )
+            state.report(DiagnosticKind.CHANGED_OBJECT, message, None, None)
+        state.circumstances.include(tuple(state.kept.optimizer_circumstances(compared.stores)))
     found = state.diagnostics.all()
-    memories = shared_memories(graph, leaves, state.kept.objects) if state.force_outplace else {}
     return Capture(
         graph,
         state.kept.objects,
@@ -292,6 +313,7 @@ def _capture(
         state.circumstances.all(),
         memories,
         updates,
+        stored,
         tuple(state.kept.modules()),
         state.circumstances.training(),
         identities.twins(),
@@ -404,18 +426,26 @@ def _finish(
     result: Any,
     changed: Mapping[str, tuple[Any, list[Any]]],
     inputs: Structure,
+    stores: Sequence[Store],
     identities: Identities,
-) -> tuple[Structure, dict[str, Structure]]:
+) -> tuple[Structure, dict[str, Structure], tuple[Stored, ...]]:
     """Give the graph its outputs, names and diagnostics.
 
-    Returns the structure of what the program returns, and of what it made of the arguments in which it
-    changed something.
+    Returns the structure of what the program returns, of what it made of the arguments in which it changed
+    something, and what it put into the objects that it holds.
     """
 
     def is_whole(part: Any) -> bool:
         return is_opaque(part) or state.function_values.get(part) is not None
 
     held, updates = _updates(changed, inputs, is_whole, identities)
+    stored = []
+    for store in stores:
+        own, left = take_apart(store.content, is_tensor_or_number, is_whole, identities=identities)
+        held += own
+        left = with_kept_parts(left, None, identities, ())
+        is_gone = store.content is ABSENT
+        stored.append(Stored(store.place, None if is_gone else left, store.is_whole))
     leaves, structure = take_apart(result, is_tensor_or_number, is_whole, identities=identities)
     if any(isinstance(part.constant, Iterator) for part in structure.walk()):
         raise CaptureError(
@@ -433,6 +463,10 @@ def _finish(
     paths = structure.leaf_paths("result")
     for name, update in updates.items():
         paths += update.leaf_paths(name)
+    count = len(paths)
+    for each in stored:
+        if each.structure is not None:
+            paths += each.structure.leaf_paths(each.place.name)
     leaves += held
     for leaf, path in zip(leaves, paths, strict=True):
         number = number_of(leaf)
@@ -456,10 +490,13 @@ def _finish(
         ]
     )
     _name_values(state)
+    for value, path in zip(state.graph.outputs[count:], paths[count:], strict=True):
+        if value.name is None and value.node is not None:
+            value.name = _identifier(path)
     state.report_followed()
     if any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
         state.functions.report_dissolved(state)
-    return with_kept_parts(structure, None, identities, ()), updates
+    return with_kept_parts(structure, None, identities, ()), updates, tuple(stored)
 
 
 def _updates(

@@ -29,6 +29,7 @@ from .distributed.shards import Gathered, flat_sharded
 from .numbers.lineage import Writes, is_written, writes_to
 from .program.program_state import mentioned_objects
 from .program.snapshots import Change, Snapshot
+from .program.stores import Comparison
 from .state import TracingState
 
 # What they hold is noted for itself, if it can change; a region for the profiler holds nothing that counts.
@@ -101,11 +102,12 @@ class Before:
             for name, changes in self._changes_by_argument.items()
         }
 
-    def report_changes(self, updated: Container[str] = ()) -> None:
+    def report_changes(self, updated: Container[str], compared: Comparison) -> None:
         """Report each thing that the run changed and that a replay will not change.
 
         Args:
             updated: names of arguments that a replay will change.
+            compared: what a replay will change of the objects that the program holds.
         """
         self._report_gradients()
         self._report_versions()
@@ -113,11 +115,15 @@ class Before:
         for change in self._objects.changes():
             if change.name == "training" and change.owner in training:
                 continue
-            if self._gathered.manages(change.owner, change.name):
+            if self._gathered.manages(change.owner, change.name) or compared.includes(
+                change.owner, change.name, change.path
+            ):
                 continue
             self._report_change(change, f"{change.path} {change.text}; {_at_replay(change)}")
         for change in self._variables.changes():
             if self._state.kept.is_stored(change.path):
+                continue
+            if compared.includes(change.owner, change.name, change.path):
                 continue
             # What collects things outside, a list that a test looks at, say, seldom shapes a result.
             is_collected = change.name is None and not self._is_read(change.owner)

@@ -539,7 +539,7 @@ def test_a_tensor_that_escapes_two_forwards_dissolves_both() -> None:
 
     traced = check_gradients(lambda x: (Around.apply(x), kept[0] + 0), torch.randn(3), warn=False)
     assert "prim" not in plain_text(traced)
-    assert [found.kind.value for found in traced.diagnostics] == ["changed object"]
+    assert not traced.diagnostics
 
 
 def test_a_forward_that_raises_leaves_what_it_did() -> None:

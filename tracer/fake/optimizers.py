@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch._subclasses import FakeTensor
 
+from ...ir.places import like
 from ..dispatch.dispatcher import FOREACH_CLASSES
 from ..dispatch.replacing import Undo
-from ..program.held_numbers import HeldNumber, like
 
 _DEEPEST = 4  # containers within containers that are looked into
 
@@ -53,13 +53,6 @@ def restore_attributes(attributes: dict[str, Any], before: dict[str, Any]) -> No
     for name in [name for name in attributes if name not in before]:
         del attributes[name]
     attributes.update(before)
-
-
-def real_place(held: HeldNumber, real: Callable[[Any], Any]) -> HeldNumber:
-    """Return the place of a number with the tensors that twins stand for on the way to it."""
-    place = HeldNumber(held.name, held.owner, tuple(map(real, held.keys)), held.number_class)
-    place.is_replaced = held.is_replaced
-    return place
 
 
 def _exchanged(undo: Undo, held: Any, twin: Twin, depth: int) -> Any:

@@ -18,6 +18,7 @@ Note [The fake world]
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ...errors import CaptureError
 from ...ir.conditions import Circumstance
-from ...ir.structure import take_apart
+from ...ir.places import HeldPlace
+from ...ir.structure import ATOMS, take_apart
 from ..dispatch.dispatcher import (
     active_fake_mode,
     kernels,
@@ -43,11 +45,11 @@ from ..dispatch.dispatcher import (
 from ..dispatch.gradients import gradient_of
 from ..dispatch.replacing import Undo
 from ..dispatch.tensors import type_of_tensor
-from ..program.held_numbers import HOLDERS, HeldNumber
+from ..program.held_numbers import HOLDERS
 from ..program.inputs import is_opaque, is_tensor
 from ..program.program_state import named_objects, number_holders
-from ..program.reachable import Search
-from .optimizers import go_ways_of_foreach, put_twins, real_place, restore_attributes
+from ..program.reachable import Search, is_library
+from .optimizers import go_ways_of_foreach, put_twins, restore_attributes
 
 _META = torch.device("meta")
 
@@ -72,6 +74,7 @@ class FakeWorld:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
         self._owners, self._loose, self._holders = _parts(function, args, kwargs)
+        self._contents = list(_contents(function))
         leaves, structure = take_apart((args, dict(kwargs)), is_tensor, _is_whole)
         held = [tensor for owner in self._owners for tensor in _tensors_in(vars(owner))]
         known = [*held, *self._loose, *leaves]
@@ -90,6 +93,8 @@ class FakeWorld:
         """Put the twins in place until the ``with`` ends; then restore every attribute and gradient."""
         undo = Undo()
         try:
+            for container in self._contents:
+                undo.add(partial(_restore_items, container, copy.copy(container)))
             for tensor in self._loose:
                 undo.add(partial(_restore_tensor, tensor, tensor.grad, tensor._version))
             for owner in self._owners:
@@ -118,8 +123,8 @@ class FakeWorld:
 
     def real(self, kept: Any) -> Any:
         """Return the tensor that a twin stands for, or a place in the real world; anything else as it is."""
-        if isinstance(kept, HeldNumber):
-            return real_place(kept, self.real)
+        if isinstance(kept, HeldPlace):
+            return kept.of(self.real)
         return self._real.get(id(kept), kept)
 
     def without_data(self, objects: Mapping[str, Any]) -> Iterator[Circumstance]:
@@ -240,7 +245,7 @@ def _parts(
     """Return what a program consists of: modules, tensors that stand elsewhere, and what holds numbers."""
     owners: dict[int, Any] = {}
     loose: dict[int, torch.Tensor] = {}
-    holders = {id(held): held for _, held in number_holders(function)}
+    holders = {id(held): held for _, held in number_holders(function)[0]}
     search = Search()
     given = search.reachable([*((str(n), held) for n, held in enumerate(args)), *kwargs.items()])
     for _, kept in (*named_objects(function), *given, *search.looked_into()):
@@ -261,6 +266,20 @@ def _failing_outside_fake_modes(text: str) -> str | None:
 def _is_whole(part: Any) -> bool:
     """Whether an argument is the very object in the fake world as well, perhaps with twins inside."""
     return is_opaque(part) or isinstance(part, HOLDERS)
+
+
+def _contents(function: Callable[..., Any]) -> Iterator[Any]:
+    """Yield the containers, and the attributes of objects, that a run could put fake tensors into."""
+    search = Search()
+    for _ in named_objects(function, search):
+        pass  # the search is for what leads to them
+    for _, held in search.looked_into():
+        if isinstance(held, dict | list):
+            yield held
+        elif not (isinstance(held, (*ATOMS, *HOLDERS, tuple)) or is_library(type(held))):
+            attributes = getattr(held, "__dict__", None)
+            if isinstance(attributes, dict):
+                yield attributes
 
 
 def _tensors_in(attributes: dict[str, Any]) -> Iterator[torch.Tensor]:
@@ -293,6 +312,14 @@ def _device_of(tensors: Iterable[torch.Tensor]) -> torch.device:
         if tensor.device != _META:
             return tensor.device
     return torch.get_default_device()
+
+
+def _restore_items(container: Any, before: Any) -> None:
+    if isinstance(container, list):
+        container[:] = before
+    elif list(map(id, container.values())) != list(map(id, before.values())):
+        container.clear()
+        container.update(before)
 
 
 def _restore_tensor(tensor: torch.Tensor, gradient: torch.Tensor | None, version: int) -> None:

@@ -18,11 +18,12 @@ from ...ir import (
     Node,
     Scope,
     StateEntry,
-    StateKind,
     take_in,
 )
 from ...ir.conditions import Circumstance
 from ...ir.own_operators import CALL_FUNCTION, SET_GRADIENT
+from ...ir.places import HeldPlace
+from ...ir.updates import Stored
 from ..diagnostics import Diagnostic
 from ..dispatch.dispatcher import current_recorder, kernels, plain_shape, recorder_here
 from ..dispatch.gradients import gradient_of
@@ -31,7 +32,6 @@ from ..numbers.sizes import Sizes
 from ..numbers.traced_numbers import is_traced
 from ..program.circumstances import Circumstances
 from ..program.gradients import Gradients
-from ..program.held_numbers import HeldNumber
 from ..program.inputs import InputSpec
 from ..program.program_state import ProgramState, name_in_globals
 
@@ -54,6 +54,11 @@ class Callee(Protocol):
     @property
     def state(self) -> Mapping[str, Any]:
         """The tensors and objects behind the graph's state, by name."""
+        ...
+
+    @property
+    def stored(self) -> Sequence[Stored]:
+        """What it puts into objects that it holds."""
         ...
 
     @property
@@ -88,8 +93,8 @@ def run_recorded(
     recorder = recorder_here(kernels())
     if recorder is None:  # inside an operator that is being recorded
         return run(*leaves)
-    if any(entry.kind is StateKind.NUMBER for entry in callee.graph.state.values()):
-        # It reads and stores numbers from Python, so it is recorded as if it were Python.
+    if callee.stored or any(isinstance(part, HeldPlace) for part in callee.state.values()):
+        # It reads and stores from Python, so it is recorded as if it were Python.
         traces = [recorder.state]
         while recorder.outer is not None:
             recorder = recorder.outer
@@ -103,15 +108,20 @@ def run_recorded(
 
 
 def _know_state(kept: ProgramState, callee: Callee, frame: FrameType) -> None:
-    """Make known what a program keeps: its tensors, and the holders of its numbers."""
+    """Make known what a program keeps: its tensors, and the objects that hold something at a place."""
     prefix = kept.name_of(callee) or name_in_globals(callee, frame) or callee.graph.name
     entries = [(entry, callee.state[entry.name]) for entry in callee.graph.state.values()]
     for entry, part in entries:
         if isinstance(part, torch.Tensor):
             kept.register_as(f"{prefix}.{entry.name}", part, entry.kind)
-    for _, part in entries:
-        if isinstance(part, HeldNumber):
-            kept.register_holder(f"{prefix}.{part.owner_name}".removesuffix("."), part.owner)
+    places = (*callee.state.values(), *(stored.place for stored in callee.stored))
+    for place in places:
+        if isinstance(place, HeldPlace):
+            kept.register_holder(f"{prefix}.{place.owner_name}".removesuffix("."), place.owner)
+    for entry, part in entries:
+        held = part.find() if isinstance(part, HeldPlace) else None
+        if isinstance(held, torch.Tensor):
+            kept.register_as(f"{prefix}.{entry.name}", held, entry.kind)
 
 
 def _note_gradients(gradients: Gradients, callee: Callee, leaves: list[Any]) -> None:

@@ -22,12 +22,14 @@ from typing import Any, Final, NamedTuple
 from ...errors import CaptureError
 from ...ir import Graph, ScalarType, Value
 from ...ir.own_operators import SET_NUMBER
+from ...ir.places import find, item
 from ..dispatch.literals import equal_literals
 from ..dispatch.number import Number, PlainNumber
 from ..numbers.numbers import Numbers
 from ..numbers.traced_numbers import is_traced, traced
-from .held_numbers import HeldNumber, entries, find, item
+from .held_numbers import HeldNumber, entries
 from .program_state import ProgramState
+from .stores import Comparison
 
 _CLASSES: Final = {int: ScalarType.INT, float: ScalarType.FLOAT}
 
@@ -78,7 +80,9 @@ class FollowedNumbers:
 
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """Put traced numbers in place until the ``with`` ends, then plain ones.
+        """Put traced numbers in place until the ``with`` ends, then those that were there.
+
+        What the program has put there itself stays until :meth:`settle`.
 
         Raises:
             CaptureError: a trace on another thread has done so already.
@@ -94,11 +98,14 @@ class FollowedNumbers:
             for slot in self._slots.values():
                 slot.restore()
             self._slots.clear()
-            self._settle()
 
-    def record(self) -> None:
-        """Add to the graph what the program has stored, and take out of it what it has not used."""
-        lossy = [id(owner) for _, owner in self._kept.holders if self._kept.loses_state(owner)]
+    def record(self, compared: Comparison) -> None:
+        """Add to the graph what the program has stored.
+
+        Args:
+            compared: what else the run has left in optimizers.
+        """
+        lossy = {id(owner) for owner, _, _ in compared.others}
         for followed, end in self._ends:
             held = followed.held
             place = end.place if isinstance(end, Number) else None
@@ -113,12 +120,15 @@ class FollowedNumbers:
             # No replay goes on with the state that is lost, so a second one is refused: see what counts.
             if held.keys[0] == "state" and id(held.owner) in lossy:
                 self._numbers.hold(followed.number)
+
+    def forget_unused(self) -> None:
+        """Take out of the graph, which has its outputs by now, what the program has not used."""
         for followed in self._followed:
             if not followed.value.is_used:
                 self._kept.forget(followed.held.name)
 
     def _follow_all(self, name: str, owner: Any) -> None:
-        for path, keys, held in list(entries(name, owner)):
+        for path, keys, held in list(entries(name, owner, self._kept.parameter_names(owner))):
             if type(held) in _CLASSES or is_traced(held):
                 self._follow(path, owner, keys)
 
@@ -170,9 +180,10 @@ class FollowedNumbers:
                 yield followed, now
             held.is_replaced = followed.among is not None and held.find(1) is not followed.among
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Put plain numbers in the place of those that the program has stored."""
         for name, owner in self._kept.holders:
-            for _, keys, held in list(entries(name, owner)):
+            names = self._kept.parameter_names(owner)
+            for _, keys, held in list(entries(name, owner, names)):
                 if is_traced(held) and held.node.numbers is self._numbers:
                     HeldNumber("", owner, keys, type(held.node.plain)).write(held.node.plain)

@@ -15,6 +15,7 @@ from ...ir import Graph, TensorType
 from ..dispatch.dispatcher import quick_type_check, without_hooks
 from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
 from ..distributed.shards import flat_sharded, gathered_tensors
+from .held_tensors import HeldTensor
 
 
 class HeldState:
@@ -35,7 +36,7 @@ class HeldState:
         self._types = {
             name: (objects[name], entry.value.type)
             for name, entry in graph.state.items()
-            if objects.get(name).__class__ in PLAIN_CLASSES
+            if _tensor(objects.get(name)).__class__ in PLAIN_CLASSES
             and isinstance(entry.value.type, TensorType)
         }
         # What the program itself changes from run to run is none of the caller's doing.
@@ -43,14 +44,13 @@ class HeldState:
             changed = list(self._of_other_types())
         for name, _ in changed:
             del self._types[name]
-        self._tensors = [tensor for tensor, _ in self._types.values()]
-        self._is_as_it_was = quick_type_check(self._tensors)
+        tensors = self._tensors()
+        self._is_as_it_was = quick_type_check(tensors)
         named = dict(modules)
         self._not_replayed = flat_sharded(named.items())
         # To these and to what they are gathered of, a name of the module leads in turn.
         gathered = {id(tensor) for _, tensor in gathered_tensors(named.items())}
-        held = [tensor for tensor in self._tensors if id(tensor) not in gathered]
-        self._holders = list(_holders(named, held))
+        self._holders = list(_holders(named, [t for t in tensors if id(t) not in gathered]))
 
     def failing(self) -> str | None:
         """Return in words what is not as it was; None where all of it is."""
@@ -63,7 +63,7 @@ class HeldState:
                     f"{name} is another {what} now than at the trace, and the graph reads the one that was\n"
                     "  load into that one (load_state_dict without assign, copy_), or trace again"
                 )
-        if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors):
+        if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors()):
             return None
         with without_hooks():
             changed = list(self._of_other_types())
@@ -72,11 +72,22 @@ class HeldState:
             return f"{name} was {was} there, and is {now} now\n  convert it back, or trace again"
         return None
 
+    def _tensors(self) -> list[Any]:
+        return [_tensor(held) for held, _ in self._types.values()]
+
     def _of_other_types(self) -> Iterator[tuple[str, TensorType]]:
-        for name, (tensor, was) in self._types.items():
+        for name, (held, was) in self._types.items():
+            tensor = _tensor(held)
+            if not isinstance(tensor, torch.Tensor):
+                continue  # who reads it says so
             now = type_of_tensor(tensor)
             if (now.dtype, now.shape, now.device) != (was.dtype, was.shape, was.device):
                 yield name, now
+
+
+def _tensor(held: Any) -> Any:
+    """Return a tensor that is held by its place, as far as that is known without going there."""
+    return held.known if isinstance(held, HeldTensor) else held
 
 
 def _holders(

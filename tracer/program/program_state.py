@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import FrameType
 from typing import Any, cast
@@ -14,25 +14,36 @@ import torch
 
 from ...ir import Graph, ScalarType, StateKind, TensorType, Value
 from ...ir.conditions import Circumstance
+from ...ir.places import HeldPlace
 from ..dispatch.memories import owned_memory_of
 from ..dispatch.tensors import PLAIN_CLASSES, type_of_value
 from ..distributed.shards import gathered_tensors
 from .held_numbers import HOLDERS, HeldNumber
+from .held_objects import HeldObjects
+from .held_tensors import HeldTensor
 from .modules import module_tree
-from .optimizers import OptimizerNote, optimizer_tensors
-from .reachable import Search, class_attributes, parts_of_function, parts_of_object
+from .optimizers import Options, is_read_by_place, optimizer_tensors
+from .reachable import (
+    Search,
+    class_attributes,
+    is_traced_program,
+    parts_of_function,
+    parts_of_object,
+)
+from .stores import Comparison, Store, circumstance_of
 from .subclasses import inner_tensors
 
 
 class _Candidate:
     """A tensor that becomes state once the program reads it; until then it is not held."""
 
-    __slots__ = ("kind", "names", "reference", "required_grad")
+    __slots__ = ("is_of_module", "kind", "names", "reference", "required_grad")
 
     def __init__(self, tensor: torch.Tensor, kind: StateKind) -> None:
         self.reference = weakref.ref(tensor)
         self.required_grad = tensor.requires_grad  # when the trace began
         self.kind = kind
+        self.is_of_module = False
         self.names: list[str] = []
 
 
@@ -47,6 +58,7 @@ class ProgramState:
         holders: the optimizers, and their companions, that hold numbers, each once, with their names.
         on_holder: told of holders that turn up while the program runs.
         outer_names: names of the modules and optimizers that a traced function refers to, by their id.
+        held: what optimizers and other objects of the program held before the run.
     """
 
     def __init__(self, graph: Graph, function: Callable[..., Any]) -> None:
@@ -56,10 +68,12 @@ class ProgramState:
         self.holders: list[tuple[str, Any]] = []
         self.on_holder: Callable[[str, Any], None] | None = None
         self.outer_names: dict[int, str] = {}
+        self.held = HeldObjects()
         self._graph = graph
         self._candidates: dict[int, _Candidate] = {}
         self._modules: list[tuple[str, torch.nn.Module]] = []  # with their paths from the roots
-        self._optimizers: list[OptimizerNote] = []
+        self._optimizers: list[tuple[str, torch.optim.Optimizer, Options]] = []
+        self._named_by_optimizers: set[str] = set()
         self._excluded: list[weakref.ref[Any]] = []
         self._stored: dict[str, None] = {}  # what held numbers that the program stores are called
         self._opaque: dict[int, Value] = {}
@@ -74,9 +88,10 @@ class ProgramState:
             for name, kept in named:
                 if isinstance(kept, class_):
                     self.register(name, kept)
-        self._add_holder("", _owner_of(function))
+        self._add_object("", _owner_of(function))
+        of_modules = {id(held) for _, module in self._modules for held in vars(module).values()}
         for name, held in self._search.looked_into():
-            self._add_holder(name, held)
+            self._add_object(name, held, is_of_module=id(held) in of_modules)
 
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module or an optimizer with all it holds."""
@@ -99,19 +114,42 @@ class ProgramState:
                 self.register(inner_name, inner)
 
     def _register_optimizer(self, name: str, optimizer: torch.optim.Optimizer) -> None:
-        if any(note.is_of(optimizer) for note in self._optimizers):
+        if any(known is optimizer for _, known, _ in self._optimizers):
             return
-        self._optimizers.append(OptimizerNote(name, optimizer))
+        self._optimizers.append((name, optimizer, Options(name, optimizer)))
         self.outer_names.setdefault(id(optimizer), name)
         self._add_holder(name, optimizer)
-        start = f"{name}." if name else ""
-        for path, tensor, kind in optimizer_tensors(optimizer):
+        names = self.parameter_names(optimizer)
+        for path, tensor, kind in optimizer_tensors(name, optimizer, names):
             if self._candidate(tensor) is None:
-                self._add_candidate(start + path, tensor, kind)
+                self._add_candidate(path, tensor, kind)
+                self._named_by_optimizers.add(path)
+
+    def parameter_names(self, owner: Any) -> dict[torch.Tensor, str]:
+        """Return what the parameters of an optimizer are called, to name the state that belongs to them.
+
+        One that nothing else leads to is called by its number, as in ``state_dict()``.
+        """
+        if not isinstance(owner, torch.optim.Optimizer):
+            return {}
+        parameters = (parameter for group in owner.param_groups for parameter in group["params"])
+        names: dict[torch.Tensor, str] = {}
+        for number, parameter in enumerate(parameters):
+            name = self.named(parameter)
+            is_own = name is None or name in self._named_by_optimizers
+            names.setdefault(parameter, str(number) if name is None or is_own else name)
+        return names
+
+    def _add_object(self, name: str, held: Any, *, is_of_module: bool = False) -> None:
+        if isinstance(held, HOLDERS):
+            self._add_holder(name, held)
+        elif not (isinstance(held, torch.nn.Module) or is_traced_program(held)):
+            self.held.add_object(name, held, is_of_module=is_of_module)
 
     def _add_holder(self, name: str, held: Any) -> None:
-        if isinstance(held, HOLDERS) and not any(known is held for _, known in self.holders):
+        if not any(known is held for _, known in self.holders):
             self.holders.append((name, held))
+            self.held.add_holder(name, held, self.parameter_names(held))
             if self.on_holder is not None:
                 self.on_holder(name, held)
 
@@ -119,6 +157,7 @@ class ProgramState:
         """Take note that what holds numbers is no state of the program, which makes it or is given it."""
         self._excluded.append(weakref.ref(holder))
         self.holders = [named for named in self.holders if named[1] is not holder]
+        self.held.remove({id(holder)})
 
     def exclude_arguments(self, bound: Mapping[str, Any]) -> None:
         """Take note of what holds numbers among the arguments: these are compared at each call."""
@@ -127,6 +166,7 @@ class ProgramState:
         for _, held in found:
             if isinstance(held, HOLDERS):
                 self.exclude(held)
+        self.held.remove({id(held) for _, held in found})
 
     def register_late(self, optimizer: torch.optim.Optimizer, frame: FrameType) -> None:
         """Take note of an optimizer that is used in ``frame``, unless it is known or the program made it."""
@@ -141,7 +181,7 @@ class ProgramState:
         if isinstance(holder, torch.optim.Optimizer):
             self._register_optimizer(name, holder)
         else:
-            self._add_holder(name, holder)
+            self._add_object(name, holder)
 
     def add_number(self, held: HeldNumber, type_: ScalarType) -> Value:
         """Add a number that the program keeps to the graph's state."""
@@ -177,14 +217,15 @@ class ProgramState:
             if tensors:
                 for step, tensor in tensors.items():
                     if tensor is not None:
-                        self._add_candidate(start + step, tensor, kind)
+                        self._add_candidate(start + step, tensor, kind).is_of_module = True
 
-    def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
+    def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> _Candidate:
         candidate = self._candidate(tensor)
         if candidate is None:
             candidate = self._candidates[id(tensor)] = _Candidate(tensor, kind)
         if name not in candidate.names:
             candidate.names.append(name)
+        return candidate
 
     def _candidate(self, tensor: torch.Tensor) -> _Candidate | None:
         candidate = self._candidates.get(id(tensor))
@@ -255,21 +296,46 @@ class ProgramState:
         """Yield the containers, functions and other objects that lead to what the program keeps."""
         return self._search.looked_into()
 
-    def optimizer_changes(self) -> Iterator[str]:
-        """Yield, in words, what the run changed in optimizers besides by operators."""
-        for note in self._optimizers:
-            yield from note.changes(self._stored)
+    def optimizer_circumstances(self, stored: Iterable[Store]) -> Iterator[Circumstance]:
+        """Yield what of the optimizers that the graph uses a replay must find as it was.
 
-    def loses_state(self, holder: Any) -> bool:
-        """Whether a run made state of an optimizer, or replaced it, with which a replay does not go on."""
-        return any(note.is_of(holder) and any(note.lost()) for note in self._optimizers)
+        Args:
+            stored: what a replay puts into them, among other things.
+        """
+        places = [*self.objects.values(), *(store.place for store in stored)]
+        used = {id(place.owner) for place in places if isinstance(place, HeldPlace)}
+        for _, optimizer, options in self._optimizers:
+            if id(optimizer) in used:
+                yield options.circumstance()
+                lengths = tuple(self.held.lengths(optimizer))
+                if lengths:
+                    yield circumstance_of(lengths)
 
-    def optimizer_circumstances(self) -> Iterator[Circumstance]:
-        """Yield what of the optimizers that the graph uses a replay must find as it was."""
-        for note in self._optimizers:
-            circumstance = note.circumstance(self._graph, self.objects)
-            if circumstance is not None:
-                yield circumstance
+    def hold_by_place(self, compared: Comparison) -> Iterator[str]:
+        """Have a replay read the tensors that optimizers keep, and those that the run replaced, by place.
+
+        Yields, in words, where that cannot be done.
+        """
+        names = {
+            id(tensor): name
+            for name, entry in self._graph.state.items()
+            if isinstance(tensor := self.objects[name], torch.Tensor) and entry.value.is_used
+        }
+        places: dict[str, list[HeldPlace]] = {}
+        for tensor, place in self.held.tensors():
+            name = names.get(id(tensor))
+            if name is not None:
+                places.setdefault(name, []).append(place)
+        for name, all_found in places.items():
+            found = [place for place in all_found if is_read_by_place(place)] or all_found
+            tensor = self.objects[name]
+            is_replaced = any(map(compared.replaces, found))
+            candidate = self._candidate(tensor)
+            if len(found) > 1 or candidate is None or candidate.is_of_module:
+                if is_replaced:
+                    yield name
+            elif is_replaced or is_read_by_place(found[0]):
+                self.objects[name] = HeldTensor(found[0], name, tensor)
 
     def candidates(self) -> Iterator[torch.Tensor]:
         """Yield every named tensor, whether or not the program has read it."""
@@ -364,9 +430,15 @@ def named_objects(
     yield from (search or Search()).reachable(mentioned_objects(function))
 
 
-def number_holders(function: Callable[..., Any]) -> list[tuple[str, Any]]:
-    """Return the optimizers, and their companions, that a callable can reach, with their names."""
-    return ProgramState(Graph(), function).holders
+def number_holders(
+    function: Callable[..., Any],
+) -> tuple[list[tuple[str, Any]], Callable[[Any], Mapping[torch.Tensor, str]]]:
+    """Return the optimizers, and their companions, that a callable can reach, with their names.
+
+    And what tells the names of an optimizer's parameters.
+    """
+    kept = ProgramState(Graph(), function)
+    return kept.holders, kept.parameter_names
 
 
 def mentioned_objects(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:

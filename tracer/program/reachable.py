@@ -123,7 +123,7 @@ def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(held, MethodType):
         yield name, held.__self__
         yield name, held.__func__
-    elif not (isinstance(held, type) or _is_traced_program(held)):
+    elif not (isinstance(held, type) or is_traced_program(held)):
         if not is_library(type(held)):
             yield from _attributes(name, held)
         elif _is_public_in_torch(type(held)):  # a distribution, say, or a scaler of gradients
@@ -190,7 +190,7 @@ def _attributes(name: str, held: Any) -> Iterator[tuple[str, Any]]:
     yield from class_attributes(start, type(held))
 
 
-def _is_traced_program(held: Any) -> bool:
+def is_traced_program(held: Any) -> bool:
     """Whether an object is a program that was traced before: what it keeps goes by its names for it."""
     return isinstance(getattr(held, "__dict__", {}).get("graph"), Graph)
 
