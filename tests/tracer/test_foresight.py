@@ -161,3 +161,11 @@ def test_no_object_is_asked_for_anything() -> None:
     for _ in range(3_000):
         chain = [chain]
     assert not may_run_backward(lambda: (touchy.asked, chain), (touchy,))
+
+
+def test_what_is_called_is_the_users_own_whatever_package_it_is_in() -> None:
+    namespace: dict[str, Any] = {"torch": torch, "__name__": "opscope.cli.demo_train"}
+    exec("def step(x): x.sum().backward()\ndef program(x): return step(x)", namespace)
+    assert may_run_backward(namespace["program"])
+    assert may_run_backward(functools.partial(namespace["program"], 1))
+    assert not may_run_backward(lambda x: namespace["program"](x))

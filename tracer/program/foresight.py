@@ -51,16 +51,21 @@ def may_run_backward(function: Any, arguments: Iterable[Any] = ()) -> bool:
         function: what is called.
         arguments: what it is called with.
     """
-    search = _Search()
+    search = _Search(_package_of(function))
     for met in (function, *arguments):
         search.meet(met)
     return search.finds_backward()
 
 
 class _Search:
-    """Looks through code, nearest first; a name is looked up in all objects that were met, early or late."""
+    """Looks through code, nearest first; a name is looked up in all objects that were met, early or late.
 
-    def __init__(self) -> None:
+    Args:
+        own: the package of what is called, which is looked into unless it is torch.
+    """
+
+    def __init__(self, own: str) -> None:
+        self._foreign = _FOREIGN - ({own} - {"torch"})
         self._found = False
         self._seen: dict[int, Any] = {}  # by id; held, so that no other object gets the id
         self._met: deque[Any] = deque()  # what was not looked at yet
@@ -102,7 +107,7 @@ class _Search:
                 self.meet(item)
         elif issubclass(kind, ModuleType):
             namespace = _dictionary(met)
-            if not _is_foreign(namespace.get("__name__")):
+            if not self._is_foreign(namespace.get("__name__")):
                 self._look_into(namespace)
         elif issubclass(kind, type):
             self._meet_class(met)
@@ -118,7 +123,7 @@ class _Search:
         module = function.__globals__.get("__name__")
         if function in _RUN_BACKWARD or module == "torch.autograd.functional":
             self._found = True
-        elif not _is_foreign(module):
+        elif not self._is_foreign(module):
             self._functions.append(function)
 
     def _meet_module(self, module: torch.nn.Module) -> None:
@@ -126,14 +131,14 @@ class _Search:
         for child in children.values() if type(children) is dict else ():
             self.meet(child)
         class_ = type(module)
-        if not _is_foreign(class_.__module__) and id(class_) not in self._seen:
+        if not self._is_foreign(class_.__module__) and id(class_) not in self._seen:
             self._meet_object(module, "forward")
 
     def _meet_object(self, met: Any, entry: str) -> None:
         """Meet an object, its class, and the method that a call of it runs."""
         class_, own = type(met), _dictionary(met)
         self.meet(own.get("__wrapped__"))  # of what stands around a function
-        if not _is_foreign(class_.__module__):
+        if not self._is_foreign(class_.__module__):
             self._look_into(own)
             self.meet(class_)
             namespaces = (own, *map(vars, class_.__mro__))
@@ -143,7 +148,7 @@ class _Search:
         # What a custom function does in its backward is part of no forward.
         if not issubclass(class_, torch.autograd.Function):
             for each in class_.__mro__:
-                if not _is_foreign(each.__module__):
+                if not self._is_foreign(each.__module__):
                     self._look_into(vars(each))
 
     def _look_into(self, namespace: Mapping[str, Any]) -> None:
@@ -167,6 +172,9 @@ class _Search:
             for name in new:
                 if name in namespace:
                     self.meet(namespace[name])
+
+    def _is_foreign(self, module: Any) -> bool:
+        return isinstance(module, str) and module.partition(".")[0] in self._foreign
 
 
 def _name_backward(names: set[str], reached: list[Any]) -> bool:
@@ -224,5 +232,10 @@ def _dictionary(met: Any) -> Mapping[str, Any]:
     return _NOTHING
 
 
-def _is_foreign(module: Any) -> bool:
-    return isinstance(module, str) and module.partition(".")[0] in _FOREIGN
+def _package_of(function: Any) -> str:
+    """Return the name of the top package in which what is called was defined."""
+    while issubclass(type(function), functools.partial) or type(function) is MethodType:
+        function = function.__func__ if type(function) is MethodType else function.func
+    if type(function) is FunctionType:
+        return str(function.__globals__.get("__name__")).partition(".")[0]
+    return str(type(function).__module__).partition(".")[0]
