@@ -28,6 +28,9 @@ _LEAVES: tuple[type, ...] = (
 )
 _MAY_HOLD = (torch.Tensor, list, tuple, dict)
 _LIBRARIES = (
+    __name__.partition(".")[
+        0
+    ],  # what a trace itself holds, while it runs, is none of the program's
     "torch",
     "builtins",
     "numpy",
