@@ -162,6 +162,7 @@ def _with_other_parameters(rank: int) -> str:
     network = _Choosing()
     trained = Trained(DistributedDataParallel(network, find_unused_parameters=True), plainly)
     x = torch.ones(4, 8)
+    trained.step(x)  # in which the optimizer makes its state, and only then
     traced = opscope.trace(trained.step, x, depth="deep", warn=False)
     if rank == 1:  # eagerly, and the other process is to notice
         network.uses_extra = True
