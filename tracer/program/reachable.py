@@ -27,10 +27,9 @@ _LEAVES: tuple[type, ...] = (
     *(torch._ops.OperatorBase, torch._ops.OpOverloadPacket),  # they lead to all that ever ran them
 )
 _MAY_HOLD = (torch.Tensor, list, tuple, dict)
+# Of our own: what a trace holds while it runs is none of the program's.
 _LIBRARIES = (
-    __name__.partition(".")[
-        0
-    ],  # what a trace itself holds, while it runs, is none of the program's
+    __name__.partition(".")[0],
     "torch",
     "builtins",
     "numpy",
