@@ -208,7 +208,7 @@ class DeepRecorder(CallRecorder):
         for inner in inside.block:
             inner.move_before(node)
         values = self.state.values
-        for reference, value in list(inside.entries.values()):
+        for reference, value in [entry for _, entry in inside.entries.items()]:  # not those below
             tensor = reference()
             if tensor is not None:
                 known = values.get(tensor)
