@@ -519,3 +519,27 @@ def test_a_deep_trace_lets_go_of_its_program_without_the_garbage_collector() -> 
         assert reference() is None
     finally:
         gc.enable()
+
+
+def test_a_checkpoint_that_ends_with_what_autograd_saves_is_computed_again_whole() -> None:
+    inner = torch.nn.Linear(4, 4)
+
+    def block(x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(F.dropout(inner(x).relu(), 0.5))  # whose result is what it saves
+
+    def step(x: torch.Tensor) -> torch.Tensor:
+        inner.zero_grad()
+        loss: torch.Tensor = checkpoint(block, x, use_reentrant=False).sum()
+        loss.backward()
+        return loss.detach()
+
+    traced = opscope.trace(step, torch.randn(3, 4), strict=True)
+    for seed in range(3):
+        x = torch.randn(3, 4)
+        gradients = []
+        for run in (step, traced):
+            torch.manual_seed(seed)
+            run(x)
+            assert inner.weight.grad is not None
+            gradients.append(inner.weight.grad.clone())
+        assert torch.equal(*gradients)

@@ -22,6 +22,7 @@ from ..dispatch.replacing import Patch, Undo
 from ..dispatch.slots import empty_sequence_slot
 from ..recorders.threads import threads
 from .backward import backward
+from .checkpoints import recompute_to_the_end
 from .compiled import forget_patches, run_compiled_code_eagerly
 from .distributed import distributed
 from .facts import facts
@@ -91,6 +92,7 @@ class ProcessPatches:
         empty_sequence_slot(torch.Tensor)
         exchange_transforms(installed, undo)
         run_compiled_code_eagerly(undo)
+        recompute_to_the_end(undo)
         tell_of_attributes(installed, undo)
         tell_of_steps(installed, undo)
 
