@@ -38,12 +38,13 @@ class AliasAnalysis:
     def memory_of(self, value: Value) -> Memory:
         """Return the set of a value; ``EXTERNAL`` for what may be the caller's."""
         above = self._above
-        found: Memory = value
-        if value not in above:
+        found: Memory | None = above.get(value)
+        if found is None:
             definer = value.definer
             return EXTERNAL if definer is self._graph.block or _is_state(definer) else value
-        while (next_ := above.get(found)) is not None:
-            found = next_
+        while (further := above.get(found)) is not None:
+            found = further
+        above[value] = found  # the next time is one step, however many sets were joined
         return found
 
     def may_alias(self, one: Value, other: Value) -> bool:
@@ -79,7 +80,7 @@ class AliasAnalysis:
                 self._add_owner(node)
                 continue
             for result, operand in may_share(node):
-                self._join((result, operand))
+                self._join((operand, result))  # the result is new, and goes to what is there
             if (
                 Effect.RESHAPES in node.operator.effects
             ):  # ``set_`` puts a tensor on another's memory
