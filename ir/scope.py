@@ -227,7 +227,7 @@ def escape_step(name: str) -> str:
     The escape is that of URLs, ``%2F`` for a slash and ``%u2028`` beyond Latin-1, so that an address
     never holds a space and any name, the empty one too, can be read back.
     """
-    return _SPECIAL.sub(_escape, name) or "%"
+    return name if name.isalnum() else _SPECIAL.sub(_escape, name) or "%"
 
 
 def unescape_step(step: str) -> str:

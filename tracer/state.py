@@ -35,6 +35,7 @@ from .dispatch.dispatcher import (
     kernels,
     plain_data,
     plain_is_leaf,
+    plain_requires_grad,
     quiet,
 )
 from .dispatch.generators import Generators
@@ -378,6 +379,11 @@ class TracingState:
         for tensor in self.kept.flag_changed():
             self.get_known(tensor)
         for tensor, value in list(self.values.live()):
+            known: Any = value.type
+            if tensor.__class__ in PLAIN_CLASSES and (
+                known.requires_grad is plain_requires_grad(tensor)
+            ):
+                continue
             node = value.node
             if node is None or node in self.implied.nodes:
                 self.with_grad_flag(tensor, value, root, None)

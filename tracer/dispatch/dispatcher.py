@@ -64,6 +64,7 @@ plain_shape: Callable[[torch.Tensor], torch.Size] = cast(Any, _C.TensorBase).sha
 plain_nbytes: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).nbytes.__get__
 plain_strides: Callable[[torch.Tensor], tuple[int, ...]] = cast(Any, _C.TensorBase).stride
 plain_numel: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).numel
+plain_layout: Callable[[torch.Tensor], torch.layout] = cast(Any, _C.TensorBase).layout.__get__
 plain_offset: Callable[[torch.Tensor], int] = cast(Any, _C.TensorBase).storage_offset
 plain_requires_grad: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).requires_grad.__get__
 _is_leaf: Callable[[torch.Tensor], bool] = cast(Any, _C.TensorBase).is_leaf.__get__
@@ -468,7 +469,8 @@ is_any_autocast_enabled: Callable[[], bool] = _C._is_any_autocast_enabled
 
 def storage_key(tensor: torch.Tensor) -> int:
     """Return a number that two live tensors share exactly if they share their storage."""
-    return int(tensor.untyped_storage()._cdata)
+    key: int = plain_untyped_storage(tensor)._cdata
+    return key
 
 
 def generator_key(generator: torch.Generator) -> int:

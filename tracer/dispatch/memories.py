@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ...ir import Graph, Value
-from .dispatcher import plain_numel, plain_untyped_storage, storage_key
+from .dispatcher import plain_layout, plain_numel, plain_untyped_storage, storage_key
 
 
 def memory_of(tensor: torch.Tensor) -> int | None:
@@ -18,7 +18,7 @@ def memory_of(tensor: torch.Tensor) -> int | None:
 
 def owned_memory_of(tensor: torch.Tensor) -> int | None:
     """Return the same of a tensor that may have no elements, in memory that others have a part of."""
-    if tensor.layout is not torch.strided:
+    if plain_layout(tensor) is not torch.strided:
         return None
     try:
         return storage_key(tensor)

@@ -150,6 +150,8 @@ def gathered_tensors(
     Args:
         modules: modules with their paths, those around others too.
     """
+    if _loaded("_fully_shard") is None:
+        return
     paths: dict[int, str] = {}
     groups: dict[int, Any] = {}
     for path, module in modules:

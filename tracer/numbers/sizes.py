@@ -30,6 +30,7 @@ own_frames(__file__)
 Dynamic: TypeAlias = bool | Mapping[str, Mapping[int, str] | Sequence[str | None]] | None
 """Which sizes of the inputs may vary: all unless pinned, none, or those that are named."""
 
+_INTS = frozenset((int,))
 _SIZE = read_operator("aten::sym_size.int", ("Tensor", "int"), ScalarType.INT)
 _STRIDE = read_operator("aten::sym_stride.int", ("Tensor", "int"), ScalarType.INT)
 _NUMEL = read_operator("aten::sym_numel", ("Tensor",), ScalarType.INT)
@@ -170,6 +171,8 @@ class Sizes:
         type_ = value.type
         if not isinstance(type_, TensorType) or type_.shape is None:
             return ()
+        if value.state is not None and _INTS.issuperset(map(type, type_.shape)):
+            return cast(tuple[int, ...], type_.shape)
         varying = frozenset[int]() if value.state is not None else self._inputs.get(value)
         return tuple(
             [

@@ -88,7 +88,8 @@ class _Training:
         while recorder is not None:
             state = recorder.state
             path = state.kept.outer_names.get(id(module))
-            if path is not None:  # else the program made it
+            # Without a path, the program made it.
+            if path is not None and not state.circumstances.knows_training(module):
                 name = f"{path or type(module).__name__}.training"
                 source = functools.partial(state.walker.user_range, sys._getframe(1))
                 state.circumstances.read_training(module, name, value, source)

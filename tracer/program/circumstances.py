@@ -36,6 +36,10 @@ class Circumstances:
         self._facts: dict[tuple[str, bool], _Asked] = {}
         self._settings: set[object] = set()  # those that the program itself has made
 
+    def knows_training(self, module: torch.nn.Module) -> bool:
+        """Whether the program has asked before whether a module trains, or has told it."""
+        return id(module) in self._training or id(module) in self._set
+
     def read_training(
         self,
         module: torch.nn.Module,
@@ -44,7 +48,7 @@ class Circumstances:
         source: Callable[[], SourceRange | None],
     ) -> None:
         """Note that the program asked whether a module of its own trains."""
-        if id(module) in self._training or id(module) in self._set:
+        if self.knows_training(module):
             return
         self._training[id(module)] = (weakref.ref(module), name, value)
         if value not in self._sources:

@@ -79,12 +79,22 @@ class Gradients:
             return None
         return note.is_it(gradient) and not (note.was_set and gradient is not None)
 
-    def tensors(self) -> Iterator[torch.Tensor]:
-        """Yield the tensors that were noted and are alive."""
+    def is_noted(self, tensor: torch.Tensor) -> bool:
+        """Whether it is noted which gradient a tensor has."""
+        note = self._notes.get(id(tensor))
+        return note is not None and note.tensor() is tensor
+
+    def others(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+        """Yield the tensors that have another gradient than was noted, or were given that again, with it."""
         for note in list(self._notes.values()):
             tensor = note.tensor()
-            if tensor is not None:
-                yield tensor
+            if tensor is None:
+                continue
+            gradient = gradient_of(tensor)
+            if gradient is None and note.gradient is None:
+                continue
+            if not note.is_it(gradient) or (note.was_set and gradient is not None):
+                yield tensor, gradient
 
     def changed(self) -> Iterator[tuple[torch.Tensor, bool]]:
         """Yield the tensors whose gradient is not as noted, and whether it is the same, written into."""

@@ -6,7 +6,7 @@ dtypes and sizes without any operator, and a model may come to hold other tensor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -44,8 +44,9 @@ class HeldState:
             changed = list(self._of_other_types())
         for name, _ in changed:
             del self._types[name]
+        self._is_as_it_was: Callable[..., bool] | None = None  # made when it is first wanted
+        self._may_be_quick = True
         tensors = self._tensors()
-        self._is_as_it_was = quick_type_check(tensors)
         named = dict(modules)
         self._not_replayed = flat_sharded(named.items())
         # To these and to what they are gathered of, a name of the module leads in turn.
@@ -63,10 +64,14 @@ class HeldState:
                     f"{name} is another {what} now than at the trace, and the graph reads the one that was\n"
                     "  load into that one (load_state_dict without assign, copy_), or trace again"
                 )
-        if self._is_as_it_was is not None and self._is_as_it_was(*self._tensors()):
+        tensors = self._tensors()
+        if self._is_as_it_was is not None and self._is_as_it_was(*tensors):
             return None
         with without_hooks():
             changed = list(self._of_other_types())
+        if not changed and self._may_be_quick:
+            self._is_as_it_was = quick_type_check(tensors)
+            self._may_be_quick = self._is_as_it_was is not None
         for name, now in changed:
             was = self._types[name][1]
             return f"{name} was {was} there, and is {now} now\n  convert it back, or trace again"
@@ -81,6 +86,8 @@ class HeldState:
             if not isinstance(tensor, torch.Tensor):
                 continue  # who reads it says so
             now = type_of_tensor(tensor)
+            if now is was:
+                continue
             if (now.dtype, now.shape, now.device) != (was.dtype, was.shape, was.device):
                 yield name, now
 

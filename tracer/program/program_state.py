@@ -39,12 +39,12 @@ class _Candidate:
 
     __slots__ = ("is_of_module", "kind", "names", "reference", "required_grad")
 
-    def __init__(self, tensor: torch.Tensor, kind: StateKind) -> None:
+    def __init__(self, name: str, tensor: torch.Tensor, kind: StateKind) -> None:
         self.reference = weakref.ref(tensor)
         self.required_grad = tensor.requires_grad  # when the trace began
         self.kind = kind
         self.is_of_module = False
-        self.names: list[str] = []
+        self.names = [name]
 
 
 class ProgramState:
@@ -89,9 +89,8 @@ class ProgramState:
                 if isinstance(kept, class_):
                     self.register(name, kept)
         self._add_object("", _owner_of(function))
-        of_modules = {id(held) for _, module in self._modules for held in vars(module).values()}
         for name, held in self._search.looked_into():
-            self._add_object(name, held, is_of_module=id(held) in of_modules)
+            self._add_object(name, held, is_of_module=self._search.is_in_module(held))
 
     def register(self, name: str, kept: Any) -> None:
         """Take note of a named tensor, or of a module or an optimizer with all it holds."""
@@ -214,16 +213,15 @@ class ProgramState:
             (StateKind.PARAMETER, module._parameters),
             (StateKind.BUFFER, module._buffers),
         ):
-            if tensors:
-                for step, tensor in tensors.items():
-                    if tensor is not None:
-                        self._add_candidate(start + step, tensor, kind).is_of_module = True
+            for step, tensor in tensors.items() if tensors else ():
+                if tensor is not None:
+                    self._add_candidate(start + step, tensor, kind).is_of_module = True
 
     def _add_candidate(self, name: str, tensor: torch.Tensor, kind: StateKind) -> _Candidate:
-        candidate = self._candidate(tensor)
-        if candidate is None:
-            candidate = self._candidates[id(tensor)] = _Candidate(tensor, kind)
-        if name not in candidate.names:
+        candidate = self._candidates.get(id(tensor))
+        if candidate is None or candidate.reference() is not tensor:
+            candidate = self._candidates[id(tensor)] = _Candidate(name, tensor, kind)
+        elif name not in candidate.names:
             candidate.names.append(name)
         return candidate
 

@@ -47,6 +47,7 @@ class Search:
     def __init__(self) -> None:
         # What was looked into, with its name, by address; held, so that addresses stay theirs.
         self._seen: dict[int, tuple[Any, str]] = {}
+        self._in_modules: set[int] = set()  # ids of what modules hold among it
         # What the classes of modules hold themselves.
         self._of_classes: dict[type, list[tuple[str, Any]]] = {}
 
@@ -60,6 +61,10 @@ class Search:
         for held, name in self._seen.values():
             if not isinstance(held, torch.nn.Module):
                 yield name, held
+
+    def is_in_module(self, held: Any) -> bool:
+        """Whether something that was looked into is an attribute of a module."""
+        return id(held) in self._in_modules
 
     def reachable(self, roots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         """Yield the tensors, modules and optimizers that named objects are or lead to, nearest first."""
@@ -85,13 +90,14 @@ class Search:
             if id(module) in seen:
                 continue
             seen[id(module)] = (module, path)
-            roots = [
+            held = [
                 (name, value)
-                for name, value in vars(module).items()
-                if name not in _REGISTRIES
-                and value.__class__ not in _LEAF_CLASSES
-                and id(value) not in seen
+                for name, value in own_attributes(module)
+                if value.__class__ not in _LEAF_CLASSES
+                and not (value.__class__ is tuple and _LEAF_CLASSES.issuperset(map(type, value)))
             ]
+            self._in_modules.update([id(value) for _, value in held])
+            roots = [(name, value) for name, value in held if id(value) not in seen]
             class_ = type(module)
             own = self._of_classes.get(class_)
             if own is None:
@@ -109,7 +115,16 @@ def _wrapped_optimizers(
             yield attribute, held
 
 
-_REGISTRIES = frozenset(vars(torch.nn.Module()))
+_REGISTRIES = tuple(vars(torch.nn.Module()))
+_REGISTRY = frozenset(_REGISTRIES)
+
+
+def own_attributes(module: torch.nn.Module) -> list[tuple[str, Any]]:
+    """Return the attributes of a module but those that every module has, of torch's own."""
+    attributes = vars(module)
+    if (*itertools.islice(attributes, len(_REGISTRIES)),) == _REGISTRIES:  # as mostly, and quicker
+        return [*itertools.islice(attributes.items(), len(_REGISTRIES), None)]
+    return [(name, value) for name, value in attributes.items() if name not in _REGISTRY]
 
 
 def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:

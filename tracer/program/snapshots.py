@@ -26,7 +26,7 @@ from ..dispatch.generators import GENERATOR
 from ..dispatch.literals import PLAIN, equal_literals
 from ..dispatch.tensors import type_of_tensor
 from .inputs import is_opaque
-from .reachable import is_library, parts_of_object
+from .reachable import is_library, own_attributes, parts_of_object
 
 _PLAIN = frozenset((*PLAIN, complex, bytes))
 _CONTAINERS = (list, dict, set, deque, Counter, OrderedDict, defaultdict)
@@ -171,7 +171,8 @@ class Snapshot:
     def changes(self) -> Iterator[Change]:
         """Yield what is no longer as it was noted."""
         for note in self._notes:
-            yield from note.changes()
+            if not note.is_as_it_was():
+                yield from note.changes()
 
 
 class _Note:
@@ -197,6 +198,10 @@ class _Note:
                 self.tensors[key] = weakref.ref(value)
             else:
                 self.ids[key] = id(value)
+
+    def is_as_it_was(self) -> bool:
+        """Whether nothing has changed, as far as that is quickly seen."""
+        return False
 
     @property
     def holds_anything(self) -> bool:
@@ -289,29 +294,33 @@ class _ModuleNote(_Note):
         self.tensors: dict[Any, weakref.ref[torch.Tensor]] = {}
         self.objects: list[tuple[str, Any]] = []
         self._marks = _marks(module)
-        for name, value in vars(module).items():
-            if name not in _MACHINERY:
-                class_ = value.__class__
-                if class_ in _PLAIN:
-                    self.plain[name] = value
-                elif class_ is torch.Tensor:
-                    self.tensors[name] = weakref.ref(value)
-                else:
-                    self.objects.append((name, value))
+        for name, value in own_attributes(module):
+            class_ = value.__class__
+            if class_ in _PLAIN:
+                self.plain[name] = value
+            elif class_ is torch.Tensor:
+                self.tensors[name] = weakref.ref(value)
+            else:
+                self.objects.append((name, value))
+        if "training" in vars(module):
+            self.plain["training"] = vars(module)["training"]
         if module._buffers:
             for name, buffer in module._buffers.items():
                 if buffer.__class__ is torch.Tensor:
                     self.tensors[name] = weakref.ref(buffer)
 
-    def changes(self) -> Iterator[Change]:
-        names, ids = _marks(self.owner)
+    def is_as_it_was(self) -> bool:
         # Where a tensor is gone, its address may be that of another by now.
-        is_alive = all([reference() is not None for reference in self.tensors.values()])
-        if is_alive and ids == self._marks[1] and names == self._marks[0]:
-            return
+        for reference in self.tensors.values():
+            if reference() is None:
+                return False
+        return _marks(self.owner) == self._marks
+
+    def changes(self) -> Iterator[Change]:
         self.ids = {
             name: mark
-            for name, mark in zip(*self._marks, strict=True)
+            for names, ids in zip(*self._marks, strict=True)
+            for name, mark in zip(names, ids, strict=True)
             if not (name in _MACHINERY or name in self.plain or name in self.tensors)
         }
         yield from super().changes()
@@ -377,14 +386,14 @@ def _held_by_class(class_: type) -> dict[str, Any]:
     }
 
 
-def _marks(module: torch.nn.Module) -> tuple[list[str], list[int]]:
+def _marks(module: torch.nn.Module) -> tuple[list[tuple[str, ...]], list[tuple[int, ...]]]:
     """Return the names and the addresses of all that a module holds, in order."""
     attributes = vars(module)
-    names, ids = [*attributes], [*map(id, attributes.values())]
+    names, ids = [(*attributes,)], [(*map(id, attributes.values()),)]
     for kept in (module._parameters, module._buffers, module._modules):
         if kept:
-            names += kept.keys()
-            ids += map(id, kept.values())
+            names.append((*kept.keys(),))
+            ids.append((*map(id, kept.values()),))
     return names, ids
 
 

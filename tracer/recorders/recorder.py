@@ -181,6 +181,8 @@ class Recorder(EventRecorder):
                 ):
                     value = state.with_grad_flag(arg, value, scope, stack)
                 arguments.append(value)
+            elif arg.__class__ is list and _PLAIN.issuperset(map(type, arg)):
+                arguments.append(tuple(arg))
             else:
                 arguments.append(self._argument(arg, scope, stack))
         keywords: tuple[str, ...] = ()
@@ -206,10 +208,11 @@ class Recorder(EventRecorder):
                 self._set_excluded(False)
 
         results: Sequence[Any]
+        types: tuple[Type, ...]
         if facts.returns_one:
-            results = (result,)
-            types: tuple[Type, ...] = (type_of_value(result),)
-            groups = None
+            results, groups = (result,), None
+            is_plain = result.__class__ in PLAIN_CLASSES
+            types = (type_of_tensor(result) if is_plain else type_of_value(result),)
         else:
             results, groups = _taken_apart(facts, result)
             types = tuple(map(type_of_value, results))
@@ -229,8 +232,10 @@ class Recorder(EventRecorder):
             modes=modes,
         )
         values = node.outputs
-        for part, value in zip(results, values, strict=True):
-            self._remember(part, value)
+        if facts.returns_one:
+            self._remember(result, values[0])
+        else:
+            self._remember_all(results, values)
         if modes.grad and (end := sequence_number()) != first:
             state.walker.causes.calls.append((first, end, scope, stack))
             if facts.may_be_saved or state.saved.hooks:

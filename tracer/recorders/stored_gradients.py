@@ -88,17 +88,13 @@ class StoredGradients:
     def _changed(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
         """Yield the tensors that have another gradient than is known, with it."""
         state = self._state
-        seen: set[int] = set()
-        for tensor in (*state.gradients.tensors(), *(live for live, _ in state.values.live())):
-            if id(tensor) in seen:
+        yield from state.gradients.others()
+        for tensor, _ in state.values.live():
+            if state.gradients.is_noted(tensor):
                 continue
-            seen.add(id(tensor))
-            gradient = gradient_of(tensor)
-            is_as_noted = state.gradients.is_as_noted(tensor, gradient)
             # One that turned up meanwhile has its gradient from before, unless this run made that.
-            if is_as_noted is None:
-                is_as_noted = gradient is None or state.values.get(gradient) is None
-            if not is_as_noted:
+            gradient = gradient_of(tensor)
+            if gradient is not None and state.values.get(gradient) is not None:
                 yield tensor, gradient
 
     def _value_of(self, tensor: torch.Tensor) -> Value | None:

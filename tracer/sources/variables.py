@@ -39,6 +39,8 @@ class VariableNames:
         )
         self._by_frame: dict[Frame, tuple[str, ...]] = {}
         self._bytecode: dict[int, tuple[CodeType, bytes]] = {}
+        # By the address of the code, which is held there, and the instruction: layers run the same code.
+        self._after: dict[tuple[int, int], tuple[str, ...]] = {}
 
     def of(self, stack: Frame, results: int) -> tuple[str, ...]:
         """Return the names that the results of a call get: one per result, or none at all."""
@@ -69,10 +71,14 @@ class VariableNames:
         code = frame.code
         if code is None:
             return ()
-        held = self._bytecode.get(id(code))
-        if held is None:
-            held = self._bytecode[id(code)] = (code, code.co_code)
-        return _stored_names(code, held[1], frame.instruction)
+        place = (id(code), frame.instruction)
+        names = self._after.get(place)
+        if names is None:
+            held = self._bytecode.get(id(code))
+            if held is None:
+                held = self._bytecode[id(code)] = (code, code.co_code)
+            names = self._after[place] = _stored_names(code, held[1], frame.instruction)
+        return names
 
 
 def _stored_names(code: CodeType, bytecode: bytes, call: int) -> tuple[str, ...]:
