@@ -92,7 +92,7 @@ class Search:
             seen[id(module)] = (module, path)
             held = [
                 (name, value)
-                for name, value in own_attributes(module)
+                for name, value in zip(*own_attributes(module), strict=True)
                 if value.__class__ not in _LEAF_CLASSES
                 and not (value.__class__ is tuple and _LEAF_CLASSES.issuperset(map(type, value)))
             ]
@@ -115,16 +115,21 @@ def _wrapped_optimizers(
             yield attribute, held
 
 
-_REGISTRIES = tuple(vars(torch.nn.Module()))
+_REGISTRIES = list(vars(torch.nn.Module()))
 _REGISTRY = frozenset(_REGISTRIES)
 
 
-def own_attributes(module: torch.nn.Module) -> list[tuple[str, Any]]:
-    """Return the attributes of a module but those that every module has, of torch's own."""
+def own_attributes(module: torch.nn.Module) -> tuple[list[str], list[Any]]:
+    """Return the names of a module's attributes, but those that every module has, and what they are."""
     attributes = vars(module)
-    if (*itertools.islice(attributes, len(_REGISTRIES)),) == _REGISTRIES:  # as mostly, and quicker
-        return [*itertools.islice(attributes.items(), len(_REGISTRIES), None)]
-    return [(name, value) for name, value in attributes.items() if name not in _REGISTRY]
+    names, values = [*attributes], [*attributes.values()]
+    count = len(_REGISTRIES)
+    if (
+        names[:count] == _REGISTRIES
+    ):  # torch's own come first, unless somebody has set the rest anew
+        return names[count:], values[count:]
+    own = [name for name in names if name not in _REGISTRY]
+    return own, [attributes[name] for name in own]
 
 
 def parts_of_object(name: str, held: Any) -> Iterator[tuple[str, Any]]:

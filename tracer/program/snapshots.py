@@ -290,18 +290,20 @@ class _ModuleNote(_Note):
         self.path = path
         self.step = "{}"
         self.read = _held_by_module
-        self.plain: dict[Any, Any] = {}
         self.tensors: dict[Any, weakref.ref[torch.Tensor]] = {}
         self.objects: list[tuple[str, Any]] = []
+        names, values = own_attributes(module)
+        held = zip(names, values, strict=True)
+        self.plain: dict[Any, Any] = {
+            name: value for name, value in held if value.__class__ in _PLAIN
+        }
+        if len(self.plain) < len(names):
+            for name, value in zip(names, values, strict=True):
+                if value.__class__ is torch.Tensor:
+                    self.tensors[name] = weakref.ref(value)
+                elif value.__class__ not in _PLAIN:
+                    self.objects.append((name, value))
         self._marks = _marks(module)
-        for name, value in own_attributes(module):
-            class_ = value.__class__
-            if class_ in _PLAIN:
-                self.plain[name] = value
-            elif class_ is torch.Tensor:
-                self.tensors[name] = weakref.ref(value)
-            else:
-                self.objects.append((name, value))
         if "training" in vars(module):
             self.plain["training"] = vars(module)["training"]
         if module._buffers:
@@ -319,9 +321,8 @@ class _ModuleNote(_Note):
     def changes(self) -> Iterator[Change]:
         self.ids = {
             name: mark
-            for names, ids in zip(*self._marks, strict=True)
-            for name, mark in zip(names, ids, strict=True)
-            if not (name in _MACHINERY or name in self.plain or name in self.tensors)
+            for name, mark in zip(*self._marks[:2], strict=True)
+            if not (name in self.plain or name in self.tensors)
         }
         yield from super().changes()
 
@@ -386,15 +387,14 @@ def _held_by_class(class_: type) -> dict[str, Any]:
     }
 
 
-def _marks(module: torch.nn.Module) -> tuple[list[tuple[str, ...]], list[tuple[int, ...]]]:
-    """Return the names and the addresses of all that a module holds, in order."""
-    attributes = vars(module)
-    names, ids = [(*attributes,)], [(*map(id, attributes.values()),)]
+def _marks(module: torch.nn.Module) -> tuple[list[str], list[int], Any]:
+    """Return the names and the addresses of what a module holds, in order, and whether it trains."""
+    names, values = own_attributes(module)
     for kept in (module._parameters, module._buffers, module._modules):
         if kept:
-            names.append((*kept.keys(),))
-            ids.append((*map(id, kept.values()),))
-    return names, ids
+            names += kept.keys()
+            values += kept.values()
+    return names, [*map(id, values)], vars(module).get("training")
 
 
 def _items(container: Any) -> dict[Any, Any]:
