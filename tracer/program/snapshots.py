@@ -33,6 +33,8 @@ _CONTAINERS = (list, dict, set, deque, Counter, OrderedDict, defaultdict)
 _MACHINERY = frozenset(vars(torch.nn.Module())) - {
     "training"
 }  # what every module has, of torch's own
+_LOOKED_INTO: frozenset[type] = frozenset((*_CONTAINERS, GENERATOR))  # in modules
+_LOOKED_AT = _LOOKED_INTO | {torch.Tensor}
 _MOST_ITEMS = 2_000
 _DEEPEST = 8
 _ABSENT: Any = object()
@@ -280,7 +282,7 @@ class _ModuleNote(_Note):
     """What a module held. There are hundreds of them, so what has not changed costs little.
 
     Attributes:
-        objects: the attributes that are neither plain nor tensors, for who makes the note.
+        objects: the containers and generators among the attributes, for who makes the note.
     """
 
     __slots__ = ("_marks", "objects")
@@ -297,11 +299,11 @@ class _ModuleNote(_Note):
         self.plain: dict[Any, Any] = {
             name: value for name, value in held if value.__class__ in _PLAIN
         }
-        if len(self.plain) < len(names):
+        if not _LOOKED_AT.isdisjoint(map(type, values)):
             for name, value in zip(names, values, strict=True):
                 if value.__class__ is torch.Tensor:
                     self.tensors[name] = weakref.ref(value)
-                elif value.__class__ not in _PLAIN:
+                elif value.__class__ in _LOOKED_INTO:
                     self.objects.append((name, value))
         self._marks = _marks(module)
         if "training" in vars(module):
