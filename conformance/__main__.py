@@ -56,7 +56,7 @@ def _tasks(options: argparse.Namespace) -> list[Task]:
         step = options.every if len(entries) > _SMALL else 1
         wanted = [entry for entry in entries[::step] if not options.only]
         wanted += [entry for entry in entries if entry in options.only]
-        way = Way(options.depth, options.fake)
+        way = Way(options.depth, options.fake, tuple(options.passes))
         tasks += [Task(name, entry, options.sample, way) for entry in wanted]
     return tasks
 
@@ -103,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
         "--fake",
         action="store_true",
         help="trace without computing; programs that need data are none",
+    )
+    parser.add_argument(
+        "--passes",
+        action="append",
+        default=[],
+        metavar="PASSES",
+        help="apply these passes, or a pipeline, to each graph and replay again; may be given several times",
     )
     parser.add_argument(
         "--workers",

@@ -83,10 +83,12 @@ class Way:
     Attributes:
         depth: what becomes of composite operators.
         fake: whether nothing is computed; a program that needs data is none then.
+        passes: what is applied to each graph, one after the other, with a replay after each.
     """
 
     depth: Any = "flat"
     fake: bool = False
+    passes: tuple[str, ...] = ()
 
 
 USUAL: Final = Way()
@@ -182,6 +184,28 @@ def _check(sample: Sample, way: Way, reported: list[str]) -> None:
         traced.unfold("operators")
         if str(traced.graph) != text:
             raise Difference(Stage.GRAPH, "the graph is another when it was folded and unfolded")
+    for passes in way.passes:
+        with _naming(f"after {passes}"):
+            _apply(traced, passes)
+            _check_text(traced)
+            compare_replay()
+
+
+def _apply(traced: opscope.TracedProgram, passes: str) -> None:
+    try:
+        traced.apply(passes, verify_each=True)
+    except Exception as error:  # any is a finding
+        raise Difference(Stage.GRAPH, _described(error)) from error
+
+
+@contextlib.contextmanager
+def _naming(when: str) -> Iterator[None]:
+    """Say, of a difference, when it came up."""
+    try:
+        yield
+    except Difference as difference:
+        problem = f"{when}: {difference.problem}"
+        raise Difference(difference.stage, problem, difference.is_of_values) from difference
 
 
 def _eager(trial: Trial) -> _Observed:
