@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .graph import Graph
-from .node import Value
+from .value import Value
 
 _NUMBER = re.compile(r"[0-9]+\Z")
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ..errors import IRError, ParseError
+from .arguments import Argument
+from .block import Block
 from .collector import paused_collector
 from .composites import Composite, nodes_of_scope
 from .cursor import NAME, QUOTED, Cursor
@@ -18,12 +20,13 @@ from .graph import Graph
 from .literals import FunctionRef
 from .modes import Autocast, Modes
 from .names import is_number
-from .node import Argument, Block, Node, StateKind, Value
+from .node import Node
 from .operator import Operator, OperatorTable, unknown_operator
 from .scope import ADDRESS, Scope, ScopeKind, ScopeTable
 from .source import Frame, SourceRange
 from .type_parser import TypeParser, parse_dtype, parse_literal
 from .types import Type
+from .value import StateKind, Value
 
 _VALUE = re.compile(rf"%(?:(\w+(?:\.\w+)*)|({QUOTED}))")
 _DECLARATION = re.compile(r"[ \t]*%(\w+(?:\.\w+)*)[ \t]*:")  # the usual form, read in one go

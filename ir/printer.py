@@ -30,17 +30,20 @@ from itertools import islice
 from typing import Any, Final
 
 from ..errors import IRError
+from .arguments import Argument
+from .block import Block
 from .composites import Composite, noted_composites
 from .dtype import DType
 from .graph import Graph
 from .literals import Device, FunctionRef, Layout, Literal, MemoryFormat
 from .modes import DEFAULT_MODES, Modes
 from .names import value_names
-from .node import Argument, Block, Node, StateKind, Value
+from .node import Node
 from .operator import Operator
 from .scope import Scope, ScopeTable
 from .source import Frame
 from .types import Type, quote_name
+from .value import StateKind, Value
 
 _WIDTH = 100  # characters after which state and graph inputs go on on a new line
 _ONLY_INT = frozenset({int})

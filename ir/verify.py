@@ -3,7 +3,8 @@
 ``verify`` looks at everything once, which only tells whether something is wrong. If so, the rules are
 gone through one by one, and the first that is broken names the fault.
 
-Speed takes the privates of ``node.py`` and ``graph.py``, which this file shares.
+Speed takes the privates of nodes, values, blocks and graphs, whose friend this file is; see Note [One set
+of books] in ``value.py``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import VerifyError
+from .arguments import Argument
+from .block import Block
 from .graph import Graph, collect_definitions
 from .literals import PYTHON_LITERALS, FunctionRef
-from .node import Argument, Block, Node, Value
+from .node import Node
 from .rules import (
     CALL,
     STORE,
@@ -24,6 +27,7 @@ from .rules import (
     type_fits,
 )
 from .scope import Scope, ScopeKind
+from .value import Value
 
 _SPECIAL = frozenset((CALL, STORE))
 """Operators whose first argument must be of a certain kind."""

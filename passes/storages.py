@@ -13,8 +13,8 @@ from functools import lru_cache, partial
 from typing import Final, TypeAlias
 
 from ..ir import Block, Effect, Node, Operator, TensorType, Value
+from ..ir.arguments import values_in
 from ..ir.collectives import rule_of
-from ..ir.node import values_in
 from ..ir.own_operators import OPERAND_OF
 from .geometry import strides_of
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ..ir import Argument, Block, Frame, Graph, Modes, Node, Scope, Value
+from ..ir.arguments import values_in
 from ..ir.composites import Composites
-from ..ir.node import values_in
 
 
 @dataclass(frozen=True, slots=True)
