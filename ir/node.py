@@ -166,6 +166,14 @@ class Node:
         return results
 
     @property
+    def is_read(self) -> bool:
+        """Whether anything reads one of the values that the node produces."""
+        results = self._results
+        if results.__class__ is Value:
+            return results._users is not None
+        return any([value._users is not None for value in self.outputs])
+
+    @property
     def groups(self) -> tuple[int | None, ...]:
         """How results map to what the operator returns: None for a value, n for a list of n values."""
         return (None,) * len(self.outputs) if self._groups is None else self._groups
@@ -287,11 +295,11 @@ class Node:
         Raises:
             IRError: something still reads one of its results.
         """
-        for value in self.outputs:
-            if value.users:
-                user = value.users[0]
-                what = user.kind if user._is_node else "the return"
-                raise IRError(f"{self.kind} cannot be erased: {what} reads its result {value!r}")
+        if self.is_read:
+            value = next(value for value in self.outputs if value.is_used)
+            user = value.users[0]
+            what = user.kind if user._is_node else "the return"
+            raise IRError(f"{self.kind} cannot be erased: {what} reads its result {value!r}")
         self._release()
         self.detach()
 
