@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ..errors import IRError
+from .arguments import Argument
+from .block import Block
 from .collector import paused_collector
 from .composites import Composites, noted_composites
 from .modes import DEFAULT_MODES, Modes
-from .node import Argument, Block, Node, StateEntry, StateKind, Value
+from .node import Node
 from .operator import Operator
 from .scope import Scope
 from .search import find_nodes
 from .source import Frame
 from .types import Type
+from .value import StateEntry, StateKind, Value
 
 
 class Graph:

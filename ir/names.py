@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .graph import Graph
-from .node import Value
+from .value import Value
 
 _NUMBER = re.compile(r"[0-9]+\Z")
 
@@ -32,9 +32,11 @@ def value_names(graph: Graph) -> dict[Value, str]:
     for value in graph.values():
         wanted = value.name
         if wanted is None or is_number(wanted):
-            while str(count) in taken:
+            number = str(count)
+            while number in taken:
                 count += 1
-            names[value] = str(count)
+                number = str(count)
+            names[value] = number
             count += 1
             continue
         if wanted in taken:

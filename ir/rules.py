@@ -1,7 +1,7 @@
 """What holds of every graph, rule by rule, and how a breach is found and told.
 
-Rules look at the books of the graph themselves, so this file reads the privates of ``node.py`` and
-``graph.py``.
+Rules look at the books of the graph themselves, so this file is a friend of nodes, values, blocks and
+graphs; see Note [One set of books] in ``value.py``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from .arguments import Argument, values_in
+from .block import Block
 from .diagnosis import Describer, Fault
 from .graph import Graph
 from .literals import FunctionRef
-from .node import Argument, Block, Node, StateEntry, StateKind, Value, values_in
+from .node import Node
 from .scope import Scope, ScopeKind
 from .types import ScalarType
+from .value import StateEntry, StateKind, Value
 
 CALL: Final = "prim::call"
 """The operator that runs a function of the graph."""

@@ -9,12 +9,12 @@ Note [Sets of memory]
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, TypeAlias
 
-from ..ir import Block, Effect, Graph, Node, Operator, ScalarType, StateEntry, Value
-from .hidden_writes import may_write, may_write_untold, written_parameters
-from .storages import may_share
+from ..ir import Block, Effect, Graph, Node, Operator, ScalarType, Value
+from .hidden_writes import may_write, may_write_untold, written_values
+from .storages import sharing_of
 
 Memory: TypeAlias = Hashable
 """Stands for a set of values that may be on one memory; equal for values of one set."""
@@ -32,20 +32,26 @@ class AliasAnalysis:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._above: dict[Memory, Memory] = {}  # in which set a value or another set is
+        # In which set a value or another set is; for what is alone, nothing.
+        self._above: dict[Memory, Memory] = dict.fromkeys(graph.inputs, EXTERNAL)
+        self._above.update((entry.value, EXTERNAL) for entry in graph.state.values())
         self._add(graph.block)
 
     def memory_of(self, value: Value) -> Memory:
         """Return the set of a value; ``EXTERNAL`` for what may be the caller's."""
         above = self._above
-        found: Memory | None = above.get(value)
-        if found is None:
-            definer = value.definer
-            return EXTERNAL if definer is self._graph.block or _is_state(definer) else value
-        while (further := above.get(found)) is not None:
-            found = further
-        above[value] = found  # the next time is one step, however many sets were joined
-        return found
+        root = above.get(value)
+        if root is None:
+            return value
+        further = above.get(root)
+        if further is None:
+            return root
+        while further is not None:
+            root, further = further, above.get(further)
+        step: Memory = value
+        while step is not root:  # the next time is one step, however many sets were joined
+            above[step], step = root, above[step]
+        return root
 
     def may_alias(self, one: Value, other: Value) -> bool:
         """Whether a write to one of two values may change the other."""
@@ -53,12 +59,9 @@ class AliasAnalysis:
 
     def written_by(self, node: Node) -> list[Memory]:
         """Return the memory that a node may write to, each set once; not that of its blocks."""
-        if Effect.UNKNOWN in node.operator.effects:
+        if _is_unknown(node.operator):
             return list({self.memory_of(value): None for value in node.inputs} | {EXTERNAL: None})
-        written: dict[Memory, None] = {}
-        for name in written_parameters(node):
-            written.update((self.memory_of(value), None) for value in node.values_of(name))
-        return list(written)
+        return list(dict.fromkeys(map(self.memory_of, written_values(node))))
 
     def writers_of(self, value: Value) -> tuple[Node, ...]:
         """Return the nodes that may write to the memory of a value, in order."""
@@ -79,12 +82,12 @@ class AliasAnalysis:
             if node.blocks:
                 self._add_owner(node)
                 continue
-            for result, operand in may_share(node):
-                self._join((operand, result))  # the result is new, and goes to what is there
-            if (
-                Effect.RESHAPES in node.operator.effects
-            ):  # ``set_`` puts a tensor on another's memory
-                self._join(node.inputs)
+            sharing = sharing_of(node.operator)
+            if sharing is not None and node.inputs:
+                for result, operand in sharing(node):
+                    self._join(operand, result)  # the result is new, and goes to what is there
+            if _reshapes(node.operator):  # ``set_`` puts a tensor on another's memory
+                self._join_all(node.inputs)
 
     def _add_owner(self, node: Node) -> None:
         """Take in a node with blocks: what goes into them and comes out may be any of its operands."""
@@ -92,15 +95,22 @@ class AliasAnalysis:
         for block in node.blocks:
             self._add(block)
             passed += (*block.inputs, *block.outputs)
-        self._join(passed)
+        self._join_all(passed)
 
-    def _join(self, values: Iterable[Value]) -> None:
+    def _join(self, one: Value, other: Value) -> None:
+        """Put the set of the second value into that of the first, unless one of them is a number."""
+        if has_memory(one) and has_memory(other):
+            joined, memory = self.memory_of(one), self.memory_of(other)
+            if memory is EXTERNAL:
+                joined, memory = memory, joined
+            if memory is not joined:
+                self._above[memory] = joined
+
+    def _join_all(self, values: Iterable[Value]) -> None:
         """Put values into one set, numbers left out."""
-        memories = {self.memory_of(value): None for value in values if has_memory(value)}
-        if len(memories) < 2:
-            return
-        joined = EXTERNAL if EXTERNAL in memories else next(iter(memories))
-        self._above.update((memory, joined) for memory in memories if memory != joined)
+        held = [value for value in values if has_memory(value)]
+        for value in held[1:]:
+            self._join(held[0], value)
 
 
 def is_pure(operator: Operator) -> bool:
@@ -137,5 +147,11 @@ def has_memory(value: Value) -> bool:
     return not isinstance(type_, ScalarType) or type_ is ScalarType.OBJECT
 
 
-def _is_state(definer: object) -> bool:
-    return isinstance(definer, StateEntry)
+@lru_cache(maxsize=4096)
+def _is_unknown(operator: Operator) -> bool:
+    return Effect.UNKNOWN in operator.effects
+
+
+@lru_cache(maxsize=4096)
+def _reshapes(operator: Operator) -> bool:
+    return Effect.RESHAPES in operator.effects

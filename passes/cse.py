@@ -9,6 +9,7 @@ from types import NoneType
 from typing import ClassVar
 
 from ..ir import Argument, Block, Device, DType, Effect, Graph, Modes, Node, Operator, Value
+from ..ir.collector import paused_collector
 from ..ir.own_operators import GRADIENT
 from .alias_analysis import (
     EXTERNAL,
@@ -23,6 +24,9 @@ from .hidden_writes import may_write, may_write_untold
 
 _EXACT = (str, NoneType, DType, Device)
 """Classes of literals that are equal only to what is the same: ``1`` equals ``True`` and ``1.0``."""
+
+_WHOLE = (int, bool)
+"""Classes of literals that are equal within their class only to what is the same: ``0.0`` equals ``-0.0``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class CommonSubexpressionElimination(Pass):
 
     name: ClassVar[str] = "cse"
 
+    @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Merge equal nodes of a graph, and of its functions."""
         merged = 0
@@ -103,7 +108,7 @@ class _Search:
         """Return what equal nodes have in common."""
         args: Hashable = node.all_args
         if args is not node.inputs:  # not all are values
-            args = tuple([_part(arg) for arg in node.all_args])
+            args = tuple([arg if arg.__class__ is Value else _part(arg) for arg in node.all_args])
         if node.modes is not self._modes:
             self._modes = node.modes
             self._in_modes = self._known_modes.setdefault(node.modes, len(self._known_modes))
@@ -159,4 +164,5 @@ def _part(arg: Argument) -> Hashable:
         return arg
     if isinstance(arg, tuple):
         return tuple([_part(item) for item in arg])
-    return arg if arg.__class__ in _EXACT else (arg.__class__, repr(arg))
+    class_ = arg.__class__
+    return arg if class_ in _EXACT else (class_, arg if class_ in _WHOLE else repr(arg))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from ..errors import PassError
 from ..ir import CALL, Argument, Block, Frame, FunctionRef, Graph, Node, Scope, Value
+from ..ir.collector import paused_collector
 from ..ir.composites import noted_composites
 from ..ir.rules import references_in
 from .base import Pass, PassResult
@@ -32,6 +34,7 @@ class Inline(Pass):
 
     name: ClassVar[str] = "inline"
 
+    @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Inline all calls of a graph.
 
@@ -62,6 +65,7 @@ class _Inliner:
         self._addresses = {node.scope.address for node in graph.walk()}
         self._frames: dict[tuple[Frame | None, Frame | None], Frame | None] = {}
         self._became: dict[Value, Value] = {}  # what is read now for results of calls
+        self._noted = cache(noted_composites)  # no function changes here
 
     def became(self) -> dict[Value, Value]:
         """Return what is read now for results of calls, also where that was the result of another call."""
@@ -79,17 +83,24 @@ class _Inliner:
         assert isinstance(reference, FunctionRef), "verified: the first argument names a function"
         function = self._graph.functions[reference.name]
         _require_fit(call, function, given)
-        scopes: dict[Scope, Scope] = {}
+
+        @cache
+        def below(scope: Scope) -> Scope:
+            """Return the scope below that of the call that stands for one of the function's."""
+            if scope.parent is None:
+                return call.scope
+            return self._new_scope(below(scope.parent), scope)
+
         transplant = Transplant(
             self._graph,
             dict(zip(function.inputs, given, strict=True)),
-            scope=lambda scope: self._scope(scope, call.scope, scopes),
-            stack=lambda stack: self._stack(stack, call.stack),
-            modes=lambda modes: modes.inside(function.modes, call.modes, self._graph.modes),
+            scope=below,
+            stack=cache(lambda stack: self._stack(stack, call.stack)),
+            modes=cache(lambda modes: modes.inside(function.modes, call.modes, self._graph.modes)),
         )
         with self._graph.inserting_after(call):
             transplant.copy(function.block)
-        transplant.note(noted_composites(function))
+        transplant.note(self._noted(function))
         copies = transplant.results(function.outputs)
         for result, value, copy in zip(call.outputs, function.outputs, copies, strict=True):
             if result.name is not None and value.node is not None:
@@ -97,17 +108,6 @@ class _Inliner:
             result.replace_all_uses_with(copy)
             self._became[result] = copy
         call.erase()
-
-    def _scope(self, scope: Scope, root: Scope, known: dict[Scope, Scope]) -> Scope:
-        """Return the scope below ``root``, that of a call, that stands for one of the function's."""
-        found = known.get(scope)
-        if found is None:
-            found = known[scope] = (
-                root
-                if scope.parent is None
-                else self._new_scope(self._scope(scope.parent, root, known), scope)
-            )
-        return found
 
     def _new_scope(self, parent: Scope, like: Scope) -> Scope:
         call = like.call
@@ -137,12 +137,18 @@ def _going_on(stack: Frame, caller: Frame) -> Frame:
 
 
 def _require_fit(call: Node, function: Graph, given: list[Argument]) -> None:
-    """Refuse a call that passes or expects something else than the function takes and returns."""
+    """Refuse a call that does not fit its function, and one of a function with state of its own."""
     takes, returns = function.inputs, function.outputs
     if len(given) != len(takes) or len(call.outputs) != len(returns):
         raise PassError(
             f"a call of function {function.name} passes {len(given)} and expects {len(call.outputs)} "
             f"values, and the function takes {len(takes)} and returns {len(returns)}"
+        )
+    kept = next((entry.name for entry in function.state.values() if entry.value.is_used), None)
+    if kept is not None:
+        raise PassError(
+            f"a call of function {function.name} cannot be inlined, since the function has state of its own, "
+            f"%{kept}\n  pass it to the function as an argument"
         )
     for value, argument in zip(takes, given, strict=True):
         if value.is_used and not isinstance(argument, Value):
@@ -190,6 +196,8 @@ def _drop_uncalled(graph: Graph) -> int:
     left = [graph]
     while left:
         for node in left.pop().walk():
+            if node.all_args is node.inputs:
+                continue  # all are values, as most often
             for reference in references_in(node.all_args):
                 if reference.name not in named:
                     named[reference.name] = None
