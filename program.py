@@ -26,6 +26,8 @@ from .ir.updates import Stored, update
 from .passes.base import Pass, PassResult
 from .passes.fold_operators import FoldOperators, FoldOperatorsResult
 from .passes.functionalize import Functionalize, Mutation
+from .passes.patterns import Rule
+from .passes.patterns import rewrite_rule as rule_for
 from .passes.pipeline import OnPass, PipelineReport, run_passes
 from .passes.registry import read_passes
 from .passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
@@ -270,8 +272,8 @@ class TracedProgram:
         ``traced.apply("dce", "cse")``; ``print`` what it returns for a table of what each pass did.
 
         Args:
-            passes: names of passes, alone or as a list, with options or without (``"cse,dce"``,
-                ``"dce{drop_random=true}"``), or passes themselves.
+            passes: names of passes and pipelines, alone or as a list, with options or without
+                (``"cse,dce"``, ``"dce{drop_random=true}"``, ``"noopt"``), or passes themselves.
             verify_each: whether to verify the graph after each pass.
             on_pass: is called after each pass with a copy of the graph before it, the pass, the graph, and
                 the pass's own result.
@@ -282,6 +284,8 @@ class TracedProgram:
         listed: list[Pass] = []
         for pass_ in passes:
             listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
+        facts = MetaFacts(torch_literal)
+        listed = [pass_.with_facts(facts) for pass_ in listed]
         report = run_passes(self.graph, listed, verify_each=verify_each, on_pass=on_pass)
         if report.changed:
             for run in report.runs:
@@ -648,6 +652,28 @@ def parse(text: str) -> Graph:
         ParseError: the text is not a graph; the message points at the line and column.
     """
     return parse_graph(text, operator_named)
+
+
+def rewrite_rule(
+    before: str | Callable[..., Any], after: str | Callable[..., Any], **options: Any
+) -> Rule:
+    """Make a rule for :class:`RewriteRules`: a pattern of nodes, and what comes in its place.
+
+    Both are a graph's text, whose inputs are what is captured, or a function that calls ``op``. Operators are
+    those of the torch that runs, which is asked for the types of what a replacement makes; see
+    ``docs/writing_passes.md``.
+
+    Args:
+        before: the pattern.
+        after: the replacement.
+        options: those of ``opscope.passes.patterns.rewrite_rule``: ``name``, ``captures``, ``where``,
+            ``commutative``, ``is_same_object``, ``draws_nothing``, ``keeps_inner`` and ``asks_types``.
+
+    Raises:
+        PassError: one of the two cannot be read, or the two do not fit each other.
+    """
+    facts = MetaFacts(torch_literal)
+    return rule_for(before, after, **{"operators": operator_named, "facts": facts, **options})
 
 
 def save(program: TracedProgram | Graph, path: str | Path, **options: Any) -> Path:

@@ -67,6 +67,10 @@ class AliasAnalysis:
         """Return the nodes that may write to the memory of a value, in order."""
         return tuple(self.writers.get(self.memory_of(value), ()))
 
+    def join(self, one: Value, other: Value) -> None:
+        """Put two values, and all that may share memory with either, into one set. O(1) amortized."""
+        self._join((one, other))
+
     @cached_property
     def writers(self) -> dict[Memory, list[Node]]:
         """The nodes that may write to memory, by the memory, in order."""

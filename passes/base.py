@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..ir import Graph
+from .torch_facts import TorchFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,7 @@ class Pass(ABC):
     @abstractmethod
     def run(self, graph: Graph) -> PassResult:
         """Change ``graph``, and say what was done."""
+
+    def with_facts(self, facts: TorchFacts) -> Pass:
+        """Return the pass as it runs where torch can be asked; itself if it has nothing to ask."""
+        return self

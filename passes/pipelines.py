@@ -1,0 +1,24 @@
+"""Pipelines that go by one name, as data: the names of their passes, with options, in the order they run.
+
+They follow those of TorchScript's executor. What passes are for there that lower gradients, clear what was
+profiled or check in-place operators, a graph has no need of: its backward pass is nodes like any other, its
+types are those of the trace, and writes are kept wherever they are seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_CANONICAL: Final = ("inline", "normalize_ops", "dce")
+
+PIPELINES: Final[Mapping[str, tuple[str, ...]]] = {
+    # One flat graph of canonical operators, without what nothing reads; all else as it was traced.
+    "noopt": _CANONICAL,
+    # What holds whatever the sizes of the next run are.
+    "profiling_insensitive": (*_CANONICAL, "cse", "peephole", "dce"),
+    # The same, until a second look finds nothing new: for a graph that will run often.
+    "profiled": (*_CANONICAL, "peephole", "dce", "cse", "peephole", "cse", "dce"),
+    # For inference.
+    "no_grad": (*_CANONICAL, "peephole", "cse", "dce"),
+}
