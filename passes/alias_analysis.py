@@ -69,7 +69,7 @@ class AliasAnalysis:
 
     def join(self, one: Value, other: Value) -> None:
         """Put two values, and all that may share memory with either, into one set. O(1) amortized."""
-        self._join((one, other))
+        self._join(one, other)
 
     @cached_property
     def writers(self) -> dict[Memory, list[Node]]:

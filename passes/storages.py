@@ -86,6 +86,12 @@ class Storages:
             self.follow(node)
 
 
+def may_share(node: Node) -> Pairs:
+    """Yield each result of a node that may be on memory of an operand, with that operand."""
+    sharing = sharing_of(node.operator)
+    return iter(()) if sharing is None or not node.inputs else sharing(node)
+
+
 @lru_cache(maxsize=4096)
 def sharing_of(operator: Operator) -> Rule | None:
     """Return what yields each result of a node that may be on memory of an operand, with that operand.

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from ...errors import PassError
 from ...ir import Argument, Node, Operator, TensorType, Type, Value
-from ...ir.node import values_in
+from ...ir.arguments import values_in
 from ..torch_facts import TorchFacts
 from .captures import AnyTensor, Capture
 from .pattern import PatternNode, Result, Term
