@@ -75,8 +75,26 @@ class Matcher:
 
         O(size of the pattern), times two for each pair of operands that may be swapped.
         """
-        nodes = self._pattern.nodes
-        yield from self._node(len(nodes) - 1, root, Found({}, {}))
+        number = len(self._pattern.nodes) - 1
+        if self._may_fit(number, root):
+            yield from self._node(number, root, Found({}, {}))
+
+    def _may_fit(self, number: int, node: Node) -> bool:
+        """Whether what a node reads is not of another kind than a pattern wants, which most of it is."""
+        wanted = self._pattern.nodes[number]
+        terms = self._terms_for(number, wanted, node.operator)
+        args = arguments_of(node)
+        if terms is None or len(terms) != len(args):
+            return False
+        return wanted.is_commutative or all(map(self._is_of_kind, terms, args))
+
+    def _is_of_kind(self, term: Term, arg: Argument) -> bool:
+        if isinstance(term, Name):
+            return True
+        if isinstance(term, Result):
+            node = arg.node if isinstance(arg, Value) else None
+            return node is not None and self._pattern.nodes[term.node].runs(node.operator.name)
+        return isinstance(term, tuple) or arg.__class__ is term.__class__
 
     def _node(self, number: int, node: Node, found: Found) -> Iterator[Found]:
         known = found.nodes.get(number)
@@ -88,7 +106,7 @@ class Matcher:
         if not _is_like(node, wanted) or node in found.nodes.values():
             return
         terms = self._terms_for(number, wanted, node.operator)
-        args = _arguments(node)
+        args = arguments_of(node)
         if terms is None or len(terms) != len(args):
             return
         if not node.operator.parameters and node.keywords != wanted.keywords:
@@ -154,7 +172,8 @@ def _is_like(node: Node, wanted: PatternNode) -> bool:
     )
 
 
-def _arguments(node: Node) -> Sequence[Argument]:
+def arguments_of(node: Node) -> Sequence[Argument]:
+    """Return the arguments of a node by parameter; as they are written if it has no schema."""
     if not node.operator.parameters:
         return node.all_args
     args: Any = by_parameter(node.operator, node.all_args, node.keywords)

@@ -158,16 +158,17 @@ class _Walk:
 
     def run(self) -> None:
         """Visit every node, and what replaces it."""
-        by_operator = self._by_operator
         for node in self._graph.walk():
-            rules = by_operator.get(node.operator)
-            if rules is None:
-                rules = by_operator[node.operator] = self._rules_for(node.operator)
-            if rules:
+            if self._rules_for(node.operator):
                 self._visit(node)
 
     def _rules_for(self, operator: Operator) -> list[tuple[Rule, Matcher]]:
-        return [each for each in self._rules if each[0].root.runs(operator.name)]
+        """Return the rules whose patterns end with an operator."""
+        rules = self._by_operator.get(operator)
+        if rules is None:
+            rules = [each for each in self._rules if each[0].root.runs(operator.name)]
+            self._by_operator[operator] = rules
+        return rules
 
     def _visit(self, node: Node) -> None:
         waiting = [node]
