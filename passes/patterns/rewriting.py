@@ -56,7 +56,9 @@ class RewriteRules(Pass):
 
     Keeps the order of what stays, and gives what is new the scope, source and modes of the node whose
     results it replaces. Sound, as far as the rules are true, for any graph that verifies: see
-    Note [When a rewrite is sound]. In which order rules are applied, Note [In which order] says.
+    Note [When a rewrite is sound]. Gradients that the caller asks for later may be added up in another order,
+    where one value comes in the place of two, so their last bits may differ. In which order rules are
+    applied, Note [In which order] says.
 
     Cost: O(size) a walk for a fixed set of rules; only rules that end with a node's operator are tried there.
 
