@@ -30,8 +30,8 @@ class Peephole(Pass):
 
     Keeps every bit, also that of -0.0 and of NaN; sizes, strides and dtypes; who shares memory with whom; and
     which object is which where that can be seen. Sound for any graph that verifies, and for each replay: what
-    depends on a type goes by what is certain of it, see Note [Types are those of the trace]. Gradients that the
-    caller asks for later may be added up in another order, so their last bits may differ.
+    depends on a type goes by what is certain of it, see Note [Types are those of the trace]. Gradients that
+    the caller asks for later may be added up in another order, so their last bits may differ.
     Cost: O(size).
 
     Attributes:
