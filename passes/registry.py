@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from ..errors import PassError
 from .base import Pass
+from .constant_pooling import ConstantPooling
+from .constant_propagation import ConstantPropagation
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
 from .fold_operators import FoldOperators
@@ -22,6 +24,8 @@ PASSES: Final[dict[str, type[Pass]]] = {
     pass_.name: pass_
     for pass_ in (
         CommonSubexpressionElimination,
+        ConstantPooling,
+        ConstantPropagation,
         DeadCodeElimination,
         FoldOperators,
         Inline,
