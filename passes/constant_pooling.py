@@ -123,9 +123,7 @@ def _may_move(node: Node) -> bool:
     outputs = node.outputs
     if len(outputs) != 1 or has_memory(outputs[0]) or node.inputs or node.blocks:
         return False
-    return not any(
-        isinstance(user, Block) and user.owner is not None for user in outputs[0].users
-    )
+    return not any(isinstance(user, Block) and user.owner is not None for user in outputs[0].users)
 
 
 def _key(node: Node) -> Hashable:

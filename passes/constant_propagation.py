@@ -72,7 +72,11 @@ class ConstantPropagation(Pass):
             "guards": sum(part.literals.guards for part in parts),
         }
         if tensors is not None:
-            stats |= {"constants": tensors.made, "bytes": tensors.nbytes, "dropped": tensors.dropped}
+            stats |= {
+                "constants": tensors.made,
+                "bytes": tensors.nbytes,
+                "dropped": tensors.dropped,
+            }
         return PassResult.of(**stats)
 
 
@@ -224,7 +228,7 @@ class _Tensors:
 
 
 def private_constants(graph: Graph, tensors: ConstantTensors) -> dict[Value, ConstantTensor]:
-    """Return the constants of a graph that nobody else can change, and that it does not share with functions."""
+    """Return the constants of a graph that nobody else can change, and that no function of it shares."""
     shared = {name for function in graph.functions.values() for name in function.state}
     found = {}
     for entry in graph.state.values():

@@ -40,9 +40,7 @@ class ConstantTensors(Protocol):
         """
         ...
 
-    def compute(
-        self, node: Node, known: Mapping[Value, Constant]
-    ) -> tuple[Constant, ...] | None:
+    def compute(self, node: Node, known: Mapping[Value, Constant]) -> tuple[Constant, ...] | None:
         """Return what a pure node gives, whoever replays it and in whatever modes; None if that is open.
 
         A result that is the very tensor that was an operand is the same object as that.

@@ -13,6 +13,7 @@ from .constant_propagation import ConstantPropagation
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
 from .fold_operators import FoldOperators
+from .fold_shapes import FoldShapes
 from .inline import Inline
 from .lift_linear import LiftLinear
 from .normalize_ops import NormalizeOps
@@ -28,6 +29,7 @@ PASSES: Final[dict[str, type[Pass]]] = {
         ConstantPropagation,
         DeadCodeElimination,
         FoldOperators,
+        FoldShapes,
         Inline,
         LiftLinear,
         NormalizeOps,

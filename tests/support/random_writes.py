@@ -64,6 +64,8 @@ COMPUTED: dict[str, Step] = {
     "undropped": lambda x, y, n: torch.dropout(x, 0.0, True),
     "cat": lambda x, y, n: torch.cat([x, x]),
     "empty": lambda x, y, n: torch.zeros(n % 3, 2),
+    "table": lambda x, y, n: torch.tensor([0.5, float(n), 2.0, -1.0]),
+    "ones": lambda x, y, n: torch.ones(2, 4),
 }
 WRITES: dict[str, Step] = {
     "add_": lambda x, y, n: x.add_(n),

@@ -11,8 +11,8 @@ from torch import nn
 import opscope
 from opscope.ir import TensorType, Value
 from opscope.tracer.dispatch.number import Number
+from opscope.tracer.numbers.known_sizes import Dimension, Dimensions, SizeRead
 from opscope.tracer.numbers.shapes import Shapes
-from opscope.tracer.numbers.size_calls import Dimension, Dimensions, SizeRead
 from support.replays import plain_text
 
 WEIGHT = torch.randn(5, 6)

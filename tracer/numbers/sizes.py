@@ -21,7 +21,7 @@ from ..dispatch.number import Number, with_plain_numbers
 from .lineage import is_data_sized, is_written
 from .numbers import Numbers, own_frames
 from .shapes import Shapes
-from .size_calls import Dimension, Dimensions, SizeRead
+from .known_sizes import Dimension, Dimensions, SizeRead
 from .trace import Trace
 from .traced_numbers import is_traced, traced
 

@@ -10,8 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from ...ir import Effect, Operator, TensorType, Value
-from .lineage import MASKS
+from ..ir import DType, Effect, Operator, TensorType, Value
 from .size_calls import (
     Derived,
     Dimension,
@@ -353,6 +352,9 @@ def _factory(call: SizeCall) -> Derived:
     wanted = call.argument("size")
     return tuple(map(call.number, wanted)) if isinstance(wanted, tuple) else None
 
+
+MASKS: Final = (DType.BOOL, DType.U8)
+"""The element types of tensors that select elements where they are true."""
 
 _NO_END: Final = 2**63 - 1
 _SAME: Final = (
