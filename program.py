@@ -130,7 +130,7 @@ class TracedProgram:
         self._asked_depth: str | None = None
         self._folded: tuple[Folded, ...] = ()
         self._is_functional = False
-        self._private: dict[str, None] = {}  # names of the constants that nobody else has
+        self._private: dict[int, Any] = {}  # the constants that nobody else has, by their id
         self.mutations = mutations
         self.circumstances = circumstances
         self.updates = dict(updates or {})
@@ -167,7 +167,8 @@ class TracedProgram:
         program.depth = captured.depth.value
         program._is_functional = captured.force_outplace
         program._training = captured.training
-        program._private = dict.fromkeys(captured.private)
+        private = [captured.objects[name] for name in captured.private if name in captured.objects]
+        program._private = {id(tensor): tensor for tensor in private}
         return program
 
     @cached_property

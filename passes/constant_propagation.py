@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import ClassVar
 
-from ..ir import Block, Graph, Literal, Node, Operator, StateKind, TensorType, Value
+from ..ir import STRIDED, Block, Graph, Literal, Node, Operator, StateKind, TensorType, Value
 from ..ir.own_operators import AUTOGRAD_FUNCTION, LITERAL
 from ..ir.scalars import GUARD_OPERATOR
 from .alias_analysis import AliasAnalysis, has_memory, is_pure
@@ -218,7 +218,9 @@ class _Tensors:
         type_ = value.type
         if not isinstance(type_, TensorType):
             return not has_memory(value)
-        if type_.requires_grad or type_.class_name or type_.nbytes is None:
+        if type_.requires_grad or type_.class_name or type_.layout != STRIDED:
+            return False
+        if type_.nbytes is None:
             return False
         return type_.nbytes <= self._max_bytes and self._stays_inside(value)
 

@@ -169,6 +169,14 @@ def _adaptive_pool(call: SizeCall) -> Derived:
     return (*call.sizes()[: -len(size)], *[call.number(part) for part in size])
 
 
+def _upsample(call: SizeCall) -> Derived:
+    """Batch and channels stay; the others are those asked for, if they are and not a factor is."""
+    sizes, wanted = call.all_sizes()[0], call.argument("output_size")
+    if not isinstance(wanted, tuple):
+        return (*sizes[:2], *(None,) * (len(sizes) - 2))
+    return (*sizes[:2], *map(call.number, wanted))
+
+
 def _attention(call: SizeCall) -> Derived:
     query, key, value = (call.sizes(name) for name in ("query", "key", "value"))
     batch = _broadcast(_broadcast(query[:-2], key[:-2]), value[:-2])
@@ -368,6 +376,9 @@ _REDUCTIONS: Final = (
     "sum.dim_IntList", "mean.dim", "amax", "amin", "any.dim", "all.dim", "prod.dim_int", "logsumexp",
     "var.correction", "std.correction", "norm.ScalarOpt_dim", "argmax", "argmin", "max.dim", "min.dim",
 )  # fmt: skip
+_UPSAMPLES: Final = (
+    "bicubic2d", "bilinear2d", "linear1d", "nearest1d", "nearest2d", "nearest3d", "trilinear3d",
+)  # fmt: skip
 _RULES: Final[dict[str, Rule]] = {
     **{f"aten::{name}": _same_as_first for name in _SAME},
     **{f"aten::{name}": _reduce for name in _REDUCTIONS},
@@ -377,6 +388,7 @@ _RULES: Final[dict[str, Rule]] = {
     **{f"aten::{name}": _factory for name in ("zeros", "ones", "empty", "full", "rand", "randn")},
     **{f"aten::new_{name}": _factory for name in ("zeros", "ones", "empty", "full")},
     **{f"aten::atleast_{n}d": _handed_on for n in (1, 2, 3)},
+    **{f"aten::upsample_{kind}": _upsample for kind in _UPSAMPLES},
     "aten::broadcast_tensors": _broadcast_all,
     "aten::sum_to_size": _factory,
     "prim::as_subclass": _same_as_first,

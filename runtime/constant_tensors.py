@@ -20,6 +20,7 @@ import torch
 from ..errors import ReplayError
 from ..ir import Argument, DType, Modes, Node, SourceRange, StateEntry, TensorType, Value
 from ..ir.conditions import Circumstance
+from ..ir.own_operators import SET_DEFAULT_DTYPE
 from ..passes.constant_tensors import Constant, ConstantTensor
 from .compare import fingerprint, same_bits
 from .literals import torch_literal
@@ -35,7 +36,7 @@ class StateTensors:
 
     Args:
         state: what the program keeps, by name; constants are added to it and taken out.
-        private: names of the constants whose memory nobody else has; likewise.
+        private: the constants whose memory nobody else has, by their id; likewise.
         ambient: the modes in which the program was traced.
         type_of: tells the type of a tensor.
         apart: gives a context in which torch is as it is without anybody's hooks and modes, and nothing is
@@ -45,7 +46,7 @@ class StateTensors:
     def __init__(
         self,
         state: dict[str, Any],
-        private: dict[str, None],
+        private: dict[int, Any],
         ambient: Modes,
         type_of: Callable[[torch.Tensor], TensorType],
         apart: Callable[[], AbstractContextManager[Any]],
@@ -57,6 +58,7 @@ class StateTensors:
         self._apart = apart
         self._by_name: dict[str, ConstantTensor] = {}
         self._default: tuple[torch.dtype, SourceRange | None] | None = None
+        self._may_hold: bool | None = None  # whether the program leaves the default dtype as it is
 
     @property
     def circumstances(self) -> tuple[Circumstance, ...]:
@@ -69,20 +71,16 @@ class StateTensors:
         """Return the tensor that a piece of state is; None unless the program alone has its memory."""
         tensor = self._state.get(entry.name)
         type_ = entry.value.type
-        if entry.name not in self._private or not isinstance(type_, TensorType):
+        if not isinstance(type_, TensorType) or type(tensor) is not torch.Tensor:
             return None
-        if type(tensor) is not torch.Tensor or tensor.is_meta or tensor.requires_grad:
-            return None
-        if tensor.layout is not torch.strided:
+        if id(tensor) not in self._private or tensor.is_meta or tensor.requires_grad:
             return None
         known = self._by_name.get(entry.name)
         if known is None:
             known = self._by_name[entry.name] = ConstantTensor(type_, tensor)
         return known
 
-    def compute(
-        self, node: Node, known: Mapping[Value, Constant]
-    ) -> tuple[Constant, ...] | None:
+    def compute(self, node: Node, known: Mapping[Value, Constant]) -> tuple[Constant, ...] | None:
         """Return what a pure node gives, whoever replays it and in whatever modes; None if that is open."""
         overload = find_overload(node.kind)
         # The data of an empty tensor is whatever was in memory.
@@ -105,12 +103,12 @@ class StateTensors:
     def keep(self, name: str, constant: ConstantTensor) -> None:
         """Have a tensor be what a new constant of the graph stands for."""
         self._state[name] = constant.tensor
-        self._private[name] = None
+        self._private[id(constant.tensor)] = constant.tensor
         self._by_name[name] = constant
 
     def drop(self, name: str) -> None:
         """Let go of a constant that the graph has no more."""
-        del self._state[name], self._private[name]
+        self._private.pop(id(self._state.pop(name)), None)
         self._by_name.pop(name, None)
 
     def contents(self, constant: ConstantTensor) -> Hashable | None:
@@ -169,12 +167,13 @@ class StateTensors:
 
     def _hold_default_dtype(self, node: Node) -> bool:
         """Hold replays to the default dtype, unless the program sets it itself."""
-        graph = node.graph
-        if graph is None or any(n.kind == "prim::set_default_dtype" for n in graph.walk()):
-            return False
-        if self._default is None:
+        if self._may_hold is None:
+            graph = node.graph
+            own = SET_DEFAULT_DTYPE.name
+            self._may_hold = graph is not None and all(n.kind != own for n in graph.walk())
+        if self._may_hold and self._default is None:
             self._default = torch.get_default_dtype(), node.source
-        return True
+        return self._may_hold
 
     def _constant(self, result: Any, operands: Mapping[int, ConstantTensor]) -> Constant:
         if not isinstance(result, torch.Tensor):

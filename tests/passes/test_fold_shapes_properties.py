@@ -1,4 +1,4 @@
-"""Arithmetic on sizes, drawn at random: folded, it gives the same at all sizes, and guards refuse the same."""
+"""Arithmetic on sizes, drawn at random: folded, it gives the same at all sizes, and refuses the same."""
 
 from collections.abc import Sequence
 from random import Random
