@@ -291,9 +291,7 @@ class TracedProgram:
         for pass_ in passes:
             listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
         facts = MetaFacts(torch_literal)
-        tensors = StateTensors(
-            self.state, self._private, self.graph.modes, type_of_tensor, apart
-        )
+        tensors = StateTensors(self.state, self._private, self.graph.modes, type_of_tensor, apart)
         listed = [pass_.with_facts(facts).with_tensors(tensors) for pass_ in listed]
         report = run_passes(self.graph, listed, verify_each=verify_each, on_pass=on_pass)
         known = {circumstance.text for circumstance in self.circumstances}

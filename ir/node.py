@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..errors import IRError
-from .arguments import Argument, exchange, renamed, substitute, values_in
+from .arguments import Argument, exchange, exchange_all, renamed, substitute, values_in
 from .block import Block
 from .literals import FunctionRef
 from .modes import Modes
