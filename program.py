@@ -34,6 +34,7 @@ from .passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
 from .reports import Summary, summarize
 from .runtime import (
     CompiledGraph,
+    StateTensors,
     Tolerance,
     WriteBack,
     circumstance_error,
@@ -57,10 +58,12 @@ from .tracer import (
     ModeReader,
     ModesOfModules,
     Sizes,
+    apart,
     capture,
     inputs_at,
     operator_of,
     run_recorded,
+    type_of_tensor,
     unrecorded,
 )
 from .tracer.blocks.hops import higher_order_named
@@ -127,6 +130,7 @@ class TracedProgram:
         self._asked_depth: str | None = None
         self._folded: tuple[Folded, ...] = ()
         self._is_functional = False
+        self._private: dict[int, Any] = {}  # the constants that nobody else has, by their id
         self.mutations = mutations
         self.circumstances = circumstances
         self.updates = dict(updates or {})
@@ -163,6 +167,8 @@ class TracedProgram:
         program.depth = captured.depth.value
         program._is_functional = captured.force_outplace
         program._training = captured.training
+        private = [captured.objects[name] for name in captured.private if name in captured.objects]
+        program._private = {id(tensor): tensor for tensor in private}
         return program
 
     @cached_property
@@ -285,8 +291,11 @@ class TracedProgram:
         for pass_ in passes:
             listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
         facts = MetaFacts(torch_literal)
-        listed = [pass_.with_facts(facts) for pass_ in listed]
+        tensors = StateTensors(self.state, self._private, self.graph.modes, type_of_tensor, apart)
+        listed = [pass_.with_facts(facts).with_tensors(tensors) for pass_ in listed]
         report = run_passes(self.graph, listed, verify_each=verify_each, on_pass=on_pass)
+        known = {circumstance.text for circumstance in self.circumstances}
+        self.circumstances += tuple(c for c in tensors.circumstances if c.text not in known)
         if report.changed:
             for run in report.runs:
                 self._note_levels(run.result)

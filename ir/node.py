@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..errors import IRError
-from .arguments import Argument, exchange, renamed, substitute, values_in
+from .arguments import Argument, exchange, exchange_all, renamed, substitute, values_in
 from .block import Block
 from .literals import FunctionRef
 from .modes import Modes
@@ -241,6 +241,30 @@ class Node:
         if before not in self._inputs:
             before._drop_user(self)
         value._add_user(self)
+
+    def replace_inputs(self, becomes: Mapping[Value, Argument]) -> None:
+        """Make the node read other values, or literals, in the place of some values. O(arguments).
+
+        Given:   %3 = aten::view(%1, [%2, 4])
+        Do:      node.replace_inputs({v2: 8})
+        Result:  %3 = aten::view(%1, [8, 4])
+
+        Raises:
+            IRError: a value that it would read is not visible from its block; nothing is changed.
+        """
+        args = exchange_all(self._args, becomes)
+        inputs = values_in(args)
+        before = self._inputs
+        if self._block is not None:
+            for value in inputs:
+                if value not in before:
+                    self._block._require_visible(value)
+        self._args, self._inputs = args, inputs
+        for value in dict.fromkeys(before):
+            if value not in inputs:
+                value._drop_user(self)
+        for value in inputs:
+            value._add_user(self)
 
     def rename_functions(self, names: Mapping[str, str]) -> None:
         """Refer to functions by other names; those not among ``names`` keep theirs. O(arguments)."""

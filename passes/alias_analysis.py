@@ -8,7 +8,7 @@ Note [Sets of memory]
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from functools import cached_property, lru_cache
 from typing import Final, TypeAlias
 
@@ -28,13 +28,15 @@ class AliasAnalysis:
 
     Args:
         graph: the graph.
+        private: state that nobody but the graph has, and that shares memory with no other.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, private: Collection[Value] = ()) -> None:
         self._graph = graph
         # In which set a value or another set is; for what is alone, nothing.
         self._above: dict[Memory, Memory] = dict.fromkeys(graph.inputs, EXTERNAL)
-        self._above.update((entry.value, EXTERNAL) for entry in graph.state.values())
+        state = [entry.value for entry in graph.state.values()]
+        self._above.update((value, EXTERNAL) for value in state if value not in private)
         self._add(graph.block)
 
     def memory_of(self, value: Value) -> Memory:
@@ -80,6 +82,24 @@ class AliasAnalysis:
                 for memory in self.written_by(node):
                     writers.setdefault(memory, []).append(node)
         return writers
+
+    @cached_property
+    def leaving(self) -> set[Memory]:
+        """The values that leave the graph or a block, or that somebody keeps, and their memory."""
+        leaving: set[Memory] = {EXTERNAL}
+        values = list(self._graph.outputs)
+        keeps: dict[Operator, bool] = {}
+        for node in self._graph.walk():
+            operator = node.operator
+            if operator not in keeps:
+                keeps[operator] = has_untracked_effects(operator)
+            if keeps[operator]:
+                values += node.inputs
+            for block in node.blocks:
+                values += block.outputs
+        for value in values:
+            leaving.update((value, self.memory_of(value)))
+        return leaving
 
     def _add(self, block: Block) -> None:
         for node in block:

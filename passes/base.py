@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..ir import Graph
+from .constant_tensors import ConstantTensors
 from .torch_facts import TorchFacts
 
 
@@ -50,4 +51,8 @@ class Pass(ABC):
 
     def with_facts(self, facts: TorchFacts) -> Pass:
         """Return the pass as it runs where torch can be asked; itself if it has nothing to ask."""
+        return self
+
+    def with_tensors(self, tensors: ConstantTensors) -> Pass:
+        """Return the pass as it runs on a program that has tensors; itself if it computes with none."""
         return self

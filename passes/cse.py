@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Collection, Hashable, MutableMapping
+from collections.abc import Hashable, MutableMapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import ClassVar
@@ -11,14 +11,7 @@ from typing import ClassVar
 from ..ir import Argument, Block, Device, DType, Effect, Graph, Modes, Node, Operator, Value
 from ..ir.collector import paused_collector
 from ..ir.own_operators import GRADIENT
-from .alias_analysis import (
-    EXTERNAL,
-    AliasAnalysis,
-    Memory,
-    has_memory,
-    has_untracked_effects,
-    is_pure,
-)
+from .alias_analysis import EXTERNAL, AliasAnalysis, Memory, has_memory, is_pure
 from .base import Pass, PassResult
 from .hidden_writes import may_write, may_write_untold
 
@@ -67,8 +60,7 @@ class _Search:
         self._mergeable = {operator for operator in operators if _is_mergeable(operator)}
         self._writers = {operator for operator in operators if may_write(operator)}
         self._memory = AliasAnalysis(graph)
-        untracked = {operator for operator in operators if has_untracked_effects(operator)}
-        self._leaving = _leaving(graph, self._memory, untracked)
+        self._leaving = self._memory.leaving
         self._writes: dict[Memory, int] = {}  # how often memory was written so far
         self._known_modes: dict[Modes, int] = {}
         self._modes: Modes | None = None  # those of the last node
@@ -142,20 +134,6 @@ def _is_mergeable(operator: Operator) -> bool:
     if operator.effects & Effect.CHECKS:
         return operator.effects == Effect.CHECKS
     return is_pure(operator) and operator is not GRADIENT  # which others may set meanwhile
-
-
-def _leaving(graph: Graph, memory: AliasAnalysis, keeping: Collection[Operator]) -> set[Memory]:
-    """Return the values that leave the graph or a block, or are kept by somebody, and their memory."""
-    leaving: set[Memory] = {EXTERNAL}
-    values = list(graph.outputs)
-    for node in graph.walk():
-        for block in node.blocks:
-            values += block.outputs
-        if node.operator in keeping:
-            values += node.inputs
-    for value in values:
-        leaving.update((value, memory.memory_of(value)))
-    return leaving
 
 
 def _part(arg: Argument) -> Hashable:

@@ -8,9 +8,12 @@ from typing import Any, Final
 
 from ..errors import PassError
 from .base import Pass
+from .constant_pooling import ConstantPooling
+from .constant_propagation import ConstantPropagation
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
 from .fold_operators import FoldOperators
+from .fold_shapes import FoldShapes
 from .inline import Inline
 from .lift_linear import LiftLinear
 from .normalize_ops import NormalizeOps
@@ -22,8 +25,11 @@ PASSES: Final[dict[str, type[Pass]]] = {
     pass_.name: pass_
     for pass_ in (
         CommonSubexpressionElimination,
+        ConstantPooling,
+        ConstantPropagation,
         DeadCodeElimination,
         FoldOperators,
+        FoldShapes,
         Inline,
         LiftLinear,
         NormalizeOps,

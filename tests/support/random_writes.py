@@ -98,7 +98,12 @@ WRITES: dict[str, Step] = {
     "resize_": lambda x, y, n: x.resize_(x.numel()),
     "detach_": lambda x, y, n: x.detach_(),
 }  # fmt: skip
-STEPS = {**VIEWS, **COMPUTED, **WRITES}
+CONSTANTS: dict[str, Step] = {
+    "table": lambda x, y, n: torch.tensor([0.5, float(n), 2.0, -1.0]),
+    "ones": lambda x, y, n: torch.ones(2, 4),
+    "range": lambda x, y, n: torch.arange(n % 5),
+}
+STEPS = {**VIEWS, **COMPUTED, **WRITES, **CONSTANTS}
 
 
 def _turned(x: torch.Tensor) -> list[int]:
@@ -157,13 +162,18 @@ class Program:
 
 
 _numbers = st.integers(0, 40)
-steps = st.tuples(
+
+
+def _programs(names: st.SearchStrategy[str], max_size: int) -> st.SearchStrategy[Program]:
+    follows = st.sampled_from([False, False, False, True])
+    steps = st.tuples(names, _numbers, _numbers, _numbers, follows)
+    return st.lists(steps, min_size=2, max_size=max_size).map(lambda drawn: Program(tuple(drawn)))
+
+
+_names = (
     st.sampled_from(sorted(VIEWS))
     | st.sampled_from(sorted(WRITES))
-    | st.sampled_from(sorted(COMPUTED)),
-    _numbers,
-    _numbers,
-    _numbers,
-    st.sampled_from([False, False, False, True]),
+    | st.sampled_from(sorted(COMPUTED))
 )
-programs = st.lists(steps, min_size=2, max_size=14).map(lambda drawn: Program(tuple(drawn)))
+programs = _programs(_names, 14)
+programs_of_constants = _programs(st.sampled_from(sorted(CONSTANTS)) | _names, 18)
