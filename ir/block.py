@@ -28,7 +28,17 @@ class Block:
     not take the walk along. There is no indexing, which would be O(n).
     """
 
-    __slots__ = ("_around", "_first", "_inputs", "_last", "_length", "_outputs", "graph", "owner")
+    __slots__ = (
+        "_around",
+        "_first",
+        "_inputs",
+        "_last",
+        "_length",
+        "_outputs",
+        "_places",
+        "graph",
+        "owner",
+    )
 
     _is_node: ClassVar[Literal[False]] = False
 
@@ -38,6 +48,7 @@ class Block:
         self._around = around
         self._inputs: list[Value] = []
         self._outputs: list[Value] = []
+        self._places: dict[Value, list[int]] | None = None  # of the outputs, once one is replaced
         self._first: Node | None = None
         self._last: Node | None = None
         self._length = 0
@@ -68,7 +79,7 @@ class Block:
         for value in outputs:
             self._require_visible(value)
         self._drop_output_uses()
-        self._outputs = outputs
+        self._outputs, self._places = outputs, None
         for value in outputs:
             value._add_user(self)
 
@@ -80,7 +91,7 @@ class Block:
             )
         self._require_visible(value)
         before = self._outputs[operand]
-        self._outputs[operand] = value
+        self._outputs[operand], self._places = value, None
         if before not in self._outputs:
             before._drop_user(self)
         value._add_user(self)
@@ -172,7 +183,15 @@ class Block:
 
     def _replace(self, old: Value, new: Value) -> None:
         """Put out ``new`` wherever the block puts out ``old``, without a word to their books."""
-        self._outputs = [new if value is old else value for value in self._outputs]
+        places = self._places
+        if places is None:
+            places = self._places = {}
+            for place, value in enumerate(self._outputs):
+                places.setdefault(value, []).append(place)
+        found = places.pop(old, [])
+        for place in found:
+            self._outputs[place] = new
+        places.setdefault(new, []).extend(found)
 
     def _link(self, node: Node, before: Node | None) -> None:
         after = before

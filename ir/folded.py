@@ -172,3 +172,4 @@ def _exchange_reads(reader: Node | Block, becomes: dict[Value, Value]) -> None:
         reader._inputs = values_in(reader._args)
     else:
         reader._outputs = [becomes.get(value, value) for value in reader._outputs]
+        reader._places = None
