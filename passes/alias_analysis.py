@@ -85,7 +85,10 @@ class AliasAnalysis:
 
     @cached_property
     def leaving(self) -> set[Memory]:
-        """The values that leave the graph or a block, or that somebody keeps, and their memory."""
+        """The values that leave the graph or a block, or that somebody keeps, and their memory.
+
+        Those too that an operator may hand on as what leaves: ``contiguous`` gives the tensor that it was given.
+        """
         leaving: set[Memory] = {EXTERNAL}
         values = list(self._graph.outputs)
         keeps: dict[Operator, bool] = {}
@@ -99,6 +102,9 @@ class AliasAnalysis:
                 values += block.outputs
         for value in values:
             leaving.update((value, self.memory_of(value)))
+        for node in self._graph.walk(reverse=True):
+            if any([value in leaving for value in node.outputs]):
+                leaving.update(_handed_on(node, leaving))
         return leaving
 
     def _add(self, block: Block) -> None:
@@ -135,6 +141,16 @@ class AliasAnalysis:
         held = [value for value in values if has_memory(value)]
         for value in held[1:]:
             self._join(held[0], value)
+
+
+def _handed_on(node: Node, leaving: Collection[Memory]) -> Iterable[Value]:
+    """Return the operands of a node that a leaving result of it may be, or be a view of."""
+    if node.blocks:
+        return node.inputs
+    sharing = sharing_of(node.operator) if node.inputs else None
+    if sharing is None:
+        return ()
+    return [operand for result, operand in sharing(node) if result in leaving]
 
 
 def is_pure(operator: Operator) -> bool:
