@@ -87,7 +87,7 @@ class AliasAnalysis:
     def leaving(self) -> set[Memory]:
         """The values that leave the graph or a block, or that somebody keeps, and their memory.
 
-        Those too that an operator may hand on as what leaves: ``contiguous`` gives the tensor that it was given.
+        Those too that an operator may hand on as what leaves: ``contiguous`` gives what it was given.
         """
         leaving: set[Memory] = {EXTERNAL}
         values = list(self._graph.outputs)
