@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from .graph import Graph
 from .value import Value
-
-_NUMBER = re.compile(r"[0-9]+\Z")
 
 
 def is_number(name: str) -> bool:
     """Whether a name is a number, as only values that have no name of their own are shown."""
-    return _NUMBER.match(name) is not None
+    return name.isascii() and name.isdigit()
 
 
 def value_names(graph: Graph) -> dict[Value, str]:

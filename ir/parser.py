@@ -2,6 +2,8 @@
 
 Text written by hand may leave out what the printer always writes: the graph's name, the types after
 ``->``, and comments. Names are those of the text; a number as a name means that there is none.
+
+A friend of nodes and blocks, for speed; see Note [One set of books] in ``value.py``.
 """
 
 from __future__ import annotations
@@ -21,16 +23,21 @@ from .mode_parser import parse_modes
 from .modes import Modes
 from .node import Node
 from .operator import Operator, OperatorTable, unknown_operator
-from .place_parser import PlaceParser
+from .place_parser import END_OF_LINE, PlaceParser
 from .scope import Scope, ScopeKind
 from .source import Frame
 from .statement_parser import ADVICE, StatementParser, Vocabulary
+from .type_parser import SIMPLE_TYPE
 from .types import Type
 from .value import StateKind, Value
 
 _STATEMENT = re.compile(
     r"(?P<end>->|return[ \t]*(?=\())|(?P<block>block([0-9]+)[ \t]*\()"
     r"|(?P<mode>mode[ \t]+(?=\w))|(?P<scope>scope[ \t]+(?=\S))"
+)
+# The whole line of a node with one result, if nothing in it is quoted, nested or called with functions.
+_USUAL_NODE = re.compile(
+    rf"[ \t]*%(\w+(?:\.\w+)*) : ({SIMPLE_TYPE}) = ([\w.:]+)\(([\w.:%=+\-\[\], ]*)\){END_OF_LINE}"
 )
 _STATE = re.compile(rf"({'|'.join(kind.value for kind in StateKind)})[ \t]+(?=%)")
 _AMBIENT = re.compile(r"ambient[ \t]+(?=\w)")
@@ -135,6 +142,8 @@ class _GraphParser:
         self._type = vocabulary.types.type
         self._statements = StatementParser(cursor, vocabulary)
         self._places = PlaceParser(cursor, graph.root_scope)
+        self._known_types = vocabulary.types.known
+        self._known_operators = vocabulary.operators
         self._modes = graph.modes  # those in force where we read
         self._composites: list[_Call] = []  # whose nodes are still to come
 
@@ -211,25 +220,27 @@ class _GraphParser:
         text = self._text
         node: Node | None = None
         count = 0  # blocks of the node so far
-        with self._graph.inserting(block):
-            while True:
-                cursor.skip_gap()
-                match = _STATEMENT.match(text, cursor.position)
-                if match is None:
-                    node = self._read_node()
-                    count = 0
-                    continue
-                cursor.position = match.end()
-                match match.lastgroup:
-                    case "end":
-                        break
-                    case "mode":
-                        self._modes = self._read_modes()
-                    case "scope":
-                        self._read_scope(block)
-                    case _:
-                        self._read_block(node, count, match)
-                        count += 1
+        while True:
+            usual = self._read_usual_node(block)
+            if usual is not None:
+                node, count = usual, 0
+                continue
+            cursor.skip_gap()
+            match = _STATEMENT.match(text, cursor.position)
+            if match is None:
+                node, count = self._read_node(block), 0
+                continue
+            cursor.position = match.end()
+            match match.lastgroup:
+                case "end":
+                    break
+                case "mode":
+                    self._modes = self._read_modes()
+                case "scope":
+                    self._read_scope(block)
+                case _:
+                    self._read_block(node, count, match)
+                    count += 1
         self._check_end(block, match)
         self._note_composites(block)
         cursor.demand("(", f"after {match['end']}", ADVICE)
@@ -270,7 +281,26 @@ class _GraphParser:
         statements.leave_block(mark)
         statements.show(own)
 
-    def _read_node(self) -> Node:
+    def _read_usual_node(self, block: Block) -> Node | None:
+        """Read a node whose line is as most are, if its words were met before: in one match."""
+        match = _USUAL_NODE.match(self._text, self._cursor.position)
+        if match is None:
+            return None
+        name, type_, operator, arguments, comment = match.groups()
+        known_type = self._known_types.get(type_)
+        known_operator = self._known_operators.get(operator)
+        known = self._statements.known_arguments(arguments)
+        if known_type is None or known_operator is None or known is None:
+            return None
+        args, keywords = known
+        stack, scope = self._places.of(comment, match.start(5))
+        node = Node(known_operator, args, keywords, (known_type,), None, scope, stack, self._modes)
+        block._link(node, None)
+        self._statements.define(node.output, name, match.start(1) - 1)
+        self._cursor.position = match.end()
+        return node
+
+    def _read_node(self, block: Block) -> Node:
         cursor = self._cursor
         names: list[tuple[str, int]] = []
         types: list[Type] = []
@@ -281,16 +311,8 @@ class _GraphParser:
         args: list[Argument] = []
         keywords = self._statements.arguments(args)
         stack, scope = self._places.place()
-        node = self._graph.append(
-            operator,
-            tuple(args),
-            types,
-            keywords=keywords,
-            groups=groups,
-            scope=scope,
-            stack=stack,
-            modes=self._modes,
-        )
+        node = Node(operator, tuple(args), keywords, types, groups, scope, stack, self._modes)
+        block._link(node, None)
         for value, (name, start) in zip(node.outputs, names, strict=True):
             self._statements.define(value, name, start)
         return node

@@ -13,7 +13,10 @@ from .source import Frame, SourceRange
 Place: TypeAlias = tuple[Frame | None, Scope]
 """The stack that caused a node, and the scope it stands in."""
 
-_END_OF_LINE = re.compile(r"[ \t\r]*(?:#[ \t]*([^\n]*))?(?:\n|\Z)")
+END_OF_LINE: Final = r"[ \t\r]*(?:#[ \t]*([^\n]*))?(?:\n|\Z)"
+"""Matches the end of a line, with the comment on it as its group."""
+
+_END_OF_LINE = re.compile(END_OF_LINE)
 _SCOPE = re.compile(rf"(?P<address>{ADDRESS})(?:[ \t]+\((?P<class>{NAME.pattern})\))?")
 _PARENT = re.compile(rf"at[ \t]+top\b|in[ \t]+({ADDRESS})")
 _PROVENANCE = re.compile(
@@ -26,20 +29,16 @@ _ADVICE: Final = "write the address and the class of a scope: encoder.0 (Layer)"
 
 
 class PlaceParser:
-    """Reads scopes and the comments behind nodes, each comment once.
+    """Reads scopes and the comments behind nodes, each comment once."""
 
-    Attributes:
-        known: the places that comments stand for, by their texts; None stands for no comment.
-    """
-
-    __slots__ = ("_cursor", "_frames", "_root", "_scopes", "known")
+    __slots__ = ("_cursor", "_frames", "_known", "_root", "_scopes")
 
     def __init__(self, cursor: Cursor, root: Scope) -> None:
         self._cursor = cursor
         self._root = root
         self._scopes = ScopeTable(root)
         self._frames: dict[SourceRange, Frame] = {}
-        self.known: dict[str | None, Place] = {None: (None, root)}
+        self._known: dict[str | None, Place] = {None: (None, root)}
 
     def end_line(self) -> re.Match[str]:
         """Move past the end of the line; the match's group 1 is the comment on it."""
@@ -50,9 +49,13 @@ class PlaceParser:
     def place(self) -> Place:
         """Read the end of a node's line, and return what the comment says of where it comes from."""
         end = self.end_line()
-        place = self.known.get(end[1])
+        return self.of(end[1], end.start(1))
+
+    def of(self, comment: str | None, start: int) -> Place:
+        """Return the place that a comment, at ``start``, stands for; None for no comment."""
+        place = self._known.get(comment)
         if place is None:
-            place = self.known[end[1]] = self._read(end[1], end.start(1))
+            place = self._known[comment] = self._read(comment or "", start)
         return place
 
     def scope(self) -> tuple[Scope, int]:

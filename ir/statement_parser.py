@@ -24,6 +24,7 @@ _SIMPLE_ARGUMENT = re.compile(
     r"[ \t]*(?:(\w+)=)?(%\w+(?:\.\w+)*|-?\w[\w.:+-]*|\[[\w.:+, -]*\])[ \t]*([,)])"
 )
 _KEYWORD = re.compile(rf"(?:(\w+)|({QUOTED}))[ \t]*=")
+_LISTS_AND_WORDS = re.compile(r"(?:\w+=)?\[[^\[\]]*\]|[^\[\], ]+")
 _PLAIN_NAME = re.compile(r"\w+(?:\.\w+)*\Z")
 
 ADVICE: Final = "write a node as %y : f32[2, 3] = aten::neg(%x), and end a graph with return (%y)"
@@ -84,7 +85,7 @@ class StatementParser:
             self.refuse_taken(name, start)
         self._words[key] = value
         self.defined.append(key)
-        if value.state is None and not is_number(name):
+        if not is_number(name) and value.state is None:
             value.name = name
 
     def refuse_taken(self, name: str, start: int) -> None:
@@ -193,6 +194,33 @@ class StatementParser:
                 )
             args.append(arg)
         return tuple(keywords)
+
+    def known_arguments(self, text: str) -> tuple[tuple[Argument, ...], tuple[str, ...]] | None:
+        """Return the arguments that a text without quotes stands for, and the names of the last ones.
+
+        None where it holds a word that was not met before, or is in any way unusual.
+        """
+        if not text:
+            return (), ()
+        words = text.split(", ")
+        if "[" in text:
+            words = _LISTS_AND_WORDS.findall(text)
+            if ", ".join(words) != text:
+                return None
+        keywords: tuple[str, ...] = ()
+        if "=" in text:
+            found = [word.partition("=") for word in words]
+            keywords = tuple([name for name, mark, _ in found if mark])
+            named = found[len(found) - len(keywords) :]
+            if not all(mark and name.isidentifier() for name, mark, _ in named):
+                return None
+            if len(set(keywords)) < len(keywords):
+                return None
+            words = [word if mark else name for name, mark, word in found]
+        try:
+            return tuple(map(self._words.__getitem__, words)), keywords
+        except KeyError:
+            return None
 
     def operand(self) -> Value:
         """Read ``%x`` and return the value that it names."""
