@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .graph import Graph
 from .value import Value
 
@@ -18,21 +20,26 @@ def value_names(graph: Graph) -> dict[Value, str]:
     ``.2`` behind it if it is not. Values without a name, or with a number for one, are numbered. The
     result depends on the graph alone, so equal graphs read equal.
     """
-    names: dict[Value, str] = {}
+    return dict(named_values(graph))
+
+
+def named_values(graph: Graph) -> Iterator[tuple[Value, str]]:
+    """Yield every value of a graph with its name, as :func:`value_names` gives them."""
     taken: set[str] = set()
     for entry in graph.state.values():
-        names[entry.value] = entry.name
+        yield entry.value, entry.name
         taken.update(entry.names)
+    numbers = set(filter(is_number, taken))  # of state alone: no other value has one for a name
     suffixes: dict[str, int] = {}
     count = 0
     for value in graph.values():
         wanted = value.name
         if wanted is None or is_number(wanted):
             number = str(count)
-            while number in taken:
+            while number in numbers:
                 count += 1
                 number = str(count)
-            names[value] = number
+            yield value, number
             count += 1
             continue
         if wanted in taken:
@@ -42,5 +49,4 @@ def value_names(graph: Graph) -> dict[Value, str]:
             suffixes[wanted] = suffix
             wanted = f"{wanted}.{suffix}"
         taken.add(wanted)
-        names[value] = wanted
-    return names
+        yield value, wanted

@@ -392,8 +392,11 @@ class Node:
 
     def _replace(self, old: Value, new: Value) -> None:
         """Read ``new`` wherever the node reads ``old``, without a word to their books."""
-        self._args = tuple(exchange(arg, old, new) for arg in self._args)
-        self._inputs = values_in(self._args)
+        if self._args is self._inputs:
+            self._args = self._inputs = tuple([new if v is old else v for v in self._inputs])
+        else:
+            self._args = tuple([exchange(arg, old, new) for arg in self._args])
+            self._inputs = values_in(self._args)
 
     def _release(self) -> None:
         """Drop every use that the node and its blocks hold."""

@@ -37,7 +37,7 @@ from .dtype import DType
 from .graph import Graph
 from .literals import Device, FunctionRef, Layout, Literal, MemoryFormat
 from .modes import DEFAULT_MODES, Modes
-from .names import value_names
+from .names import named_values, value_names
 from .node import Node
 from .operator import Operator
 from .scope import Scope, ScopeTable
@@ -71,12 +71,12 @@ def print_node(node: Node) -> str:
 
 def node_text(node: Node, names: Mapping[Value, str]) -> str:
     """Return one node as text, its values called by ``names``."""
-    return _Statements(names).statement(node)
+    return _Statements(names.items()).statement(node)
 
 
 def block_end_text(block: Block, names: Mapping[Value, str]) -> str:
     """Return the end of a block as text on one line, its values called by ``names``."""
-    outputs = ", ".join(_Statements(names).outputs(block))
+    outputs = ", ".join(_Statements(names.items()).outputs(block))
     return f"return ({outputs})" if block.owner is None else f"-> ({outputs})"
 
 
@@ -87,7 +87,7 @@ def value_text(name: str) -> str:
 
 def literal_text(arg: Argument) -> str:
     """Return a literal, or a nested list of them, as text shows it."""
-    return _Statements({}).argument(arg)
+    return _Statements(()).argument(arg)
 
 
 def provenance(node: Node) -> str:
@@ -128,11 +128,11 @@ class _References(dict[Value, str]):
 class _Statements:
     """Renders single nodes, with what it has rendered of types, scopes and stacks kept at hand."""
 
-    def __init__(self, names: Mapping[Value, str]) -> None:
-        self.references = _References()
-        for value, name in names.items():
-            # All that is alphanumeric is plain, and quicker to find out.
-            self.references[value] = f"%{name}" if name.isalnum() else value_text(name)
+    def __init__(self, names: Iterable[tuple[Value, str]]) -> None:
+        # All that is alphanumeric is plain, and quicker to find out.
+        self.references = _References(
+            {value: f"%{name}" if name.isalnum() else value_text(name) for value, name in names}
+        )
         self._types: dict[int, str] = {}  # by identity: the graph keeps them, and hashing is slow
         self._operators: dict[Operator, str] = {}
 
@@ -225,7 +225,7 @@ class _GraphPrinter:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._statements = _Statements(value_names(graph))
+        self._statements = _Statements(named_values(graph))
         self._lines: list[str] = []
         self._comments: dict[Scope, dict[Frame | None, str]] = {}  # with the mark before them
         self._places: dict[Frame | None, str] = {}
