@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from ..ir import STRIDED, Block, Graph, Literal, Node, Operator, StateKind, TensorType, Value
+from ..ir.collector import paused_collector
 from ..ir.own_operators import AUTOGRAD_FUNCTION, LITERAL
 from ..ir.scalars import GUARD_OPERATOR
 from .alias_analysis import AliasAnalysis, has_memory, is_pure
@@ -58,6 +59,7 @@ class ConstantPropagation(Pass):
         """Return the pass for a program that has these tensors."""
         return replace(self, tensors=tensors)
 
+    @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Compute what is constant in a graph, and the numbers that are in its functions."""
         # Functions keep no state of their own, so in them tensors stay what they are.

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from ..ir import Argument, Block, Graph, Node, Operator, ScalarType, Value
+from ..ir.collector import paused_collector
 from ..ir.own_operators import AUTOGRAD_FUNCTION, LITERAL
 from ..ir.scalars import GUARD_OPERATOR, scalar_form, scalar_operator
 from .base import Pass, PassResult
@@ -51,6 +52,7 @@ class FoldShapes(Pass):
 
     name: ClassVar[str] = "fold_shapes"
 
+    @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Fold the sizes of a graph, and of its functions."""
         harmless = harmless_functions(graph.functions)
@@ -378,7 +380,8 @@ class _Folding:
         if plain is not None:
             return Polynomial.constant(plain) if plain.__class__ is int else None
         operands = self._operands(node)
-        return None if operands is None else self._result(kind, operands)
+        size = None if operands is None else self._result(kind, operands)
+        return None if size is None or not size.is_handy else size
 
     def _result(self, kind: str, operands: list[Polynomial]) -> Polynomial | None:
         algebra = self._algebra

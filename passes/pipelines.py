@@ -16,9 +16,17 @@ PIPELINES: Final[Mapping[str, tuple[str, ...]]] = {
     # One flat graph of canonical operators, without what nothing reads; all else as it was traced.
     "noopt": _CANONICAL,
     # What holds whatever the sizes of the next run are.
-    "profiling_insensitive": (*_CANONICAL, "cse", "peephole", "dce"),
+    "profiling_insensitive": (
+        *_CANONICAL, "fold_shapes", "constant_propagation", "dce", "cse", "constant_pooling", "peephole",
+        "dce",
+    ),
     # The same, until a second look finds nothing new: for a graph that will run often.
-    "profiled": (*_CANONICAL, "peephole", "dce", "cse", "peephole", "cse", "dce"),
+    "profiled": (
+        *_CANONICAL, "fold_shapes", "peephole", "constant_propagation", "dce", "cse", "peephole",
+        "constant_propagation", "constant_pooling", "cse", "dce",
+    ),
     # For inference.
-    "no_grad": (*_CANONICAL, "peephole", "cse", "dce"),
-}
+    "no_grad": (
+        *_CANONICAL, "fold_shapes", "peephole", "constant_propagation", "constant_pooling", "cse", "dce",
+    ),
+}  # fmt: skip

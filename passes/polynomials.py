@@ -11,6 +11,8 @@ Monomial: TypeAlias = tuple[int, ...]
 """A product of unknowns, by their numbers in order, one as often as its power; empty for 1."""
 
 _MOST_TERMS: Final = 32
+_HIGHEST_DEGREE: Final = 8
+_LARGEST_FACTOR: Final = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,16 @@ class Polynomial:
     def varying(self) -> Polynomial:
         """The polynomial without what is added to it."""
         return Polynomial(self.terms[1:]) if self.offset else self
+
+    @property
+    def is_handy(self) -> bool:
+        """Whether it is small enough for others to be made of it in time that does not grow."""
+        return len(self.terms) <= _MOST_TERMS and all(
+            [
+                len(product) <= _HIGHEST_DEGREE and abs(factor) <= _LARGEST_FACTOR
+                for product, factor in self.terms
+            ]
+        )
 
     @property
     def divisor(self) -> int:

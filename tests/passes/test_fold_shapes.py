@@ -388,3 +388,17 @@ def test_sizes_that_are_no_numbers_are_read() -> None:
           prim::guard(%ok, True)
           return (%n, %m)
     """)
+
+
+@pytest.mark.parametrize(
+    "call", ["aten::add.int({}, %k{})", "aten::mul.int({0}, {0})", "aten::mul.int({0}, %k0)"]
+)
+def test_expressions_stay_small_however_long_they_are(call: str) -> None:
+    count = 200
+    inputs = ", ".join(f"%k{number} : int" for number in range(count))
+    lines, result = [], "%k0"
+    for number in range(1, count):
+        lines.append(f"%r{number} : int = {call.format(result, number)}")
+        result = f"%r{number}"
+    text = "\n".join((f"graph({inputs}):", *lines, f"return ({result})"))
+    unchanged(text)
