@@ -164,8 +164,12 @@ def has_untracked_effects(operator: Operator) -> bool:
     """Whether an operator does more than its schema says of its operands.
 
     It checks something, sets something of torch's, takes part in the work of several processes, or nothing
-    is known of it.
+    is known of it. One that gives nothing and writes nothing was called to check something, as
+    ``aten::_assert_async`` is.
     """
+    parameters = operator.parameters  # none are known of what takes functions
+    if parameters and not operator.returns and not any(p.is_written for p in parameters):
+        return True
     return bool(operator.effects & (Effect.CHECKS | Effect.UNKNOWN)) or (
         sets_something(operator) or may_write_untold(operator) or _is_collective(operator)
     )
