@@ -97,7 +97,7 @@ def _build(graph: Graph, options: ViewOptions, output_names: Sequence[str]) -> S
     drawn = list(root.nodes())
     placement = Placement()
     place(root, fold(root, options), placement)
-    wiring = Wiring(placement, drawn, has_outside=options.focus is not None)
+    wiring = Wiring(graph, placement, drawn, has_outside=options.focus is not None)
     usual = usual_dtype(graph)
     add_inputs(graph, drawn, placement, wiring, usual)
     wiring.connect()

@@ -9,9 +9,10 @@ Note [Edges of folded repetitions]
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from ..ir import Effect, Node, TensorType, Value
+from ..ir import Effect, Graph, Node, TensorType, Value
 from .placing import Placement
 
 
@@ -38,10 +39,19 @@ class Wire:
 
 
 class Wiring:
-    """Collects the wires of a placement. Hidden nodes have no box and so no wires."""
+    """Collects the wires of a placement. Hidden nodes have no box and so no wires.
 
-    def __init__(self, placement: Placement, drawn: list[Node], *, has_outside: bool) -> None:
-        self.has_outside = has_outside  # whether only a part of the graph is drawn
+    Args:
+        graph: what is drawn.
+        placement: the boxes.
+        drawn: the nodes that have boxes, or stand in one.
+        has_outside: whether only a part of the graph is drawn.
+    """
+
+    def __init__(
+        self, graph: Graph, placement: Placement, drawn: list[Node], *, has_outside: bool
+    ) -> None:
+        self.has_outside = has_outside
         self.wires: dict[tuple[str, str, Value], Wire] = {}
         self.input_boxes: dict[Value, str] = {}
         self._placement = placement
@@ -49,6 +59,7 @@ class Wiring:
             value: node for node in drawn for block in node.blocks for value in block.inputs
         }
         self._drawn = drawn
+        self._last_writers = _last_writers(graph, set(drawn))
 
     def connect(self) -> None:
         """Add the wires between nodes and from graph inputs that have a box. O(operands)."""
@@ -123,10 +134,10 @@ class Wiring:
                     continue  # inside one turn of a repetition, of which another is drawn
                 has_blocks = maker is not None and maker.blocks
                 for value in self.sources(read) if has_blocks else (read,):
-                    found = self.box_of(value)
+                    found, source = self._source(value, node)
                     if found is None or found[0] == target:
                         continue
-                    if self._is_carried(value.node, node):
+                    if self._is_carried(source, node):
                         continue
                     if wired is not None:
                         if (found[0], target) in wired:
@@ -135,6 +146,17 @@ class Wiring:
                     role = self._role(node, operand)
                     shown = as_read(found[1], read)
                     self.add(found[0], target, shown, writes=_writes(node, operand), role=role)
+
+    def _source(self, value: Value, reader: Node) -> tuple[tuple[str, Value] | None, Node | None]:
+        """Return the box, and the value that it shows, from which a node has a value, and the node there.
+
+        That is what makes the value, or has written it since and gives no result that would show it.
+        """
+        writer = self._last_writers.get((reader, value))
+        box = None if writer is None else self._placement.box_of.get(self._placement.shown(writer))
+        if box is None:
+            return self.box_of(value), value.node
+        return (box, value), writer
 
     def _role(self, node: Node, operand: int) -> str:
         """Return what an operand from outside is to the rounds of the chain that the node is in."""
@@ -161,6 +183,22 @@ class Wiring:
             return False
         read = self._placement.turn(reader)
         return any(read.get(part, turn) != turn for part, turn in made.items())
+
+
+def _last_writers(graph: Graph, drawn: AbstractSet[Node]) -> dict[tuple[Node, Value], Node]:
+    """Return which node has written a value last before another reads it, if that gives no results."""
+    last: dict[Value, Node] = {}
+    found: dict[tuple[Node, Value], Node] = {}
+    for node in graph.walk():
+        if node not in drawn:
+            continue
+        if last:
+            found.update(((node, value), last[value]) for value in node.inputs if value in last)
+        if not node.outputs and Effect.WRITES in node.operator.effects:
+            for operand, value in enumerate(node.inputs):
+                if _writes(node, operand):
+                    last[value] = node
+    return found
 
 
 def as_read(made: Value, read: Value) -> Value:

@@ -69,6 +69,25 @@ def test_a_value_read_twice_is_one_edge(draw: Draw) -> None:
     assert _edges(scene) == ["x -> mul (×2)", "mul -> a"]
 
 
+def test_who_reads_after_a_change_in_place_that_gives_nothing_has_it_from_there(draw: Draw) -> None:
+    scene = draw("""
+        graph(%x : f32[8]):
+          %a : f32[8] = aten::relu(%x)
+          %early : f32[8] = aten::sin(%a)
+          aten::_foreach_mul_.Scalar([%a], 0.5)    # t.py:3 clip<optimizer>
+          %late : f32[8] = aten::cos(%a)
+          return (%early, %late)
+    """)
+    assert _edges(scene) == [
+        "x -> relu",
+        "relu -> sin",
+        "relu -> _foreach_mul_ write",
+        "_foreach_mul_ -> cos",
+        "sin -> early",
+        "cos -> late",
+    ]
+
+
 def test_changes_in_place_are_marked(draw: Draw) -> None:
     scene = draw("""
         graph(%x : f32[8], %y : f32[8]):
