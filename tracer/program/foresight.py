@@ -17,6 +17,7 @@ import functools
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from types import (
     CellType,
     CodeType,
@@ -66,11 +67,12 @@ class _Search:
 
     def __init__(self, own: str) -> None:
         self._foreign = _FOREIGN - ({own} - {"torch"})
+        self._are_foreign: dict[str, bool] = {}
         self._found = False
         self._seen: dict[int, Any] = {}  # by id; held, so that no other object gets the id
         self._met: deque[Any] = deque()  # what was not looked at yet
         self._functions: deque[FunctionType] = deque()  # whose code was not read yet
-        self._names: set[str] = set()
+        self._names: dict[str, None] = {}
         self._namespaces: list[
             Mapping[str, Any]
         ] = []  # dictionaries of objects, classes and modules
@@ -78,9 +80,11 @@ class _Search:
     def meet(self, met: Any) -> None:
         """Take note of something that the program may call, or take attributes of."""
         # An object may say that it is of another class, but only if it is asked.
-        is_new = not issubclass(type(met), _PLAIN) and id(met) not in self._seen
-        if is_new and len(self._seen) < _MOST_OBJECTS:
-            self._seen[id(met)] = met
+        seen = self._seen
+        if id(met) in seen or issubclass(type(met), _PLAIN):
+            return
+        if len(seen) < _MOST_OBJECTS:
+            seen[id(met)] = met
             self._met.append(met)
 
     def finds_backward(self) -> bool:
@@ -159,25 +163,30 @@ class _Search:
 
     def _read(self, function: FunctionType) -> None:
         """Look at what the code of a function names."""
-        names = set(_names_in(function.__code__))
+        names = _names_in(function.__code__)
         variables = function.__globals__
         reached = [variables[name] for name in names if name in variables]
         reached += _contents(function.__closure__ or ())
-        self._found = self._found or _name_backward(names, reached)
+        self._found = self._found or _name_backward(names.keys(), reached)
         for each in reached:
             self.meet(each)
-        new = names - self._names
-        self._names |= new
-        for namespace in list(self._namespaces):
+        new = [name for name in names if name not in self._names]
+        self._names.update(names)
+        for namespace in self._namespaces if new else ():
             for name in new:
                 if name in namespace:
                     self.meet(namespace[name])
 
     def _is_foreign(self, module: Any) -> bool:
-        return isinstance(module, str) and module.partition(".")[0] in self._foreign
+        if type(module) is not str:
+            return False
+        known = self._are_foreign.get(module)
+        if known is None:
+            known = self._are_foreign[module] = module.partition(".")[0] in self._foreign
+        return known
 
 
-def _name_backward(names: set[str], reached: list[Any]) -> bool:
+def _name_backward(names: AbstractSet[str], reached: list[Any]) -> bool:
     """Whether names of code, some of which lead to what is ``reached``, are those of a backward pass."""
     if "backward" in names:
         return True
@@ -190,13 +199,15 @@ def _name_backward(names: set[str], reached: list[Any]) -> bool:
     )
 
 
-def _names_in(code: CodeType) -> Iterator[str]:
-    """Yield the globals and attributes that code names, that of functions inside it too."""
-    yield from code.co_names
+@functools.lru_cache(maxsize=1 << 12)
+def _names_in(code: CodeType) -> Mapping[str, None]:
+    """Return the globals and attributes that code names, as keys; those of functions inside it too."""
+    names = dict.fromkeys(code.co_names)
     for constant in code.co_consts:
         # A class body assigns what it defines: a custom function has a ``backward`` and calls none.
         if isinstance(constant, CodeType) and constant.co_flags & _IS_OPTIMIZED:
-            yield from _names_in(constant)
+            names.update(_names_in(constant))
+    return names
 
 
 def _parts_of_callable(met: Any, kind: type) -> tuple[Any, ...]:
