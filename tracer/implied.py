@@ -86,7 +86,7 @@ class ImpliedValues:
     def find(self, tensor: torch.Tensor, scope: Scope, stack: Frame | None) -> Value | None:
         """Return the value of a tensor of which it is known how it came to be; None for any other."""
         value = (
-            self._as_saved(tensor)
+            self.as_saved(tensor)
             or self._as_written_over(tensor)
             or self._as_gradient(tensor, scope, stack)
             or self._as_inner(tensor, scope, stack)
@@ -99,7 +99,7 @@ class ImpliedValues:
             value = self._trace.kept.constant(tensor, "nested_dummy")
         return value
 
-    def _as_saved(self, tensor: torch.Tensor) -> Value | None:
+    def as_saved(self, tensor: torch.Tensor) -> Value | None:
         """Return the value of a tensor that autograd saved when an operator gave it as its result."""
         value = self._trace.saved.find(tensor)
         return None if value is None else self._trace.functions.brought_out(self._trace, value)

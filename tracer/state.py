@@ -420,6 +420,10 @@ class TracingState:
         self, tensor: torch.Tensor, scope: Scope, stack: Frame | None
     ) -> Value | None:
         """Return the value of a tensor that is named, or of which it is known how it came to be."""
+        if self._backwards and self.kept.named(tensor) is None:
+            saved = self.implied.as_saved(tensor)  # no global is one, and there are many to look at
+            if saved is not None:
+                return saved
         named = self.kept.value_of(tensor, sys._getframe(2))
         return named or self.implied.find(tensor, scope, stack)
 

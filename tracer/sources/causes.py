@@ -14,10 +14,12 @@ from typing import TypeAlias
 
 import torch
 
-from ...ir import Frame, Scope
+from ...ir import Frame, Scope, ScopeKind
 from ..dispatch.gradients import leaf_of, running_history, sequence_number
 
-_Place: TypeAlias = tuple[Scope | None, Frame | None]
+Cause: TypeAlias = tuple[Scope | None, Frame | None]
+"""Where the call was made for whose gradient autograd's engine runs; None for what is not known."""
+
 Followed: TypeAlias = tuple[int, int, Scope, Frame | None]
 """The numbers of a call's first node and of the one after its last, and where the call was made."""
 
@@ -38,8 +40,11 @@ class Causes:
         self.calls: list[Followed] = []
         self._name_of = name_of
         self._by_path: dict[str, Scope] = {}  # the last call of each module
+        self._chains: dict[
+            Scope, list[tuple[str, Scope]]
+        ] = {}  # by path, what each scope stands in
         self._indexed = 0  # how many calls that has seen
-        self._found: tuple[int, int, _Place] = (-1, 0, (None, None))
+        self._found: tuple[int, int, Cause] = (-1, 0, (None, None))
 
     def note(self, first: int, scope: Scope, stack: Frame | None) -> None:
         """Take note of a whole call; ``first`` is what :func:`sequence_number` was before it.
@@ -58,7 +63,7 @@ class Causes:
         self._indexed = 0
         self._found = (-1, 0, (None, None))
 
-    def running(self) -> _Place:
+    def running(self) -> Cause:
         """Return the place of the call for whose gradient the engine runs now, as far as it is known.
 
         The gradient of a parameter is collected for a module and no single call: it has no stack.
@@ -77,7 +82,7 @@ class Causes:
             self._found = number, len(self.calls), place
         return place
 
-    def _place_of(self, number: int) -> _Place:
+    def _place_of(self, number: int) -> Cause:
         at = bisect_right(self.calls, number, key=itemgetter(0)) - 1
         if at < 0 or number >= self.calls[at][1]:
             return None, None
@@ -86,7 +91,18 @@ class Causes:
     def last_call(self, path: str) -> Scope | None:
         """Return the scope of the last call of a module that autograd followed."""
         for _, _, scope, _ in self.calls[self._indexed :]:
-            if not scope.is_backward:
-                self._by_path.update((part.path, part) for part in scope.chain())
+            self._by_path.update(self._chain(scope))
         self._indexed = len(self.calls)
         return self._by_path.get(path)
+
+    def _chain(self, scope: Scope) -> list[tuple[str, Scope]]:
+        """Return the scopes from the root to one with their paths; none of a backward pass."""
+        chain = self._chains.get(scope)
+        if chain is None:
+            above = [] if scope.parent is None else self._chain(scope.parent)
+            path = above[-1][0] if above else ""
+            if scope.kind is ScopeKind.MODULE:
+                path = f"{path}.{scope.name}" if path else scope.name
+            is_part = scope.kind is not ScopeKind.BACKWARD and (above or scope.parent is None)
+            chain = self._chains[scope] = [*above, (path, scope)] if is_part else []
+        return chain
