@@ -36,6 +36,11 @@ def rule_of(operator: Operator) -> Rule | None:
     return None
 
 
+def keeps_sizes(operator: Operator) -> bool:
+    """Whether the result always has the sizes of the first tensor that the operator is given."""
+    return rule_of(operator) is _same_as_first
+
+
 def _same_as_first(call: SizeCall) -> Derived:
     return call.all_sizes()[0]
 

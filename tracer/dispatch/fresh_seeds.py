@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Callable
 from functools import cache
+from typing import Any, cast
 
 import torch
 
@@ -23,6 +25,7 @@ _FIELDS = struct.Struct("<iiQ")  # how many words are left, whether there is a s
 _OFFSET = 8  # behind the seed
 _FRESH = (1, 1, 0)
 _MARKED = (1, 1, 1)
+_data_ptr: Callable[[torch.Tensor], int] = cast(Any, torch._C.TensorBase).data_ptr
 
 
 def is_fresh(state: torch.Tensor) -> bool:
@@ -66,7 +69,7 @@ def _set_fields(state: torch.Tensor, fields: tuple[int, int, int]) -> None:
 
 def _address(state: torch.Tensor) -> int:
     with without_hooks():  # nor is there an operator, so no mode sees us
-        return state.data_ptr() + _OFFSET
+        return _data_ptr(state) + _OFFSET
 
 
 @cache

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from ...ir import Effect, Node, TensorType, Value
+from ...ir import Effect, Node, Operator, TensorType, Value
 from ...ir.own_operators import AUTOGRAD_FUNCTION
 from ..dispatch.number import Number
-from .lineage import is_data_sized
+from .lineage import is_data_sized, may_be_data_sized
 
 
 class DataSizes:
@@ -22,44 +22,58 @@ class DataSizes:
         self._numbers = numbers
         self._took_data = took_data
         self._known: dict[Value, bool] = {}
+        self._may_be_sized: dict[Operator, bool] = {}  # whether data sizes what some calls give
 
     def decide(self, value: Value) -> bool:
         """Whether data may have decided sizes of a value, or an ``int`` that it is. O(new nodes)."""
+        known = self._known.get(value)
+        if known is not None:
+            return known
         pending = [value]
         while pending:
             latest = pending[-1]
-            settled = self._settled(latest)
+            settled = self._settled(latest, pending)
             if settled is not None:
                 self._known[latest] = settled
                 pending.pop()
-                continue
-            assert latest.node is not None, "what no node makes is settled"
-            made_of = _made_of(latest, latest.node)
-            pending.extend(v for v in made_of if v not in self._known)
         return self._known[value]
 
-    def _settled(self, value: Value) -> bool | None:
-        """Return the answer for a value; None where those for what it was made of are not known yet."""
+    def _settled(self, value: Value, pending: list[Value]) -> bool | None:
+        """Return the answer for a value; None where those for what it was made of come first, now pending."""
         known = self._known.get(value)
         if known is not None:
             return known
         number = self._numbers.get(value)
         if number is not None and number.is_data:
             return number.is_int()
-        node = value.node
-        if node is None or (isinstance(value.type, TensorType) and value.type.shape == ()):
+        node, type_ = value.node, value.type
+        if node is None or (type_.__class__ is TensorType and type_.shape == ()):
             return False
         if self._is_sized_by_data(node):
             return True
-        answers = [self._known.get(read) for read in _made_of(value, node)]
-        return None if None in answers else any(answers)
+        count, is_decided = len(pending), False
+        for read in _made_of(value, node):
+            answer = self._known.get(read)
+            if answer is None:
+                pending.append(read)
+            elif answer:
+                is_decided = True
+        return is_decided if len(pending) == count else None
 
     def _is_sized_by_data(self, node: Node) -> bool:
-        if node.kind.startswith("aten::"):
-            return is_data_sized(node)
-        if node.operator is AUTOGRAD_FUNCTION:  # its block tells, unless Python has seen data
+        operator = node.operator
+        may_be = self._may_be_sized.get(operator)
+        if may_be is None:
+            may_be = self._may_be_sized[operator] = (
+                may_be_data_sized(node)
+                if operator.name.startswith("aten::")
+                else Effect.DATA_SIZED in operator.effects or operator is AUTOGRAD_FUNCTION
+            )
+        if not may_be:
+            return False
+        if operator is AUTOGRAD_FUNCTION:  # its block tells, unless Python has seen data
             return self._took_data(node)
-        return Effect.DATA_SIZED in node.operator.effects
+        return is_data_sized(node) if operator.name.startswith("aten::") else True
 
 
 def _made_of(value: Value, node: Node) -> Iterable[Value]:

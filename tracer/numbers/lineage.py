@@ -160,7 +160,12 @@ def sizing_node(value: Value) -> Node | None:
 
 def is_data_sized(node: Node) -> bool:
     """Whether the sizes of what a node gives depend on the data of what it reads."""
-    return _has_data_dependent_size(node.kind) and not _has_static_size(node)
+    return may_be_data_sized(node) and not _has_static_size(node)
+
+
+def may_be_data_sized(node: Node) -> bool:
+    """Whether that may be so for some arguments of the operator that a node calls."""
+    return _has_data_dependent_size(node.kind)
 
 
 def rows_of(value: Value) -> int | None:

@@ -56,6 +56,7 @@ class Numbers:
         self._state: Trace = weakref.proxy(state)  # who owns the numbers
         self._installed = installed
         self._known: dict[tuple[Any, ...], Number] = {}
+        self._operators: dict[tuple[Any, ...], Operator] = {}  # by name and the classes of numbers
         self.thread: int | None = get_ident()
         self.by_value: dict[Value, Number] = {}
         self._guarded: dict[Number, Block] = {}
@@ -86,32 +87,38 @@ class Numbers:
 
         Raises whatever ``function`` raises for the plain operands.
         """
-        plain = function(*[o.plain if type(o) is Number else o for o in operands])
-        result = SCALAR_TYPES.get(type(plain))
+        plains = [o.plain if type(o) is Number else o for o in operands]
+        plain = function(*plains)
         if not self.is_recording():
             return plain
-        if result is None:  # a complex number, say, of which the graph knows nothing
+        if (
+            type(plain) not in SCALAR_TYPES
+        ):  # a complex number, say, of which the graph knows nothing
             for operand in operands:
                 if type(operand) is Number:
                     operand.numbers.pin(operand, "gives a number that the graph has no class for")
             return plain
-        own: list[Any] = []
-        for operand in operands:
-            if type(operand) is not Number:
-                own.append(operand)
-            elif operand.is_literal:
-                own.append(operand.plain)
-            elif operand.numbers is self:
-                own.append(operand)
-            else:  # of a trace around this one
-                own.append(operand.numbers.pin(operand, "goes into a trace inside this one"))
+        own = tuple([self._own(o) if type(o) is Number else o for o in operands])
         if _is_settled(base, own, plain):
             return plain
         same = _operand_it_is(base, own)
         if same is not None:
             return same
-        types = tuple([SCALAR_TYPES[type(o.plain if type(o) is Number else o)] for o in own])
-        return self.number(scalar_operator(base, types, result), tuple(own), plain)
+        key = (base, type(plain), *map(type, plains))
+        operator = self._operators.get(key)
+        if operator is None:
+            types = tuple([SCALAR_TYPES[type(o)] for o in plains])
+            operator = scalar_operator(base, types, SCALAR_TYPES[type(plain)])
+            self._operators[key] = operator
+        return self.number(operator, own, plain)
+
+    def _own(self, operand: Number) -> Any:
+        """Return an operand as it may stand in this trace: plain if it is fixed, or of another trace."""
+        if operand.is_literal:
+            return operand.plain
+        if operand.numbers is self:
+            return operand
+        return operand.numbers.pin(operand, "goes into a trace inside this one")
 
     def number(
         self,
@@ -133,24 +140,27 @@ class Numbers:
             is_data: whether what is read of a tensor depends on the data of tensors.
             is_fresh: whether the same computation may give something else here than it did before.
         """
+        key: list[Any] = [operator]
+        is_kept = False
+        for operand in operands:
+            kind = type(operand)
+            if kind is Number:
+                key.append(operand)
+                is_entry = is_entry and operand.place is not None and operand.place.is_entry
+                is_data = is_data or operand.is_data
+                is_kept = is_kept or operand.is_kept
+            elif kind is Value:
+                key.append(operand)
+            else:  # floats as text, in which 0.0 and -0.0 differ
+                key.append((kind, repr(operand) if kind is float else operand))
+        whole = tuple(key)
         block = self._state.graph.insertion_block
-        key = (
-            operator,
-            # Floats as text, in which 0.0 and -0.0 differ.
-            *[
-                o if type(o) in (Number, Value) else (type(o), repr(o) if type(o) is float else o)
-                for o in operands
-            ],
-        )
-        known = None if is_fresh else self._known.get(key)
+        known = None if is_fresh else self._known.get(whole)
         if known is not None and known.place is not None and block.is_within(known.place.block):
             return known
-        own = [operand for operand in operands if type(operand) is Number]
-        is_entry = is_entry and all(o.place is not None and o.place.is_entry for o in own)
-        is_data = is_data or any(operand.is_data for operand in own)
         number = Number(self, plain, operator, operands, self._place(block, is_entry), is_data)
-        number.is_kept = any(operand.is_kept for operand in own)
-        self._known[key] = number
+        number.is_kept = is_kept
+        self._known[whole] = number
         return number
 
     def of_value(self, value: Value, plain: PlainNumber, *, is_data: bool = True) -> Number:
@@ -199,7 +209,8 @@ class Numbers:
         """Whether the block that nodes go into sees a number; blocks keep theirs to themselves."""
         value, place = number.value, number.place
         block = value.block if value is not None else place.block if place is not None else None
-        return block is None or self._state.graph.insertion_block.is_within(block)
+        here = self._state.graph.insertion_block
+        return block is None or block is here or here.is_within(block)
 
     def _insert(
         self,
@@ -381,15 +392,15 @@ def _is_followed(user: Node | Block) -> bool:
     )
 
 
-def _is_settled(base: str, operands: list[Any], plain: PlainNumber) -> bool:
+def _is_settled(base: str, operands: tuple[Any, ...], plain: PlainNumber) -> bool:
     """Whether a result is the same at every run.
 
     Nothing varies; or an ``int`` is compared with itself, taken from itself, or multiplied by zero; or
     a size is asked whether it is negative.
     """
-    if not any(type(operand) is Number for operand in operands):
+    if Number not in map(type, operands):
         return True
-    if base == "aten::mul" and 0 in operands and type(plain) is int:
+    if base == "aten::mul" and type(plain) is int and 0 in operands:
         return True
     if len(operands) != 2 or (base != "aten::sub" and base not in _COMPARISONS):
         return False
@@ -407,7 +418,7 @@ def _is_settled(base: str, operands: list[Any], plain: PlainNumber) -> bool:
     )
 
 
-def _operand_it_is(base: str, operands: list[Any]) -> Number | None:
+def _operand_it_is(base: str, operands: tuple[Any, ...]) -> Number | None:
     """Return the ``int`` that a result is, as where nothing is added to it; None if it is none of them."""
     neutral = _NEUTRAL.get(base)
     if neutral is None:

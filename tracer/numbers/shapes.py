@@ -21,8 +21,7 @@ from .known_sizes import Dimension, Dimensions, KnownNumbers, SizeRead
 class Shapes:
     """Derives the sizes of values, and tells which sizes are the same at every run.
 
-    Nodes are gone through in their order, each once, as far as there are any when somebody asks. What
-    is put behind that place later, numbers mostly, is not looked at: its sizes are read.
+    Nodes are gone through in their order, each once, up to the one that somebody asks for.
 
     Args:
         inputs: the sizes of a value that no node makes.
@@ -85,14 +84,14 @@ class Shapes:
         return fixed
 
     def _visit_new(self, node: Node) -> None:
-        """Derive what the nodes of a block give, up to its end."""
+        """Derive what a node gives, and those before it in its block that were not visited."""
         if node in self._visited or node.block is None:
             return
         new = []
-        for latest in reversed(node.block):
-            if latest in self._visited:
-                break
+        latest: Node | None = node
+        while latest is not None and latest not in self._visited:
             new.append(latest)
+            latest = latest.previous
         self._visited.update(new)
         for earliest in reversed(new):
             self._visit(earliest)

@@ -16,6 +16,7 @@ import torch
 from ...errors import CaptureError
 from ...ir import Argument, Node, Operator, ScalarType, TensorType, Value
 from ...ir.scalars import GUARD_OPERATOR, read_operator
+from ...passes.size_rules import keeps_sizes
 from ..dispatch.dispatcher import plain_shape, without_hooks
 from ..dispatch.number import Number, with_plain_numbers
 from .known_sizes import Dimension, Dimensions, SizeRead
@@ -230,13 +231,18 @@ class Sizes:
         node, type_ = result.node, result.type
         if node is None or not node.kind.startswith("aten::"):
             return  # whether others hand an argument on does not depend on sizes
+        plain = cast(tuple[Any, ...], (isinstance(type_, TensorType) and type_.shape) or ())
+        is_gone = (
+            argument.node is not None and argument.block is None
+        )  # all it did was to make memory
+        if not plain or is_gone:
+            return
         if node.kind == "aten::contiguous" and self.may_vary(argument):
             self._contiguous.append(node)
-        if not isinstance(type_, TensorType) or not (
-            self.may_vary(result) or self.may_vary(argument)
-        ):
+        if keeps_sizes(node.operator) and node.inputs[0] is argument:
             return
-        plain = cast(tuple[Any, ...], type_.shape or ())
+        if not (self.may_vary(result) or self.may_vary(argument)):
+            return
         known = zip(self._shapes.of(result), self._shapes.of(argument), strict=False)
         for dimension, (size, other) in enumerate(known):
             is_ragged = not isinstance(plain[dimension], int)  # which is torch's affair

@@ -51,9 +51,10 @@ def traced(number: Any) -> Any:
     """Return a number as the program sees it; a plain one as it is."""
     if type(number) is not Number:
         return number
-    if number.is_bool() and not number.numbers.is_in_block():
+    kind = type(number.plain)
+    if kind is bool and not number.numbers.is_in_block():
         return number.numbers.decide(number)  # torch and ``is`` take none but Python's own
-    made = _CLASSES[type(number.plain)](number)
+    made = _CLASSES[kind](number)
     number.numbers.seen.append(weakref.ref(made))
     return made
 
@@ -79,11 +80,11 @@ def _binary(base: str, function: Callable[[Any, Any], Any], *, reflected: bool =
             return function(other, plain) if reflected else function(plain, other)
         if base == "aten::pow":
             _settle_class(self if reflected else other)
-        return (
-            compute(base, function, other, self)
-            if reflected
-            else compute(base, function, self, other)
-        )
+        own, operand = self.node, other.node if kind in _TRACED else other
+        if not reflected:
+            return traced(own.numbers.compute(base, function, (own, operand)))
+        numbers = operand.numbers if kind in _TRACED else own.numbers
+        return traced(numbers.compute(base, function, (operand, own)))
 
     return method
 

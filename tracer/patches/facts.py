@@ -234,7 +234,11 @@ def _ask(recorder: Any, tensor: Any, known: Fact, plain: Any, frame: FrameType) 
 
 def goes_by_it(frame: FrameType, modules: tuple[str, ...]) -> bool:
     """Whether who asks may go by the answer: the user's code, or some of torch's."""
-    name = frame.f_globals.get("__name__", "")
+    return _goes_by_it(frame.f_globals.get("__name__", ""), modules)
+
+
+@functools.lru_cache(maxsize=1 << 10)
+def _goes_by_it(name: str, modules: tuple[str, ...]) -> bool:
     package = name.partition(".")[0]
     if package == _PACKAGE:
         return False

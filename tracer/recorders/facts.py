@@ -131,6 +131,9 @@ class Facts:
 
     def read_gradient(self, tensor: torch.Tensor, gradient: Any, frame: FrameType) -> None:
         """Note that the program asked for the gradient of a tensor."""
+        is_there = self._has_stored and gradient is not None
+        if is_there and id(tensor) in self._followed and self._in_search[0] is None:
+            return  # it has asked before
         is_own = not plain_is_leaf(tensor) or not self._is_from_outside(tensor)
         if is_own or id(tensor) in self._given or not _may_have_gradient(tensor):
             return
