@@ -193,6 +193,31 @@ class Block:
             self._outputs[place] = new
         places.setdefault(new, []).extend(found)
 
+    def _move_all(self, target: Block, before: Node | None) -> None:
+        """Put all nodes of the block, as they stand, into another, before a node or at the end."""
+        first, last = self._first, self._last
+        if first is None or last is None:
+            return
+        moved: Node | None = first
+        while moved is not None:
+            moved._block = target
+            for inner in moved._blocks:
+                inner._join(target.graph)
+            moved = moved._next
+        previous = target._last if before is None else before._previous
+        first._previous, last._next = previous, before
+        if previous is None:
+            target._first = first
+        else:
+            previous._next = first
+        if before is None:
+            target._last = last
+        else:
+            before._previous = last
+        target._length += self._length
+        self._first = self._last = None
+        self._length = 0
+
     def _link(self, node: Node, before: Node | None) -> None:
         after = before
         previous = self._last if after is None else after._previous

@@ -69,8 +69,8 @@ class Composite:
         """The types of the results."""
         return [r.type if isinstance(r, Value) else r for r in self.results]
 
-    def with_values(self, becomes: Mapping[Value, Value]) -> Composite:
-        """Return the note for the same nodes after they were made to read other values."""
+    def with_values(self, becomes: Mapping[Value, Argument]) -> Composite:
+        """Return the note for the same nodes after what some values were is something else."""
         args: tuple[Argument, ...] = exchange_all(self.args, becomes)
         return replace(self, args=args)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from ..errors import IRError
 from .arguments import Argument
@@ -164,13 +163,17 @@ class Graph:
         block._link(node, before)
         return node
 
+    def append_all(self, block: Block) -> None:
+        """Take all nodes of a block that stands free to the insertion point. O(nodes)."""
+        target, before = self._insertion
+        block._move_all(target, before)
+
     @property
     def insertion_block(self) -> Block:
         """The block that new nodes go into."""
         return self._insertion[0]
 
-    @contextmanager
-    def inserting_after(self, where: Block | Node) -> Iterator[None]:
+    def inserting_after(self, where: Block | Node) -> _Inserting:
         """Insert new nodes at the start of a block, or directly after a node, until the ``with`` ends.
 
         Several come out in the order they are made.
@@ -181,27 +184,15 @@ class Graph:
             block, following = where, where._first
         if block is None:
             raise IRError("cannot insert after a node that is in no block")
-        saved = self._insertion
-        self._insertion = (block, following)
-        try:
-            yield
-        finally:
-            self._insertion = saved
+        return _Inserting(self, block, following)
 
-    @contextmanager
-    def inserting(self, where: Block | Node) -> Iterator[None]:
+    def inserting(self, where: Block | Node) -> _Inserting:
         """Insert new nodes at the end of a block, or directly before a node, until the ``with`` ends."""
-        saved = self._insertion
         if isinstance(where, Node):
             if where._block is None:
                 raise IRError(f"cannot insert before {where.kind}, which is in no block")
-            self._insertion = (where._block, where)
-        else:
-            self._insertion = (where, None)
-        try:
-            yield
-        finally:
-            self._insertion = saved
+            return _Inserting(self, where._block, where)
+        return _Inserting(self, where, None)
 
     def walk(self, *, reverse: bool = False) -> Iterator[Node]:
         """Yield every node, those in inner blocks too, each owner before its blocks.
@@ -251,6 +242,23 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph {self.name}: {self.block._length} nodes>"
+
+
+class _Inserting:
+    """A context in which a graph's new nodes go elsewhere; a trace enters one for every number."""
+
+    __slots__ = ("_graph", "_place", "_saved")
+
+    def __init__(self, graph: Graph, block: Block, before: Node | None) -> None:
+        self._graph = graph
+        self._place = (block, before)
+        self._saved = self._place
+
+    def __enter__(self) -> None:
+        self._saved, self._graph._insertion = self._graph._insertion, self._place
+
+    def __exit__(self, *error: object) -> None:
+        self._graph._insertion = self._saved
 
 
 def collect_definitions(block: Block, into: list[Value]) -> None:

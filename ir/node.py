@@ -200,6 +200,11 @@ class Node:
         return None if self._block is None else self._next
 
     @property
+    def previous(self) -> Node | None:
+        """The node before it in its block; None for the first, and while it is detached."""
+        return None if self._block is None else self._previous
+
+    @property
     def effects(self) -> Effect:
         """What running the node does besides computing results, its blocks included."""
         effects = self.operator.effects

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from typing import Final, TypeAlias
 
@@ -78,6 +78,8 @@ class Operator:
             automatic mixed precision.
         canonical: the operator that this one is another name of: ``aten::mul.Tensor`` for
             ``aten::multiply.Tensor``. It takes as many arguments in the same order, under names of its own.
+        base_name: the name without its overload: ``aten::add``.
+        is_view: whether a result may share memory with an argument that is only read.
     """
 
     name: str
@@ -87,23 +89,24 @@ class Operator:
     is_pointwise: bool = False
     casts: bool = True
     canonical: Operator | None = None
+    base_name: str = field(init=False, repr=False)
+    is_view: bool = field(init=False, repr=False)
 
-    @property
-    def base_name(self) -> str:
-        """The name without its overload: ``aten::add``."""
+    def __post_init__(self) -> None:
         namespace, _, rest = self.name.partition("::")
-        return f"{namespace}::{rest.partition('.')[0]}" if rest else namespace
-
-    @property
-    def is_view(self) -> bool:
-        """Whether a result may share memory with an argument that is only read."""
-        if any("*" in p.alias for p in self.parameters):  # an element of a returned list may
-            return True
-        written = {p.alias for p in self.parameters if p.is_written}
-        return any(r.alias and r.alias not in written for r in self.returns)
+        base = f"{namespace}::{rest.partition('.')[0]}" if rest else namespace
+        object.__setattr__(self, "base_name", base)
+        object.__setattr__(self, "is_view", _is_view(self))
 
     def __repr__(self) -> str:
         return f"<Operator {self.name}>"
+
+
+def _is_view(operator: Operator) -> bool:
+    if any("*" in p.alias for p in operator.parameters):  # an element of a returned list may
+        return True
+    written = {p.alias for p in operator.parameters if p.is_written}
+    return any(r.alias and r.alias not in written for r in operator.returns)
 
 
 OperatorTable: TypeAlias = Callable[[str], Operator]

@@ -73,7 +73,10 @@ class Scope:
     @property
     def is_backward(self) -> bool:
         """Whether it is part of a backward pass."""
-        return any(scope.kind is ScopeKind.BACKWARD for scope in (self, *self.ancestors()))
+        scope: Scope | None = self
+        while scope is not None and scope.kind is not ScopeKind.BACKWARD:
+            scope = scope.parent
+        return scope is not None
 
     def is_within(self, other: Scope) -> bool:
         """Whether it is ``other`` or stands in it, at any depth."""

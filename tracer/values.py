@@ -37,6 +37,25 @@ class _Layer(Entries):
         return [*self.below.values(), *super().values()]
 
 
+class _Layered:
+    """A context in which a map sets values in a layer of their own."""
+
+    __slots__ = ("_below", "_map", "_on")
+
+    def __init__(self, map_: ValueMap, on: Entries | None) -> None:
+        self._map = map_
+        self._on = on
+        self._below = map_.entries
+
+    def __enter__(self) -> Entries:
+        self._below = self._map.entries
+        layer = self._map.entries = _Layer(self._below if self._on is None else self._on)
+        return layer
+
+    def __exit__(self, *error: object) -> None:
+        self._map.entries = self._below
+
+
 class ValueMap:
     """Maps tensors to values by identity, and keeps no tensor alive.
 
@@ -61,18 +80,12 @@ class ValueMap:
         """Return a layer over what is known, for what is to be found in a :meth:`layer` on it alone."""
         return _Layer(self.entries)
 
-    @contextmanager
-    def layer(self, on: Entries | None = None) -> Iterator[Entries]:
+    def layer(self, on: Entries | None = None) -> _Layered:
         """Keep what is set until the ``with`` ends apart, and give it; then what was before is in force.
 
         It lies over what is known, or over a layer that was made :meth:`apart`.
         """
-        below = self.entries
-        self.entries = layer = _Layer(below if on is None else on)
-        try:
-            yield layer
-        finally:
-            self.entries = below
+        return _Layered(self, on)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -100,6 +113,10 @@ class ValueMap:
     def add(self, tensor: torch.Tensor, value: Value) -> None:
         """Make ``value``, which was there before, what the tensor object is; :meth:`sharing` looks again."""
         self.set(tensor, value)
+        self.looked_at_anew()
+
+    def looked_at_anew(self) -> None:
+        """Let :meth:`sharing` look again, though no node was added since."""
         self._indexed_at = None
 
     def sharing(

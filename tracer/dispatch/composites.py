@@ -18,27 +18,34 @@ _TRANSFORMS = tuple(dispatch_keys(_TRANSFORMED).values())
 _TENSORS = frozenset(("Tensor", "List[Tensor]"))
 
 
+class CompositeCalls:
+    """Tells which calls of an operator are composite, which it is for tensors of most kinds.
+
+    A transform of ``torch.func`` comes before the operators that it is made of, and makes its own of it.
+    """
+
+    __slots__ = ("_known", "_own")
+
+    def __init__(self, own: tuple[Any, ...]) -> None:
+        # The keys for which the operator has a kernel of its own, or a transform.
+        self._own = (*own, *_TRANSFORMS)
+        self._known: dict[int, bool] = {}  # by the bits of a call's keys
+
+    def include(self, keyset: Any) -> bool:
+        """Whether a call is composite, given its dispatch keys."""
+        bits = keyset.raw_repr()
+        known = self._known.get(bits)
+        if known is None:
+            known = self._known[bits] = not any(map(keyset.has, self._own))
+        return known and not is_transforming()
+
+
 @cache
-def _own_kernels(op: Any) -> tuple[Any, ...] | None:
-    """Return the keys that a composite operator has kernels of its own for; None for any other.
+def composite_calls(op: Any) -> CompositeCalls | None:
+    """Return what tells which calls of an operator are composite; None where none is.
 
     One that gives nothing but numbers is taken for a read of a tensor, which has a meaning of its own.
     """
     gives_tensors = any(returned.type in _TENSORS for returned in operator_of(op).returns)
-    return own_kernels(op.name()) if gives_tensors else None
-
-
-def is_composite(op: Any) -> bool:
-    """Whether an operator is composite for tensors of most kinds, and gives tensors."""
-    return _own_kernels(op) is not None
-
-
-def is_composite_for(op: Any, keyset: Any) -> bool:
-    """Whether an operator is composite in a call, given the dispatch keys of that.
-
-    A transform of ``torch.func`` comes before the operators that it is made of, and makes its own of it.
-    """
-    own = _own_kernels(op)
-    if own is None or is_transforming():
-        return False
-    return not any(map(keyset.has, (*own, *_TRANSFORMS)))
+    own = own_kernels(op.name()) if gives_tensors else None
+    return None if own is None else CompositeCalls(own)

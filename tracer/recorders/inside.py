@@ -17,10 +17,10 @@ Note [All that an operator does]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from ...ir import Block, Effect, Node, Scope, TensorType, Value
+from ...ir import Block, Effect, Node, Scope, TensorType, Type, Value
 from ...ir.composites import Composites
 from ..diagnostics import DiagnosticKind
 from ..values import Entries
@@ -36,8 +36,7 @@ class Inside:
     """What a composite operator called.
 
     Attributes:
-        facts: what the recorder knows of the operator.
-        block: holds what it called; nothing if it was not looked into.
+        block: holds what it called.
         entries: what the tensors are, by it, that it made or wrote.
         scope: the operator's.
         results: what it returned, lists taken apart.
@@ -49,12 +48,10 @@ class Inside:
     """
 
     __slots__ = (
-        "block", "composites", "entries", "facts", "followed", "made", "reports", "results", "saved",
-        "scope",
+        "block", "composites", "entries", "followed", "made", "reports", "results", "saved", "scope",
     )  # fmt: skip
 
-    def __init__(self, facts: Any, block: Block, scope: Scope) -> None:
-        self.facts = facts
+    def __init__(self, block: Block, scope: Scope) -> None:
         self.block = block
         self.scope = scope
         self.entries: Entries = {}
@@ -65,19 +62,17 @@ class Inside:
         self.followed = (0, 0)
         self.saved = (0, 0)
 
-    def is_all_of(self, node: Node) -> bool:
-        """Whether a node does nothing else; see Note [All that an operator does]."""
-        given = [value for value in node.inputs if is_tensor(value)]
-        return (
-            self._makes_results(node)
-            and self._tells_all(node)
-            and not any(_resizes(inner, given) for inner in self.block)
-            and self._reads_all(node, given)
-            and not self._reads_unwritten()
-        )
+    def is_all_of(self, inputs: Sequence[Value], types: Sequence[Type]) -> bool:
+        """Whether a call does nothing else; see Note [All that an operator does]. O(size of both).
 
-    def kept_before(self, node: Node) -> list[Value]:
-        """Return the values that it reads, that were made before, and that the node is not given.
+        Args:
+            inputs: the values that it is given.
+            types: those of its results.
+        """
+        return self._makes(types) and self._tells_all(types) and self._works_alike(inputs)
+
+    def kept_before(self, inputs: Collection[Value]) -> list[Value]:
+        """Return the values that it reads, that were made before, and that it is not given.
 
         Autocast casts a weight once and keeps that.
         """
@@ -85,39 +80,58 @@ class Inside:
             value
             for inner in self.block
             for value in inner.inputs
-            if value.node is not None and value.block is not self.block and value not in node.inputs
+            if value.node is not None and value.block is not self.block and value not in inputs
         ]
 
-    def _makes_results(self, node: Node) -> bool:
-        if len(self.results) != len(node.outputs):
-            return False  # it was not looked into
-        for result, output, value in zip(self.results, node.outputs, self.made, strict=True):
+    def _makes(self, types: Sequence[Type]) -> bool:
+        block = self.block
+        for result, type_, value in zip(self.results, types, self.made, strict=True):
             if value is None:
                 if type(result) not in _NUMBERS:
                     return False
-            elif value.type != output.type or value.block is not self.block:
+            elif value.block is not block or not (value.type is type_ or value.type == type_):
                 return False
         return True
 
-    def _tells_all(self, node: Node) -> bool:
+    def _tells_all(self, types: Iterable[Type]) -> bool:
         told = {kind for kind, _ in self.reports}
-        is_followed = any(
-            isinstance(output.type, TensorType) and output.type.requires_grad
-            for output in node.outputs
-        )
-        return not told & OF_PARTS or (is_followed and DiagnosticKind.UNTRACKED_TENSOR not in told)
+        if told.isdisjoint(OF_PARTS):
+            return True
+        is_followed = any(isinstance(t, TensorType) and t.requires_grad for t in types)
+        return is_followed and DiagnosticKind.UNTRACKED_TENSOR not in told
 
-    def _reads_all(self, node: Node, given: Iterable[Value]) -> bool:
-        read = {value for inner in self.block for value in inner.inputs}
-        read.update(value for value in self.made if value is not None)
-        for kept in self.kept_before(node):
-            read.update(() if kept.node is None else kept.node.inputs)
-        return all(value in read for value in given) and not any(
-            is_integer(output) and output not in read
-            for inner in self.block
-            if _is_of_integers(inner)
-            for output in inner.outputs
+    def _works_alike(self, inputs: Sequence[Value]) -> bool:
+        """Whether what was called reads all tensors that are given, and nothing that C++ wrote."""
+        given = [value for value in inputs if value.type.__class__ is TensorType]
+        read: set[Value | None] = set(self.made)
+        of_integers: list[Value] = []
+        makes_empty = False
+        for inner in self.block:
+            operator = inner.operator
+            read.update(inner.inputs)
+            effects = operator.effects
+            if effects is not Effect.NONE and _resizes(inner, given):
+                return False
+            makes_empty = makes_empty or "empty" in operator.base_name
+            if _is_of_integers(inner.inputs):
+                of_integers += filter(is_integer, inner.outputs)
+        return (
+            (read.issuperset(given) or self._reads_all_kept(inputs, given, read))
+            and read.issuperset(of_integers)
+            and not (makes_empty and self._reads_unwritten())
         )
+
+    def _reads_all_kept(
+        self, inputs: Sequence[Value], given: Sequence[Value], read: Collection[Value | None]
+    ) -> bool:
+        """Whether all that was given is read, directly or by what made what it goes on with."""
+        kept = {
+            value
+            for made in self.kept_before(inputs)
+            if made.node is not None
+            for value in made.node.inputs
+        }
+        return all(value in read or value in kept for value in given)
 
     def _reads_unwritten(self) -> bool:
         unwritten: set[Value] = set()
@@ -147,10 +161,15 @@ def is_integer(value: Value) -> bool:
     return dtype is not None and not (dtype.is_floating_point or dtype.is_complex)
 
 
-def _is_of_integers(node: Node) -> bool:
-    """Whether a node computes something of tensors of integers alone."""
-    tensors = [value for value in node.inputs if is_tensor(value)]
-    return bool(tensors) and all(map(is_integer, tensors))
+def _is_of_integers(values: Iterable[Value]) -> bool:
+    """Whether there are tensors among values, and all are of integers."""
+    is_any = False
+    for value in values:
+        if value.type.__class__ is TensorType:
+            if not is_integer(value):
+                return False
+            is_any = True
+    return is_any
 
 
 def _has_elements(value: Value) -> bool:

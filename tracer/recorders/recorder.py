@@ -214,7 +214,7 @@ class Recorder(EventRecorder):
             is_plain = result.__class__ in PLAIN_CLASSES
             types = (type_of_tensor(result) if is_plain else type_of_value(result),)
         else:
-            results, groups = _taken_apart(facts, result)
+            results, groups = taken_apart(facts, result)
             types = tuple(map(type_of_value, results))
         if self._fresh_constant is not None:
             is_copied = arguments[:1] == [self._fresh_constant]
@@ -274,7 +274,7 @@ class Recorder(EventRecorder):
         """Return what an operator read from data, with a number of the graph where there can be one."""
         state = self.state
         if not facts.returns_one:
-            for part, value in zip(_taken_apart(facts, result)[0], node.outputs, strict=True):
+            for part, value in zip(taken_apart(facts, result)[0], node.outputs, strict=True):
                 if type(part) in SCALAR_TYPES:
                     self._hold_number(facts, part, value)
             return result
@@ -608,7 +608,7 @@ def _is_literal_data(tensor: Any, value: Value) -> bool:
     return not tensor.is_inference() and tensor._version == 0
 
 
-def _taken_apart(facts: _Facts, result: Any) -> tuple[list[Any], tuple[int | None, ...] | None]:
+def taken_apart(facts: _Facts, result: Any) -> tuple[list[Any], tuple[int | None, ...] | None]:
     """Return an operator's results as one list, and how they are grouped in what it returned."""
     lists = facts.returns_list
     if not lists:

@@ -12,7 +12,7 @@ import torch
 from ..patches.facts import LASTING_FACTS
 from ..patches.modes import MODE_QUESTIONS
 from ..patches.surroundings import flag_named, setting_named
-from ..recorders.deep import AUTOCAST_ON, autocast_dtype
+from ..recorders.traced_through import AUTOCAST_ON, autocast_dtype
 
 _MODE: Final = re.compile(r"torch\.(\w+)\((?:'(\w+)')?\)\Z")
 

@@ -15,6 +15,8 @@ Note [Marks on frames]
 
 from __future__ import annotations
 
+import dis
+import inspect
 import os
 import sys
 import sysconfig
@@ -29,9 +31,14 @@ from ...ir import Frame, Scope, ScopeKind, SourceRange
 from ..dispatch.gradients import ENGINE_CODE
 from ..functions.apply_call import BEHIND_APPLY
 from ..program.modules import ForwardCodes, ModulePaths
-from .causes import Causes
+from .causes import Cause, Causes
 
 _MODULE_CALL = torch.nn.Module._wrapped_call_impl.__code__
+_CALLS_FORWARD = torch.nn.Module._call_impl.__code__
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_LOOPS = frozenset(
+    number for name, number in dis.opmap.items() if name in ("FOR_ITER", "JUMP_BACKWARD")
+)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _LIBRARIES = tuple(
@@ -93,6 +100,7 @@ class _Code:
         "is_step",
         "kind",
         "may_mark",
+        "repeats",
     )
 
     def __init__(self, code: CodeType) -> None:
@@ -103,6 +111,13 @@ class _Code:
         self.is_own = code.co_filename.startswith(_OWN_ROOMS)
         self.is_forward = code.co_name == "forward" and code.co_argcount > 0
         self.is_step = code.co_name == "step" and code.co_argcount > 0
+        # Whether it may well call operators more than once, always below the same frame: a generator goes
+        # on below whoever asks for its next value, and a module's ``forward`` is marked itself.
+        self.repeats = self.is_engine or not (
+            code is _CALLS_FORWARD
+            or code.co_flags & _GENERATOR
+            or _LOOPS.isdisjoint(code.co_code[::2])
+        )
         if code is _MODULE_CALL:
             self.kind = _CodeKind.MODULE_CALL
         elif self.is_library:
@@ -117,7 +132,19 @@ class _Code:
 class Mark:
     """What the walks keep on a frame: see Note [Marks on frames]."""
 
-    __slots__ = ("caller", "hook", "is_entry", "module", "owner", "regions", "scope")
+    __slots__ = (
+        "caller",
+        "hook",
+        "instruction",
+        "is_engine",
+        "is_entry",
+        "is_shown",
+        "module",
+        "owner",
+        "regions",
+        "scope",
+        "stack",
+    )
 
     def __init__(
         self,
@@ -134,7 +161,12 @@ class Mark:
         self.scope = scope
         self.module = module  # the module whose call the frame is part of
         self.is_entry = is_entry
+        self.is_engine = False  # whether the frame calls autograd's engine
+        self.is_shown = True  # whether the frame is part of stacks
         self.hook: Any = None  # what a debugger had put in the slot
+        # The stack that begins with the frame, and the instruction of it for which that was found.
+        self.stack = caller
+        self.instruction = -2
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
         """Pass a debugger's event on to its own hook, and stay in the slot."""
@@ -152,6 +184,7 @@ class FrameWalker:
         causes: the calls that autograd followed.
         behind_apply: whether the operator located last was called in C++ by ``autograd.Function.apply``
             itself, before or after the ``forward``.
+        module: the module whose call that operator is part of.
     """
 
     def __init__(self, root: Scope, paths: ModulePaths, causes: Causes) -> None:
@@ -159,13 +192,16 @@ class FrameWalker:
         self.causes = causes
         self.above: Frame | None = None
         self.behind_apply = False
+        self.module: torch.nn.Module | None = None
         self.regions: list[Scope] = []
         self._paths = paths
         self._forwards = ForwardCodes()
         self._codes: dict[int, _Code] = {}
         self._frames: dict[tuple[Frame | None, int, int], Frame] = {}
-        self._calls: dict[str, int] = {}  # how many scopes of one address were opened
-        self._addresses: set[str] = set()
+        # How many scopes of one address were opened, and the addresses that scopes have. Those of modules
+        # are texts; any other scope is told from its neighbours by its kind and name.
+        self._calls: dict[object, int] = {}
+        self._taken: set[object] = set()
         self._mirrors: dict[tuple[Scope, Scope], Scope] = {}  # by the backward's and the forward's
         self._token = object()
         self._entry: tuple[FrameType | None, Mark]
@@ -193,38 +229,68 @@ class FrameWalker:
         fresh: list[FrameType] = []
         entry, mark = self._entry
         token = self._token
+        cause: Cause | None = None
         while frame is not None and frame is not entry:
             found: Any = frame.f_trace
             if found.__class__ is Mark and found.owner is token:
                 mark = found
+                if mark.is_shown and mark.instruction != frame.f_lasti:
+                    mark.instruction = frame.f_lasti
+                    mark.stack = self._intern(mark.caller, frame.f_code, mark.instruction)
+                if mark.is_engine:
+                    cause = self.causes.running()
                 break
             fresh.append(frame)
             frame = frame.f_back
-        caller = mark.caller
-        if frame is not None and not mark.is_entry:
-            caller = self._intern(caller, frame.f_code, frame.f_lasti)
-        self.behind_apply = bool(fresh) and fresh[0].f_code is BEHIND_APPLY
+        stack = mark.stack if cause is None else cause[1] or mark.stack
+        self.behind_apply = False
+        if fresh:
+            self.behind_apply = fresh[0].f_code is BEHIND_APPLY
+            mark, stack, cause = self._enter_frames(fresh, mark, stack, cause)
+        self.module = mark.module
+        if len(self.regions) > mark.regions:
+            return self._region(cause), stack
+        return mark.scope, stack
+
+    def _enter_frames(
+        self, fresh: list[FrameType], mark: Mark, stack: Frame | None, cause: Cause | None
+    ) -> tuple[Mark, Frame | None, Cause | None]:
+        """Return the mark in force in the first of some frames, its stack, and what a backward runs for."""
         codes = self._codes
         for frame in reversed(fresh):
             code_object = frame.f_code
             code = codes.get(id(code_object)) or self._learn(code_object)
             if code.is_own:
                 continue
+            above = mark
             if code.may_mark:
-                mark = self._enter_frame(frame, code, caller, mark)
-            caller = self._intern(caller, code_object, frame.f_lasti)
+                mark = self._enter_frame(frame, code, stack, above)
+            if mark is above and code.repeats:
+                mark = self._pass_frame(frame, code, stack, above)
+            stack = self._intern(stack, code_object, frame.f_lasti)
             if code.is_engine:
-                caller = self.causes.running()[1] or caller
-        if len(self.regions) > mark.regions:
-            return self._region(), caller
-        return mark.scope, caller
+                cause = self.causes.running()
+                stack = cause[1] or stack
+        return mark, stack, cause
 
-    def _region(self) -> Scope:
+    def _pass_frame(self, frame: FrameType, code: _Code, caller: Frame | None, above: Mark) -> Mark:
+        """Mark a frame that opens no scope: it will soon be met again."""
+        mark = Mark(self._token, above.regions, caller, above.scope, above.module, above.is_entry)
+        mark.is_engine = code.is_engine
+        self._put(mark, frame)
+        return mark
+
+    def _put(self, mark: Mark, frame: FrameType) -> None:
+        if not isinstance(frame.f_trace, Mark):
+            mark.hook = frame.f_trace
+        frame.f_trace = mark
+
+    def _region(self, cause: Cause | None) -> Scope:
         """Return the scope opened last by hand; in a backward pass, that of what it runs for."""
         region = self.regions[-1]
         if region.kind is not ScopeKind.BACKWARD:
             return region
-        forward = self.causes.running()[0]
+        forward = (self.causes.running() if cause is None else cause)[0]
         return region if forward is None else self._mirror(region, forward)
 
     def scope_in_backward(self, path: str) -> Scope | None:
@@ -278,6 +344,31 @@ class FrameWalker:
         self.regions.append(region)
         return region
 
+    def open_operator(
+        self,
+        name: str,
+        place: tuple[Scope, Frame | None],
+        module: torch.nn.Module | None,
+        frame: FrameType,
+    ) -> Scope:
+        """Open the scope of an operator whose kernel ``frame`` calls, until that returns.
+
+        What the kernel calls has the stack of the operator.
+
+        Args:
+            name: the operator's.
+            place: where it was called.
+            module: the module whose call that is part of.
+            frame: is not part of stacks.
+        """
+        scope, stack = place
+        region = self._child(scope, ScopeKind.OPERATOR, name, "")
+        self.regions.append(region)
+        mark = Mark(self._token, len(self.regions), stack, region, module)
+        mark.is_shown = False
+        self._put(mark, frame)
+        return region
+
     def close_region(self, name: str) -> None:
         """Close the innermost scope of this name that was opened by hand, if one is open."""
         for position in reversed(range(len(self.regions))):
@@ -306,9 +397,7 @@ class FrameWalker:
                 mark = self._module_mark(_first_local(frame), caller, above)
             case _CodeKind.USER:
                 mark = self._user_mark(frame, code, caller, above)
-        if not isinstance(frame.f_trace, Mark):
-            mark.hook = frame.f_trace
-        frame.f_trace = mark
+        self._put(mark, frame)
         return mark
 
     def _module_mark(self, module: torch.nn.Module, caller: Frame | None, above: Mark) -> Mark:
@@ -347,7 +436,7 @@ class FrameWalker:
 
     def _scope_inside(self, above: Mark) -> Scope:
         """Return the scope of what a marked frame calls."""
-        return self._region() if len(self.regions) > above.regions else above.scope
+        return self._region(None) if len(self.regions) > above.regions else above.scope
 
     def _called_directly(
         self, frame: FrameType, code: _Code, above: Mark
@@ -364,17 +453,31 @@ class FrameWalker:
         self, parent: Scope, kind: ScopeKind, name: str, class_name: str, call: int = 0
     ) -> Scope:
         """Return a new scope with an address of its own; ``call`` says which call it is, if that is known."""
-        scope = Scope(parent, kind, name, class_name)
+        if kind is ScopeKind.MODULE:
+            return self._module_child(parent, name, class_name, call)
+        key = (parent, kind, name)
+        if not call:
+            call = self._calls[key] = self._calls.get(key, 0) + 1
+        while (key, call) in self._taken:
+            call += 1
+        self._taken.add((key, call))
+        return Scope(parent, kind, name, class_name, call)
+
+    def _module_child(self, parent: Scope, name: str, class_name: str, call: int) -> Scope:
+        """Return a new scope of a module: its address is a path, to which several ways may lead.
+
+        It may be called through its parent, and then by a function that knows its whole path.
+        """
+        scope = Scope(parent, ScopeKind.MODULE, name, class_name)
         address = scope.address
         if not call:
             call = self._calls[address] = self._calls.get(address, 0) + 1
         if call > 1:
-            scope = Scope(parent, kind, name, class_name, call)
-        # A module may be called through its parent, and then by a function that knows its whole path.
-        while scope.address in self._addresses:
+            scope = Scope(parent, ScopeKind.MODULE, name, class_name, call)
+        while scope.address in self._taken:
             call += 1
-            scope = Scope(parent, kind, name, class_name, call)
-        self._addresses.add(scope.address)
+            scope = Scope(parent, ScopeKind.MODULE, name, class_name, call)
+        self._taken.add(scope.address)
         return scope
 
     def _learn(self, code: CodeType) -> _Code:
