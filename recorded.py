@@ -173,11 +173,23 @@ class RecordedProgram:
 
         Returns:
             How many operators were unfolded, and which were not, since something that they read is gone.
+
+        Raises:
+            PassError: nothing was folded, since the trace is flat: what operators call is not known.
         """
         _require_known_level(what)
+        if self.depth == "flat" and not self._folded and not self._has_open_operators():
+            raise PassError(
+                f"{self.graph.name} was traced flat, so what its operators call is not known\n"
+                '  trace it with depth="deep", which holds a replay to the sizes that operators go by'
+            )
         (run,) = self.apply(UnfoldOperators(self._folded)).runs
         assert isinstance(run.result, UnfoldOperatorsResult), "it is what the pass returns"
         return run.result
+
+    def _has_open_operators(self) -> bool:
+        """Whether operators stand in the graph, or in one that it calls, as what they call."""
+        return any(graph.composites for graph in (self.graph, *self.graph.functions.values()))
 
     def _note_levels(self, result: PassResult) -> None:
         """Keep what is needed to unfold what a pass has folded."""

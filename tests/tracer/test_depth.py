@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 import opscope
+from opscope.ir.composites import noted_composites
 from support.random_writes import Program, programs
 from support.replays import plain_text, tensors_of
 
@@ -198,6 +199,19 @@ def test_what_is_put_off_is_what_a_deep_trace_records(kind: type[Training]) -> N
     assert [c.text for c in chosen.circumstances] == [c.text for c in told.circumstances]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dynamic", [None, False])
+def test_functions_and_back_keep_what_scopes_stand_for(
+    kind: type[Training], dynamic: bool | None
+) -> None:
+    traced, ours, theirs = traced_step(kind, dynamic=dynamic)
+    count = len(noted_composites(traced.graph))
+    assert count
+    traced.apply("outline", "inline")
+    assert len(noted_composites(traced.graph)) == count
+    assert_next_steps_are_equal(traced, ours, theirs, 4)
+
+
 def backward_in_vain(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     y = F.dropout(F.linear(x, weight), 0.3).reshape(x.shape[0], -1)
     if weight.dim() > 2:
@@ -301,8 +315,11 @@ def test_a_check_takes_operators_that_were_folded_for_what_they_are() -> None:
 def test_what_was_not_folded_cannot_be_unfolded() -> None:
     traced = opscope.trace(nn.Linear(3, 3), torch.randn(2, 3))
     text = str(traced.graph)
-    assert not traced.unfold("operators").changed
+    with pytest.raises(opscope.PassError, match='depth="deep"'):
+        traced.unfold("operators")
     assert str(traced.graph) == text
+    deep = opscope.trace(nn.Linear(3, 3), torch.randn(2, 3), depth="deep")
+    assert not deep.unfold("operators").changed
 
 
 STEPS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
