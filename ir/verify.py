@@ -17,11 +17,12 @@ from .node import Argument, Block, Node, Value
 from .rules import (
     CALL,
     STORE,
+    call_fits,
     first_fault,
     groups_fit,
+    is_number_if_told,
     keywords_fit,
     stores_number,
-    type_fits,
 )
 from .scope import Scope, ScopeKind
 
@@ -53,7 +54,7 @@ def _is_sound(graph: Graph, functions: Mapping[str, Graph]) -> bool:
     for key, entry in graph._state.items():
         if not entry.names or entry.name != key or entry.value._definer is not entry:
             return False
-        if not type_fits(entry):
+        if not is_number_if_told(entry):
             return False
         names.extend(entry.names)
     if len(set(names)) != len(names):
@@ -182,8 +183,11 @@ class _FastCheck:
             values: list[Value] = []
             if not self._arguments_are_sound(args, values) or tuple(values) != node._inputs:
                 return False
-        if node.operator.name == CALL and not (args and isinstance(args[0], FunctionRef)):
-            return False
+        if node.operator.name == CALL:
+            if not (args and isinstance(args[0], FunctionRef)):
+                return False
+            if not call_fits(node, self.functions):
+                return False
         if node.operator.name == STORE and not stores_number(node):
             return False
         return keywords_fit(node) and (node._groups is None or groups_fit(node))

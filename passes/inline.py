@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..errors import PassError
 from ..ir import CALL, Argument, Block, Frame, FunctionRef, Graph, Node, Scope, Value
 from ..ir.composites import noted_composites
+from ..ir.own_operators import LITERAL
 from ..ir.rules import references_in
 from .base import Pass, PassResult
 from .transplant import Transplant
@@ -36,8 +37,7 @@ class Inline(Pass):
         """Inline all calls of a graph.
 
         Raises:
-            PassError: a function calls itself, by itself or through others, and nothing is changed; or a
-                call does not fit its function.
+            PassError: a function calls itself, by itself or through others, and nothing is changed.
         """
         _require_no_recursion(graph)
         graph.composites = noted_composites(graph)
@@ -75,10 +75,12 @@ class _Inliner:
 
     def inline(self, call: Node) -> None:
         """Replace one call, whose function may call others."""
-        reference, *given = call.all_args
+        reference, *args = call.all_args
         assert isinstance(reference, FunctionRef), "verified: the first argument names a function"
         function = self._graph.functions[reference.name]
-        _require_fit(call, function, given)
+        given = [
+            self._given(call, value, arg) for value, arg in zip(function.inputs, args, strict=True)
+        ]
         scopes: dict[Scope, Scope] = {}
         transplant = Transplant(
             self._graph,
@@ -97,6 +99,16 @@ class _Inliner:
             result.replace_all_uses_with(copy)
             self._became[result] = copy
         call.erase()
+
+    def _given(self, call: Node, taken: Value, arg: Argument) -> Argument:
+        """Return what stands for an input of the function: a value, where a block returns it."""
+        if isinstance(arg, Value) or not any(isinstance(user, Block) for user in taken.users):
+            return arg
+        with self._graph.inserting(call):
+            made = self._graph.append(
+                LITERAL, (arg,), (taken.type,), scope=call.scope, stack=call.stack, modes=call.modes
+            )
+        return made.output
 
     def _scope(self, scope: Scope, root: Scope, known: dict[Scope, Scope]) -> Scope:
         """Return the scope below ``root``, that of a call, that stands for one of the function's."""
@@ -134,24 +146,6 @@ def _going_on(stack: Frame, caller: Frame) -> Frame:
     for frame in reversed(list(stack)):
         above = frame.called_by(above)
     return above
-
-
-def _require_fit(call: Node, function: Graph, given: list[Argument]) -> None:
-    """Refuse a call that passes or expects something else than the function takes and returns."""
-    takes, returns = function.inputs, function.outputs
-    if len(given) != len(takes) or len(call.outputs) != len(returns):
-        raise PassError(
-            f"a call of function {function.name} passes {len(given)} and expects {len(call.outputs)} "
-            f"values, and the function takes {len(takes)} and returns {len(returns)}"
-        )
-    for value, argument in zip(takes, given, strict=True):
-        if value.is_used and not isinstance(argument, Value):
-            for user in value.users:
-                if isinstance(user, Block):
-                    raise PassError(
-                        f"a call of function {function.name} passes {argument!r} for %{value.name}, which "
-                        "the function returns, so that it must be a value"
-                    )
 
 
 def _require_no_recursion(graph: Graph) -> None:

@@ -554,7 +554,7 @@ def test_a_copy_is_independent() -> None:
     text = """
         graph Net(%x : int):
           state %w = %v : int
-          %a : int = prim::call(@f, [%x, 1])     # net.py:3 fc (Linear)
+          %a : int = my::apply(@f, [%x, 1])     # net.py:3 fc (Linear)
             block0(%i : int):
               -> (%i, %w)
           return (%a, %x)
@@ -602,20 +602,20 @@ def test_mutators_keep_a_graph_valid(graph: Graph, data: st.DataObject) -> None:
 
 
 def _rewire(graph: Graph, node: Node, data: st.DataObject) -> None:
-    values = _values_before(graph, node)
-    if node.inputs and values:
+    if node.inputs:
         operand = data.draw(st.integers(0, len(node.inputs) - 1))
-        value = data.draw(st.sampled_from(values))
+        value = data.draw(st.sampled_from(_values_before(graph, node, like=node.inputs[operand])))
         node.replace_input(operand, value)
         assert node.inputs[operand] is value
 
 
 def _forward(graph: Graph, node: Node, data: st.DataObject) -> None:
-    values = _values_before(graph, node)
-    if node.outputs and values:
+    if node.outputs:
         output = data.draw(st.sampled_from(node.outputs))
-        output.replace_all_uses_with(data.draw(st.sampled_from(values)))
-        assert not output.is_used
+        values = _values_before(graph, node, like=output)
+        if values:
+            output.replace_all_uses_with(data.draw(st.sampled_from(values)))
+            assert not output.is_used
 
 
 def _drop(graph: Graph, node: Node, data: st.DataObject) -> None:
@@ -644,8 +644,8 @@ def _subtree(node: Node) -> list[tuple[Value, ...]]:
     return reads
 
 
-def _values_before(graph: Graph, node: Node) -> list[Value]:
-    """Return the values that are visible from a node."""
+def _values_before(graph: Graph, node: Node, like: Value) -> list[Value]:
+    """Return the values that are visible from a node and have the type of another."""
     values = [entry.value for entry in graph.state.values()]
     place: Node | None = node
     while place is not None:
@@ -657,7 +657,7 @@ def _values_before(graph: Graph, node: Node) -> list[Value]:
                 break
             values.extend(earlier.outputs)
         place = block.owner
-    return values
+    return [value for value in values if value.type == like.type]
 
 
 def test_scopes_are_shared_by_a_copy() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from opscope.errors import VerifyError
 from opscope.ir import (
+    DType,
     Frame,
     FunctionRef,
     Graph,
@@ -18,6 +19,7 @@ from opscope.ir import (
     ScopeKind,
     SourceRange,
     StateKind,
+    TensorType,
     Value,
     parse,
     unknown_operator,
@@ -260,6 +262,34 @@ def _call_a_value(graph: Graph) -> None:
     node._args = node._inputs
 
 
+def _call_with_too_much(graph: Graph) -> None:
+    node = node_named(graph, "c")
+    node._args = (*node._args, 1)
+
+
+def _call_with_a_number(graph: Graph) -> None:
+    node = node_named(graph, "c")
+    node._inputs[0]._drop_user(node)
+    node._args, node._inputs = (node._args[0], 1), ()
+
+
+def _call_with_another_rank(graph: Graph) -> None:
+    value_named(graph, "r").type = TensorType(DType.F32, (2, 2))
+
+
+def _expect_another_type(graph: Graph) -> None:
+    value_named(graph, "d").type = TensorType(DType.F64, (2,))
+
+
+def _return_too_little(graph: Graph) -> None:
+    function = graph.functions["f"]
+    function.set_outputs(function.outputs[:1])
+
+
+def _call_by_name(graph: Graph) -> None:
+    node_named(graph, "c")._keywords = ("x",)
+
+
 def _nest_functions(graph: Graph) -> None:
     graph.functions["f"].functions["g"] = Graph("g")
 
@@ -309,6 +339,15 @@ def _number_a_tensor(graph: Graph) -> None:
         (_double_a_scope, "scopes", "two scopes have the address fc"),
         (_call_nobody, "calls", "@f names a function that the graph does not have"),
         (_call_a_value, "calls", "the first argument of prim::call is not the name of a function"),
+        (_call_with_too_much, "fit", "prim::call passes 2 values to function f, which takes 1"),
+        (_call_with_a_number, "fit",
+         "prim::call passes 1 as argument 0 of function f, which takes f32[2]"),
+        (_call_with_another_rank, "fit",
+         "prim::call passes f32[2, 2] as argument 0 of function f, which takes f32[2]"),
+        (_expect_another_type, "fit",
+         "prim::call expects f64[2] as result 1 of function f, which returns f32[2]"),
+        (_return_too_little, "fit", "prim::call expects 2 values of function f, which returns 1"),
+        (_call_by_name, "fit", "prim::call passes x by name"),
         (_nest_functions, "functions", "function f has functions of its own; its caller keeps them"),
     ],
 )  # fmt: skip
@@ -338,6 +377,19 @@ def test_a_function_named_in_a_list_must_exist() -> None:
     verify(graph)
     graph.functions["h"] = graph.functions.pop("g")
     assert rule_and_fault(graph) == ("calls", "@g names a function that the graph does not have")
+
+
+def test_a_function_may_be_called_at_another_size_and_with_literals() -> None:
+    verify(
+        parse("""
+            graph(%x : f32[4]{strides=[2], grad}):
+              %y : f32[4] = prim::call(@f, %x, 3, [%x, %x])
+              return (%y)
+
+            function f(%x : f32[2], %n : int, %all : list[f32[2]]):
+              return (%x)
+        """)
+    )
 
 
 def test_functions_may_call_each_other() -> None:
@@ -418,11 +470,16 @@ def _damage_calls(graph: Graph, node: Node, value: Value) -> None:
     node._args = (*node._args, FunctionRef("nobody"))
 
 
+def _damage_types(graph: Graph, node: Node, value: Value) -> None:
+    value.type = ScalarType.STR
+
+
 def _damage_scope(graph: Graph, node: Node, value: Value) -> None:
     node.scope = Scope(node.scope.parent, node.scope.kind, node.scope.name, "", node.scope.call)
 
 
 _DAMAGES = [
     _damage_args, _damage_inputs, _damage_users, _damage_uses, _damage_definer, _damage_results,
-    _damage_place, _damage_order, _damage_groups, _damage_calls, _damage_scope,
+    _damage_place, _damage_order, _damage_groups, _damage_calls, _damage_types,
+    _damage_scope,
 ]  # fmt: skip
