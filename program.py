@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,17 @@ import torch
 from . import visualize
 from .checking import CheckReport, KeptArguments, Subject, check_program, own_tensors
 from .errors import CheckError, GuardError, InputError, PassError, ReplayError, ReportError
-from .ir import Graph, Node, Operator, StateKind, TensorType, Value, unknown_operator
+from .ir import (
+    Graph,
+    Node,
+    Operator,
+    StateKind,
+    TensorType,
+    TupleType,
+    Type,
+    Value,
+    unknown_operator,
+)
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance, Guard, guards_of
 from .ir.folded import Folded
@@ -22,6 +33,7 @@ from .ir.identities import Way, objects_in, speaks_of_objects, unlike_twins, way
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
+from .ir.tuples import flat_types, flattened, nested
 from .ir.updates import Stored, update
 from .passes.base import Pass, PassResult
 from .passes.fold_operators import FoldOperators, FoldOperatorsResult
@@ -250,10 +262,35 @@ class TracedProgram:
         """Whether arguments or held objects change, or what the program returns has an object of theirs."""
         return bool(self.updates or self.stored) or speaks_of_objects(self.outputs)
 
+    @cached_property
+    def _bundled(self) -> tuple[tuple[Type, ...], tuple[Type, ...]] | None:
+        """The types that the graph takes and returns, where a tuple is among them; None otherwise.
+
+        What the program takes and returns has no tuples for leaves, whatever passes bundle in the graph.
+
+        Raises:
+            ReplayError: it is functional, and says by position which outputs are new contents.
+        """
+        takes, returns = (
+            tuple([value.type for value in values])
+            for values in (self.graph.inputs, self.graph.outputs)
+        )
+        if not any(isinstance(type_, TupleType) for type_ in (*takes, *returns)):
+            return None
+        if self.mutations:
+            raise ReplayError(
+                "a graph whose mutations are listed takes or returns tuples, which moves what they list\n"
+                "  run the pass lower_all_tuples"
+            )
+        return takes, returns
+
     def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        bundled = self._bundled
+        given = leaves if bundled is None else nested(bundled[0], iter(leaves))
         try:
             with plain_calls():
-                return compiled.function(*leaves)
+                results = compiled.function(*given)
+                return results if bundled is None else tuple(flattened(bundled[1], results))
         except ValueError as error:
             explained = length_error(
                 self.graph, compiled.nodes, self._dimension_names(), compiled.filename, error
@@ -287,7 +324,7 @@ class TracedProgram:
             for run in report.runs:
                 self._note_levels(run.result)
             self._lengths = tuple(node for node in self._lengths if node.block is not None)
-            for derived in ("_compiled", "guards"):
+            for derived in ("_compiled", "guards", "_bundled"):
                 self.__dict__.pop(derived, None)
         return report
 
@@ -297,12 +334,13 @@ class TracedProgram:
         return guards_of(self.graph, self._dimension_names(), self._lengths)
 
     def _dimension_names(self) -> dict[tuple[Value, int], str]:
-        return {
-            (value, dimension): name
-            for value, dimensions in zip(self.graph.inputs, self.inputs.dimensions, strict=True)
-            for dimension, name in dimensions.items()
-            if name
-        }
+        leaves = iter(self.inputs.dimensions)
+        names: dict[tuple[Value, int], str] = {}
+        for value in self.graph.inputs:
+            (*dimensions,) = islice(leaves, sum(1 for _ in flat_types([value.type])))
+            if not isinstance(value.type, TupleType):
+                names.update({(value, at): name for at, name in dimensions[0].items() if name})
+        return names
 
     def check(
         self,

@@ -398,6 +398,32 @@ class Node:
             before._drop_user(self)
         value._add_user(self)
 
+    def replace_inputs(self, becomes: Mapping[Value, Argument]) -> None:
+        """Read something else in the place of all values that are keys, at once. O(arguments).
+
+        Given:   %3 = aten::add(%1, %2)
+        Do:      node.replace_inputs({v1: v4, v2: 5})
+        Result:  %3 = aten::add(%4, 5)
+
+        Raises:
+            IRError: a value is not visible from this node's block; nothing is changed.
+        """
+        before = self._inputs
+        if becomes.keys().isdisjoint(before):
+            return
+        args = exchange_all(self._args, becomes)
+        inputs = values_in(args)
+        if self._block is not None:
+            known = set(before)
+            for value in inputs:
+                if value not in known:
+                    self._block._require_visible(value)
+        for value in before:
+            value._drop_user(self)
+        for value in inputs:
+            value._add_user(self)
+        self._args, self._inputs = args, inputs
+
     def rename_functions(self, names: Mapping[str, str]) -> None:
         """Refer to functions by other names; those not among ``names`` keep theirs. O(arguments)."""
         if any(arg.__class__ in (FunctionRef, tuple) for arg in self._args):
@@ -610,6 +636,31 @@ class Block:
         if before not in self._outputs:
             before._drop_user(self)
         value._add_user(self)
+
+    def replace_inputs(self, becomes: Mapping[Value, Value]) -> None:
+        """Put out other values in the place of those that are keys, all at once. O(outputs)."""
+        if not becomes.keys().isdisjoint(self._outputs):
+            self.set_outputs([becomes.get(value, value) for value in self._outputs])
+
+    def arrange_inputs(self, values: Iterable[Value]) -> None:
+        """Make some of the block's inputs its inputs, in this order; the others go. O(inputs).
+
+        Given:   block0(%a : int, %b : int, %c : int):
+        Do:      block.arrange_inputs([c, a])
+        Result:  block0(%c : int, %a : int):
+
+        Raises:
+            IRError: one is not an input of the block, or stands there twice; or something reads one that
+                would go. Nothing is changed.
+        """
+        kept = list(values)
+        chosen = set(kept)
+        if len(chosen) < len(kept) or not chosen.issubset(self._inputs):
+            raise IRError("the inputs of a block are arranged that it has, each once")
+        for value in self._inputs:
+            if value not in chosen and value.is_used:
+                raise IRError(f"input {value!r} cannot go: it is still read")
+        self._inputs = kept
 
     def walk(self, *, reverse: bool = False) -> Iterator[Node]:
         """Yield the nodes of the block and of those inside, as ``Graph.walk`` does."""

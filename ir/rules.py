@@ -15,6 +15,7 @@ from .graph import Graph
 from .literals import FunctionRef
 from .node import Argument, Block, Node, StateEntry, StateKind, Value, values_in
 from .scope import Scope, ScopeKind
+from .tuples import TUPLE_OPERATORS, tuple_fault
 from .type_fit import argument_fits, type_fits
 from .types import ScalarType
 
@@ -257,6 +258,14 @@ def _misfits(call: Node, functions: Mapping[str, Graph]) -> Iterator[Fault]:
             yield Fault(f"{what}, which returns {returned.type}", call)
 
 
+def _tuple_faults(subject: _Subject) -> Iterator[Fault]:
+    for node in subject.nodes():
+        if node.kind in TUPLE_OPERATORS:
+            fault = tuple_fault(node)
+            if fault is not None:
+                yield Fault(fault, node)
+
+
 def _function_faults(subject: _Subject) -> Iterator[Fault]:
     if subject.is_function and subject.graph.functions:
         yield Fault(
@@ -287,6 +296,7 @@ RULES: Final = (
         "A call passes what its function takes, by position, and expects what that returns.",
         _fit_faults,
     ),
+    Rule("tuples", "A tuple has the parts that its type tells of.", _tuple_faults),
     Rule("functions", "A function has no functions of its own.", _function_faults),
 )
 """What holds of every graph, in the order in which a fault is looked for."""

@@ -65,7 +65,14 @@ def argument_fits(given: Argument, expected: Type) -> bool:
         if not isinstance(expected, ListType):
             return False
         return all([argument_fits(item, expected.element) for item in given])
-    return _SCALARS.get(type(given), ScalarType.OBJECT) is expected
+    return type_of_literal(given) is expected
+
+
+def type_of_literal(given: Argument) -> Type:
+    """Return the type of a literal; of a list, as of a value, only that it may be any."""
+    if isinstance(given, Value | tuple):
+        return ScalarType.ANY
+    return _SCALARS.get(type(given), ScalarType.OBJECT)
 
 
 def _tensor_fits(given: TensorType, expected: TensorType) -> bool:

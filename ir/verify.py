@@ -25,9 +25,10 @@ from .rules import (
     stores_number,
 )
 from .scope import Scope, ScopeKind
+from .tuples import TUPLE_OPERATORS, tuple_fault
 
-_SPECIAL = frozenset((CALL, STORE))
-"""Operators whose first argument must be of a certain kind."""
+_SPECIAL = frozenset((CALL, STORE, *TUPLE_OPERATORS))
+"""Operators whose arguments must be of certain kinds."""
 
 
 def verify(graph: Graph) -> None:
@@ -189,6 +190,8 @@ class _FastCheck:
             if not call_fits(node, self.functions):
                 return False
         if node.operator.name == STORE and not stores_number(node):
+            return False
+        if node.operator.name in TUPLE_OPERATORS and tuple_fault(node) is not None:
             return False
         return keywords_fit(node) and (node._groups is None or groups_fit(node))
 

@@ -12,6 +12,8 @@ from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
 from .fold_operators import FoldOperators
 from .inline import Inline
+from .lower_all_tuples import LowerAllTuples
+from .lower_simple_tuples import LowerSimpleTuples
 from .outline import Outline
 
 PASSES: Final[dict[str, type[Pass]]] = {
@@ -21,6 +23,8 @@ PASSES: Final[dict[str, type[Pass]]] = {
         DeadCodeElimination,
         FoldOperators,
         Inline,
+        LowerAllTuples,
+        LowerSimpleTuples,
         Outline,
     )
 }

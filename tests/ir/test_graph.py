@@ -768,3 +768,63 @@ def test_a_discarded_block_reads_nothing_any_more() -> None:
     assert not neg.output.is_used
     neg.erase()
     check_text(graph, "graph(%x : int):\n return (%x)")
+
+
+SWAPPED = """
+    graph(%x : int, %y : int) -> (int):
+      %a : int = prim::holder(%x, [%y, 1])
+        block0(%i : int, %j : int):
+          %t : int = aten::neg(%j)
+          -> (%t, %x)
+      return (%a)
+"""
+
+
+def test_a_node_and_a_block_read_other_things_all_at_once() -> None:
+    graph = parse(SWAPPED)
+    x, y = graph.inputs
+    (holder,) = graph.nodes(op="prim::holder")
+    holder.replace_inputs({x: y, y: 5})
+    holder.blocks[0].replace_inputs({x: y})
+    check_text(
+        graph,
+        """
+        graph(%x : int, %y : int) -> (int):
+          %a : int = prim::holder(%y, [5, 1])
+            block0(%i : int, %j : int):
+              %t : int = aten::neg(%j)
+              -> (%t, %y)
+          return (%a)
+        """,
+    )
+    hidden = value_named(graph, "t")
+    with pytest.raises(IRError, match="not visible"):
+        holder.replace_inputs({y: hidden})
+    assert not x.is_used
+
+
+def test_inputs_are_arranged_and_those_that_nothing_reads_may_go() -> None:
+    graph = parse(SWAPPED)
+    block = graph.nodes(op="prim::holder")[0].blocks[0]
+    i, j = block.inputs
+    block.arrange_inputs([j, i])
+    assert block.inputs == (j, i)
+    for wrong, message in (
+        ([i], "still read"),
+        ([j, j], "each once"),
+        ([graph.inputs[0]], "it has"),
+    ):
+        with pytest.raises(IRError, match=message):
+            block.arrange_inputs(wrong)
+    block.arrange_inputs([j])
+    check_text(
+        graph,
+        """
+        graph(%x : int, %y : int) -> (int):
+          %a : int = prim::holder(%x, [%y, 1])
+            block0(%j : int):
+              %t : int = aten::neg(%j)
+              -> (%t, %x)
+          return (%a)
+        """,
+    )

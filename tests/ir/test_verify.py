@@ -20,6 +20,7 @@ from opscope.ir import (
     SourceRange,
     StateKind,
     TensorType,
+    TupleType,
     Value,
     parse,
     unknown_operator,
@@ -42,6 +43,10 @@ TEXT = """
           %t : f32[2] = aten::exp(%b)
           -> (%t)
       [%c : f32[2], %d : f32[2]] = prim::call(@f, %r)
+      %p : tuple[f32[2], int] = prim::TupleConstruct(%r, 1)
+      %q : f32[2], %n : int = prim::TupleUnpack(%p)
+      %i : f32[2] = prim::TupleIndex(%p, -2)
+      %s : tuple[f32[2]] = prim::TupleSlice(%p, None, 1)
       return (%c)
 
     function f(%x : f32[2]):
@@ -290,6 +295,36 @@ def _call_by_name(graph: Graph) -> None:
     node_named(graph, "c")._keywords = ("x",)
 
 
+def _make_no_tuple(graph: Graph) -> None:
+    value_named(graph, "p").type = TensorType()
+
+
+def _make_a_longer_tuple(graph: Graph) -> None:
+    value_named(graph, "p").type = TupleType((TensorType(DType.F32, (2,)),))
+
+
+def _take_a_tensor_apart(graph: Graph) -> None:
+    node_named(graph, "q").replace_input(0, value_named(graph, "x"))
+
+
+def _take_apart_into_other_types(graph: Graph) -> None:
+    value_named(graph, "n").type = ScalarType.STR
+
+
+def _index_by_text(graph: Graph) -> None:
+    node = node_named(graph, "i.1")
+    node._args = (node._args[0], "first")
+
+
+def _slice_by_truth(graph: Graph) -> None:
+    node = node_named(graph, "s")
+    node._args = (node._args[0], True, 1)
+
+
+def _give_a_list(graph: Graph) -> None:
+    node_named(graph, "q")._groups = (2,)
+
+
 def _nest_functions(graph: Graph) -> None:
     graph.functions["f"].functions["g"] = Graph("g")
 
@@ -348,6 +383,16 @@ def _number_a_tensor(graph: Graph) -> None:
          "prim::call expects f64[2] as result 1 of function f, which returns f32[2]"),
         (_return_too_little, "fit", "prim::call expects 2 values of function f, which returns 1"),
         (_call_by_name, "fit", "prim::call passes x by name"),
+        (_make_no_tuple, "tuples", "prim::TupleConstruct gives one tuple"),
+        (_make_a_longer_tuple, "tuples",
+         "the parts of prim::TupleConstruct are not of the types of its result"),
+        (_take_a_tensor_apart, "tuples", "the first argument of prim::TupleUnpack is not a tuple"),
+        (_take_apart_into_other_types, "tuples",
+         "the results of prim::TupleUnpack are not of the types of the parts"),
+        (_index_by_text, "tuples", "prim::TupleIndex has not the arguments that it takes"),
+        (_slice_by_truth, "tuples", "prim::TupleSlice has not the arguments that it takes"),
+        (_give_a_list, "tuples",
+         "prim::TupleUnpack takes neither names nor blocks, and gives no lists"),
         (_nest_functions, "functions", "function f has functions of its own; its caller keeps them"),
     ],
 )  # fmt: skip

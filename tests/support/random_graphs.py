@@ -48,6 +48,7 @@ from opscope.ir import (
     Value,
 )
 from opscope.ir.composites import Composite, nodes_of_scope
+from opscope.ir.tuples import TUPLE_CONSTRUCT, TUPLE_INDEX, TUPLE_SLICE, TUPLE_UNPACK
 from opscope.ir.type_fit import type_fits
 
 _WORDS = st.sampled_from(["x", "weight", "layer1", "sub", "_a", "é", "s0"])
@@ -315,6 +316,9 @@ class _GraphDrawer:
         fitting = [value for value in visible if type_fits(value.type, type_)]
         if fitting:
             return self._draw(st.sampled_from(fitting))
+        if isinstance(type_, TupleType):
+            parts = tuple([self._value_of(part, visible) for part in type_.elements])
+            return self._graph.append(TUPLE_CONSTRUCT, parts, (type_,)).output
         return self._graph.append(self._draw(self._operators), (), (type_,)).output
 
     def _append(self, visible: list[Value], depth: int) -> tuple[Value, ...]:
@@ -323,6 +327,8 @@ class _GraphDrawer:
             self._modes = draw(modes)
         if self._functions and draw(st.integers(0, 4)) == 0:
             return self._call(visible)
+        if draw(st.integers(0, 4)) == 0:
+            return self._on_tuple(visible)
         args = draw(st.lists(self._arguments(visible), max_size=4))
         if self._functions and draw(st.integers(0, 4)) == 0:
             args.insert(0, FunctionRef(draw(st.sampled_from(list(self._functions)))))
@@ -349,6 +355,27 @@ class _GraphDrawer:
                 block = node.add_block()
                 self._fill(block, [*visible, *self._add_inputs(block)], depth + 1)
         return node.outputs
+
+    def _on_tuple(self, visible: list[Value]) -> tuple[Value, ...]:
+        """Append a node that makes a tuple or takes one apart."""
+        draw = self._draw
+        wholes = [(v, v.type) for v in visible if isinstance(v.type, TupleType)]
+        if not wholes or draw(st.integers(0, 2)) == 0:
+            parts = draw(st.lists(st.sampled_from(visible), max_size=3)) if visible else []
+            type_ = TupleType((*[part.type for part in parts], ScalarType.INT))
+            return self._graph.append(TUPLE_CONSTRUCT, (*parts, 7), (type_,)).outputs
+        whole, type_ = draw(st.sampled_from(wholes))
+        count = len(type_.elements)
+        if count and draw(st.booleans()):
+            index = draw(st.integers(-count, count - 1))
+            taken = self._graph.append(TUPLE_INDEX, (whole, index), (type_.elements[index],))
+        elif draw(st.booleans()):
+            begin = draw(st.none() | st.integers(-2, 2))
+            part = TupleType(type_.elements[begin:])
+            taken = self._graph.append(TUPLE_SLICE, (whole, begin, None), (part,))
+        else:
+            taken = self._graph.append(TUPLE_UNPACK, (whole,), type_.elements)
+        return taken.outputs
 
     def _call(self, visible: list[Value]) -> tuple[Value, ...]:
         """Append a call that fits its function."""
