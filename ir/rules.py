@@ -271,6 +271,9 @@ def _function_faults(subject: _Subject) -> Iterator[Fault]:
         yield Fault(
             f"function {subject.graph.name} has functions of its own; its caller keeps them"
         )
+    if subject.is_function and subject.graph._state:
+        name = next(iter(subject.graph._state))
+        yield Fault(f"function {subject.graph.name} keeps state {name}, which its caller passes")
 
 
 RULES: Final = (
@@ -297,7 +300,7 @@ RULES: Final = (
         _fit_faults,
     ),
     Rule("tuples", "A tuple has the parts that its type tells of.", _tuple_faults),
-    Rule("functions", "A function has no functions of its own.", _function_faults),
+    Rule("functions", "A function has no functions and no state of its own.", _function_faults),
 )
 """What holds of every graph, in the order in which a fault is looked for."""
 

@@ -39,7 +39,8 @@ def verify(graph: Graph) -> None:
     """
     functions = graph.functions
     if _is_sound(graph, functions) and all(
-        _is_sound(function, functions) and not function.functions for function in functions.values()
+        _is_sound(function, functions) and not function.functions and not function._state
+        for function in functions.values()
     ):
         return
     message = first_fault(graph)

@@ -10,6 +10,7 @@ from ..errors import PassError
 from .base import Pass
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
+from .fixup_scopes import FixupScopes
 from .fold_operators import FoldOperators
 from .inline import Inline
 from .lower_all_tuples import LowerAllTuples
@@ -21,6 +22,7 @@ PASSES: Final[dict[str, type[Pass]]] = {
     for pass_ in (
         CommonSubexpressionElimination,
         DeadCodeElimination,
+        FixupScopes,
         FoldOperators,
         Inline,
         LowerAllTuples,

@@ -329,6 +329,10 @@ def _nest_functions(graph: Graph) -> None:
     graph.functions["f"].functions["g"] = Graph("g")
 
 
+def _keep_state_in_a_function(graph: Graph) -> None:
+    graph.functions["f"].add_state("mean", TensorType())
+
+
 def _store_into_a_tensor(graph: Graph) -> None:
     graph.append(SET_NUMBER, (graph.state["w"].value, 1))
 
@@ -393,6 +397,8 @@ def _number_a_tensor(graph: Graph) -> None:
         (_slice_by_truth, "tuples", "prim::TupleSlice has not the arguments that it takes"),
         (_give_a_list, "tuples",
          "prim::TupleUnpack takes neither names nor blocks, and gives no lists"),
+        (_keep_state_in_a_function, "functions",
+         "function f keeps state mean, which its caller passes"),
         (_nest_functions, "functions", "function f has functions of its own; its caller keeps them"),
     ],
 )  # fmt: skip
