@@ -39,7 +39,7 @@ from .passes.base import Pass, PassResult
 from .passes.fold_operators import FoldOperators, FoldOperatorsResult
 from .passes.functionalize import Functionalize, Mutation
 from .passes.pipeline import OnPass, PipelineReport, run_passes
-from .passes.registry import read_passes
+from .passes.registry import informed, read_passes
 from .passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
 from .reports import Summary, summarize
 from .runtime import (
@@ -319,6 +319,8 @@ class TracedProgram:
         listed: list[Pass] = []
         for pass_ in passes:
             listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
+        facts = MetaFacts(torch_literal)
+        listed = [informed(pass_, facts) for pass_ in listed]
         report = run_passes(self.graph, listed, verify_each=verify_each, on_pass=on_pass)
         if report.changed:
             for run in report.runs:

@@ -9,10 +9,11 @@ Note [Sets of memory]
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final, TypeAlias
 
 from ..ir import Block, Effect, Graph, Node, Operator, ScalarType, StateEntry, Value
+from ..ir.own_operators import GRADIENT
 from .hidden_writes import may_write, may_write_untold, written_parameters
 from .storages import may_share
 
@@ -81,6 +82,8 @@ class AliasAnalysis:
                 continue
             for result, operand in may_share(node):
                 self._join((operand, result))  # the result is new, and goes to what is there
+            if _hands_over(node.operator):
+                self._give_away((*node.inputs, *node.outputs))
             if (
                 Effect.RESHAPES in node.operator.effects
             ):  # ``set_`` puts a tensor on another's memory
@@ -93,6 +96,11 @@ class AliasAnalysis:
             self._add(block)
             passed += (*block.inputs, *block.outputs)
         self._join(passed)
+
+    def _give_away(self, values: Iterable[Value]) -> None:
+        """Put values into the set of what others hold."""
+        memories = [self.memory_of(value) for value in values if has_memory(value)]
+        self._above.update((memory, EXTERNAL) for memory in memories if memory != EXTERNAL)
 
     def _join(self, values: Iterable[Value]) -> None:
         """Put values into one set, numbers left out."""
@@ -124,6 +132,16 @@ def has_untracked_effects(operator: Operator) -> bool:
 def sets_something(operator: Operator) -> bool:
     """Whether an operator writes something that is no operand, such as a setting or a gradient."""
     return Effect.WRITES in operator.effects and not any(p.is_written for p in operator.parameters)
+
+
+@cache
+def _hands_over(operator: Operator) -> bool:
+    """Whether others may hold what an operator is given or gives: a gradient, or what something keeps."""
+    return (
+        operator is GRADIENT
+        or Effect.UNKNOWN in operator.effects
+        or (sets_something(operator) and bool(operator.parameters))
+    )
 
 
 def _is_collective(operator: Operator) -> bool:

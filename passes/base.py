@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ..ir import Graph
+
+FROM_OUTSIDE: Final[Mapping[str, bool]] = {"is_option": False}
+"""Metadata of a field of a pass that no text names: whoever runs the pass provides it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from ..errors import PassError
@@ -16,6 +16,8 @@ from .inline import Inline
 from .lower_all_tuples import LowerAllTuples
 from .lower_simple_tuples import LowerSimpleTuples
 from .outline import Outline
+from .remove_mutation import RemoveMutation
+from .torch_facts import TorchFacts
 
 PASSES: Final[dict[str, type[Pass]]] = {
     pass_.name: pass_
@@ -28,6 +30,7 @@ PASSES: Final[dict[str, type[Pass]]] = {
         LowerAllTuples,
         LowerSimpleTuples,
         Outline,
+        RemoveMutation,
     )
 }
 """The passes that text may name."""
@@ -56,11 +59,21 @@ def read_passes(text: str) -> tuple[Pass, ...]:
     return tuple(passes)
 
 
+def informed(pass_: Pass, facts: TorchFacts) -> Pass:
+    """Return a pass that knows about torch's operators, if it asks for that and nobody has told it."""
+    is_ignorant = isinstance(pass_, RemoveMutation) and pass_.facts is None
+    return replace(pass_, facts=facts) if is_ignorant else pass_  # type: ignore[type-var]
+
+
 def _made(name: str, options: str) -> Pass:
     class_ = PASSES.get(name)
     if class_ is None:
         raise PassError(f"there is no pass {name!r}\n  there are {', '.join(sorted(PASSES))}")
-    known: dict[str, Any] = {field.name: field.default for field in fields(class_)}  # type: ignore[arg-type]
+    known: dict[str, Any] = {
+        field.name: field.default
+        for field in fields(class_)  # type: ignore[arg-type]
+        if field.metadata.get("is_option", True)
+    }
     given = {}
     for option in filter(None, map(str.strip, options.split(","))):
         key, _, value = map(str.strip, option.partition("="))
