@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .operator import Effect, Operator, Parameter, Return
-from .rules import CALL, STORE
+from .rules import CALL, STORE, WATCH
 from .tuples import TUPLE_OPERATORS
 
 _WRITTEN = Parameter("self", "Tensor", alias="a", is_written=True)
@@ -190,7 +190,15 @@ KEEP_HISTORY: Final = Operator("prim::keep_history", effects=Effect.NONE)
 What is written under ``no_grad`` changes data and no history.
 """
 
-OPERAND_OF: Final = {DATA.name: 0, MAKE_SUBCLASS.name: 1, AS_SUBCLASS.name: 1}
+PROFILE: Final = Operator(
+    WATCH,
+    (Parameter("self", "Tensor", alias="a"),),
+    (Return("Tensor", alias="a"),),
+    Effect.NONE,
+)
+"""The tensor that it is given, with the type that runs found it to have; see ``profiles.py``."""
+
+OPERAND_OF: Final = {DATA.name: 0, MAKE_SUBCLASS.name: 1, AS_SUBCLASS.name: 1, PROFILE.name: 0}
 """For own operators whose result is on the memory of an argument: that argument's position."""
 
 OWN_OPERATORS: Final[Mapping[str, Operator]] = {
@@ -228,6 +236,7 @@ OWN_OPERATORS: Final[Mapping[str, Operator]] = {
             RANDOM_OUTPLACE,
             VIEW_SCATTER,
             KEEP_HISTORY,
+            PROFILE,
         )
     },
 }

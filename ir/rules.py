@@ -25,6 +25,9 @@ CALL: Final = "prim::call"
 STORE: Final = "prim::set_number"
 """The operator that puts another number in the place of one that the program keeps."""
 
+WATCH: Final = "prim::profile"
+"""The operator that hands on a tensor whose type is watched."""
+
 
 def first_fault(graph: Graph) -> str | None:
     """Return the message of the first breach of a rule; None if a graph keeps them all. O(size)."""
@@ -266,6 +269,12 @@ def _tuple_faults(subject: _Subject) -> Iterator[Fault]:
                 yield Fault(fault, node)
 
 
+def _profile_faults(subject: _Subject) -> Iterator[Fault]:
+    for node in subject.nodes():
+        if node.kind == WATCH and not watches(node):
+            yield Fault(f"{WATCH} hands on something else than the tensor that it is given", node)
+
+
 def _function_faults(subject: _Subject) -> Iterator[Fault]:
     if subject.is_function and subject.graph.functions:
         yield Fault(
@@ -300,6 +309,7 @@ RULES: Final = (
         _fit_faults,
     ),
     Rule("tuples", "A tuple has the parts that its type tells of.", _tuple_faults),
+    Rule("profiles", "A profile is of one tensor, of which it may tell less.", _profile_faults),
     Rule("functions", "A function has no functions and no state of its own.", _function_faults),
 )
 """What holds of every graph, in the order in which a fault is looked for."""
@@ -330,6 +340,14 @@ def stores_number(node: Node) -> bool:
     target = node._args[0] if node._args else None
     entry = target.state if isinstance(target, Value) else None
     return entry is not None and entry.kind is StateKind.NUMBER
+
+
+def watches(node: Node) -> bool:
+    """Whether what a node hands on is what it is given, as far as types tell."""
+    args, results = node._args, node.outputs
+    if len(args) != 1 or node._keywords or len(results) != 1 or node.gives_lists:
+        return False
+    return isinstance(args[0], Value) and type_fits(args[0].type, results[0].type)
 
 
 def call_fits(call: Node, functions: Mapping[str, Graph]) -> bool:

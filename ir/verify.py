@@ -17,17 +17,19 @@ from .node import Argument, Block, Node, Value
 from .rules import (
     CALL,
     STORE,
+    WATCH,
     call_fits,
     first_fault,
     groups_fit,
     is_number_if_told,
     keywords_fit,
     stores_number,
+    watches,
 )
 from .scope import Scope, ScopeKind
 from .tuples import TUPLE_OPERATORS, tuple_fault
 
-_SPECIAL = frozenset((CALL, STORE, *TUPLE_OPERATORS))
+_SPECIAL = frozenset((CALL, STORE, WATCH, *TUPLE_OPERATORS))
 """Operators whose arguments must be of certain kinds."""
 
 
@@ -191,6 +193,8 @@ class _FastCheck:
             if not call_fits(node, self.functions):
                 return False
         if node.operator.name == STORE and not stores_number(node):
+            return False
+        if node.operator.name == WATCH and not watches(node):
             return False
         if node.operator.name in TUPLE_OPERATORS and tuple_fault(node) is not None:
             return False

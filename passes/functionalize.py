@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from ..ir import Argument, Block, Graph, Node, ScalarType, TensorType, Value, verify
 from ..ir.node import values_in
-from ..ir.own_operators import KEEP_HISTORY, LITERAL, SET_NUMBER
+from ..ir.own_operators import KEEP_HISTORY, LITERAL, PROFILE, SET_NUMBER
 from ..ir.tuples import TUPLE_OPERATORS
 from .aliases import Alias, Aliases, Memory
 from .contents import Contents, refusal
@@ -164,6 +164,10 @@ class _Transformation:
         if node.kind in TUPLE_OPERATORS:
             raise refusal(
                 node, "a tuple hides which memory is written; run the pass lower_all_tuples before"
+            )
+        if node.operator is PROFILE:
+            raise refusal(
+                node, "its result may have another type; run the pass erase_profiling before"
             )
         for inner in _require_pure_blocks(node):
             self._read_through(inner)

@@ -10,6 +10,7 @@ from ..errors import PassError
 from .base import Pass
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
+from .erase_profiling import EraseProfiling
 from .fixup_scopes import FixupScopes
 from .fold_operators import FoldOperators
 from .inline import Inline
@@ -17,6 +18,7 @@ from .lower_all_tuples import LowerAllTuples
 from .lower_simple_tuples import LowerSimpleTuples
 from .outline import Outline
 from .remove_mutation import RemoveMutation
+from .specialize_types import SpecializeTypes
 from .torch_facts import TorchFacts
 
 PASSES: Final[dict[str, type[Pass]]] = {
@@ -24,6 +26,7 @@ PASSES: Final[dict[str, type[Pass]]] = {
     for pass_ in (
         CommonSubexpressionElimination,
         DeadCodeElimination,
+        EraseProfiling,
         FixupScopes,
         FoldOperators,
         Inline,
@@ -31,6 +34,7 @@ PASSES: Final[dict[str, type[Pass]]] = {
         LowerSimpleTuples,
         Outline,
         RemoveMutation,
+        SpecializeTypes,
     )
 }
 """The passes that text may name."""

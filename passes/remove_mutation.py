@@ -79,6 +79,7 @@ class _Removal:
         self._graph = graph
         self._facts = facts
         self._overloads: dict[Operator, Operator | None] = {}
+        self._expand = next(iter(facts.overloads("aten::expand_as")), None)
         self._candidates = {
             node: overload
             for node in graph.walk()
@@ -140,13 +141,13 @@ class _Removal:
             return False
         if not self._is_unseen(node, written, memory) or not self._is_same(node, written, operator):
             return False
+        types = self._expansions(node, written, operator)
+        if types is None:
+            return False
         with self._graph.inserting(node):
-            args = self._expanded(node, written, operator)
-            if args is None:
-                return False
             made = self._graph.append(
                 operator,
-                args,
+                self._expanded(node, written, types),
                 (node.output.type,),
                 keywords=node.keywords,
                 scope=node.scope,
@@ -220,34 +221,51 @@ class _Removal:
         outcome = self._facts.outcome(operator, exchange_all(args, {written: small}), keywords)
         return outcome is not None and outcome[0].type != ones
 
-    def _expanded(
+    def _expansions(
         self, node: Node, written: Value, operator: Operator
-    ) -> tuple[Argument, ...] | None:
-        """Return a node's arguments, tensors expanded to the size of what is written.
+    ) -> dict[int, TensorType] | None:
+        """Return the arguments that may be broadcast, by their places, and what they are when expanded.
 
-        None if there is no telling what that would be.
+        None if there is no telling.
         """
-        args = node.all_args
-        expand = next(iter(self._facts.overloads("aten::expand_as")), None)
-        becomes: dict[Value, Value] = {}
-        for value in dict.fromkeys(values_in(args[1:])):
-            type_ = value.type
-            if not operator.is_pointwise or value is written or not isinstance(type_, TensorType):
+        types: dict[int, TensorType] = {}
+        for place, value in enumerate(node.all_args):
+            if not operator.is_pointwise or value is written:
                 continue
-            if type_.shape == ():  # it fits anything
-                continue
-            outcome = None if expand is None else self._facts.outcome(expand, (value, written), ())
-            if expand is None or outcome is None or outcome[0].type is None:
+            if isinstance(value, tuple) and values_in(value):
                 return None
-            becomes[value] = self._graph.append(
-                expand,
-                (value, written),
-                (replace(outcome[0].type, device=type_.device, requires_grad=type_.requires_grad),),
+            type_ = value.type if isinstance(value, Value) else None
+            if not isinstance(type_, TensorType) or type_.shape == ():  # which fits anything
+                continue
+            outcome = None
+            if self._expand is not None:
+                outcome = self._facts.outcome(self._expand, (value, written), ())
+            if outcome is None or outcome[0].type is None:
+                return None
+            flag = type_.requires_grad
+            types[place] = replace(outcome[0].type, device=type_.device, requires_grad=flag)
+        return types
+
+    def _expanded(
+        self, node: Node, written: Value, types: dict[int, TensorType]
+    ) -> tuple[Argument, ...]:
+        """Return a node's arguments, some of them expanded to the size of what is written.
+
+        A gradient goes back through the last node first. So each argument is expanded for itself, the last
+        one first, and gradients are added up in the order in which they were.
+        """
+        args = list(node.all_args)
+        for place in sorted(types, reverse=True):
+            assert self._expand is not None, "it was found out what it gives"
+            args[place] = self._graph.append(
+                self._expand,
+                (args[place], written),
+                (types[place],),
                 scope=node.scope,
                 stack=node.stack,
                 modes=modes_of_overload(node),
             ).output
-        return exchange_all(args, becomes)
+        return tuple(args)
 
 
 def _writes_its_first(operator: Operator) -> bool:

@@ -250,7 +250,7 @@ def _call_scripted(
     return leaves
 
 
-def _literal(value: Any) -> Any:
+def _same(value: Any) -> Any:
     return value
 
 
@@ -281,7 +281,8 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::retain_grad": _retain_grad,
     "prim::no_gradient": _no_gradient,
     "prim::set_number": _set_number,
-    "prim::literal": _literal,
+    "prim::literal": _same,
+    "prim::profile": _same,
     "prim::TupleConstruct": _tuple_construct,
     "prim::TupleUnpack": _tuple_unpack,
     "prim::TupleIndex": operator.getitem,

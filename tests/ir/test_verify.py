@@ -26,7 +26,7 @@ from opscope.ir import (
     unknown_operator,
     verify,
 )
-from opscope.ir.own_operators import SET_NUMBER
+from opscope.ir.own_operators import PROFILE, SET_NUMBER
 from opscope.ir.rules import RULES, first_fault
 from support.ir_text import node_named, value_named
 from support.random_graphs import graphs, property_settings
@@ -329,6 +329,14 @@ def _nest_functions(graph: Graph) -> None:
     graph.functions["f"].functions["g"] = Graph("g")
 
 
+def _watch_another_type(graph: Graph) -> None:
+    graph.append(PROFILE, graph.inputs, [ScalarType.INT])
+
+
+def _watch_a_number(graph: Graph) -> None:
+    graph.append(PROFILE, (1,), [ScalarType.INT])
+
+
 def _keep_state_in_a_function(graph: Graph) -> None:
     graph.functions["f"].add_state("mean", TensorType())
 
@@ -397,6 +405,10 @@ def _number_a_tensor(graph: Graph) -> None:
         (_slice_by_truth, "tuples", "prim::TupleSlice has not the arguments that it takes"),
         (_give_a_list, "tuples",
          "prim::TupleUnpack takes neither names nor blocks, and gives no lists"),
+        (_watch_another_type, "profiles",
+         "prim::profile hands on something else than the tensor that it is given"),
+        (_watch_a_number, "profiles",
+         "prim::profile hands on something else than the tensor that it is given"),
         (_keep_state_in_a_function, "functions",
          "function f keeps state mean, which its caller passes"),
         (_nest_functions, "functions", "function f has functions of its own; its caller keeps them"),

@@ -48,6 +48,7 @@ from opscope.ir import (
     Value,
 )
 from opscope.ir.composites import Composite, nodes_of_scope
+from opscope.ir.own_operators import PROFILE
 from opscope.ir.tuples import TUPLE_CONSTRUCT, TUPLE_INDEX, TUPLE_SLICE, TUPLE_UNPACK
 from opscope.ir.type_fit import type_fits
 
@@ -313,7 +314,12 @@ class _GraphDrawer:
 
     def _value_of(self, type_: Type, visible: list[Value]) -> Value:
         """Return a value that fits a type, made where there is none."""
-        fitting = [value for value in visible if type_fits(value.type, type_)]
+        # What is any by its type may be shown to be something else, when a profile goes.
+        fitting = [
+            value
+            for value in visible
+            if type_fits(value.type, type_) and "any" not in str(value.type)
+        ]
         if fitting:
             return self._draw(st.sampled_from(fitting))
         if isinstance(type_, TupleType):
@@ -329,6 +335,10 @@ class _GraphDrawer:
             return self._call(visible)
         if draw(st.integers(0, 4)) == 0:
             return self._on_tuple(visible)
+        if visible and draw(st.integers(0, 9)) == 0:
+            watched = draw(st.sampled_from(visible))
+            type_ = draw(st.sampled_from([watched.type, ScalarType.ANY]))
+            return self._graph.append(PROFILE, (watched,), (type_,)).outputs
         args = draw(st.lists(self._arguments(visible), max_size=4))
         if self._functions and draw(st.integers(0, 4)) == 0:
             args.insert(0, FunctionRef(draw(st.sampled_from(list(self._functions)))))
