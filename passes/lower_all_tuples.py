@@ -20,7 +20,7 @@ from ..ir.tuples import (
 )
 from ..ir.type_fit import type_of_literal
 from .base import Pass, PassResult
-from .tuple_limits import require_lowerable
+from .tuple_limits import require_lowerable, tells_of_tuples
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class LowerAllTuplesResult(PassResult):
     """What the pass did.
 
     Attributes:
-        inputs: the types of the graph's inputs before; ``ir.tuples.flattened`` turns what the graph took
-            then into what it takes now.
+        inputs: the types of the graph's inputs before, if there was a tuple anywhere;
+            ``ir.tuples.flattened`` turns what the graph took then into what it takes now.
         outputs: the types of its outputs before; ``ir.tuples.nested`` turns what it returns now into what it
             returned.
     """
@@ -73,6 +73,8 @@ class LowerAllTuples(Pass):
             PassError: a tuple cannot be lowered; the message names the node and the user's line.
         """
         parts = (graph, *graph.functions.values())
+        if not any(map(tells_of_tuples, parts)):
+            return LowerAllTuplesResult(changed=False)
         for part in parts:
             require_lowerable(part, graph.functions)
         types = [tuple([v.type for v in values]) for values in (graph.inputs, graph.outputs)]

@@ -43,6 +43,13 @@ Nesting: TypeAlias = "tuple[Nesting, ...] | None"
 """How tuples are nested in a type; None for one that is no tuple."""
 
 
+def tells_of_tuples(graph: Graph) -> bool:
+    """Whether the type of any value is a tuple or has one inside. O(values)."""
+    values = [*graph.values(), *(entry.value for entry in graph.state.values())]
+    types = {id(value.type): value.type for value in values}  # many values share one
+    return any(map(_holds_tuple, types.values()))
+
+
 def require_lowerable(graph: Graph, functions: Mapping[str, Graph]) -> None:
     """Refuse a graph, which may call some functions, with a tuple that cannot be lowered. O(size).
 

@@ -2,12 +2,18 @@
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
 
 import opscope
-from opscope.ir import TupleType
-from opscope.ir.tuples import TUPLE_CONSTRUCT, TUPLE_UNPACK, flattened, nested
+from opscope.ir import Argument, FunctionRef, Operator, TupleType, Type
+from opscope.ir.own_operators import CALL_FUNCTION
+from opscope.ir.tuples import TUPLE_CONSTRUCT, TUPLE_INDEX, TUPLE_UNPACK, flattened, nested
 from opscope.passes.base import Pass, PassResult
 from opscope.passes.lower_all_tuples import LowerAllTuples, LowerAllTuplesResult
+from opscope.passes.lower_simple_tuples import LowerSimpleTuples
+from opscope.program import operator_named
 from opscope.runtime import compile_graph
 from support.passes import check_pass
 
@@ -300,3 +306,79 @@ def test_a_bundled_graph_is_not_called_in_a_trace_before_it_is_lowered() -> None
     inner.apply("lower_all_tuples")
     traced = opscope.trace(outer, torch.ones(2))
     assert torch.equal(traced(torch.ones(2)), torch.full((2,), 9.0))
+
+
+@st.composite
+def tuple_graphs(draw: DrawFn) -> opscope.Graph:
+    """Draw a graph of tuples in tuples that can be run, with a function and a branch."""
+    graph = opscope.parse("""
+        graph(%c : bool[], %x : f32[2], %y : f32[2]):
+          return (%x)
+
+        function f(%p : tuple[f32[2], tuple[f32[2], f32[2]]]):
+          %a : f32[2], %u : tuple[f32[2], f32[2]] = prim::TupleUnpack(%p)
+          %s : tuple[f32[2]] = prim::TupleSlice(%u, 1, None)
+          %b : f32[2] = prim::TupleIndex(%s, 0)
+          %w : f32[2] = aten::add_.Tensor(%a, %b)
+          %q : tuple[tuple[f32[2], f32[2]], f32[2]] = prim::TupleConstruct(%u, %w)
+          return (%q)
+    """)
+    values = list(graph.inputs[1:])
+    add, neg = (operator_named(name) for name in ("aten::add_.Tensor", "aten::neg"))
+    tensor = values[0].type
+    pair = TupleType((tensor, tensor))
+
+    def append(operator: Operator, args: tuple[Argument, ...], *types: Type) -> None:
+        values.extend(graph.append(operator, args, types).outputs)
+
+    for _ in range(draw(st.integers(1, 12))):
+        tensors = [v for v in values if v.type == tensor]
+        pairs = [v for v in values if v.type == pair]
+        wholes = [v for v in values if isinstance(v.type, TupleType)]
+        match draw(st.sampled_from(["neg", "add", "make", "take", "index", "call", "cond"])):
+            case "neg":
+                append(neg, (draw(st.sampled_from(tensors)),), tensor)
+            case "add":
+                append(add, tuple(draw(st.tuples(*[st.sampled_from(tensors)] * 2))), tensor)
+            case "make":
+                parts = draw(st.lists(st.sampled_from(values), max_size=3))
+                append(TUPLE_CONSTRUCT, (*parts,), TupleType(tuple([v.type for v in parts])))
+            case "take" if wholes:
+                whole = draw(st.sampled_from(wholes))
+                append(TUPLE_UNPACK, (whole,), *whole.type.elements)
+            case "index" if pairs:
+                append(TUPLE_INDEX, (draw(st.sampled_from(pairs)), -1), tensor)
+            case "call" if pairs:
+                append(TUPLE_CONSTRUCT, (tensors[-1], pairs[-1]), TupleType((tensor, pair)))
+                append(CALL_FUNCTION, (FunctionRef("f"), values[-1]), TupleType((pair, tensor)))
+            case "cond" if pairs:
+                text = "higher_order::cond"
+                node = graph.append(
+                    operator_named(text), (graph.inputs[0], (tensors[-1],)), [tensor]
+                )
+                for first in (0, 1):
+                    block = node.add_block()
+                    block.add_input(tensor)
+                    with graph.inserting(block):
+                        part = graph.append(TUPLE_INDEX, (pairs[-1], first), [tensor]).output
+                        block.set_outputs([graph.append(neg, (part,), [tensor]).output])
+                values.append(node.output)
+    graph.set_outputs(draw(st.lists(st.sampled_from(values), min_size=1, max_size=3)))
+    return graph
+
+
+@given(tuple_graphs(), st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_random_tuples_compute_and_write_the_same(graph: opscope.Graph, which: bool) -> None:
+    def run() -> list[list[torch.Tensor]]:
+        inputs = [torch.tensor(which), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0])]
+        types = [value.type for value in graph.outputs]
+        return [flattened(types, compile_graph(graph, {}).function(*inputs)), inputs]
+
+    opscope.verify(graph)
+    expected = run()
+    for pass_ in (LowerSimpleTuples(), LowerAllTuples()):
+        pass_.run(graph)
+        opscope.verify(graph)
+        torch.testing.assert_close(run(), expected, rtol=0, atol=0)
+    assert "tuple[" not in str(graph)
