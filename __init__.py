@@ -22,9 +22,12 @@ _HOMES: Final = {
         "UnsupportedTorchError", "VerifyError",
     ),
     "ir": ("Graph", "Node", "Value", "verify"),
+    "passes.base": ("Pass", "PassResult"),
+    "passes.patterns": ("RewriteRules",),
+    "passes.registry": ("register_pass",),
     "program": (
-        "TracedProgram", "functionalize", "parse", "save", "to_dot", "to_graphviz", "to_networkx",
-        "to_pydot", "trace",
+        "TracedProgram", "functionalize", "parse", "rewrite_rule", "save", "to_dot", "to_graphviz",
+        "to_networkx", "to_pydot", "trace",
     ),
     "reports": ("Summary", "flop_formula", "summarize"),
     "tracer": (

@@ -20,9 +20,14 @@ from .ir import Graph as Graph
 from .ir import Node as Node
 from .ir import Value as Value
 from .ir import verify as verify
+from .passes.base import Pass as Pass
+from .passes.base import PassResult as PassResult
+from .passes.patterns import RewriteRules as RewriteRules
+from .passes.registry import register_pass as register_pass
 from .program import TracedProgram as TracedProgram
 from .program import functionalize as functionalize
 from .program import parse as parse
+from .program import rewrite_rule as rewrite_rule
 from .program import save as save
 from .program import to_dot as to_dot
 from .program import to_graphviz as to_graphviz

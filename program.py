@@ -38,12 +38,15 @@ from .ir.updates import Stored, update
 from .passes.base import Pass, PassResult
 from .passes.fold_operators import FoldOperators, FoldOperatorsResult
 from .passes.functionalize import Functionalize, Mutation
+from .passes.patterns import Rule
+from .passes.patterns import rewrite_rule as rule_for
 from .passes.pipeline import OnPass, PipelineReport, run_passes
-from .passes.registry import informed, read_passes
+from .passes.registry import read_passes
 from .passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
 from .reports import Summary, summarize
 from .runtime import (
     CompiledGraph,
+    StateTensors,
     Tolerance,
     WriteBack,
     circumstance_error,
@@ -67,10 +70,12 @@ from .tracer import (
     ModeReader,
     ModesOfModules,
     Sizes,
+    apart,
     capture,
     inputs_at,
     operator_of,
     run_recorded,
+    type_of_tensor,
     unrecorded,
 )
 from .tracer.blocks.hops import higher_order_named
@@ -137,6 +142,7 @@ class TracedProgram:
         self._asked_depth: str | None = None
         self._folded: tuple[Folded, ...] = ()
         self._is_functional = False
+        self._private: dict[int, Any] = {}  # the constants that nobody else has, by their id
         self.mutations = mutations
         self.circumstances = circumstances
         self.updates = dict(updates or {})
@@ -173,6 +179,8 @@ class TracedProgram:
         program.depth = captured.depth.value
         program._is_functional = captured.force_outplace
         program._training = captured.training
+        private = [captured.objects[name] for name in captured.private if name in captured.objects]
+        program._private = {id(tensor): tensor for tensor in private}
         return program
 
     @cached_property
@@ -307,8 +315,8 @@ class TracedProgram:
         ``traced.apply("dce", "cse")``; ``print`` what it returns for a table of what each pass did.
 
         Args:
-            passes: names of passes, alone or as a list, with options or without (``"cse,dce"``,
-                ``"dce{drop_random=true}"``), or passes themselves.
+            passes: names of passes and pipelines, alone or as a list, with options or without
+                (``"cse,dce"``, ``"dce{drop_random=true}"``, ``"noopt"``), or passes themselves.
             verify_each: whether to verify the graph after each pass.
             on_pass: is called after each pass with a copy of the graph before it, the pass, the graph, and
                 the pass's own result.
@@ -320,8 +328,11 @@ class TracedProgram:
         for pass_ in passes:
             listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
         facts = MetaFacts(torch_literal)
-        listed = [informed(pass_, facts) for pass_ in listed]
+        tensors = StateTensors(self.state, self._private, self.graph.modes, type_of_tensor, apart)
+        listed = [pass_.with_facts(facts).with_tensors(tensors) for pass_ in listed]
         report = run_passes(self.graph, listed, verify_each=verify_each, on_pass=on_pass)
+        known = {circumstance.text for circumstance in self.circumstances}
+        self.circumstances += tuple(c for c in tensors.circumstances if c.text not in known)
         if report.changed:
             for run in report.runs:
                 self._note_levels(run.result)
@@ -688,6 +699,28 @@ def parse(text: str) -> Graph:
         ParseError: the text is not a graph; the message points at the line and column.
     """
     return parse_graph(text, operator_named)
+
+
+def rewrite_rule(
+    before: str | Callable[..., Any], after: str | Callable[..., Any], **options: Any
+) -> Rule:
+    """Make a rule for :class:`RewriteRules`: a pattern of nodes, and what comes in its place.
+
+    Both are a graph's text, whose inputs are what is captured, or a function that calls ``op``. Operators are
+    those of the torch that runs, which is asked for the types of what a replacement makes; see
+    ``docs/writing_passes.md``.
+
+    Args:
+        before: the pattern.
+        after: the replacement.
+        options: those of ``opscope.passes.patterns.rewrite_rule``: ``name``, ``captures``, ``where``,
+            ``commutative``, ``is_same_object``, ``draws_nothing``, ``keeps_inner`` and ``asks_types``.
+
+    Raises:
+        PassError: one of the two cannot be read, or the two do not fit each other.
+    """
+    facts = MetaFacts(torch_literal)
+    return rule_for(before, after, **{"operators": operator_named, "facts": facts, **options})
 
 
 def save(program: TracedProgram | Graph, path: str | Path, **options: Any) -> Path:

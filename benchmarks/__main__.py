@@ -24,6 +24,8 @@ from .harness import QUICK, Effort, Report, show
 from .memory import memory
 from .networks import networks
 from .replay import replay
+from .scaling import scaling
+from .training import training
 
 BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "capture": capture,
@@ -32,6 +34,8 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "fake": fake,
     "replay": replay,
     "graphs": graphs,
+    "training": training,
+    "scaling": scaling,
 }
 
 

@@ -1,85 +1,115 @@
-"""What it costs to build, print, parse, verify and copy a large graph, against torch.fx."""
+"""What it costs to do with a large graph what every user does, against torch.fx and TorchScript."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
-from typing import Any
+import copy
 
 import torch
+from torch.fx.passes.dialect.common.cse_pass import CSEPass
 
 from opscope import ir
+from opscope.passes.cse import CommonSubexpressionElimination
+from opscope.passes.dce import DeadCodeElimination
+from opscope.passes.inline import Inline
+from opscope.passes.outline import Outline
 
-from .harness import Claim, Comparison, Effort, Report, interleave
+from .harness import Effort, Report
+from .large_graphs import additions, calls
+from .peer_graphs import (
+    fx_additions,
+    fx_calls,
+    fx_copy,
+    fx_inline,
+    torchscript_additions,
+    torchscript_calls,
+    torchscript_text,
+)
+from .table import Table
 
-_SHAPE = (8, 64)
+_FX, _TORCHSCRIPT = "torch.fx", "TorchScript"
+_CALLS = 10  # of one function, to be inlined
 
 
 def graphs(effort: Effort) -> Report:
     """Do with 100,000 nodes of two operands each what every user of a graph does."""
     size = effort.size(100_000, 10_000)
-    ours, theirs = build_graph(size), build_fx_graph(size)
-    text = str(ours)
+    table = Table(effort)
+    _add_uses(table, size)
+    _add_passes(table, size)
     return Report(
         f"Graphs of {size:,} nodes",
         "ms",
+        tuple(table.rows),
         (
-            _compare("build", lambda: build_graph(size), lambda: build_fx_graph(size), effort),
-            _compare("print", lambda: str(ours), lambda: str(theirs), effort, at_least=3),
-            _compare("parse", lambda: ir.parse(text), None, effort),
-            _compare("verify", lambda: ir.verify(ours), theirs.lint, effort, at_least=1),
-            _compare("copy", ours.copy, lambda: _copy_fx_graph(theirs), effort, at_least=3),
-        ),
-        (
-            "Every node adds two values and has a type, in torch.fx none. torch.fx builds with",
-            "call_function, verifies with lint, which checks less, copies with graph_copy; it has no parser.",
+            "Every node adds two values and has a type. For dce and cse half are dead and repeat others;",
+            f"for inline and outline there are {_CALLS} calls of one function. torch.fx: call_function,",
+            "str(graph), python_code(verbose=True), which has types, lint, graph_copy, _inline_module,",
+            "eliminate_dead_code, CSEPass, which makes a module. TorchScript, in C++: parse_ir and the like.",
         ),
     )
 
 
-def build_graph(size: int) -> ir.Graph:
-    """Return a graph in which each node adds the last two values."""
-    graph = ir.Graph("adds")
-    type_ = ir.TensorType(ir.DType.F32, _SHAPE)
-    add = ir.Operator("aten::add.Tensor", effects=ir.Effect.NONE)
-    one, other = graph.add_input(type_, "x"), graph.add_input(type_, "y")
-    for _ in range(size):
-        one, other = other, graph.append(add, (one, other), (type_,)).output
-    graph.set_outputs([other])
-    return graph
-
-
-def build_fx_graph(size: int) -> torch.fx.Graph:
-    """Return the same graph in torch.fx."""
-    graph = torch.fx.Graph()
-    one, other = graph.placeholder("x"), graph.placeholder("y")
-    for _ in range(size):
-        one, other = other, graph.call_function(operator.add, (one, other))
-    graph.output(other)
-    return graph
-
-
-def _copy_fx_graph(graph: torch.fx.Graph) -> torch.fx.Graph:
-    copy = torch.fx.Graph()
-    copy.output(copy.graph_copy(graph, {}))
-    return copy
-
-
-def _compare(
-    what: str,
-    ours: Callable[[], Any],
-    theirs: Callable[[], Any] | None,
-    effort: Effort,
-    at_least: float | None = None,
-) -> Comparison:
-    contestants = {"opscope": ours} if theirs is None else {"opscope": ours, "torch.fx": theirs}
-    samples = interleave(contestants, effort.budget_s)
-    figures: dict[str, float | None] = {name: samples.median(name) * 1e3 for name in contestants}
-    claims = (
-        ()
-        if theirs is None
-        else (
-            Claim("torch.fx / opscope", samples.ratio("torch.fx", "opscope"), "x", at_least, True),
-        )
+def _add_uses(table: Table, size: int) -> None:
+    ours, fx, script = additions(size), fx_additions(size), torchscript_additions(size)
+    text, script_text = str(ours), torchscript_text(size)
+    table.add("build", lambda: additions(size), {_FX: lambda: fx_additions(size)})
+    table.add(
+        "print",
+        lambda: str(ours),
+        {
+            _FX: lambda: str(fx),
+            "with types": lambda: fx.python_code("self", verbose=True),
+            _TORCHSCRIPT: lambda: str(script),
+        },
+        {_FX: 3, "with types": 3},
     )
-    return Comparison(what, figures, claims)
+    table.add(
+        "parse", lambda: ir.parse(text), {_TORCHSCRIPT: lambda: torch._C.parse_ir(script_text)}
+    )
+    table.add(
+        "verify",
+        lambda: ir.verify(ours),
+        {_FX: fx.lint, _TORCHSCRIPT: lambda: torch._C._jit_pass_lint(script)},
+        {_FX: 1},
+    )
+    table.add(
+        "copy", ours.copy, {_FX: lambda: fx_copy(fx), _TORCHSCRIPT: lambda: script.copy()}, {_FX: 3}
+    )
+
+
+def _add_passes(table: Table, size: int) -> None:
+    ours, fx, script = additions(size, 2), fx_additions(size, 2), torchscript_additions(size, 2)
+    module = torch.fx.GraphModule(torch.nn.Module(), fx)
+    both = {_FX: 3, _TORCHSCRIPT: 1}
+    table.add_pass(
+        "dce",
+        (ours.copy, DeadCodeElimination().run),
+        {
+            _FX: (lambda: fx_copy(fx), torch.fx.Graph.eliminate_dead_code),
+            _TORCHSCRIPT: (script.copy, torch._C._jit_pass_dce),
+        },
+        both,
+    )
+    table.add_pass(
+        "cse",
+        (ours.copy, CommonSubexpressionElimination().run),
+        {
+            _FX: (lambda: module, CSEPass()),
+            _TORCHSCRIPT: (script.copy, torch._C._jit_pass_cse),
+        },
+        both,
+    )
+    called, fx_called = calls(size, _CALLS), fx_calls(size, _CALLS)
+    unit = torchscript_calls(size, _CALLS)
+    table.add_pass(
+        "inline",
+        (called.copy, Inline().run),
+        {
+            _FX: (lambda: copy.deepcopy(fx_called), fx_inline),
+            _TORCHSCRIPT: (lambda: unit.calls.graph.copy(), torch._C._jit_pass_inline),
+        },
+        {_FX: 3},
+    )
+    inlined = called.copy()
+    Inline().run(inlined)
+    table.add_pass("outline", (inlined.copy, Outline("part.*").run), {})

@@ -35,7 +35,7 @@ class Effort:
     """
 
     is_quick: bool = False
-    budget_s: float = 12.0
+    budget_s: float = 8.0
 
     def size(self, full: int, quick: int) -> int:
         """Return the size for this effort."""
@@ -70,28 +70,43 @@ class Samples:
         return statistics.median(a - b for a, b in rounds)
 
 
-def interleave(contestants: Mapping[str, Callable[[], Any]], budget_s: float) -> Samples:
+def interleave(
+    contestants: Mapping[str, Callable[..., Any]],
+    budget_s: float,
+    fresh: Mapping[str, Callable[[], Any]] | None = None,
+) -> Samples:
     """Time contestants in turn until the budget is spent; see Note [Interleaved rounds].
 
     Each runs once before, untimed.
+
+    Args:
+        contestants: what is timed.
+        budget_s: seconds to spend.
+        fresh: makes, outside the clock, what a contestant is called with, if it is called with something.
     """
-    for run in contestants.values():
-        run()
+    fresh = fresh or {}
+
+    def turn(name: str) -> float:
+        given = (fresh[name](),) if name in fresh else ()
+        return seconds_of(contestants[name], *given)
+
+    for name in contestants:
+        turn(name)
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     end = time.perf_counter() + budget_s
     rounds = 0
     while rounds < _MIN_ROUNDS or (rounds < _MAX_ROUNDS and time.perf_counter() < end):
-        for name, run in contestants.items():
-            seconds[name].append(seconds_of(run))
+        for name in contestants:
+            seconds[name].append(turn(name))
         rounds += 1
     return Samples(seconds)
 
 
-def seconds_of(run: Callable[[], Any]) -> float:
+def seconds_of(run: Callable[..., Any], *args: Any) -> float:
     """Time one call, garbage collected before it and its result freed after it."""
     gc.collect()
     start = time.perf_counter()
-    result = run()
+    result = run(*args)
     elapsed = time.perf_counter() - start
     del result
     return elapsed

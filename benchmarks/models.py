@@ -77,6 +77,24 @@ def small_gpt() -> Program:
     return model.eval(), (torch.randint(0, 1000, (1, 128)),)
 
 
+def training_step() -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]:
+    """Return one step of AdamW on the examples' GPT with 12 tiny layers, and tokens to learn from."""
+    model = _example("gpt").gpt(layers=12, heads=4, width=64, vocabulary=100, context=32)
+    optimizer = torch.optim.AdamW(model.parameters())
+
+    def step(tokens: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = model(tokens[:, :-1]).flatten(0, 1)
+        loss = torch.nn.functional.cross_entropy(logits, tokens[:, 1:].flatten())
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return loss.detach()
+
+    tokens = torch.randint(0, 100, (2, 33))
+    step(tokens)  # makes the optimizer's state
+    return step, tokens
+
+
 def small_gpt2() -> Program:
     """Return transformers' GPT-2 with 12 small layers: hundreds of operators in little time."""
     return _gpt2(n_embd=192, n_head=4, vocab_size=1000, n_positions=128)

@@ -1,12 +1,14 @@
 """The intermediate representation: graphs as data and as text, without torch."""
 
+from .arguments import Argument
+from .block import Block
 from .dtype import DType
 from .functions import take_in
 from .graph import Graph
 from .literals import CPU, STRIDED, Device, FunctionRef, Layout, Literal, MemoryFormat
 from .modes import DEFAULT_MODES, Autocast, Modes
 from .names import value_names
-from .node import Argument, Block, Node, StateEntry, StateKind, Use, Value
+from .node import Node
 from .operator import MISSING, Effect, Operator, OperatorTable, Parameter, Return, unknown_operator
 from .parser import parse
 from .printer import literal_text, print_graph, print_node, provenance
@@ -27,6 +29,7 @@ from .types import (
     Type,
     row_major_strides,
 )
+from .value import StateEntry, StateKind, Use, Value
 from .verify import verify
 
 __all__ = [

@@ -17,8 +17,10 @@ from enum import Enum
 from fractions import Fraction
 from typing import Final
 
-from .node import Node, Value, values_in
+from .arguments import values_in
+from .node import Node
 from .types import GroupType, TensorType
+from .value import Value
 
 
 class CollectiveKind(Enum):

@@ -19,12 +19,15 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
+from .arguments import Argument, exchange_all, values_in
+from .block import Block
 from .modes import Modes
-from .node import Argument, Block, Node, Value, exchange_all, values_in
+from .node import Node
 from .operator import Operator
 from .scope import Scope
 from .source import Frame
 from .types import Type
+from .value import Value
 
 if TYPE_CHECKING:
     from .graph import Graph  # which keeps the notes

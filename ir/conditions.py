@@ -6,14 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from .arguments import Argument
 from .graph import Graph
 from .literals import MemoryFormat
 from .names import is_number, value_names
-from .node import Argument, Node, Value
+from .node import Node
 from .own_operators import AUTOGRAD_FUNCTION
 from .scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from .source import SourceRange
 from .types import ScalarType
+from .value import Value
 
 _OPPOSITES: Final = {
     "aten::eq": "aten::ne",

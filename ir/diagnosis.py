@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .block import Block
 from .cursor import QUOTED
 from .graph import Graph
 from .names import value_names
-from .node import Block, Node, Value
+from .node import Node
 from .printer import block_end_text, node_text, scope_text, value_text
+from .value import Value
 
 _TOKEN = re.compile(rf"%(?:{QUOTED}|\w+(?:\.\w+)*)|{QUOTED}")
 

@@ -6,17 +6,21 @@ Note [At rest]
     the operator stands. Unfolded, the very same nodes are back and define their results again. What became
     of the arguments of the node meanwhile becomes of what the nodes read.
 
-These classes change the books of nodes and values, so this file reads the privates of ``node.py``.
+These classes change the books of nodes and values, whose friend this file is;
+see Note [One set of books] in ``value.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .arguments import exchange_all, values_in
+from .block import Block
 from .composites import Composites
 from .graph import Graph
-from .node import Block, Node, Value, exchange_all, values_in
+from .node import Node
 from .scope import Scope
+from .value import Value
 
 
 class Folded:
@@ -168,3 +172,4 @@ def _exchange_reads(reader: Node | Block, becomes: dict[Value, Value]) -> None:
         reader._inputs = values_in(reader._args)
     else:
         reader._outputs = [becomes.get(value, value) for value in reader._outputs]
+        reader._places = None

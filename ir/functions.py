@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from .composites import noted_composites
 from .graph import Graph
-from .node import StateEntry, Value
 from .rules import references_in
+from .value import StateEntry, Value
 
 
 def take_in(graph: Graph, callee: Graph) -> tuple[str, tuple[StateEntry, ...]]:

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ..errors import IRError
+from .arguments import Argument
+from .block import Block
 from .collector import paused_collector
 from .composites import Composites, noted_composites
 from .modes import DEFAULT_MODES, Modes
-from .node import Argument, Block, Node, StateEntry, StateKind, Value
+from .node import Node
 from .operator import Operator
 from .scope import Scope
 from .search import find_nodes
 from .source import Frame
 from .types import Type
+from .value import StateEntry, StateKind, Value
 
 
 class Graph:
@@ -270,21 +273,25 @@ def _copy_block(block: Block, into: Block, values: dict[Value, Value]) -> None:
             args: tuple[Argument, ...] = tuple(map(values.__getitem__, node._inputs))
         else:
             args = _translate(node._args, values)
-        results = node.outputs
+        result = node._results
         twin = Node(
             node.operator,
             args,
             node._keywords,
-            [value.type for value in results],
+            (result.type,) if isinstance(result, Value) else [value.type for value in result],
             node._groups,
             node.scope,
             node.stack,
             node.modes,
         )
         into._link(twin, None)
-        for value, new in zip(results, twin.outputs, strict=True):
-            new.name = value.name
-            values[value] = new
+        if isinstance(result, Value):  # as most nodes have, so without the loop
+            new = values[result] = twin.output
+            new.name = result.name
+        else:
+            for value, new in zip(result, twin.outputs, strict=True):
+                new.name = value.name
+                values[value] = new
         for inner in node._blocks:
             _copy_block(inner, twin.add_block(), values)
     into.set_outputs([values[value] for value in block._outputs])

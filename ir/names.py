@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 
 from .graph import Graph
-from .node import Value
-
-_NUMBER = re.compile(r"[0-9]+\Z")
+from .value import Value
 
 
 def is_number(name: str) -> bool:
     """Whether a name is a number, as only values that have no name of their own are shown."""
-    return _NUMBER.match(name) is not None
+    return name.isascii() and name.isdigit()
 
 
 def value_names(graph: Graph) -> dict[Value, str]:
@@ -22,19 +20,26 @@ def value_names(graph: Graph) -> dict[Value, str]:
     ``.2`` behind it if it is not. Values without a name, or with a number for one, are numbered. The
     result depends on the graph alone, so equal graphs read equal.
     """
-    names: dict[Value, str] = {}
+    return dict(named_values(graph))
+
+
+def named_values(graph: Graph) -> Iterator[tuple[Value, str]]:
+    """Yield every value of a graph with its name, as :func:`value_names` gives them."""
     taken: set[str] = set()
     for entry in graph.state.values():
-        names[entry.value] = entry.name
+        yield entry.value, entry.name
         taken.update(entry.names)
+    numbers = set(filter(is_number, taken))  # of state alone: no other value has one for a name
     suffixes: dict[str, int] = {}
     count = 0
     for value in graph.values():
         wanted = value.name
         if wanted is None or is_number(wanted):
-            while str(count) in taken:
+            number = str(count)
+            while number in numbers:
                 count += 1
-            names[value] = str(count)
+                number = str(count)
+            yield value, number
             count += 1
             continue
         if wanted in taken:
@@ -44,5 +49,4 @@ def value_names(graph: Graph) -> dict[Value, str]:
             suffixes[wanted] = suffix
             wanted = f"{wanted}.{suffix}"
         taken.add(wanted)
-        names[value] = wanted
-    return names
+        yield value, wanted

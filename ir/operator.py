@@ -67,13 +67,26 @@ class Operator:
     """An operator with its overload, such as ``aten::add.Tensor``.
 
     Two operators are the same where their names are; make each once and share it.
+
+    Attributes:
+        name: namespace, name and overload: ``aten::add.Tensor``.
+        parameters: what it takes, in the schema's order.
+        returns: what it gives.
+        effects: what it does besides.
+        is_pointwise: whether it computes each element from those at its place, sizes broadcast.
+        casts: whether it may compute in another dtype than that of its operands where a caller has turned on
+            automatic mixed precision.
+        canonical: the operator that this one is another name of: ``aten::mul.Tensor`` for
+            ``aten::multiply.Tensor``. It takes as many arguments in the same order, under names of its own.
     """
 
     name: str
     parameters: tuple[Parameter, ...] = ()
     returns: tuple[Return, ...] = ()
     effects: Effect = Effect.UNKNOWN
-    is_pointwise: bool = False  # computes each element from those at its place, sizes broadcast
+    is_pointwise: bool = False
+    casts: bool = True
+    canonical: Operator | None = None
 
     @property
     def base_name(self) -> str:

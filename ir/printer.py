@@ -30,17 +30,20 @@ from itertools import islice
 from typing import Any, Final
 
 from ..errors import IRError
+from .arguments import Argument
+from .block import Block
 from .composites import Composite, noted_composites
 from .dtype import DType
 from .graph import Graph
 from .literals import Device, FunctionRef, Layout, Literal, MemoryFormat
 from .modes import DEFAULT_MODES, Modes
-from .names import value_names
-from .node import Argument, Block, Node, StateKind, Value
+from .names import named_values, value_names
+from .node import Node
 from .operator import Operator
 from .scope import Scope, ScopeTable
 from .source import Frame
 from .types import Type, quote_name
+from .value import StateKind, Value
 
 _WIDTH = 100  # characters after which state and graph inputs go on on a new line
 _ONLY_INT = frozenset({int})
@@ -68,12 +71,12 @@ def print_node(node: Node) -> str:
 
 def node_text(node: Node, names: Mapping[Value, str]) -> str:
     """Return one node as text, its values called by ``names``."""
-    return _Statements(names).statement(node)
+    return _Statements(names.items()).statement(node)
 
 
 def block_end_text(block: Block, names: Mapping[Value, str]) -> str:
     """Return the end of a block as text on one line, its values called by ``names``."""
-    outputs = ", ".join(_Statements(names).outputs(block))
+    outputs = ", ".join(_Statements(names.items()).outputs(block))
     return f"return ({outputs})" if block.owner is None else f"-> ({outputs})"
 
 
@@ -84,15 +87,12 @@ def value_text(name: str) -> str:
 
 def literal_text(arg: Argument) -> str:
     """Return a literal, or a nested list of them, as text shows it."""
-    return _Statements({}).argument(arg)
+    return _Statements(()).argument(arg)
 
 
 def provenance(node: Node) -> str:
     """Return where a node comes from: ``net.py:12:15 encoder.fc (Linear)``; empty if nothing is known."""
-    place = "" if node.stack is None else _place(node.stack)
-    if node.scope.parent is None:
-        return place
-    return f"{place or '?'} {scope_text(node.scope)}"
+    return _provenance(_place(node.stack), node.scope)
 
 
 def scope_text(scope: Scope) -> str:
@@ -102,7 +102,14 @@ def scope_text(scope: Scope) -> str:
     return f"{scope.address} ({quote_name(scope.class_name)})"
 
 
-def _place(stack: Frame) -> str:
+def _provenance(place: str, scope: Scope) -> str:
+    return place if scope.parent is None else f"{place or '?'} {scope_text(scope)}"
+
+
+def _place(stack: Frame | None) -> str:
+    """Return the innermost line of the user's code; empty where it is not known."""
+    if stack is None:
+        return ""
     source = stack.user.range
     file = source.file if _PLAIN_FILE.match(source.file) else json.dumps(source.file)
     column = f":{source.column}" if source.column else ""
@@ -121,11 +128,11 @@ class _References(dict[Value, str]):
 class _Statements:
     """Renders single nodes, with what it has rendered of types, scopes and stacks kept at hand."""
 
-    def __init__(self, names: Mapping[Value, str]) -> None:
-        self.references = _References()
-        for value, name in names.items():
-            # All that is alphanumeric is plain, and quicker to find out.
-            self.references[value] = f"%{name}" if name.isalnum() else value_text(name)
+    def __init__(self, names: Iterable[tuple[Value, str]]) -> None:
+        # All that is alphanumeric is plain, and quicker to find out.
+        self.references = _References(
+            {value: f"%{name}" if name.isalnum() else value_text(name) for value, name in names}
+        )
         self._types: dict[int, str] = {}  # by identity: the graph keeps them, and hashing is slow
         self._operators: dict[Operator, str] = {}
 
@@ -159,19 +166,20 @@ class _Statements:
     def statement(self, node: Node) -> str:
         references = self.references
         if node._args is node._inputs and not node._keywords:
-            rendered = ", ".join(map(references.__getitem__, node._inputs))
+            arguments = ", ".join(map(references.__getitem__, node._inputs))
         else:
-            rendered = ", ".join(self._mixed_arguments(node._args, node._keywords))
+            arguments = ", ".join(self._mixed_arguments(node._args, node._keywords))
         name = self._operators.get(node.operator) or self.operator(node.operator)
-        call = f"{name}({rendered})"
         result = node._results
         if node._groups is not None:
             results = map(self.declaration, node.outputs)
-            return f"{', '.join(_grouped(results, node._groups))} = {call}"
+            return f"{', '.join(_grouped(results, node._groups))} = {name}({arguments})"
         if isinstance(result, Value):
             type_ = self._types.get(id(result.type)) or self.type(result.type)
-            return f"{references[result]} : {type_} = {call}"
-        return f"{', '.join(map(self.declaration, result))} = {call}" if result else call
+            return f"{references[result]} : {type_} = {name}({arguments})"
+        if result:
+            return f"{', '.join(map(self.declaration, result))} = {name}({arguments})"
+        return f"{name}({arguments})"
 
     def outputs(self, block: Block) -> list[str]:
         return [self.references[value] for value in block.outputs]
@@ -189,7 +197,12 @@ class _Statements:
         return f"{', '.join(results)} = {call}" if composite.results or composite.groups else call
 
     def _mixed_arguments(self, args: tuple[Argument, ...], keywords: tuple[str, ...]) -> list[str]:
-        rendered = list(map(self.argument, args))
+        references = self.references
+        rendered = [
+            references[arg] if arg.__class__ is Value else self.argument(arg) for arg in args
+        ]
+        if not keywords:
+            return rendered
         named = range(len(rendered) - 1, -1, -1)
         for position, keyword in zip(named, reversed(keywords), strict=False):
             rendered[position] = f"{_quote(keyword, _PLAIN_KEYWORD)}={rendered[position]}"
@@ -212,9 +225,10 @@ class _GraphPrinter:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._statements = _Statements(value_names(graph))
+        self._statements = _Statements(named_values(graph))
         self._lines: list[str] = []
-        self._comments: dict[Scope, dict[Frame | None, str]] = {}
+        self._comments: dict[Scope, dict[Frame | None, str]] = {}  # with the mark before them
+        self._places: dict[Frame | None, str] = {}
         self._scopes = ScopeTable(graph.root_scope)  # those that the text so far has named
         self._mode: Modes = DEFAULT_MODES
         self._calls: dict[Node, list[tuple[Scope, Composite]]] = {}  # by the first node of each
@@ -253,21 +267,24 @@ class _GraphPrinter:
 
     def _print_nodes(self, block: Block, indent: str) -> None:
         statement = self._statements.statement
-        comments = self._comments
         lines = self._lines
         calls = self._calls
+        scope: Scope | None = None
+        comments: dict[Frame | None, str] = {}  # of nodes in that scope
         for node in block:
             if calls and node in calls:
                 self._print_calls(node, indent)
             if node.modes is not self._mode and node.modes != self._mode:
                 lines.append(f"{indent}mode {node.modes}")
                 self._mode = node.modes
-            known = comments.get(node.scope)
-            comment = None if known is None else known.get(node.stack)
+            if node.scope is not scope:
+                scope = node.scope
+                comments = self._comments.get(scope) or self._enter(scope, indent)
+            comment = comments.get(node.stack)
             if comment is None:
-                comment = self._new_comment(node, indent)
+                comment = comments[node.stack] = self._comment(node)
             line = indent + statement(node)
-            lines.append(f"{line:<{_COMMENT_COLUMN}}  # {comment}" if comment else line)
+            lines.append(line.ljust(_COMMENT_COLUMN) + comment if comment else line)
             if node._blocks:
                 for number, inner in enumerate(node._blocks):
                     self._print_block(inner, number, indent + "  ")
@@ -282,17 +299,22 @@ class _GraphPrinter:
             line = self._scope_line(scope, indent)
             self._scopes.add(scope)
             line += f" is {self._statements.composite(composite)}"
-            place = "" if composite.stack is None else _place(composite.stack)
+            place = _place(composite.stack)
             self._lines.append(f"{line:<{_COMMENT_COLUMN}}  # {place}" if place else line)
 
-    def _new_comment(self, node: Node, indent: str) -> str:
-        """Return where a node comes from, after naming its scope if nothing stood there before."""
-        known = self._comments.get(node.scope)
-        if known is None:
-            known = self._comments[node.scope] = {}
-            self._announce(node.scope, indent)
-        comment = known[node.stack] = provenance(node)
-        return comment
+    def _enter(self, scope: Scope, indent: str) -> dict[Frame | None, str]:
+        """Name a scope before its first node, and return the comments on nodes there, none so far."""
+        if scope not in self._comments:
+            self._announce(scope, indent)
+        return self._comments.setdefault(scope, {})
+
+    def _comment(self, node: Node) -> str:
+        """Return where a node comes from as a comment behind it."""
+        place = self._places.get(node.stack)
+        if place is None:
+            place = self._places[node.stack] = _place(node.stack)
+        text = _provenance(place, node.scope)
+        return f"  # {text}" if text else ""
 
     def _print_block(self, block: Block, number: int, indent: str) -> None:
         inputs = ", ".join(map(self._statements.declaration, block.inputs))
@@ -305,17 +327,20 @@ class _GraphPrinter:
         """Name the scopes around a new one, and its parent where the address implies another."""
         self._announce_around(scope, indent)
         if scope not in self._scopes:
-            line = self._scope_line(scope, indent)
             if not self._scopes.implies_parent(scope):
-                self._lines.append(line)
+                self._lines.append(self._scope_line(scope, indent))
             self._scopes.add(scope)
 
     def _announce_around(self, scope: Scope, indent: str) -> None:
-        """Name the scopes around one that have not been named."""
-        for part in scope.chain()[1:-1]:
-            if part not in self._scopes:
-                self._lines.append(self._scope_line(part, indent))
-                self._scopes.add(part)
+        """Name the scopes around one that have not been named; where one has, so have those around it."""
+        unnamed = []
+        part = scope.parent
+        while part is not None and part not in self._scopes:
+            unnamed.append(part)
+            part = part.parent
+        for part in reversed(unnamed):
+            self._lines.append(self._scope_line(part, indent))
+            self._scopes.add(part)
 
     def _scope_line(self, scope: Scope, indent: str) -> str:
         """Return the line that names a scope, and its parent where the address implies another."""

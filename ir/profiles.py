@@ -23,9 +23,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from .graph import Graph
-from .node import Node, Value
+from .node import Node
 from .own_operators import PROFILE
 from .types import Dim, ScalarType, SymDim, TensorType, row_major_strides
+from .value import Value
 
 
 def watch(graph: Graph, value: Value) -> Node:

@@ -1,7 +1,7 @@
 """What holds of every graph, rule by rule, and how a breach is found and told.
 
-Rules look at the books of the graph themselves, so this file reads the privates of ``node.py`` and
-``graph.py``.
+Rules look at the books of the graph themselves, so this file is a friend of nodes, values, blocks and
+graphs; see Note [One set of books] in ``value.py``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from .arguments import Argument, values_in
+from .block import Block
 from .diagnosis import Describer, Fault
 from .graph import Graph
 from .literals import FunctionRef
-from .node import Argument, Block, Node, StateEntry, StateKind, Value, values_in
+from .node import Node
 from .scope import Scope, ScopeKind
 from .tuples import TUPLE_OPERATORS, tuple_fault
 from .type_fit import argument_fits, type_fits
 from .types import ScalarType
+from .value import StateEntry, StateKind, Value
 
 CALL: Final = "prim::call"
 """The operator that runs a function of the graph."""
@@ -280,9 +283,6 @@ def _function_faults(subject: _Subject) -> Iterator[Fault]:
         yield Fault(
             f"function {subject.graph.name} has functions of its own; its caller keeps them"
         )
-    if subject.is_function and subject.graph._state:
-        name = next(iter(subject.graph._state))
-        yield Fault(f"function {subject.graph.name} keeps state {name}, which its caller passes")
 
 
 RULES: Final = (
@@ -310,7 +310,7 @@ RULES: Final = (
     ),
     Rule("tuples", "A tuple has the parts that its type tells of.", _tuple_faults),
     Rule("profiles", "A profile is of one tensor, of which it may tell less.", _profile_faults),
-    Rule("functions", "A function has no functions and no state of its own.", _function_faults),
+    Rule("functions", "A function has no functions of its own.", _function_faults),
 )
 """What holds of every graph, in the order in which a fault is looked for."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from .node import Node, Value
+from .node import Node
 from .operator import Effect, Operator
 from .type_fit import argument_fits, type_fits
 from .types import ScalarType, TupleType, Type
+from .value import Value
 
 Part = TypeVar("Part")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from .arguments import Argument
 from .dtype import DType
 from .literals import Device, FunctionRef
-from .node import Argument, Value
 from .types import (
     DictType,
     GroupType,
@@ -17,6 +17,7 @@ from .types import (
     TupleType,
     Type,
 )
+from .value import Value
 
 _SCALARS: Final = {
     bool: ScalarType.BOOL,

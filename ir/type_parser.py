@@ -28,8 +28,10 @@ _DIM = re.compile(rf"([0-9]+)(?!\w)|([^\W\d]\w*(?:\.\w+)*)|({QUOTED})")
 _RANKS = re.compile(r"([0-9]{1,7})(?::([0-9]{1,7}))?(?::([1-9][0-9]{0,6}))?(?![0-9])")
 _OWN_RANK = re.compile(r"rank=([0-9]+)")
 _DEVICE = re.compile(r"(\w+)(?::([0-9]+))?")
-# A type without parts: its text is its key among the types read before.
-_SIMPLE_TYPE = re.compile(r"[ \t]*(\w+(?:\[[\w, *]*\])?(?:\{[^{}\"\n]*\})?(?![\w\[{]))")
+SIMPLE_TYPE: Final = r"\w+(?:\[[\w, *]*\])?(?:\{[^{}\"\n]*\})?"
+"""Matches a type without parts, whose text is its key among the types read before."""
+
+_SIMPLE_TYPE = re.compile(rf"[ \t]*({SIMPLE_TYPE}(?![\w\[{{]))")
 _NUMBER = re.compile(r"-?(?:[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?|(inf|nan))(?![\w.])")
 _QUOTED = re.compile(QUOTED)
 _PREFIXED = re.compile(r"(device|layout|memory)\.(\w+)(?::([0-9]+))?")
@@ -68,13 +70,17 @@ def parse_type(text: str) -> Type:
 
 
 class TypeParser:
-    """Reads types at a cursor, each text once."""
+    """Reads types at a cursor, each text once.
 
-    __slots__ = ("_cursor", "_known")
+    Attributes:
+        known: types without parts by their texts.
+    """
+
+    __slots__ = ("_cursor", "known")
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
-        self._known: dict[str, Type] = {}
+        self.known: dict[str, Type] = {}
 
     def type(self) -> Type:
         """Read the type that stands at the cursor."""
@@ -82,13 +88,13 @@ class TypeParser:
         simple = _SIMPLE_TYPE.match(cursor.text, cursor.position)
         if simple is None:
             return self._new_type()
-        known = self._known.get(simple[1])
+        known = self.known.get(simple[1])
         if known is not None:
             cursor.position = simple.end()
             return known
         type_ = self._new_type()
         if cursor.position == simple.end():
-            self._known[simple[1]] = type_
+            self.known[simple[1]] = type_
         return type_
 
     def _new_type(self) -> Type:

@@ -3,7 +3,8 @@
 ``verify`` looks at everything once, which only tells whether something is wrong. If so, the rules are
 gone through one by one, and the first that is broken names the fault.
 
-Speed takes the privates of ``node.py`` and ``graph.py``, which this file shares.
+Speed takes the privates of nodes, values, blocks and graphs, whose friend this file is; see Note [One set
+of books] in ``value.py``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import VerifyError
+from .arguments import Argument
+from .block import Block
 from .graph import Graph, collect_definitions
 from .literals import PYTHON_LITERALS, FunctionRef
-from .node import Argument, Block, Node, Value
+from .node import Node
 from .rules import (
     CALL,
     STORE,
@@ -28,6 +31,7 @@ from .rules import (
 )
 from .scope import Scope, ScopeKind
 from .tuples import TUPLE_OPERATORS, tuple_fault
+from .value import Value
 
 _SPECIAL = frozenset((CALL, STORE, WATCH, *TUPLE_OPERATORS))
 """Operators whose arguments must be of certain kinds."""
@@ -41,8 +45,7 @@ def verify(graph: Graph) -> None:
     """
     functions = graph.functions
     if _is_sound(graph, functions) and all(
-        _is_sound(function, functions) and not function.functions and not function._state
-        for function in functions.values()
+        _is_sound(function, functions) and not function.functions for function in functions.values()
     ):
         return
     message = first_fault(graph)
@@ -115,12 +118,13 @@ class _FastCheck:
                 scope = node.scope
                 if not self._scope_is_sound(scope):
                     return False
-            if (
-                node._args is not inputs
-                or node._keywords
-                or node._groups is not None
-                or node.operator.name in _SPECIAL
-            ) and not self._details_are_sound(node):
+            if node._args is not inputs and not self._arguments_are_sound(node):
+                return False
+            if node._keywords and not keywords_fit(node):
+                return False
+            if node._groups is not None and not groups_fit(node):
+                return False
+            if node.operator.name in _SPECIAL and not self._suits_operator(node):
                 return False
             if node._blocks and not self._blocks_are_sound(node):
                 return False
@@ -180,35 +184,35 @@ class _FastCheck:
             step = step.parent
         return True
 
-    def _details_are_sound(self, node: Node) -> bool:
-        """Whether arguments, their names, groups and callees keep the rules."""
-        args = node._args
-        if args is not node._inputs:
-            values: list[Value] = []
-            if not self._arguments_are_sound(args, values) or tuple(values) != node._inputs:
-                return False
-        if node.operator.name == CALL:
-            if not (args and isinstance(args[0], FunctionRef)):
-                return False
-            if not call_fits(node, self.functions):
-                return False
-        if node.operator.name == STORE and not stores_number(node):
-            return False
-        if node.operator.name == WATCH and not watches(node):
-            return False
-        if node.operator.name in TUPLE_OPERATORS and tuple_fault(node) is not None:
-            return False
-        return keywords_fit(node) and (node._groups is None or groups_fit(node))
+    def _arguments_are_sound(self, node: Node) -> bool:
+        """Whether a node's operands are the values among its arguments, and the functions there exist."""
+        values: list[Value] = []
+        return self._callees_exist(node._args, values) and tuple(values) == node._inputs
 
-    def _arguments_are_sound(self, args: tuple[Argument, ...], values: list[Value]) -> bool:
-        """Whether all callees exist; on the way, the values among the arguments go into a list."""
+    def _suits_operator(self, node: Node) -> bool:
+        """Whether a node of one of the special operators has the arguments and results that it must have."""
+        name = node.operator.name
+        if name == CALL:
+            args = node._args
+            return (
+                bool(args) and isinstance(args[0], FunctionRef) and call_fits(node, self.functions)
+            )
+        if name == STORE:
+            return stores_number(node)
+        if name == WATCH:
+            return watches(node)
+        return tuple_fault(node) is None
+
+    def _callees_exist(self, args: tuple[Argument, ...], values: list[Value]) -> bool:
+        """Whether the functions among arguments exist; on the way, the values there go into a list."""
         for arg in args:
-            if arg.__class__ in PYTHON_LITERALS:
+            class_ = arg.__class__
+            if class_ is Value:
+                values.append(arg)  # type: ignore[arg-type]  # it is one
+            elif class_ in PYTHON_LITERALS:
                 continue
-            if isinstance(arg, Value):
-                values.append(arg)
             elif isinstance(arg, tuple):
-                if not self._arguments_are_sound(arg, values):
+                if not self._callees_exist(arg, values):
                     return False
             elif isinstance(arg, FunctionRef) and arg.name not in self.functions:
                 return False

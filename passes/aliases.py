@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..ir import Argument, Graph, Node, TensorType, Value
-from ..ir.node import values_in
+from ..ir.arguments import values_in
 from ..ir.own_operators import DATA, OPERAND_OF
 from .geometry import places_of, reach_of, reaches_no_further, same_geometry, strides_of
 from .torch_facts import TorchFacts

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from ..ir import Graph
-
-FROM_OUTSIDE: Final[Mapping[str, bool]] = {"is_option": False}
-"""Metadata of a field of a pass that no text names: whoever runs the pass provides it."""
+from .constant_tensors import ConstantTensors
+from .torch_facts import TorchFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +48,11 @@ class Pass(ABC):
     @abstractmethod
     def run(self, graph: Graph) -> PassResult:
         """Change ``graph``, and say what was done."""
+
+    def with_facts(self, facts: TorchFacts) -> Pass:
+        """Return the pass as it runs where torch can be asked; itself if it has nothing to ask."""
+        return self
+
+    def with_tensors(self, tensors: ConstantTensors) -> Pass:
+        """Return the pass as it runs on a program that has tensors; itself if it computes with none."""
+        return self

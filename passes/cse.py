@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Collection, Hashable, MutableMapping
+from collections.abc import Hashable, MutableMapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import ClassVar
 
 from ..ir import Argument, Block, Device, DType, Effect, Graph, Modes, Node, Operator, Value
+from ..ir.collector import paused_collector
 from ..ir.own_operators import GRADIENT
-from .alias_analysis import (
-    EXTERNAL,
-    AliasAnalysis,
-    Memory,
-    has_memory,
-    has_untracked_effects,
-    is_pure,
-)
+from .alias_analysis import EXTERNAL, AliasAnalysis, Memory, has_memory, is_pure
 from .base import Pass, PassResult
 from .hidden_writes import may_write, may_write_untold
 
 _EXACT = (str, NoneType, DType, Device)
 """Classes of literals that are equal only to what is the same: ``1`` equals ``True`` and ``1.0``."""
+
+_WHOLE = (int, bool)
+"""Classes of literals that are equal within their class only to what is the same: ``0.0`` equals ``-0.0``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,7 @@ class CommonSubexpressionElimination(Pass):
 
     name: ClassVar[str] = "cse"
 
+    @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Merge equal nodes of a graph, and of its functions."""
         merged = 0
@@ -62,8 +60,7 @@ class _Search:
         self._mergeable = {operator for operator in operators if _is_mergeable(operator)}
         self._writers = {operator for operator in operators if may_write(operator)}
         self._memory = AliasAnalysis(graph)
-        untracked = {operator for operator in operators if has_untracked_effects(operator)}
-        self._leaving = _leaving(graph, self._memory, untracked)
+        self._leaving = self._memory.leaving
         self._writes: dict[Memory, int] = {}  # how often memory was written so far
         self._known_modes: dict[Modes, int] = {}
         self._modes: Modes | None = None  # those of the last node
@@ -103,7 +100,7 @@ class _Search:
         """Return what equal nodes have in common."""
         args: Hashable = node.all_args
         if args is not node.inputs:  # not all are values
-            args = tuple([_part(arg) for arg in node.all_args])
+            args = tuple([arg if arg.__class__ is Value else _part(arg) for arg in node.all_args])
         if node.modes is not self._modes:
             self._modes = node.modes
             self._in_modes = self._known_modes.setdefault(node.modes, len(self._known_modes))
@@ -139,24 +136,11 @@ def _is_mergeable(operator: Operator) -> bool:
     return is_pure(operator) and operator is not GRADIENT  # which others may set meanwhile
 
 
-def _leaving(graph: Graph, memory: AliasAnalysis, keeping: Collection[Operator]) -> set[Memory]:
-    """Return the values that leave the graph or a block, or are kept by somebody, and their memory."""
-    leaving: set[Memory] = {EXTERNAL}
-    values = list(graph.outputs)
-    for node in graph.walk():
-        for block in node.blocks:
-            values += block.outputs
-        if node.operator in keeping:
-            values += node.inputs
-    for value in values:
-        leaving.update((value, memory.memory_of(value)))
-    return leaving
-
-
 def _part(arg: Argument) -> Hashable:
     """Return an argument as part of a key: numbers that are equal are not the same in every type."""
     if isinstance(arg, Value):
         return arg
     if isinstance(arg, tuple):
         return tuple([_part(item) for item in arg])
-    return arg if arg.__class__ in _EXACT else (arg.__class__, repr(arg))
+    class_ = arg.__class__
+    return arg if class_ in _EXACT else (class_, arg if class_ in _WHOLE else repr(arg))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..ir import Block, Effect, Graph, Node, Value
+from ..ir import Block, Effect, Graph, Node, Operator, Value
 from .alias_analysis import EXTERNAL, AliasAnalysis, Memory, has_untracked_effects, is_pure
 from .base import Pass, PassResult
 from .hidden_writes import may_write
@@ -53,38 +52,43 @@ class _Sweep:
         self._drops_random = drop_random
         operators = {node.operator for node in graph.walk()}
         self._pure = {operator for operator in operators if is_pure(operator)}
+        self._kept = {operator for operator in operators if self._is_kept(operator)}
         # Where nothing is written, who shares memory with whom does not matter.
         self._memory = AliasAnalysis(graph) if any(map(may_write, operators)) else None
         self._observed: set[Memory] = {EXTERNAL}
+        self._read: list[Value] = []  # values whose memory is observed, before it is looked up
 
     def clean(self, block: Block) -> None:
         """Erase the dead nodes of a block."""
-        self._observe(block.outputs)
+        self._read += block.outputs
         for node in reversed(block):
-            is_read = any([value.is_used for value in node.outputs])
-            if not is_read and not self._acts(node):
+            if not node.is_read and not self._acts(node):
                 self.erased += 1 + sum([1 for inner in node.blocks for _ in inner.walk()])
                 node.erase()
                 continue
             for inner in node.blocks:
                 for reader in inner.walk():  # it may run again after it has written
-                    self._observe(reader.inputs)
+                    self._read += reader.inputs
                 self.clean(inner)
-            self._observe(node.inputs)
+            self._read += node.inputs
 
     def _acts(self, node: Node) -> bool:
         """Whether a node does something that is observed besides giving results."""
-        operator = node.operator
-        if operator not in self._pure:
-            if has_untracked_effects(operator):
-                return True
-            if Effect.RANDOM in operator.effects and not self._drops_random:
-                return True
-            memory = self._memory
-            if memory is not None and not self._observed.isdisjoint(memory.written_by(node)):
-                return True
-        return any(self._acts(inner) for block in node.blocks for inner in block)
+        if node.operator in self._kept:
+            return True
+        if node.operator not in self._pure and self._writes_to_observed(node):
+            return True
+        return bool(node.blocks) and any(self._acts(n) for block in node.blocks for n in block)
 
-    def _observe(self, values: Sequence[Value]) -> None:
-        if self._memory is not None:
-            self._observed.update(map(self._memory.memory_of, values))
+    def _is_kept(self, operator: Operator) -> bool:
+        """Whether nodes of an operator stay whatever becomes of what they compute and write."""
+        draws = Effect.RANDOM in operator.effects and not self._drops_random
+        return draws or has_untracked_effects(operator)
+
+    def _writes_to_observed(self, node: Node) -> bool:
+        memory = self._memory
+        if memory is None:
+            return False
+        self._observed.update(map(memory.memory_of, self._read))
+        self._read.clear()
+        return not self._observed.isdisjoint(memory.written_by(node))

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..ir import Block, Graph, Node, Scope, ScopeKind, TensorType, Value
+from ..ir.arguments import values_in
 from ..ir.composites import Composite, Composites, noted_composites
 from ..ir.folded import Folded, fold
-from ..ir.node import values_in
 from .base import Pass, PassResult
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..ir import Argument, Block, Graph, Node, ScalarType, TensorType, Value, verify
-from ..ir.node import values_in
+from ..ir.arguments import values_in
 from ..ir.own_operators import KEEP_HISTORY, LITERAL, PROFILE, SET_NUMBER
 from ..ir.tuples import TUPLE_OPERATORS
 from .aliases import Alias, Aliases, Memory

@@ -8,9 +8,10 @@ Note [Schemas that do not tell]
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
-from ..ir import Effect, Node, Operator
+from ..ir import Effect, Node, Operator, Value
 from ..ir.collectives import rule_of
 from ..ir.own_operators import (
     GET_RNG_STATE,
@@ -60,16 +61,28 @@ _SETTINGS = frozenset(
 
 def written_parameters(node: Node) -> tuple[str, ...]:
     """Return the parameters that a node writes and got values for, by name, in schema order."""
-    operator = node.operator
-    declared = {p.name for p in operator.parameters if p.is_written}
-    hidden, flag = _HIDDEN.get(operator.name, ((), None))
-    if hidden and (flag is None or node.argument(flag)):
-        declared.update(hidden)
-    return tuple(
-        p.name for p in operator.parameters if p.name in declared and node.values_of(p.name)
-    )
+    return tuple([name for name in _written_names(node) if node.values_of(name)])
 
 
+def written_values(node: Node) -> list[Value]:
+    """Return the values that a node is given to write, in schema order."""
+    return [value for name in _written_names(node) for value in node.values_of(name)]
+
+
+def _written_names(node: Node) -> tuple[str, ...]:
+    """Return the parameters that a node writes if it gets values for them."""
+    _, flag = _HIDDEN.get(node.kind, ((), None))
+    return _names_by_flag(node.operator, flag is None or bool(node.argument(flag)))
+
+
+@lru_cache(maxsize=4096)
+def _names_by_flag(operator: Operator, is_set: bool) -> tuple[str, ...]:
+    """Return the parameters that an operator writes, those that it hides where its flag is set."""
+    hidden = _HIDDEN[operator.name][0] if is_set and operator.name in _HIDDEN else ()
+    return tuple([p.name for p in operator.parameters if p.is_written or p.name in hidden])
+
+
+@lru_cache(maxsize=4096)
 def hidden_parameters(operator: Operator) -> tuple[str, ...]:
     """Return the parameters that an operator may write though its schema calls them read-only."""
     return _HIDDEN.get(operator.name, ((), None))[0]
@@ -81,6 +94,7 @@ def may_write(operator: Operator) -> bool:
     return is_declared or operator.name in _HIDDEN or may_write_untold(operator)
 
 
+@lru_cache(maxsize=4096)
 def may_write_untold(operator: Operator) -> bool:
     """Whether an operator may write memory without saying which: it has no schema, or hides it."""
     if operator.name in _SETTINGS:

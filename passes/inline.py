@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from ..errors import PassError
 from ..ir import CALL, Argument, Block, Frame, FunctionRef, Graph, Node, Scope, Value
+from ..ir.collector import paused_collector
 from ..ir.composites import noted_composites
 from ..ir.own_operators import LITERAL
 from ..ir.rules import references_in
@@ -33,13 +35,15 @@ class Inline(Pass):
 
     name: ClassVar[str] = "inline"
 
+    @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Inline all calls of a graph.
 
         Raises:
-            PassError: a function calls itself, by itself or through others, and nothing is changed.
+            PassError: a function calls itself, by itself or through others, or keeps state of its own;
+                nothing is changed.
         """
-        _require_no_recursion(graph)
+        _require_inlinable(graph)
         graph.composites = noted_composites(graph)
         inliner = _Inliner(graph)
         calls = 0
@@ -62,6 +66,7 @@ class _Inliner:
         self._addresses = {node.scope.address for node in graph.walk()}
         self._frames: dict[tuple[Frame | None, Frame | None], Frame | None] = {}
         self._became: dict[Value, Value] = {}  # what is read now for results of calls
+        self._noted = cache(noted_composites)  # no function changes here
 
     def became(self) -> dict[Value, Value]:
         """Return what is read now for results of calls, also where that was the result of another call."""
@@ -81,17 +86,24 @@ class _Inliner:
         given = [
             self._given(call, value, arg) for value, arg in zip(function.inputs, args, strict=True)
         ]
-        scopes: dict[Scope, Scope] = {}
+
+        @cache
+        def below(scope: Scope) -> Scope:
+            """Return the scope below that of the call that stands for one of the function's."""
+            if scope.parent is None:
+                return call.scope
+            return self._new_scope(below(scope.parent), scope)
+
         transplant = Transplant(
             self._graph,
             dict(zip(function.inputs, given, strict=True)),
-            scope=lambda scope: self._scope(scope, call.scope, scopes),
-            stack=lambda stack: self._stack(stack, call.stack),
-            modes=lambda modes: modes.inside(function.modes, call.modes, self._graph.modes),
+            scope=below,
+            stack=cache(lambda stack: self._stack(stack, call.stack)),
+            modes=cache(lambda modes: modes.inside(function.modes, call.modes, self._graph.modes)),
         )
         with self._graph.inserting_after(call):
             transplant.copy(function.block)
-        transplant.note(noted_composites(function))
+        transplant.note(self._noted(function))
         copies = transplant.results(function.outputs)
         for result, value, copy in zip(call.outputs, function.outputs, copies, strict=True):
             if result.name is not None and value.node is not None:
@@ -109,17 +121,6 @@ class _Inliner:
                 LITERAL, (arg,), (taken.type,), scope=call.scope, stack=call.stack, modes=call.modes
             )
         return made.output
-
-    def _scope(self, scope: Scope, root: Scope, known: dict[Scope, Scope]) -> Scope:
-        """Return the scope below ``root``, that of a call, that stands for one of the function's."""
-        found = known.get(scope)
-        if found is None:
-            found = known[scope] = (
-                root
-                if scope.parent is None
-                else self._new_scope(self._scope(scope.parent, root, known), scope)
-            )
-        return found
 
     def _new_scope(self, parent: Scope, like: Scope) -> Scope:
         call = like.call
@@ -148,7 +149,16 @@ def _going_on(stack: Frame, caller: Frame) -> Frame:
     return above
 
 
-def _require_no_recursion(graph: Graph) -> None:
+def _require_stateless(function: Graph) -> None:
+    kept = next((entry.name for entry in function.state.values() if entry.value.is_used), None)
+    if kept is not None:
+        raise PassError(
+            f"a call of function {function.name} cannot be inlined, since the function has state of its own, "
+            f"%{kept}\n  pass it to the function as an argument"
+        )
+
+
+def _require_inlinable(graph: Graph) -> None:
     """Follow calls depth first, each function once, with those being followed in order."""
     done: set[str] = set()
 
@@ -161,6 +171,7 @@ def _require_no_recursion(graph: Graph) -> None:
             )
         if name in done:
             return
+        _require_stateless(graph.functions[name])
         for called in _called_by(graph.functions[name]):
             follow(called, (*through, name))
         done.add(name)
@@ -184,6 +195,8 @@ def _drop_uncalled(graph: Graph) -> int:
     left = [graph]
     while left:
         for node in left.pop().walk():
+            if node.all_args is node.inputs:
+                continue  # all are values, as most often
             for reference in references_in(node.all_args):
                 if reference.name not in named:
                     named[reference.name] = None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from ..ir import CALL, Frame, FunctionRef, Graph, Node, Scope, ScopeKind, Value
+from ..ir.collector import paused_collector
 from ..ir.composites import Composites, noted_composites
 from ..ir.own_operators import CALL_FUNCTION, SET_NUMBER
 from ..ir.search import matches_scope
@@ -48,6 +50,7 @@ class Outline(Pass):
 
     scopes: str = "*"
 
+    @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Outline the scopes of a graph's top block."""
         before = len(graph.functions)
@@ -119,6 +122,7 @@ class _Outliner:
         self._relative: dict[tuple[Frame, Frame | None], Frame] = {}
         self._noted = noted_composites(graph)
         self._became: dict[Value, Value] = {}  # what is read now for results of nodes that are gone
+        self._stack_key = cache(_stack_key)
 
     def left(self) -> Composites:
         """Return what the scopes of operators stand for that were not outlined."""
@@ -134,7 +138,7 @@ class _Outliner:
         """Replace a stretch of nodes, all in ``scope``, by a call."""
         above = _common_stack(nodes)
         reads, returns = _read_outside(nodes), _read_by_others(nodes)
-        function = self._function(scope, nodes, above, reads)
+        function = self._function(scope, nodes, above, reads, returns)
         name = self._name_of(function, scope)
         with self._graph.inserting(nodes[0]):
             call = self._graph.append(
@@ -152,23 +156,28 @@ class _Outliner:
             node.erase()
 
     def _function(
-        self, scope: Scope, nodes: Sequence[Node], above: Frame | None, reads: Iterable[Value]
+        self,
+        scope: Scope,
+        nodes: Sequence[Node],
+        above: Frame | None,
+        reads: Iterable[Value],
+        returns: Iterable[Value],
     ) -> Graph:
         function = Graph("", self._graph.modes)
-        scopes = {scope: function.root_scope}
 
+        @cache
         def below(inner: Scope) -> Scope:
-            if inner not in scopes:
-                assert inner.parent is not None, "it stands in the scope that becomes a function"
-                parent = below(inner.parent)
-                scopes[inner] = Scope(parent, inner.kind, inner.name, inner.class_name, inner.call)
-            return scopes[inner]
+            if inner is scope:
+                return function.root_scope
+            assert inner.parent is not None, "it stands in the scope that becomes a function"
+            parent = below(inner.parent)
+            return Scope(parent, inner.kind, inner.name, inner.class_name, inner.call)
 
         transplant = Transplant(
             function,
             {value: function.add_input(value.type, _input_name(value, scope)) for value in reads},
             scope=below,
-            stack=lambda stack: None if stack is None else self._without(stack, above),
+            stack=cache(lambda stack: None if stack is None else self._without(stack, above)),
             modes=lambda modes: modes,
         )
         transplant.copy(nodes)
@@ -180,12 +189,11 @@ class _Outliner:
                 if inner is not scope and copied.issuperset(composite.nodes)
             }
         )
-        function.set_outputs(transplant.results(_read_by_others(nodes)))
+        function.set_outputs(transplant.results(returns))
         for node in function.walk():
-            for (
-                value
-            ) in node.outputs:  # whose names are numbered in a graph that was read from text
-                value.name = None if value.name is None else _NUMBER.sub("", value.name)
+            for value in node.outputs:
+                if value.name is not None:  # numbered in a graph that was read from text
+                    value.name = _NUMBER.sub("", value.name)
         for value in function.outputs:
             value.name = None  # each caller has a name for what it gets
         return function
@@ -202,7 +210,7 @@ class _Outliner:
 
     def _name_of(self, function: Graph, scope: Scope) -> str:
         """Return the name under which the graph has a function, added if there is none like it."""
-        key = (str(function), tuple([_stack_key(node.stack) for node in function.walk()]))
+        key = (str(function), tuple([self._stack_key(node.stack) for node in function.walk()]))
         name = self._made.get(key)
         if name is None:
             wanted = scope.class_name if scope.kind is ScopeKind.MODULE else scope.name

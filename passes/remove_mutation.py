@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ..errors import PassError
 from ..ir import Argument, Block, Effect, Graph, Node, Operator, TensorType, Value
+from ..ir.arguments import exchange_all, values_in
 from ..ir.composites import noted_composites
-from ..ir.node import exchange_all, values_in
-from .base import FROM_OUTSIDE, Pass, PassResult
+from .base import Pass, PassResult
 from .fresh_memory import FreshMemories, FreshMemory, is_differentiable
 from .geometry import overlaps_itself, same_geometry
 from .overloads import computes_the_same, functional_overload, is_followed, modes_of_overload
@@ -48,7 +48,11 @@ class RemoveMutation(Pass):
 
     name: ClassVar[str] = "remove_mutation"
 
-    facts: TorchFacts | None = field(default=None, metadata=FROM_OUTSIDE)
+    facts: TorchFacts | None = None
+
+    def with_facts(self, facts: TorchFacts) -> RemoveMutation:
+        """Return the pass that asks these facts, unless it has some."""
+        return replace(self, facts=facts) if self.facts is None else self
 
     def run(self, graph: Graph) -> PassResult:
         """Replace the writes of a graph, and of its functions.

@@ -7,14 +7,14 @@ other strides than the view would have, or there is no such view.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from itertools import islice, product
 from typing import Final, TypeAlias
 
 from ..ir import Block, Effect, Node, Operator, TensorType, Value
+from ..ir.arguments import values_in
 from ..ir.collectives import rule_of
-from ..ir.node import values_in
 from ..ir.own_operators import OPERAND_OF
 from .geometry import strides_of
 
@@ -86,20 +86,20 @@ class Storages:
             self.follow(node)
 
 
-def may_share(node: Node) -> Iterator[tuple[Value, Value]]:
-    """Yield each result that may be on memory of an operand, with that operand.
-
-    That goes by what the schema allows for, whatever the types are; of an operator without schema, each
-    result may be on the memory of each operand.
-    """
-    sharing = _sharing_of(node.operator)
-    if sharing is not None and node.inputs:
-        yield from sharing(node)
+def may_share(node: Node) -> Pairs:
+    """Yield each result of a node that may be on memory of an operand, with that operand."""
+    sharing = sharing_of(node.operator)
+    return iter(()) if sharing is None or not node.inputs else sharing(node)
 
 
 @lru_cache(maxsize=4096)
-def _sharing_of(operator: Operator) -> _Rule | None:
-    """Return what tells which results may be on which operands; None if all are new tensors."""
+def sharing_of(operator: Operator) -> Rule | None:
+    """Return what yields each result of a node that may be on memory of an operand, with that operand.
+
+    That goes by what the schema allows for, whatever the types are; of an operator without schema, each
+    result may be on the memory of each operand. None where all results are new tensors, as those of a node
+    without operands are.
+    """
     base = operator.base_name
     if operator.name in OPERAND_OF:
         return _on_operand
@@ -109,34 +109,47 @@ def _sharing_of(operator: Operator) -> _Rule | None:
         return _on_first
     if base in _MAY_PASS_ON or Effect.UNKNOWN in operator.effects or not operator.parameters:
         return _on_any
-    return _may_share_by_schema if any(p.alias for p in operator.parameters) else None
+    pairs = _sharing_letters(operator)
+    return partial(_may_share_by_schema, pairs) if pairs else None
 
 
-def _on_any(node: Node) -> Iterator[tuple[Value, Value]]:
-    for result in node.outputs:
-        yield from ((result, operand) for operand in node.inputs)
+def _on_any(node: Node) -> Pairs:
+    return product(node.outputs, node.inputs)
 
 
-def _may_share_by_schema(node: Node) -> Iterator[tuple[Value, Value]]:
-    operands: dict[str, list[Value]] = {}
-    for parameter in node.operator.parameters:
-        if parameter.alias:
-            found = node.values_of(parameter.name)
-            for letter in parameter.alias.split("|"):
-                operands.setdefault(letter, []).extend(found)
-    results = iter(node.outputs)
-    for returned, count in zip(node.operator.returns, node.groups, strict=False):
-        shared = [v for letter in returned.alias.split("|") for v in operands.get(letter, ())]
-        for result in itertools.islice(results, 1 if count is None else count):
-            yield from ((result, operand) for operand in shared)
+def _sharing_letters(operator: Operator) -> tuple[tuple[int, str], ...]:
+    """Return which results, by number, have a letter of the schema in common with which parameters."""
+    return tuple(
+        (number, parameter.name)
+        for number, returned in enumerate(operator.returns)
+        for parameter in operator.parameters
+        if returned.alias
+        and not set(returned.alias.split("|")).isdisjoint(parameter.alias.split("|"))
+    )
 
 
-_Pairs: TypeAlias = Iterator[tuple[Value, Value]]
-_Rule: TypeAlias = Callable[[Node], _Pairs]
+def _may_share_by_schema(pairs: tuple[tuple[int, str], ...], node: Node) -> Pairs:
+    if node.gives_lists:
+        remaining = iter(node.outputs)
+        results = [tuple(islice(remaining, 1 if n is None else n)) for n in node.groups]
+    else:
+        results = [(result,) for result in node.outputs]
+    for number, name in pairs:
+        if number < len(results):
+            for operand in node.values_of(name):
+                for result in results[number]:
+                    yield result, operand
+
+
+Pairs: TypeAlias = Iterator[tuple[Value, Value]]
+"""Results of a node with operands whose memory they are on."""
+
+Rule: TypeAlias = Callable[[Node], Pairs]
+"""Tells that of a node."""
 
 
 @lru_cache(maxsize=4096)
-def _rule_of(operator: Operator) -> _Rule | None:
+def _rule_of(operator: Operator) -> Rule | None:
     """Return what tells which results of an operator's nodes are on which operands; None if none are."""
     name, base = operator.name, operator.base_name
     if name in OPERAND_OF:
@@ -161,43 +174,45 @@ def _rule_of(operator: Operator) -> _Rule | None:
     return _on_first if base.endswith("_") and not base.endswith("__") else None
 
 
-def _on_operand(node: Node) -> _Pairs:
+def _on_operand(node: Node) -> Pairs:
     yield from _all_on(node, node.all_args[OPERAND_OF[node.kind]])
 
 
-def _on_written(written: int, node: Node) -> _Pairs:
+def _on_written(written: int, node: Node) -> Pairs:
     """Yield the results of a collective, which are the tensors that it writes."""
     results = [value for value in node.outputs if isinstance(value.type, TensorType)]
     return zip(results, values_in(node.args[written : written + 1]), strict=False)
 
 
-def _on_first(node: Node) -> _Pairs:
-    yield from _all_on(node, node.inputs[0])
+def _on_first(node: Node) -> Pairs:
+    operand = node.inputs[0]
+    for result in node.outputs:
+        yield result, operand
 
 
-def _reshaped(node: Node) -> _Pairs:
+def _reshaped(node: Node) -> Pairs:
     if _allows_view(node.inputs[0].type, node.output.type):
         yield node.output, node.inputs[0]
 
 
-def _converted(node: Node) -> _Pairs:
+def _converted(node: Node) -> Pairs:
     if _is_same(node.inputs[0].type, node.output.type) and not _copies(node):
         yield node.output, node.inputs[0]
 
 
-def _dropped(node: Node) -> _Pairs:
+def _dropped(node: Node) -> Pairs:
     args = node.all_args
     if len(args) > 2 and (args[2] is False or args[1] == 0):
         yield node.output, node.inputs[0]
 
 
-def _all_on(node: Node, operand: object) -> _Pairs:
+def _all_on(node: Node, operand: object) -> Pairs:
     if isinstance(operand, Value):
         for result in node.outputs:
             yield result, operand
 
 
-def _by_schema(node: Node) -> _Pairs:
+def _by_schema(node: Node) -> Pairs:
     """Yield what the schema says for certain: results that are written operands, other libraries' views."""
     operator = node.operator
     if node.gives_lists:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ..ir import Argument, Block, Frame, Graph, Modes, Node, Scope, Value
+from ..ir.arguments import values_in
 from ..ir.composites import Composites
-from ..ir.node import values_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,10 @@ class Transplant:
     Attributes:
         graph: the graph that they go into.
         values: what stands there for the values that they read; results are added to it.
-        scope: gives the scope that stands there for one of theirs.
+        scope: gives the scope that stands there for one of theirs; it is asked for each node, so it had
+            better remember.
         stack: likewise.
-        modes: likewise.
+        modes: gives the modes that stand there for theirs, and is asked only where they change.
         nodes: what stands there for each node that was copied.
     """
 
@@ -33,19 +34,23 @@ class Transplant:
     def copy(self, nodes: Iterable[Node]) -> None:
         """Append copies of nodes, in their order, with their blocks and the names of their results."""
         graph, values = self.graph, self.values
+        before = after = None
         for node in nodes:
+            if node.modes is not before:
+                before, after = node.modes, self.modes(node.modes)
+            args, results = node.all_args, node.outputs
             twin = graph.append(
                 node.operator,
-                tuple([self._argument(arg) for arg in node.all_args]),
-                [value.type for value in node.outputs],
+                tuple([values[a] if a.__class__ is Value else self._argument(a) for a in args]),
+                [value.type for value in results],
                 keywords=node.keywords,
                 groups=node.groups if node.gives_lists else None,
                 scope=self.scope(node.scope),
                 stack=self.stack(node.stack),
-                modes=self.modes(node.modes),
+                modes=after,
             )
             self.nodes[node] = twin
-            for value, copy in zip(node.outputs, twin.outputs, strict=True):
+            for value, copy in zip(results, twin.outputs, strict=True):
                 copy.name = value.name
                 values[value] = copy
             for inner in node.blocks:

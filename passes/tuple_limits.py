@@ -22,7 +22,7 @@ from ..ir import (
     Type,
     Value,
 )
-from ..ir.node import values_in
+from ..ir.arguments import values_in
 from ..ir.rules import references_in
 from ..ir.tuples import TUPLE_CONSTRUCT, TUPLE_OPERATORS, TUPLE_SLICE, chosen_parts
 from .complaints import complaint

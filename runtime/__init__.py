@@ -2,6 +2,7 @@
 
 from .codegen import CompiledGraph, compile_graph, run_blocks
 from .compare import Tolerance
+from .constant_tensors import StateTensors
 from .guards import circumstance_error, length_error
 from .literals import torch_literal
 from .modes import mode_contexts
@@ -10,6 +11,7 @@ from .write_back import WriteBack
 
 __all__ = [
     "CompiledGraph",
+    "StateTensors",
     "Tolerance",
     "WriteBack",
     "circumstance_error",

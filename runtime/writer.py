@@ -283,7 +283,7 @@ class Writer:
         return f"{self._function(node)}({place}, {self._argument(number)})"
 
     def _operand(self, arg: Argument) -> Expression:
-        if isinstance(arg, bool | int | float):
+        if isinstance(arg, bool | int | float) and math.isfinite(arg):  # others have no literal
             return write_number(arg)
         return Expression(self._argument(arg))
 

@@ -1,6 +1,7 @@
 """Capture: the dispatcher hook, and what turns a running program into a graph."""
 
 from .active import (
+    apart,
     get_tracing_state,
     is_tracing,
     paused,
@@ -16,6 +17,7 @@ from .dispatch.literals import equal_literals
 from .dispatch.modes import ModeReader
 from .dispatch.operator_facts import MetaFacts
 from .dispatch.schemas import operator_of
+from .dispatch.tensors import type_of_tensor
 from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
 from .program.circumstances import ModesOfModules
@@ -42,6 +44,7 @@ __all__ = [
     "Severity",
     "Sizes",
     "TracingState",
+    "apart",
     "capture",
     "equal_literals",
     "get_tracing_state",
@@ -62,5 +65,6 @@ __all__ = [
     "set_tracing_state",
     "storage_key",
     "tracing",
+    "type_of_tensor",
     "unrecorded",
 ]

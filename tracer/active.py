@@ -15,6 +15,7 @@ from .dispatch.dispatcher import (
     Passing,
     current_recorder,
     kernels,
+    plain_torch,
     recorder_here,
     recording,
     set_recorder,
@@ -110,6 +111,13 @@ class paused(ContextDecorator):
 def unrecorded() -> Any:
     """Return a context in which what opscope itself computes on this thread goes into no graph."""
     return recording(kernels(), None)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """What opscope computes on tensors of its own: in no graph, and unseen by hooks and modes around it."""
+    with unrecorded(), plain_torch():
+        yield
 
 
 def _recorder(

@@ -85,6 +85,7 @@ class Capture:
         training: which modules the program left training, and which not.
         twins: the ways to objects among the arguments that changed, each with all ways to that object.
         depth: what became of composite operators.
+        private: names of the constants whose memory nobody else has.
     """
 
     graph: Graph
@@ -104,6 +105,7 @@ class Capture:
     training: ModesOfModules = field(default=ModesOfModules(), repr=False)
     twins: Mapping[Way, frozenset[Way]] = field(default_factory=dict)
     depth: Depth = Depth.FLAT
+    private: tuple[str, ...] = ()
 
 
 def capture(
@@ -318,6 +320,7 @@ def _capture(
         state.circumstances.training(),
         identities.twins(),
         Depth.DEEP if state.is_deep else Depth.FLAT,
+        tuple(state.kept.private),
     )
 
 

@@ -191,6 +191,24 @@ def test_one_operand_is_replaced_in_nested_arguments(operand: int, line: str) ->
     check_text(graph, text.replace("LINE", line))
 
 
+def test_values_become_literals_in_nested_arguments() -> None:
+    text = """
+        graph(%x : f32[2], %n : int, %m : int):
+          %c : f32[2] = aten::view(LINE)
+          return (%c, %m)
+    """
+    graph = parse(text.replace("LINE", "%x, [%n, [%m, %n]], out=%n"))
+    x, n, m = graph.inputs
+    node = node_named(graph, "c")
+    node.replace_inputs({n: 3, m: x})
+    check_text(graph, text.replace("LINE", "%x, [3, [%x, 3]], out=3"))
+    assert not n.is_used
+    assert node.inputs == (x, x)
+    with pytest.raises(IRError, match="is not visible here"):
+        node.replace_inputs({x: parse(CHAIN).inputs[0]})
+    check_text(graph, text.replace("LINE", "%x, [3, [%x, 3]], out=3"))
+
+
 def test_an_output_is_replaced() -> None:
     graph = parse("graph(%x : int, %y : int):\n return (%x, %x)")
     graph.block.replace_input(1, graph.inputs[1])
@@ -597,7 +615,9 @@ def test_mutators_keep_a_graph_valid(graph: Graph, data: st.DataObject) -> None:
         if not nodes:
             return
         node = data.draw(st.sampled_from(nodes))
-        data.draw(st.sampled_from([_rewire, _forward, _drop, _reorder]))(graph, node, data)
+        data.draw(st.sampled_from([_rewire, _fill_in, _forward, _drop, _reorder]))(
+            graph, node, data
+        )
         verify(graph)
 
 
@@ -607,6 +627,14 @@ def _rewire(graph: Graph, node: Node, data: st.DataObject) -> None:
         value = data.draw(st.sampled_from(_values_before(graph, node, like=node.inputs[operand])))
         node.replace_input(operand, value)
         assert node.inputs[operand] is value
+
+
+def _fill_in(graph: Graph, node: Node, data: st.DataObject) -> None:
+    if node.inputs:
+        value = data.draw(st.sampled_from(node.inputs))
+        others = _values_before(graph, node, like=value)
+        takes_all = not node.kind.startswith("prim::")  # of which some want a value, or a type
+        node.replace_inputs({value: data.draw(st.sampled_from([*others, *[1] * takes_all]))})
 
 
 def _forward(graph: Graph, node: Node, data: st.DataObject) -> None:

@@ -337,10 +337,6 @@ def _watch_a_number(graph: Graph) -> None:
     graph.append(PROFILE, (1,), [ScalarType.INT])
 
 
-def _keep_state_in_a_function(graph: Graph) -> None:
-    graph.functions["f"].add_state("mean", TensorType())
-
-
 def _store_into_a_tensor(graph: Graph) -> None:
     graph.append(SET_NUMBER, (graph.state["w"].value, 1))
 
@@ -409,8 +405,6 @@ def _number_a_tensor(graph: Graph) -> None:
          "prim::profile hands on something else than the tensor that it is given"),
         (_watch_a_number, "profiles",
          "prim::profile hands on something else than the tensor that it is given"),
-        (_keep_state_in_a_function, "functions",
-         "function f keeps state mean, which its caller passes"),
         (_nest_functions, "functions", "function f has functions of its own; its caller keeps them"),
     ],
 )  # fmt: skip

@@ -237,3 +237,14 @@ def test_modes_keep_nodes_apart() -> None:
           %c : f32[2] = aten::add.Tensor(%a, %b)
           return (%c)
     """)
+
+
+def test_what_an_operator_hands_on_as_a_result_stays_apart_from_another_result() -> None:
+    text = """
+        graph(%x : f32[4]):
+          %a : f32[4, 1] = aten::unsqueeze(%x, 1)
+          %b : f32[4, 1] = aten::contiguous(%a)
+          %c : f32[4, 1] = aten::unsqueeze(%x, 1)
+          return (%b, %c)
+    """
+    check_pass(CommonSubexpressionElimination(), text, text)

@@ -227,6 +227,17 @@ def test_a_write_behind_the_last_read_in_a_loop_is_read_the_next_time() -> None:
     check_pass(DCE, before=text, after=text)
 
 
+def test_what_gives_nothing_and_writes_nothing_checks_something() -> None:
+    text = """
+        graph(%x : f32[2]):
+          %sum : f32[] = aten::sum(%x)
+          %ok : bool[] = aten::gt.Scalar(%sum, 0)
+          aten::_assert_async(%ok)
+          return (%x)
+    """
+    check_pass(DCE, before=text, after=text)
+
+
 def test_writes_to_what_others_hold_stay() -> None:
     text = """
         graph(%x : f32[2]):

@@ -176,3 +176,17 @@ def test_scopes_stand_below_the_call_and_stacks_lead_to_it() -> None:
     assert "prim::call" not in plain_text(traced)
     assert torch.equal(traced(x), expected)
     assert str(opscope.parse(str(traced.graph))) == str(traced.graph)
+
+
+def test_a_function_with_state_of_its_own_is_refused() -> None:
+    graph = opscope.parse("""
+        graph(%x : f32[2]):
+          %y : f32[2] = prim::call(@f)
+          return (%y)
+
+        function f():
+          state %w : f32[2]
+          return (%w)
+    """)
+    with pytest.raises(opscope.PassError, match="the function has state of its own, %w"):
+        Inline().run(graph)

@@ -324,7 +324,8 @@ def tuple_graphs(draw: DrawFn) -> opscope.Graph:
           return (%q)
     """)
     values = list(graph.inputs[1:])
-    add, neg = (operator_named(name) for name in ("aten::add_.Tensor", "aten::neg"))
+    names = ("aten::add_.Tensor", "aten::neg", "higher_order::cond")
+    add, neg, cond = map(operator_named, names)
     tensor = values[0].type
     pair = TupleType((tensor, tensor))
 
@@ -352,10 +353,8 @@ def tuple_graphs(draw: DrawFn) -> opscope.Graph:
                 append(TUPLE_CONSTRUCT, (tensors[-1], pairs[-1]), TupleType((tensor, pair)))
                 append(CALL_FUNCTION, (FunctionRef("f"), values[-1]), TupleType((pair, tensor)))
             case "cond" if pairs:
-                text = "higher_order::cond"
-                node = graph.append(
-                    operator_named(text), (graph.inputs[0], (tensors[-1],)), [tensor]
-                )
+                given = (graph.inputs[0], (tensors[-1],))
+                node = graph.append(cond, given, [tensor], groups=(1,))
                 for first in (0, 1):
                     block = node.add_block()
                     block.add_input(tensor)

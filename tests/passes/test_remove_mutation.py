@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 import opscope
-from opscope.passes.registry import informed
 from opscope.passes.remove_mutation import RemoveMutation
 from opscope.program import torch_literal
 from opscope.tracer import MetaFacts
@@ -20,7 +19,7 @@ from support.passes import check_pass
 from support.random_writes import COMPUTED, VIEWS, WRITES, Program
 from support.replays import tensors_of
 
-PASS = informed(RemoveMutation(), MetaFacts(torch_literal))
+PASS = RemoveMutation(MetaFacts(torch_literal))
 
 
 def test_a_write_to_a_fresh_tensor_becomes_a_new_one_under_all_its_names() -> None:

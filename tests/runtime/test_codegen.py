@@ -1,5 +1,6 @@
 """Replay code: readable Python that frees what it no longer needs."""
 
+import math
 import traceback
 import weakref
 
@@ -29,6 +30,15 @@ def test_the_code_of_a_program() -> None:
     ]
     assert "# " in traced.code
     assert "test_codegen.py:" in traced.code
+
+
+def test_numbers_without_a_literal_of_pythons_stand_in_arithmetic() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return x * (x.shape[0] * math.inf) + min(x.shape[0], math.nan)
+
+    traced = opscope.trace(program, torch.ones(2))
+    for size in (2, 3):
+        assert torch.equal(traced(-torch.ones(size)), program(-torch.ones(size)))
 
 
 def test_intermediates_die_after_their_last_use() -> None:

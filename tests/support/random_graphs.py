@@ -280,7 +280,7 @@ class _GraphDrawer:
             return graph
         takes, returns = self._functions[name]
         given = [graph.add_input(type_, self._draw(st.none() | _TEXTS)) for type_ in takes]
-        visible = self._fill(graph.block, given, depth=0)
+        visible = self._fill(graph.block, [*self._add_state(), *given], depth=0)
         graph.set_outputs([self._value_of(type_, visible) for type_ in returns])
         return graph
 

@@ -37,6 +37,17 @@ VIEWS: dict[str, Step] = {
     "contiguous": lambda x, y, n: x.contiguous(),
     "double": lambda x, y, n: x.to(torch.float64),
     "bits": lambda x, y, n: x.view(torch.int32 if n % 2 else torch.float32),
+    "untransposed": lambda x, y, n: x.transpose(0, n % x.dim()).transpose(n % x.dim(), 0),
+    "unpermuted": lambda x, y, n: x.mT.mT if x.dim() > 1 else x.movedim(0, -1),
+    "permuted_twice": lambda x, y, n: x.permute(*_turned(x)).permute(*_turned(x)),
+    "whole": lambda x, y, n: x[:],
+    "as_wide": lambda x, y, n: x.expand(x.shape) if n % 2 else x.expand(*[-1] * x.dim()),
+    "same_view": lambda x, y, n: x.view(x.shape).view(x.shape),
+    "unsqueezed": lambda x, y, n: x.unsqueeze(n % 2).squeeze(n % 2),
+    "same_dtype": lambda x, y, n: x.to(x.dtype),
+    "like": lambda x, y, n: x.type_as(y),
+    "same_place": lambda x, y, n: x.cpu(),
+    "swapped": lambda x, y, n: x.swapaxes(0, n % x.dim()),
     "evaluated": lambda x, y, n: torch.dropout(x, 0.5, False),
 }
 COMPUTED: dict[str, Step] = {
@@ -44,6 +55,13 @@ COMPUTED: dict[str, Step] = {
     "clone": lambda x, y, n: x.clone(),
     "product": lambda x, y, n: x * y,
     "sine": lambda x, y, n: x.sin(),
+    "multiplied": lambda x, y, n: torch.multiply(x, y),
+    "negated_twice": lambda x, y, n: torch.neg(-x),
+    "inverted_twice": lambda x, y, n: torch.bitwise_not(~(x > n)),
+    "same_numbers": lambda x, y, n: (x * 1 - 0) / 1,
+    "same_integers": lambda x, y, n: (x.to(torch.int64).abs() * 1 + 0) - 0,
+    "projected": lambda x, y, n: x @ y.t(),
+    "undropped": lambda x, y, n: torch.dropout(x, 0.0, True),
     "cat": lambda x, y, n: torch.cat([x, x]),
     "empty": lambda x, y, n: torch.zeros(n % 3, 2),
 }
@@ -51,6 +69,8 @@ WRITES: dict[str, Step] = {
     "add_": lambda x, y, n: x.add_(n),
     "add_tensor_": lambda x, y, n: x.add_(y),
     "mul_": lambda x, y, n: x.mul_(0.5),
+    "multiply_": lambda x, y, n: x.multiply_(y),
+    "swap_": lambda x, y, n: x.swapaxes_(0, n % x.dim()),
     "mul_tensor_": lambda x, y, n: x.mul_(y),
     "addcmul_": lambda x, y, n: x.addcmul_(y, y, value=0.25),
     "sigmoid_": lambda x, y, n: x.sigmoid_(),
@@ -78,7 +98,16 @@ WRITES: dict[str, Step] = {
     "resize_": lambda x, y, n: x.resize_(x.numel()),
     "detach_": lambda x, y, n: x.detach_(),
 }  # fmt: skip
-STEPS = {**VIEWS, **COMPUTED, **WRITES}
+CONSTANTS: dict[str, Step] = {
+    "table": lambda x, y, n: torch.tensor([0.5, float(n), 2.0, -1.0]),
+    "ones": lambda x, y, n: torch.ones(2, 4),
+    "range": lambda x, y, n: torch.arange(n % 5),
+}
+STEPS = {**VIEWS, **COMPUTED, **WRITES, **CONSTANTS}
+
+
+def _turned(x: torch.Tensor) -> list[int]:
+    return [*range(1, x.dim()), 0] if x.dim() else []
 
 
 class StepFailed(Exception):
@@ -133,13 +162,18 @@ class Program:
 
 
 _numbers = st.integers(0, 40)
-steps = st.tuples(
+
+
+def _programs(names: st.SearchStrategy[str], max_size: int) -> st.SearchStrategy[Program]:
+    follows = st.sampled_from([False, False, False, True])
+    steps = st.tuples(names, _numbers, _numbers, _numbers, follows)
+    return st.lists(steps, min_size=2, max_size=max_size).map(lambda drawn: Program(tuple(drawn)))
+
+
+_names = (
     st.sampled_from(sorted(VIEWS))
     | st.sampled_from(sorted(WRITES))
-    | st.sampled_from(sorted(COMPUTED)),
-    _numbers,
-    _numbers,
-    _numbers,
-    st.sampled_from([False, False, False, True]),
+    | st.sampled_from(sorted(COMPUTED))
 )
-programs = st.lists(steps, min_size=2, max_size=14).map(lambda drawn: Program(tuple(drawn)))
+programs = _programs(_names, 14)
+programs_of_constants = _programs(st.sampled_from(sorted(CONSTANTS)) | _names, 18)

@@ -11,8 +11,8 @@ from torch import nn
 import opscope
 from opscope.ir import TensorType, Value
 from opscope.tracer.dispatch.number import Number
+from opscope.tracer.numbers.known_sizes import Dimension, Dimensions, SizeRead
 from opscope.tracer.numbers.shapes import Shapes
-from opscope.tracer.numbers.size_calls import Dimension, Dimensions, SizeRead
 from support.replays import plain_text
 
 WEIGHT = torch.randn(5, 6)
@@ -77,6 +77,11 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
     "embedding": lambda x: F.embedding(x.abs().long() % 5, WEIGHT),
     "convolution": lambda x: F.conv1d(x[:, None], torch.ones(3, 1, 2)).relu(),
     "pooling": lambda x: F.adaptive_avg_pool1d(F.max_pool1d(x[:, None], 2), 2),
+    "upsampling": lambda x: (
+        F.interpolate(x[:, None], size=9),
+        F.interpolate(x[None, None], size=(x.size(1), 4), mode="bilinear"),
+        F.interpolate(x[None, None], scale_factor=2.0),
+    ),
     "pooling without a batch": lambda x: F.max_pool2d(x[None], (3, 2), 1, (1, 0)),
     "attention": lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None, :, :4]),
     "attention with a shared key": lambda x: F.scaled_dot_product_attention(

@@ -9,18 +9,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from .dispatcher import dispatch_keys, has_kernel, is_transforming
+from .dispatcher import dispatch_keys, is_transforming
+from .own_kernels import own_kernels
 from .schemas import operator_of
 
-_BACKENDS = (
-    "CPU", "CUDA", "HIP", "XLA", "MPS", "IPU", "XPU", "HPU", "VE", "Lazy", "MTIA", "MAIA",
-    "PrivateUse1", "PrivateUse2", "PrivateUse3", "Meta",
-)  # fmt: skip
-_KINDS = ("", "Autograd", "Sparse", "SparseCsr", "Quantized", "NestedTensor")
-_NESTED = "AutogradNestedTensor"
 _TRANSFORMED = ("Batched", "VmapMode", "FuncTorchBatched", "FuncTorchGradWrapper")
 _TRANSFORMS = tuple(dispatch_keys(_TRANSFORMED).values())
-_KEYS = dispatch_keys((*(kind + backend for kind in _KINDS for backend in _BACKENDS), _NESTED))
 _TENSORS = frozenset(("Tensor", "List[Tensor]"))
 
 
@@ -30,14 +24,8 @@ def _own_kernels(op: Any) -> tuple[Any, ...] | None:
 
     One that gives nothing but numbers is taken for a read of a tensor, which has a meaning of its own.
     """
-    name = op.name()
     gives_tensors = any(returned.type in _TENSORS for returned in operator_of(op).returns)
-    if not gives_tensors or not has_kernel(name, "CompositeImplicitAutograd"):
-        return None
-    own = [key for name_of_key, key in _KEYS.items() if has_kernel(name, name_of_key)]
-    if has_kernel(name, "CompositeImplicitAutogradNestedTensor"):
-        own.append(_KEYS[_NESTED])
-    return tuple(own)
+    return own_kernels(op.name()) if gives_tensors else None
 
 
 def is_composite(op: Any) -> bool:

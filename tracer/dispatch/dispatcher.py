@@ -566,6 +566,9 @@ def dispatch_keys(names: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+is_dispatched: Callable[[str], bool] = _C._dispatch_has_kernel
+"""Whether the dispatcher has kernels of an operator: those of TorchScript's own are none of its business."""
+
 has_kernel: Callable[[str, str], bool] = _C._dispatch_has_kernel_for_dispatch_key
 """Whether an operator has a kernel that was registered for the key of a name itself."""
 

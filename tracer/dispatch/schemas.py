@@ -12,12 +12,15 @@ from ...ir import MISSING, Effect, Operator, Parameter, Return
 from ...ir.collectives import rule_of
 from ...ir.operator import Default
 from .literals import to_literal
+from .operator_aliases import canonical_overload
+from .own_kernels import has_autocast_kernel, own_kernels
 
 
 @cache
 def operator_of(op: torch._ops.OpOverload) -> Operator:
     """Return the IR's operator for one of torch's, made once."""
     schema = cast(Any, op._schema)
+    name = cast(Any, op).name()
     overload = f".{schema.overload_name}" if schema.overload_name else ""
     parameters = tuple(_parameter(argument) for argument in schema.arguments)
     returns = tuple(Return(_type_text(r), _alias(r)) for r in schema.returns)
@@ -35,12 +38,16 @@ def operator_of(op: torch._ops.OpOverload) -> Operator:
         effects |= Effect.RESHAPES
     if torch.Tag.dynamic_output_shape in op.tags:
         effects |= Effect.DATA_SIZED
+    is_pointwise = torch.Tag.pointwise in op.tags
+    canonical = canonical_overload(op)
     return Operator(
         name=f"{schema.name}{overload}",
         parameters=parameters,
         returns=returns,
         effects=effects,
-        is_pointwise=torch.Tag.pointwise in op.tags,
+        is_pointwise=is_pointwise,
+        casts=not is_pointwise or own_kernels(name) is not None or has_autocast_kernel(name),
+        canonical=None if canonical is None else operator_of(canonical),
     )
 
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import torch
 
-from ...ir import DType, Effect, Node, Operator, TensorType, Value
+from ...ir import Effect, Node, Operator, TensorType, Value
+from ...passes.size_rules import MASKS
 
 _MOST_NODES = 256
 _FLAGS = ("aten::requires_grad_", "prim::retain_grad")  # these set a flag and write no memory
 _UNSURE = Effect.RANDOM | Effect.UNKNOWN
-MASKS = (DType.BOOL, DType.U8)
 _UNSAID = (
     "batch_norm",
     "instance_norm",

@@ -1,4 +1,4 @@
-"""Sizes of values derived from those of inputs and state, as the rules in ``size_rules.py`` say.
+"""Sizes of values derived from those of inputs and state, as the rules in ``passes/size_rules.py`` say.
 
 ``h.shape[0]`` of a hidden tensor is mostly a size of an input, and ``h.shape[-1]`` that of a weight.
 Saying so keeps graphs free of reads of sizes that are known, and lets guards speak of the inputs. A
@@ -7,24 +7,15 @@ rule that does not apply, and an operator without one, leave a size to be read f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 from ...ir import Effect, Node, Operator, TensorType, Value
 from ...ir.types import Dim
+from ...passes.size_calls import Rule, SizeCall, plain_size, shape_of, tensors_read
+from ...passes.size_rules import rule_of
 from ..dispatch.number import Number
-from .size_calls import (
-    Dimension,
-    Dimensions,
-    KnownNumbers,
-    Rule,
-    SizeCall,
-    SizeRead,
-    plain_size,
-    shape_of,
-    tensors_read,
-)
-from .size_rules import rule_of
+from .known_sizes import Dimension, Dimensions, KnownNumbers, SizeRead
 
 
 class Shapes:
@@ -178,16 +169,17 @@ def _all_read(value: Value) -> Dimensions:
     return tuple([SizeRead(value, d, plain_size(size)) for d, size in enumerate(shape_of(value))])
 
 
-def _fitting(derived: tuple[Dimension | None, ...], value: Value) -> Dimensions:
+def _fitting(derived: Sequence[object], value: Value) -> Dimensions:
     """Return derived sizes, those that are not what they were in the run to be read instead."""
     shape = shape_of(value)
     if len(derived) != len(shape):
         return _all_read(value)
+    sizes = cast(Sequence[Dimension | None], derived)  # the rules pass on what they were given
     return tuple(
         [
             size
             if size is not None and (size if isinstance(size, int) else size.plain) == plain
             else SizeRead(value, d, plain_size(plain))
-            for d, (size, plain) in enumerate(zip(derived, shape, strict=True))
+            for d, (size, plain) in enumerate(zip(sizes, shape, strict=True))
         ]
     )

@@ -18,10 +18,10 @@ from ...ir import Argument, Node, Operator, ScalarType, TensorType, Value
 from ...ir.scalars import GUARD_OPERATOR, read_operator
 from ..dispatch.dispatcher import plain_shape, without_hooks
 from ..dispatch.number import Number, with_plain_numbers
+from .known_sizes import Dimension, Dimensions, SizeRead
 from .lineage import is_data_sized, is_written
 from .numbers import Numbers, own_frames
 from .shapes import Shapes
-from .size_calls import Dimension, Dimensions, SizeRead
 from .trace import Trace
 from .traced_numbers import is_traced, traced
 

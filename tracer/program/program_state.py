@@ -54,6 +54,7 @@ class ProgramState:
         objects: what each state entry of the graph stands for, by its first name. Tensors are held
             by reference: a replay reads the very parameters of the model. For a number there is its place.
         copies: names of the constants that belong to the trace: nobody else changes their data.
+        private: names of those among them whose memory nobody else has.
         on_module: told of modules that turn up while the program runs.
         holders: the optimizers, and their companions, that hold numbers, each once, with their names.
         on_holder: told of holders that turn up while the program runs.
@@ -64,6 +65,7 @@ class ProgramState:
     def __init__(self, graph: Graph, function: Callable[..., Any]) -> None:
         self.objects: dict[str, Any] = {}
         self.copies: dict[str, None] = {}
+        self.private: dict[str, None] = {}
         self.on_module: Callable[[str, torch.nn.Module], None] | None = None
         self.holders: list[tuple[str, Any]] = []
         self.on_holder: Callable[[str, Any], None] | None = None
@@ -253,11 +255,16 @@ class ProgramState:
         name = name_in_globals(tensor, frame)
         return None if name is None else self._add((name,), tensor, StateKind.CONSTANT)
 
-    def constant(self, kept: Any, name: str) -> Value:
-        """Keep a tensor or object as a constant called ``name``, or nearly so if that is taken."""
+    def constant(self, kept: Any, name: str, *, is_copy: bool = False) -> Value:
+        """Keep a tensor or object as a constant called ``name``, or nearly so if that is taken.
+
+        ``is_copy`` says that nobody else has the memory of a tensor.
+        """
         if isinstance(kept, torch.Tensor):
             free = self._free(name)
             self.copies[free] = None
+            if is_copy:
+                self.private[free] = None
             return self._add((free,), kept, StateKind.CONSTANT)
         known = self._opaque.get(id(kept))
         if known is None:

@@ -127,7 +127,7 @@ class ExposedMemory:
         state.sizes.pin(tensor)
         with kernels().excluded():
             contents = plain_data.__get__(tensor).clone()
-        constant = state.kept.constant(contents, "written")
+        constant = state.kept.constant(contents, "written", is_copy=True)
         node = state.graph.append(
             WRITE, (value, constant), (), scope=scope, stack=stack, modes=state.graph.modes
         )

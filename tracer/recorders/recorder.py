@@ -519,7 +519,7 @@ class Recorder(EventRecorder):
             self.outer.record(op, keyset, args, {}, frame)
         if known is None and self.unseen.is_part_of_known(tensor, scope, stack):
             return tensor
-        constant = self.state.kept.constant(data, "constant")
+        constant = self.state.kept.constant(data, "constant", is_copy=True)
         if known is not None:
             _erase_dead_producers(known)
         node = self.state.graph.append(

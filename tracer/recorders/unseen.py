@@ -142,7 +142,7 @@ class Unseen:
             return
         with kernels().excluded():
             data = plain_data.__get__(tensor).clone()
-        constant = state.kept.constant(data, "constant")
+        constant = state.kept.constant(data, "constant", is_copy=True)
         clone = operator_of(torch.ops.aten.clone.default)
         node = self._append(clone, (constant,), (type_of_tensor(tensor),), scope, stack)
         state.values.set(tensor, node.output)

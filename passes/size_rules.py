@@ -10,8 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from ...ir import Effect, Operator, TensorType, Value
-from .lineage import MASKS
+from ..ir import DType, Effect, Operator, TensorType, Value
 from .size_calls import (
     Derived,
     Dimension,
@@ -168,6 +167,14 @@ def _adaptive_pool(call: SizeCall) -> Derived:
     if not isinstance(size, tuple):
         return None
     return (*call.sizes()[: -len(size)], *[call.number(part) for part in size])
+
+
+def _upsample(call: SizeCall) -> Derived:
+    """Batch and channels stay; the others are those asked for, if they are and not a factor is."""
+    sizes, wanted = call.all_sizes()[0], call.argument("output_size")
+    if not isinstance(wanted, tuple):
+        return (*sizes[:2], *(None,) * (len(sizes) - 2))
+    return (*sizes[:2], *map(call.number, wanted))
 
 
 def _attention(call: SizeCall) -> Derived:
@@ -354,6 +361,9 @@ def _factory(call: SizeCall) -> Derived:
     return tuple(map(call.number, wanted)) if isinstance(wanted, tuple) else None
 
 
+MASKS: Final = (DType.BOOL, DType.U8)
+"""The element types of tensors that select elements where they are true."""
+
 _NO_END: Final = 2**63 - 1
 _SAME: Final = (
     "alias", "alpha_dropout", "argsort", "batch_norm", "bernoulli", "clone", "contiguous", "cumprod",
@@ -366,6 +376,9 @@ _REDUCTIONS: Final = (
     "sum.dim_IntList", "mean.dim", "amax", "amin", "any.dim", "all.dim", "prod.dim_int", "logsumexp",
     "var.correction", "std.correction", "norm.ScalarOpt_dim", "argmax", "argmin", "max.dim", "min.dim",
 )  # fmt: skip
+_UPSAMPLES: Final = (
+    "bicubic2d", "bilinear2d", "linear1d", "nearest1d", "nearest2d", "nearest3d", "trilinear3d",
+)  # fmt: skip
 _RULES: Final[dict[str, Rule]] = {
     **{f"aten::{name}": _same_as_first for name in _SAME},
     **{f"aten::{name}": _reduce for name in _REDUCTIONS},
@@ -375,6 +388,7 @@ _RULES: Final[dict[str, Rule]] = {
     **{f"aten::{name}": _factory for name in ("zeros", "ones", "empty", "full", "rand", "randn")},
     **{f"aten::new_{name}": _factory for name in ("zeros", "ones", "empty", "full")},
     **{f"aten::atleast_{n}d": _handed_on for n in (1, 2, 3)},
+    **{f"aten::upsample_{kind}": _upsample for kind in _UPSAMPLES},
     "aten::broadcast_tensors": _broadcast_all,
     "aten::sum_to_size": _factory,
     "prim::as_subclass": _same_as_first,

@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
-from ...errors import IRError
-from ...ir import Argument, Node, TensorType, Value
-from ...ir.types import Dim
-from ..dispatch.number import Number
+from ..errors import IRError
+from ..ir import Argument, Node, TensorType, Value
+from ..ir.types import Dim
 
+Dimension: TypeAlias = Hashable
+"""One size: an ``int``, or what stands for one that varies; equal for sizes that are."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SizeRead:
-    """A size of which nothing is known but where it can be read; there is one object for each place.
-
-    Attributes:
-        value: the tensor that has it.
-        dimension: which of its sizes.
-        plain: what it was in the run; None if it was no number.
-    """
-
-    value: Value
-    dimension: int
-    plain: int | None
-
-
-Dimension: TypeAlias = int | Number | SizeRead
 Dimensions: TypeAlias = tuple[Dimension, ...]
 
 
-class KnownNumbers:
-    """What numbers among an operator's arguments are as sizes."""
-
-    def __init__(self, numbers: Mapping[Value, Number]) -> None:
-        self._numbers = numbers
-        self.reads: dict[Number, SizeRead] = {}
+class SizeNumbers(Protocol):
+    """Tells what numbers among an operator's arguments are as sizes."""
 
     def size(self, argument: Argument) -> Dimension | None:
         """Return an argument as a size; None if it is none."""
-        if not isinstance(argument, Value):
-            return argument if type(argument) is int else None
-        number = self._numbers.get(argument)
-        if number is None or not number.is_int():
-            return None
-        return self.reads.get(number, number)
+        ...
 
 
 def shape_of(value: Value) -> tuple[Dim, ...]:
@@ -75,7 +50,7 @@ class SizeCall:
         position: int,
         reads: Sequence[Value],
         known: Mapping[Value, Dimensions],
-        numbers: KnownNumbers,
+        numbers: SizeNumbers,
     ) -> None:
         self.node = node
         self.position = position  # of the result that is asked for

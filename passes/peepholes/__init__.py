@@ -1,0 +1,1 @@
+"""The rules of the peephole pass, by what they are about."""
