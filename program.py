@@ -4,45 +4,32 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache, cached_property
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
-from . import visualize
 from .checking import CheckReport, KeptArguments, Subject, check_program, own_tensors
-from .errors import CheckError, GuardError, InputError, PassError, ReplayError, ReportError
-from .ir import (
-    Graph,
-    Node,
-    Operator,
-    StateKind,
-    TensorType,
-    TupleType,
-    Type,
-    Value,
-    unknown_operator,
-)
+from .errors import CheckError, GuardError, InputError, ReplayError, ReportError
+from .ir import Graph, Node, Operator, TupleType, Type, Value, unknown_operator
 from .ir import parse as parse_graph
-from .ir.conditions import Circumstance, Guard, guards_of
-from .ir.folded import Folded
+from .ir.conditions import Circumstance
+from .ir.files import Contents, Data
+from .ir.findings import Diagnostic, DiagnosticKind
 from .ir.identities import Way, objects_in, speaks_of_objects, unlike_twins, way_text
+from .ir.mutation import Mutation
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
-from .ir.tuples import flat_types, flattened, nested
+from .ir.tuples import flattened, nested
 from .ir.updates import Stored, update
-from .passes.base import Pass, PassResult
-from .passes.fold_operators import FoldOperators, FoldOperatorsResult
-from .passes.functionalize import Functionalize, Mutation
+from .passes.base import Pass
+from .passes.functionalize import Functionalize
 from .passes.patterns import Rule
 from .passes.patterns import rewrite_rule as rule_for
-from .passes.pipeline import OnPass, PipelineReport, run_passes
-from .passes.registry import read_passes
-from .passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
+from .program_contents import contents_of
+from .recorded import Inputs, RecordedProgram
 from .reports import Summary, summarize
 from .runtime import (
     CompiledGraph,
@@ -60,8 +47,6 @@ from .runtime import (
 )
 from .tracer import (
     Capture,
-    Diagnostic,
-    DiagnosticKind,
     Dynamic,
     ExactBindings,
     HeldState,
@@ -79,15 +64,9 @@ from .tracer import (
     unrecorded,
 )
 from .tracer.blocks.hops import higher_order_named
-from .visualize import ViewOptions, save_picture
-
-if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
-    import graphviz
-    import networkx
-    import pydot
 
 
-class TracedProgram:
+class TracedProgram(RecordedProgram):
     """A program as it ran once: its graph, its state, and how to call it.
 
     Calling it replays the graph: the same operators in the same order, on the parameters of the
@@ -128,24 +107,25 @@ class TracedProgram:
         modules: tuple[tuple[str, torch.nn.Module], ...] = (),
         twins: Mapping[Way, frozenset[Way]] | None = None,
     ) -> None:
-        self.graph = graph
+        super().__init__(
+            graph,
+            outputs,
+            diagnostics,
+            lengths,
+            mutations,
+            circumstances,
+            updates,
+            torch_facts(),
+        )
         self.state = dict(state)
         self.inputs = inputs
-        self.outputs = outputs
-        self.diagnostics = diagnostics
-        self._lengths = lengths
         self.function = function
         # The inputs of the trace belong to the caller, who may let them go.
         self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
         self._dynamic: Dynamic = None
-        self.depth = "flat"
         self._asked_depth: str | None = None
-        self._folded: tuple[Folded, ...] = ()
         self._is_functional = False
         self._private: dict[int, Any] = {}  # the constants that nobody else has, by their id
-        self.mutations = mutations
-        self.circumstances = circumstances
-        self.updates = dict(updates or {})
         self.stored = stored
         self._twins = twins or {}
         self._held = HeldState(graph, self.state, modules)
@@ -179,9 +159,39 @@ class TracedProgram:
         program.depth = captured.depth.value
         program._is_functional = captured.force_outplace
         program._training = captured.training
-        private = [captured.objects[name] for name in captured.private if name in captured.objects]
-        program._private = {id(tensor): tensor for tensor in private}
+        program.claim(name for name in captured.private if name in captured.objects)
         return program
+
+    @property
+    def twins(self) -> Mapping[Way, frozenset[Way]]:
+        """The ways to objects among the arguments that the program changes, each with all to that object."""
+        return self._twins
+
+    @property
+    def _inputs(self) -> Inputs:
+        return self.inputs
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """The names of the constants whose memory nobody else has."""
+        return tuple([name for name, kept in self.state.items() if id(kept) in self._private])
+
+    def claim(self, names: Iterable[str]) -> None:
+        """Take note that nobody else has the memory of some constants."""
+        self._private.update((id(self.state[name]), self.state[name]) for name in names)
+
+    @contextmanager
+    def _equipped(self, passes: Sequence[Pass]) -> Iterator[list[Pass]]:
+        tensors = StateTensors(self.state, self._private, self.graph.modes, type_of_tensor, apart)
+        with super()._equipped(passes) as equipped:
+            yield [pass_.with_tensors(tensors) for pass_ in equipped]
+        known = {circumstance.text for circumstance in self.circumstances}
+        self.circumstances += tuple(c for c in tensors.circumstances if c.text not in known)
+
+    def _forget_derived(self) -> None:
+        super()._forget_derived()
+        for derived in ("_compiled", "_bundled"):
+            self.__dict__.pop(derived, None)
 
     @cached_property
     def _compiled(self) -> CompiledGraph:
@@ -192,6 +202,14 @@ class TracedProgram:
     def code(self) -> str:
         """The Python function that a replay runs."""
         return self._compiled.source
+
+    def contents(self, *, with_state: bool) -> tuple[Contents, Data | None]:
+        """Return what a file is to hold of the program, and the data of its tensors.
+
+        Raises:
+            FormatError: a tensor of its state cannot come back exactly.
+        """
+        return contents_of(self, with_state=with_state)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Replay the program. Inside a trace that is one ``prim::call`` of it.
@@ -307,54 +325,6 @@ class TracedProgram:
                 raise
             raise explained from error
 
-    def apply(
-        self, *passes: str | Pass, verify_each: bool = False, on_pass: OnPass | None = None
-    ) -> PipelineReport:
-        """Run passes on the graph, in place: later replays run what they make of it.
-
-        ``traced.apply("dce", "cse")``; ``print`` what it returns for a table of what each pass did.
-
-        Args:
-            passes: names of passes and pipelines, alone or as a list, with options or without
-                (``"cse,dce"``, ``"dce{drop_random=true}"``, ``"noopt"``), or passes themselves.
-            verify_each: whether to verify the graph after each pass.
-            on_pass: is called after each pass with a copy of the graph before it, the pass, the graph, and
-                the pass's own result.
-
-        Raises:
-            PassError: there is no such pass or option, or a pass broke the graph.
-        """
-        listed: list[Pass] = []
-        for pass_ in passes:
-            listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
-        facts = MetaFacts(torch_literal)
-        tensors = StateTensors(self.state, self._private, self.graph.modes, type_of_tensor, apart)
-        listed = [pass_.with_facts(facts).with_tensors(tensors) for pass_ in listed]
-        report = run_passes(self.graph, listed, verify_each=verify_each, on_pass=on_pass)
-        known = {circumstance.text for circumstance in self.circumstances}
-        self.circumstances += tuple(c for c in tensors.circumstances if c.text not in known)
-        if report.changed:
-            for run in report.runs:
-                self._note_levels(run.result)
-            self._lengths = tuple(node for node in self._lengths if node.block is not None)
-            for derived in ("_compiled", "guards", "_bundled"):
-                self.__dict__.pop(derived, None)
-        return report
-
-    @cached_property
-    def guards(self) -> tuple[Guard, ...]:
-        """The conditions on inputs that a replay checks, with the lines that made them."""
-        return guards_of(self.graph, self._dimension_names(), self._lengths)
-
-    def _dimension_names(self) -> dict[tuple[Value, int], str]:
-        leaves = iter(self.inputs.dimensions)
-        names: dict[tuple[Value, int], str] = {}
-        for value in self.graph.inputs:
-            (*dimensions,) = islice(leaves, sum(1 for _ in flat_types([value.type])))
-            if not isinstance(value.type, TupleType):
-                names.update({(value, at): name for at, name in dimensions[0].items() if name})
-        return names
-
     def check(
         self,
         *more_inputs: Any,
@@ -434,56 +404,6 @@ class TracedProgram:
             )
         return self.inputs.arguments.unbind(self.inputs.structure.build(leaves))
 
-    def fold(self, what: Literal["operators"]) -> FoldOperatorsResult:
-        """Make one node of each composite operator that a deep trace shows as what it calls.
-
-        The graph is changed in place, to that of a flat trace as far as nothing outside reads what an
-        operator makes inside, which a backward pass does. A replay is exact at either level, and goes on to
-        be held to what a deep trace holds it to, its sizes say.
-
-        Returns:
-            Which operators were folded, and which were not and why; ``print`` it.
-        """
-        _require_known_level(what)
-        (run,) = self.apply(FoldOperators()).runs
-        assert isinstance(run.result, FoldOperatorsResult), "it is what the pass returns"
-        return run.result
-
-    def unfold(self, what: Literal["operators"]) -> UnfoldOperatorsResult:
-        """Put what composite operators call in the place of their nodes again, where they were folded.
-
-        Of a graph that was not changed since, this gives the very one that it was.
-
-        Returns:
-            How many operators were unfolded, and which were not, since something that they read is gone.
-        """
-        _require_known_level(what)
-        (run,) = self.apply(UnfoldOperators(self._folded)).runs
-        assert isinstance(run.result, UnfoldOperatorsResult), "it is what the pass returns"
-        return run.result
-
-    def _note_levels(self, result: PassResult) -> None:
-        """Keep what is needed to unfold what a pass has folded."""
-        if isinstance(result, FoldOperatorsResult):
-            self._folded = (*self._folded, *result.folded)
-            lists = set(self._lengths)
-            self._lengths += tuple(
-                folded.node
-                for folded in result.folded
-                if folded.node.gives_lists and not lists.isdisjoint(folded.nodes)
-            )
-        elif isinstance(result, UnfoldOperatorsResult):
-            self._folded = result.kept
-
-    @property
-    def parameter_count(self) -> int:
-        """The number of elements in all parameters that the graph reads."""
-        count = 0
-        for entry in self.graph.state.values():
-            if entry.kind is StateKind.PARAMETER and isinstance(entry.value.type, TensorType):
-                count += entry.value.type.numel or 0
-        return count
-
     def summary(self, *, at: Sizes | None = None, **options: Any) -> Summary:
         """Return what the program computes, moves and keeps: FLOPs, bytes, parameters and memory.
 
@@ -540,16 +460,6 @@ class TracedProgram:
             failing = circumstance.failing()
             if failing is not None:
                 raise circumstance_error(circumstance, failing)
-
-    def save(self, path: str | Path, **options: Any) -> Path:
-        """Draw the graph into a file; see :func:`save`."""
-        return save(self, path, **options)
-
-    def __repr__(self) -> str:
-        return f"<TracedProgram {self.graph.name}: {len(self.graph.block)} nodes>"
-
-    def __str__(self) -> str:
-        return str(self.graph)
 
 
 def trace(
@@ -632,11 +542,6 @@ def trace(
     return traced
 
 
-def _require_known_level(what: str) -> None:
-    if what != "operators":
-        raise PassError(f"there is a level of 'operators' to fold and unfold, and none of {what!r}")
-
-
 def _input_sets(
     more_inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 ) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
@@ -675,8 +580,13 @@ def functionalize(
     Raises:
         PassError: a write cannot be made a value; the graph is left as it was.
     """
-    pass_ = Functionalize(MetaFacts(torch_literal), {} if memories is None else memories)
+    pass_ = Functionalize(torch_facts(), {} if memories is None else memories)
     return pass_.run(graph).mutations
+
+
+def torch_facts() -> MetaFacts:
+    """Return what answers the questions of passes about operators of the torch that runs."""
+    return MetaFacts(torch_literal)
 
 
 @cache
@@ -719,61 +629,5 @@ def rewrite_rule(
     Raises:
         PassError: one of the two cannot be read, or the two do not fit each other.
     """
-    facts = MetaFacts(torch_literal)
+    facts = torch_facts()
     return rule_for(before, after, **{"operators": operator_named, "facts": facts, **options})
-
-
-def save(program: TracedProgram | Graph, path: str | Path, **options: Any) -> Path:
-    """Draw a program into a file and return its path; the suffix chooses dot, svg, png or pdf.
-
-    Args:
-        program: a traced program or a graph.
-        path: where to write; an existing file is replaced in one step.
-        options: fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
-
-    Raises:
-        RenderError: the suffix is not known, or the picture cannot be made.
-    """
-    return save_picture(
-        _graph_of(program),
-        Path(path),
-        ViewOptions(**options),
-        output_names=_output_names(program),
-    )
-
-
-def to_dot(program: TracedProgram | Graph, **options: Any) -> str:
-    """Return a program's picture as DOT text; ``options`` are fields of ``ViewOptions``."""
-    return visualize.to_dot(_scene_of(program, options))
-
-
-def to_pydot(program: TracedProgram | Graph, **options: Any) -> pydot.Dot:
-    """Return a program's picture as a ``pydot.Dot``; ``options`` are fields of ``ViewOptions``."""
-    return visualize.to_pydot(_scene_of(program, options))
-
-
-def to_graphviz(program: TracedProgram | Graph, **options: Any) -> graphviz.Source:
-    """Return a program's picture as a ``graphviz.Source``; ``options`` are fields of ``ViewOptions``."""
-    return visualize.to_graphviz(_scene_of(program, options))
-
-
-def to_networkx(program: TracedProgram | Graph) -> networkx.MultiDiGraph[str]:
-    """Return the whole graph as a ``networkx.MultiDiGraph``: a node per operator, an edge per use."""
-    return visualize.to_networkx(_graph_of(program))
-
-
-def _graph_of(program: TracedProgram | Graph) -> Graph:
-    return program.graph if isinstance(program, TracedProgram) else program
-
-
-def _scene_of(program: TracedProgram | Graph, options: dict[str, Any]) -> visualize.Scene:
-    return visualize.build_scene(_graph_of(program), ViewOptions(**options), _output_names(program))
-
-
-def _output_names(program: TracedProgram | Graph) -> list[str]:
-    if not isinstance(program, TracedProgram):
-        return []
-    names = program.outputs.leaf_paths()
-    for name, structure in program.updates.items():
-        names += structure.leaf_paths(name)
-    return [*names, *(f"new {m.name}" for m in program.mutations)]

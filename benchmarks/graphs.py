@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch.fx.passes.dialect.common.cse_pass import CSEPass
 
+import opscope
 from opscope import ir
 from opscope.passes.cse import CommonSubexpressionElimination
 from opscope.passes.dce import DeadCodeElimination
@@ -75,6 +78,11 @@ def _add_uses(table: Table, size: int) -> None:
     table.add(
         "copy", ours.copy, {_FX: lambda: fx_copy(fx), _TORCHSCRIPT: lambda: script.copy()}, {_FX: 3}
     )
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "additions.opscope"
+        table.add("save", lambda: opscope.save(ours, path), {})
+        table.add("load", lambda: opscope.load(path), {})
 
 
 def _add_passes(table: Table, size: int) -> None:

@@ -10,11 +10,14 @@ import typer
 from .. import __version__
 from .errors import CommandError
 from .failures import reported
+from .file_commands import inspect, opt, show
 from .options import (
     Allow,
     Arguments,
     Debug,
     Deep,
+    Depth,
+    Direction,
     Factory,
     Fake,
     Grad,
@@ -22,12 +25,11 @@ from .options import (
     Kwargs,
     Seed,
     Target,
+    Theme,
     Train,
 )
 from .usage import PlainGroup, read_choice, read_whole
 
-_DIRECTIONS: Final = ("TB", "LR")
-_THEMES: Final = ("light", "dark", "print")
 _DEMOS: Final = ("networks", "train")
 _MOST_SEED: Final = 2**64 - 1  # torch takes no larger one
 
@@ -76,22 +78,17 @@ def trace(
             "-o",
             metavar="FILE",
             help="A file to write: .txt (the graph), .py (what a replay runs), .svg, .png, .pdf, .dot"
-            " or .gv (pictures). Repeatable. Without any, the graph is printed.",
+            " or .gv (pictures), .opscope (the program, for opscope.load and the commands below)."
+            " Repeatable. Without any, the graph is printed.",
         ),
     ] = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="Levels of modules that pictures open. Default: as many as fit."
-        ),
-    ] = None,
-    direction: Annotated[
-        str,
-        typer.Option(metavar="TB|LR", help="Which way data flows in pictures: down or right."),
-    ] = "TB",
-    theme: Annotated[
-        str, typer.Option(metavar="light|dark|print", help="Colours of pictures.")
-    ] = "light",
+    depth: Depth = None,
+    direction: Direction = "TB",
+    theme: Theme = "light",
+    state: Annotated[
+        bool,
+        typer.Option("--state/--no-state", help="Whether .opscope files hold the parameters too."),
+    ] = True,
     seed: Seed = "0",
     grad: Grad = None,
     train: Train = None,
@@ -137,10 +134,10 @@ def trace(
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
         # These load nothing heavy, so a mistake on the command line is reported at once.
-        from ..visualize import ViewOptions
         from .inputs import parse_argument, parse_input, parse_pairs
         from .outputs import parse_outputs
         from .request import TargetName, TraceRequest
+        from .views import read_view
 
         request = TraceRequest(
             target=TargetName.parse(target),
@@ -148,11 +145,7 @@ def trace(
             kwargs=parse_pairs("--kwarg", kwargs or [], parse_input),
             arguments=parse_pairs("--arg", arguments or [], parse_argument),
             outputs=parse_outputs(outputs or ()),
-            view=ViewOptions(
-                depth=None if depth is None else read_whole("--depth", depth),
-                direction=read_choice("--direction", direction, _DIRECTIONS),
-                theme=read_choice("--theme", theme, _THEMES),
-            ),
+            view=read_view(depth, direction, theme),
             seed=read_whole("--seed", seed, _MOST_SEED),
             grad=grad,
             train=train,
@@ -163,6 +156,7 @@ def trace(
             deep=deep,
             functional=functional,
             check=check,
+            state=state,
         )
         from .tracing import run_trace  # loads torch
 
@@ -214,7 +208,8 @@ def summary(
     """Print what a program computes, moves and keeps in memory.
 
     \b
-    FILE is a graph as opscope trace -o NAME.txt writes it; torch is not needed for it.
+    FILE is a graph or program as opscope trace -o NAME.opscope, or NAME.txt, writes it;
+    torch is not needed for it.
     MODULE:CALLABLE and SPEC are as for opscope trace; the program is traced first,
     with the options from --seed on.
 
@@ -277,6 +272,11 @@ def _refuse_for_a_file(context: typer.Context, target: str) -> None:
                 f"{parameter.opts[0]} is for a program that is traced; {target} is a graph already\n"
                 "give it to opscope trace, which writes the file"
             )
+
+
+app.command(no_args_is_help=True)(show)
+app.command(no_args_is_help=True)(inspect)
+app.command(no_args_is_help=True)(opt)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -64,5 +65,26 @@ Deep: TypeAlias = Annotated[
         help="Whether what composite operators call stands in place of them. Default: if a backward pass"
         " runs inside the program, which reads that.",
     ),
+]
+File: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        show_default=False,
+        help="A program (.opscope) or a graph as text (.txt), as opscope trace -o writes them.",
+    ),
+]
+Depth: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N", help="Levels of modules that pictures open. Default: as many as fit."
+    ),
+]
+Direction: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="TB|LR", help="Which way data flows in pictures: down or right."),
+]
+Theme: TypeAlias = Annotated[
+    str, typer.Option(metavar="light|dark|print", help="Colours of pictures.")
 ]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]

@@ -21,6 +21,7 @@ class OutputKind(Enum):
     TEXT = auto()  # the graph as text
     CODE = auto()  # the Python function that a replay runs
     PICTURE = auto()
+    PROGRAM = auto()  # all that opscope.load reads
 
 
 KINDS: Final = {
@@ -31,6 +32,7 @@ KINDS: Final = {
     ".pdf": OutputKind.PICTURE,
     ".dot": OutputKind.PICTURE,
     ".gv": OutputKind.PICTURE,
+    ".opscope": OutputKind.PROGRAM,
 }
 
 

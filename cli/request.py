@@ -73,6 +73,7 @@ class TraceRequest:
         deep: whether what composite operators call stands in place of them; None leaves it to the program.
         functional: whether writes to memory become values.
         check: whether the replay is compared with the program.
+        state: whether a file of the program holds its parameters.
     """
 
     target: TargetName
@@ -91,6 +92,7 @@ class TraceRequest:
     deep: bool | None = None
     functional: bool = False
     check: bool = False
+    state: bool = True
 
 
 def is_dotted(name: str) -> bool:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..ir import Graph, Scope
+from ..ir.findings import Diagnostic, Severity
 from ..ir.scalars import GUARD, scalar_form
-from ..program import TracedProgram
-from ..tracer import Diagnostic, Severity
+from ..recorded import RecordedProgram
 from .outputs import Output
 
 _MOST_KINDS = 8
@@ -18,7 +18,7 @@ _WORDS = {Severity.INFO: "note", Severity.WARNING: "warning", Severity.ERROR: "e
 
 
 def summarize(
-    traced: TracedProgram, seconds: float, outputs: Sequence[Output], *, is_checked: bool
+    traced: RecordedProgram, seconds: float, outputs: Sequence[Output], *, is_checked: bool
 ) -> str:
     """Return size, most used operators, diagnostics and files of a trace, ready to print.
 
@@ -28,10 +28,21 @@ def summarize(
         outputs: the files that were written.
         is_checked: whether a replay was compared with the program, and equal.
     """
+    first, *lines = found_in(traced)
+    lines.insert(0, f"{first}, traced in {seconds:.2f} s")
+    if is_checked:
+        lines.append("checked: the replay equals a second run of the program bit by bit")
+    if outputs:
+        lines.append(f"wrote {', '.join(str(output.path) for output in outputs)}")
+    return "\n".join(lines)
+
+
+def found_in(traced: RecordedProgram) -> list[str]:
+    """Return size, most used operators, conditions and diagnostics of a program, as lines."""
     graph = traced.graph
     lines = [
         f"{graph.name}: {plural(count_nodes(graph), 'node')} in {plural(count_scopes(graph), 'scope')},"
-        f" {plural(traced.parameter_count, 'parameter')}, traced in {seconds:.2f} s"
+        f" {plural(traced.parameter_count, 'parameter')}"
     ]
     kinds = operators_by_kind(graph)
     shown = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common(_MOST_KINDS))
@@ -41,14 +52,10 @@ def summarize(
     if not graph.outputs:
         lines.append(f"{graph.name} returned no tensors, so the graph has no outputs")
     lines.extend(found_lines(traced.diagnostics))
-    if is_checked:
-        lines.append("checked: the replay equals a second run of the program bit by bit")
-    if outputs:
-        lines.append(f"wrote {', '.join(str(output.path) for output in outputs)}")
-    return "\n".join(lines)
+    return lines
 
 
-def _conditions(traced: TracedProgram) -> list[str]:
+def _conditions(traced: RecordedProgram) -> list[str]:
     """Return what a replay will require, as lines."""
     guards = [str(guard) for guard in traced.guards]
     if not guards:

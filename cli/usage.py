@@ -75,7 +75,9 @@ def _in_plain_words(error: Any) -> str:
     elif extra is not None:
         problem = f"{extra[1]} belongs to no option"
     elif "Missing" in message and getattr(error, "param", None) is not None:
-        problem = f"{error.param.metavar or error.param.name} is missing"
+        is_option = error.param.param_type_name == "option"
+        name = error.param.opts[0] if is_option else error.param.metavar or error.param.name
+        problem = f"{name} is missing"
     else:
         problem = message[:1].lower() + message[1:]
     if context is None:

@@ -63,6 +63,38 @@ class Circumstance:
 
 
 @dataclass(frozen=True, slots=True)
+class OfSetting(Circumstance):
+    """What a call of torch answers that tells of a mode or a setting.
+
+    Attributes:
+        call: as Python writes it: ``torch.get_default_dtype()``.
+        answer: what it gave.
+    """
+
+    call: str = ""
+    answer: Any = None
+
+
+_USUAL_ADVICE: Final = Circumstance("", None, lambda: None).advice
+
+
+def of_setting(
+    call: str,
+    answer: Any,
+    ask: Callable[[], Any],
+    source: SourceRange | None,
+    advice: str = _USUAL_ADVICE,
+) -> OfSetting:
+    """Return the circumstance that a call, which ``ask`` makes, gives this answer."""
+    text = f"{call} is {answer}"
+
+    def failing() -> str | None:
+        return None if ask() == answer else text
+
+    return OfSetting(text, source, failing, call, answer, advice=advice)
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """One condition that a replay checks.
 
@@ -128,10 +160,12 @@ class ConditionWriter:
 
     def condition(self, node: Node) -> str | None:
         """Return what a node requires; None if it requires nothing."""
-        if node.kind == GUARD:
-            actual, expected = node.all_args
-            return self._requirement(actual, expected)
-        return self._length(node)
+        if node.kind != GUARD:
+            return self._length(node)
+        if len(node.all_args) != 2:
+            return None
+        actual, expected = node.all_args
+        return self._requirement(actual, expected)
 
     def _requirement(self, actual: Argument, expected: Argument) -> str:
         if not isinstance(expected, bool):
@@ -143,9 +177,8 @@ class ConditionWriter:
             return f"{asked.removesuffix(_IS_NONE)} is not None"
         node = actual.node if isinstance(actual, Value) else None
         opposite = None if node is None else _OPPOSITES.get(node.operator.base_name)
-        if node is not None and opposite is not None:
-            form = scalar_form(f"{opposite}.int")
-            assert form is not None, "comparisons have a form"
+        form = None if opposite is None else scalar_form(f"{opposite}.int")
+        if node is not None and form is not None and form.takes(len(node.all_args)):
             return write_expression(form, [self._argument(arg) for arg in node.all_args]).text
         return f"not {self._argument(actual).within(6)}"
 
@@ -177,7 +210,7 @@ class ConditionWriter:
         if label is not None:
             return Expression(label)
         form = scalar_form(node.kind)
-        if form is not None:
+        if form is not None and form.takes(len(node.all_args)):
             return write_expression(form, [self._argument(arg) for arg in node.all_args])
         name = node.operator.base_name
         read = _DATA_READS.get(name)
@@ -194,7 +227,7 @@ class ConditionWriter:
         return f"%{name}" if is_number(name) else name
 
     def _dimension_label(self, node: Node) -> str | None:
-        if node.kind != "aten::sym_size.int":
+        if node.kind != "aten::sym_size.int" or len(node.all_args) != 2:
             return None
         tensor, dimension = node.all_args
         if not isinstance(tensor, Value) or not isinstance(dimension, int):

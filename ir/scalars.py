@@ -35,6 +35,10 @@ class ScalarForm:
     precedence: int = _ATOM
     is_right: bool = False
 
+    def takes(self, count: int) -> bool:
+        """Whether there are as many operands; a graph that was read from elsewhere may have others."""
+        return self.template.count("{}") == count
+
     @property
     def is_call(self) -> bool:
         """Whether the operands stand alone, as arguments do."""

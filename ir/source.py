@@ -9,11 +9,35 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from types import CodeType
+
+
+@dataclass(frozen=True, eq=False)
+class SourceText:
+    """The text of a source file, as a saved program brings it along.
+
+    Attributes:
+        file: the file's path inside its package.
+        path: where the file was on the machine that traced.
+        text: all of it; empty where it is not known.
+    """
+
+    file: str
+    path: str
+    text: str = field(repr=False)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines without their ends."""
+        return self.text.split("\n")
+
+    def line(self, number: int) -> str:
+        """Return a line by its number, from 1; empty where there is none."""
+        return self.lines[number - 1].rstrip("\r") if 0 < number <= len(self.lines) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +52,8 @@ class SourceRange:
         end_column: the column after the last, from 1; 0 where it is not known.
         function: qualified name of the function the expression stands in.
         path: where the file is on the machine that traced; empty where the range was read from text.
+        source: the file's text, where the range was read from a file that brings it along; such a range
+            never reads a file of this machine.
     """
 
     file: str
@@ -37,6 +63,7 @@ class SourceRange:
     end_column: int = 0
     function: str = ""
     path: str = ""
+    source: SourceText | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return (
@@ -46,7 +73,13 @@ class SourceRange:
     @property
     def text(self) -> str:
         """The first line of the source without its line end; empty where the file is gone."""
-        return linecache.getline(self.path, self.line).rstrip("\n") if self.path else ""
+        return self.line_text(self.line)
+
+    def line_text(self, number: int) -> str:
+        """Return any line of the file without its end; empty where the file is gone."""
+        if self.source is not None:
+            return self.source.line(number)
+        return linecache.getline(self.path, number).rstrip("\n") if self.path else ""
 
     def underlined(self) -> str:
         """Return the first source line with the expression underlined below it; empty without the file.
@@ -58,7 +91,7 @@ class SourceRange:
         if not text:
             return ""
         stripped = text.lstrip()
-        if not self.column:
+        if not 0 < self.column <= len(text):
             return stripped
         start = self.column - 1 - (len(text) - len(stripped))
         one_line = self.end_column > self.column and self.end_line == self.line

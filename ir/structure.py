@@ -81,7 +81,8 @@ class Structure:
         if self.kind is StructureKind.DICT:
             return items
         inside = ", ".join(f"{key}={part!r}" for key, part in parts)
-        return f"{self.class_.__qualname__}({inside})"
+        name = getattr(self.class_, "__qualname__", self.class_)  # one that is not loaded has none
+        return f"{name}({inside})"
 
     def walk(self) -> Iterator[Structure]:
         """Yield this part and all below, in order."""

@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from ..ir import Argument, Block, Graph, Node, ScalarType, TensorType, Value, verify
 from ..ir.arguments import values_in
+from ..ir.mutation import Mutation
 from ..ir.own_operators import KEEP_HISTORY, LITERAL, PROFILE, SET_NUMBER
 from ..ir.tuples import TUPLE_OPERATORS
 from .aliases import Alias, Aliases, Memory
@@ -26,25 +27,6 @@ from .contents import Contents, refusal
 from .hidden_writes import may_write_untold, written_parameters
 from .torch_facts import TorchFacts
 from .write_replacement import WriteReplacer
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """An output of a functional graph that is the new content of an input or of state.
-
-    Attributes:
-        output: its position among the graph's outputs.
-        name: what the input or state is called.
-        input: the position of the input among the graph's inputs; None for state.
-        state: the name of the state entry; None for an input.
-        is_tracked: whether autograd followed the write, so that the history goes to the new content.
-    """
-
-    output: int
-    name: str
-    input: int | None
-    state: str | None
-    is_tracked: bool
 
 
 @dataclass(frozen=True, slots=True)

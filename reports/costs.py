@@ -24,6 +24,7 @@ from ..ir import (
     Node,
     Scope,
     ScopeKind,
+    SourceRange,
     TensorType,
     Value,
 )
@@ -114,7 +115,7 @@ class Ledger:
         uncounted: operators whose FLOPs are not known, by name and reason.
         notes: what else is not as it seems, in words.
         communication: the collectives.
-        files: where the files of sources lie on this machine.
+        files: for each file of sources, a range in it, which leads to its lines.
     """
 
     tallies: list[Tally] = field(default_factory=list)
@@ -122,7 +123,7 @@ class Ledger:
     uncounted: Counter[Uncounted] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     communication: Communication = field(default_factory=Communication)
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, SourceRange] = field(default_factory=dict)
 
     @property
     def flops(self) -> int:
@@ -378,8 +379,7 @@ class _Book:
         line = None
         if source is not None:
             line = (source.file, source.line)
-            if source.path:
-                self.ledger.files[source.file] = source.path
+            self.ledger.files[source.file] = source
         tally = self._tally(
             key, self._path(node.scope), line, node.operator.base_name, self.phases.of(node)
         )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import linecache
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, Final
 
 from ..errors import ReportError
-from ..ir import Graph, TensorType, provenance
+from ..ir import Graph, SourceRange, TensorType, provenance
 from ..ir.collector import paused_collector
 from .communication import Communication
 from .costs import Costs, Ledger, costs_of
@@ -256,16 +255,14 @@ _OPTIONS: Final = tuple(field.name for field in fields(SummaryOptions))
 
 def _grouped(ledger: Ledger, name: str, options: SummaryOptions) -> Group:
     if options.by == "line":
-        return by_line(
-            ledger, name, lambda file, line: _line_text(ledger.files.get(file, ""), line)
-        )
+        return by_line(ledger, name, lambda file, line: _line_text(ledger.files.get(file), line))
     if options.by == "operator":
         return by_operator(ledger, name)
     return by_module(ledger, name, fold=options.fold)
 
 
-def _line_text(path: str, line: int) -> str:
-    return linecache.getline(path, line).strip() if path else ""
+def _line_text(file: SourceRange | None, line: int) -> str:
+    return "" if file is None else file.line_text(line).strip()
 
 
 def _title(graph: Graph) -> str:

@@ -7,19 +7,25 @@ from .guards import circumstance_error, length_error
 from .literals import torch_literal
 from .modes import mode_contexts
 from .operators import find_overload, plain_calls
+from .resolved import Resolver
+from .stored_tensors import TensorWriter, make_tensors, read_memories
 from .write_back import WriteBack
 
 __all__ = [
     "CompiledGraph",
+    "Resolver",
     "StateTensors",
+    "TensorWriter",
     "Tolerance",
     "WriteBack",
     "circumstance_error",
     "compile_graph",
     "find_overload",
     "length_error",
+    "make_tensors",
     "mode_contexts",
     "plain_calls",
+    "read_memories",
     "run_blocks",
     "torch_literal",
 ]

@@ -19,7 +19,7 @@ import torch
 
 from ..errors import ReplayError
 from ..ir import Argument, DType, Modes, Node, SourceRange, StateEntry, TensorType, Value
-from ..ir.conditions import Circumstance
+from ..ir.conditions import Circumstance, of_setting
 from ..ir.own_operators import SET_DEFAULT_DTYPE
 from ..passes.constant_tensors import Constant, ConstantTensor
 from .compare import fingerprint, same_bits
@@ -246,10 +246,10 @@ def _autocast(device: str, dtype: torch.dtype) -> Callable[[], Any]:
 
 
 def _default_dtype_is(dtype: torch.dtype, source: SourceRange | None) -> Circumstance:
-    text = f"torch.get_default_dtype() is {dtype}"
-    return Circumstance(
-        text,
+    return of_setting(
+        "torch.get_default_dtype()",
+        dtype,
+        torch.get_default_dtype,
         source,
-        lambda: None if torch.get_default_dtype() is dtype else text,
-        advice=f"call torch.set_default_dtype({dtype}): a pass has computed constants of the graph with it",
+        f"call torch.set_default_dtype({dtype}): a pass has computed constants of the graph with it",
     )

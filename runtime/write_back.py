@@ -9,8 +9,8 @@ import torch
 
 from ..errors import InputError
 from ..ir import Value
+from ..ir.mutation import Mutation
 from ..ir.places import HeldPlace
-from ..passes.functionalize import Mutation
 
 
 class WriteBack:

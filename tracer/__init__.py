@@ -12,7 +12,7 @@ from .active import (
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind, Severity
 from .dispatch.bindings import ExactBindings
-from .dispatch.dispatcher import storage_key
+from .dispatch.dispatcher import plain_torch, storage_key
 from .dispatch.literals import equal_literals
 from .dispatch.modes import ModeReader
 from .dispatch.operator_facts import MetaFacts
@@ -61,6 +61,7 @@ __all__ = [
     "number_holders",
     "operator_of",
     "paused",
+    "plain_torch",
     "run_recorded",
     "set_tracing_state",
     "storage_key",

@@ -13,9 +13,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ROOMS = ("cli", "ir", "passes", "reports", "runtime", "tracer", "visualize")
+ROOMS = ("cli", "ir", "ir/files", "passes", "reports", "runtime", "tracer", "visualize")
 OUTSIDE = ("tests", "benchmarks", "conformance", "examples")
-FILES = ("__init__.py", "__init__.pyi", "errors.py", "program.py", "py.typed")
+FILES = ("__init__.py", "__init__.pyi", "errors.py", "loaded.py", "program.py", "py.typed")
 
 PROGRAM = """
 import pathlib, sys
@@ -26,6 +26,8 @@ import torch
 traced = opscope.trace(torch.nn.Linear(4, 2), torch.ones(1, 4))
 assert torch.equal(traced(torch.ones(1, 4)), traced(torch.ones(1, 4)))
 assert str(opscope.parse(str(traced.graph))) == str(traced.graph)
+loaded = opscope.load(traced.save("linear.opscope"))
+assert torch.equal(loaded(torch.ones(1, 4)), traced(torch.ones(1, 4)))
 picture = traced.save("linear.svg")
 assert "linear" in picture.read_text()
 """

@@ -30,7 +30,7 @@ from ..dispatch.replacing import Patch, Property
 from ..numbers.numbers import own_frames
 from ..numbers.traced_numbers import is_traced
 from ..recorders import facts as recorder_file
-from ..recorders.facts import REQUIRES_GRAD, Fact, fact
+from ..recorders.facts import HAS_NO_GRADIENT, REQUIRES_GRAD, Fact, fact
 
 own_frames(__file__)
 own_frames(recorder_file.__file__)
@@ -66,6 +66,13 @@ _METHODS: Final = {
         "is_shared", lambda x: plain_untyped_storage(x).is_shared(), is_lasting=False
     ),
 }
+LASTING_FACTS: Final = {
+    known.operator.name: known
+    for known in (*_ATTRIBUTES.values(), *_OBJECTS.values(), *_METHODS.values(), HAS_NO_GRADIENT)
+    if known.is_lasting
+}
+"""What a replay may ask the tensors of its state for before it begins, by the operators' names."""
+
 _STORAGE_NBYTES: Final = fact(
     "storage_nbytes",
     lambda x: plain_untyped_storage(x).nbytes(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -32,6 +32,9 @@ _ASKS = {
     "get_autocast_dtype": "",
 }
 """Functions that tell of a mode, and its name."""
+
+MODE_QUESTIONS: Final = frozenset(_ASKS)
+"""The names of these, in ``torch``."""
 
 _PUT_BACK = (
     "torch.autograd.",

@@ -37,6 +37,27 @@ _FOR_MODULES: Final = ("set_fastpath_enabled",)
 """What torch's modules ask for to take another way; the rest they pass on to operators."""
 
 
+def setting_named(call: str) -> Callable[[], Any] | None:
+    """Return what a call that tells of a setting calls: ``torch.get_num_threads()``; None if none does."""
+    known = {f"{module.__name__}.{name}()": (module, name) for module, name, _ in _ASKS}
+    found = known.get(call)
+    return None if found is None else functools.partial(_call, *found)
+
+
+def _call(module: Any, name: str) -> Any:
+    return getattr(module, name)()
+
+
+def flag_named(call: str) -> Callable[[], Any] | None:
+    """Return what reads a flag of a backend, ``torch.backends.cudnn.benchmark``; None if there is none."""
+    for module in list(vars(backends).values()):
+        name = call.removeprefix(f"{getattr(module, '__name__', '')}.")
+        held = vars(type(module)).get(name) if isinstance(module, backends.PropModule) else None
+        if name != call and isinstance(held, backends.ContextProp):
+            return functools.partial(getattr, module, name)
+    return None
+
+
 def surroundings(installed: Kernels) -> Iterator[Patch]:
     """Yield what tells of settings that are asked for, and of those that the program sets itself."""
     for module, name, setter in _ASKS:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ...ir import SourceRange
-from ...ir.conditions import Circumstance
+from ...ir.conditions import Circumstance, of_setting
 
 
 class Circumstances:
@@ -69,11 +69,7 @@ class Circumstances:
         value = ask()
         text = f"{call} is {value}"
         if text not in self._others:
-
-            def failing() -> str | None:
-                return None if ask() == value else text
-
-            self._others[text] = Circumstance(text, source(), failing)
+            self._others[text] = of_setting(call, value, ask, source())
 
     def read_setting(
         self,
@@ -120,12 +116,12 @@ class Circumstances:
         """Take over what a traced program depends on that this one calls, unless this one sees to it."""
         for other in others:
             source = partial(_same, other.source)
-            if isinstance(other, _OfModules):
+            if isinstance(other, OfModules):
                 for reference, name in other.modules:
                     module = reference()
                     if module is not None:
                         self.read_training(module, name, other.value, source)
-            elif isinstance(other, _OfTensors):
+            elif isinstance(other, OfTensors):
                 for held, text in other.tensors:
                     tensor = held()
                     if tensor is not None and (id(tensor), other.fact) not in self.own_facts:
@@ -159,7 +155,7 @@ class Circumstances:
             ]
             noted = [(reference, f"{name} is {value}") for reference, name in modules]
             text = _for_all([text for _, text in noted], "module")
-            yield _OfModules(text, source, _failing_module(noted, value), tuple(modules), value)
+            yield OfModules(text, source, _failing_module(noted, value), tuple(modules), value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +186,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _OfModules(Circumstance):
+class OfModules(Circumstance):
     """Which modules were asked whether they train, each with what it is called, and what all of them told."""
 
     modules: tuple[tuple[weakref.ref[torch.nn.Module], str], ...] = ()
@@ -198,7 +194,7 @@ class _OfModules(Circumstance):
 
 
 @dataclass(frozen=True, slots=True)
-class _OfTensors(Circumstance):
+class OfTensors(Circumstance):
     """Which tensors were asked for a fact, each with what is so of it, and the question."""
 
     tensors: tuple[tuple[weakref.ref[torch.Tensor], str], ...] = ()
@@ -220,6 +216,17 @@ def _same(source: SourceRange | None) -> SourceRange | None:
     return source
 
 
+def of_tensors(
+    fact: tuple[str, bool],
+    ask: Callable[[Any], Any],
+    noted: Sequence[tuple[torch.Tensor, str]],
+    source: SourceRange | None,
+) -> Circumstance:
+    """Return the circumstance that a question gets one answer for some tensors, each with that in words."""
+    tensors = {id(tensor): (weakref.ref(tensor), text) for tensor, text in noted}
+    return _of_tensors(fact, _Asked(ask, fact[1], source, tensors))
+
+
 def _of_tensors(fact: tuple[str, bool], asked: _Asked) -> Circumstance:
     noted = list(asked.tensors.values())
 
@@ -231,7 +238,7 @@ def _of_tensors(fact: tuple[str, bool], asked: _Asked) -> Circumstance:
         return None
 
     text = _for_all([text for _, text in noted], "tensor")
-    return _OfTensors(text, asked.source, failing, tuple(noted), fact, asked.ask)
+    return OfTensors(text, asked.source, failing, tuple(noted), fact, asked.ask)
 
 
 def _for_all(texts: list[str], noun: str) -> str:

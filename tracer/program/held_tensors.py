@@ -30,6 +30,16 @@ class HeldTensor(HeldPlace):
         self._type = type_of_tensor(tensor)
 
     @property
+    def type(self) -> TensorType:
+        """The type that the traced operators fit."""
+        return self._type
+
+    def expecting(self, type_: TensorType) -> HeldTensor:
+        """Expect a tensor of another type than that of the one that is there; return the place itself."""
+        self._type = type_
+        return self
+
+    @property
     def known(self) -> Any:
         """The tensor that was read last, or what stands in its place if it is gone."""
         known = self._known()

@@ -51,6 +51,30 @@ class Arguments:
         self._positional = len(args)
         self._by_name = tuple(kwargs)
 
+    @classmethod
+    def of(
+        cls, signature: inspect.Signature | None, positional: int, by_name: tuple[str, ...]
+    ) -> Arguments:
+        """Return the same of a callable that is not there: what :attr:`signature` and the others say."""
+        made = cls.__new__(cls)
+        made._signature, made._positional, made._by_name = signature, positional, by_name
+        return made
+
+    @property
+    def signature(self) -> inspect.Signature | None:
+        """What binds arguments to names; None if they keep their order."""
+        return self._signature
+
+    @property
+    def positional(self) -> int:
+        """How many arguments of the trace were given by position."""
+        return self._positional
+
+    @property
+    def by_name(self) -> tuple[str, ...]:
+        """The names of the others."""
+        return self._by_name
+
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name; ``*args`` and ``**kwargs`` come as one tuple and one dictionary.
 

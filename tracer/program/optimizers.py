@@ -42,6 +42,12 @@ def is_read_by_place(place: HeldPlace) -> bool:
     )
 
 
+class OfOptions(Circumstance):
+    """What the groups of an optimizer hold."""
+
+    __slots__ = ()
+
+
 class Options:
     """What the groups of an optimizer hold that no replay reads, and how many parameters they have."""
 
@@ -65,7 +71,7 @@ class Options:
             path, _, held = kept[0]
             text = f"{path} is {held!r}"
             text += f", as for {len(kept) - 1} more options" if len(kept) > 1 else ""
-        return Circumstance(text, None, self._failing)
+        return OfOptions(text, None, self._failing)
 
     def _is_kept(self, path: str, keys: tuple[Any, ...], held: Any) -> bool:
         now = find(self._optimizer, keys)

@@ -9,7 +9,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +26,41 @@ _ADVICE = (
     "a trace holds for the state that it began with, and what a first run makes a later one finds: trace "
     "again as it is now"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class IsAbsent:
+    """Whether nothing is in a place, and what it would be in is there."""
+
+    def __call__(self, place: HeldPlace) -> bool:
+        """Return the answer for a place."""
+        return place.find() is ABSENT and place.find(1) is not ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class HoldsAlike:
+    """Whether what is in a place is like what was noted; see :func:`fits`."""
+
+    mark: Any
+    are_followed: bool
+
+    def __call__(self, place: HeldPlace) -> bool:
+        """Return the answer for a place."""
+        return fits(self.mark, place.find(), are_followed=self.are_followed)
+
+
+@dataclass(frozen=True, slots=True)
+class HasLength:
+    """Whether a container of a class and length is in a place."""
+
+    class_: type
+    count: int
+
+    def __call__(self, place: HeldPlace) -> bool:
+        """Return the answer for a place."""
+        found = place.find()
+        class_: Any = type(found)
+        return class_ is self.class_ and len(found) == self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +178,7 @@ class Comparison:
             return
         place = HeldPlace(note.name, note.owner, note.keys)
         mark, are_followed = lasting(id(note.container), self._notes), note.are_numbers_followed
-        condition = Condition(
-            has_length(note).text, place, partial(_holds_alike, mark, are_followed)
-        )
+        condition = Condition(has_length(note).text, place, HoldsAlike(mark, are_followed))
         self._add(Store(place, items, condition, is_whole=True))
 
     def _take_away(self, note: Note, key: Any) -> None:
@@ -213,7 +245,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class _OfConditions(Circumstance):
+class OfConditions(Circumstance):
     """Several conditions as one circumstance."""
 
     conditions: tuple[Condition, ...] = ()
@@ -232,7 +264,7 @@ def circumstance_of(conditions: Sequence[Condition]) -> Circumstance:
         return next((each.text for each in conditions if not each.holds()), None)
 
     text = first.text + more
-    return _OfConditions(text, None, failing, tuple(conditions), advice=_ADVICE)
+    return OfConditions(text, None, failing, tuple(conditions), advice=_ADVICE)
 
 
 def circumstances(stores: Sequence[Store]) -> Iterator[Circumstance]:
@@ -297,21 +329,13 @@ def _condition(note: Note, key: Any, mark: Any, place: HeldPlace) -> Condition:
         text = f"{place.name} is not set"
         if isinstance(key, torch.Tensor):
             text = f"{note.name} has no entry for {place.name.removeprefix(f'{note.name}.')}"
-        return Condition(text, place, _is_absent)
+        return Condition(text, place, IsAbsent())
     text = f"{place.name} holds what it held"
     if isinstance(mark, weakref.ref):
         text = f"{place.name} is a tensor"
     elif isinstance(mark, tuple):
         text = f"{place.name} is {mark[0]!r}"
-    return Condition(text, place, partial(_holds_alike, mark, are_followed))
-
-
-def _is_absent(place: HeldPlace) -> bool:
-    return place.find() is ABSENT and place.find(1) is not ABSENT
-
-
-def _holds_alike(mark: Any, are_followed: bool, place: HeldPlace) -> bool:
-    return fits(mark, place.find(), are_followed=are_followed)
+    return Condition(text, place, HoldsAlike(mark, are_followed))
 
 
 def has_length(note: Note) -> Condition:
@@ -319,9 +343,4 @@ def has_length(note: Note) -> Condition:
     class_: Any = type(note.container)
     count = len(note.marks)
     text = f"{note.name} is a {class_.__name__} of {count} item{'' if count == 1 else 's'}"
-
-    def is_met(place: HeldPlace) -> bool:
-        found = place.find()
-        return type(found) is class_ and len(found) == count
-
-    return Condition(text, HeldPlace(note.name, note.owner, note.keys), is_met)
+    return Condition(text, HeldPlace(note.name, note.owner, note.keys), HasLength(class_, count))

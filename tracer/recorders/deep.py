@@ -25,7 +25,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -68,6 +68,10 @@ class _PutOff:
     inside: Inside
     followed: tuple[Followed | None, list[Followed]]
     saved: list[Value | None]
+
+
+AUTOCAST_ON: Final = "the dtype of autocast on "
+"""What the question is called that :func:`autocast_dtype` answers, before the kind of device."""
 
 
 class DeepRecorder(CallRecorder):
@@ -435,8 +439,7 @@ class DeepRecorder(CallRecorder):
             asks["torch.is_grad_enabled()"] = is_grad_enabled
         if modes.autocast == around.autocast:
             for device in sorted(devices - set(modes.fixed)):
-                name = f"the dtype of autocast on {device}"
-                asks[name] = functools.partial(_autocast_dtype, device)
+                asks[AUTOCAST_ON + device] = functools.partial(autocast_dtype, device)
         for name, ask in asks.items():
             noted.read_mode(name, ask, source)
 
@@ -472,7 +475,8 @@ def _source_of(node: Node) -> Callable[[], SourceRange | None]:
     return lambda: None if stack is None else stack.user.range
 
 
-def _autocast_dtype(device: str) -> torch.dtype | None:
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """Return what autocast casts to on a kind of device; None where it is off."""
     return dict(autocast_regions()).get(device)
 
 

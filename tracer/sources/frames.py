@@ -45,9 +45,21 @@ _LIBRARIES = tuple(
 _ROOMS = ("checking", "cli", "ir", "passes", "reports", "runtime", "tracer", "visualize")
 _OWN_ROOMS = (
     *(os.path.join(_PACKAGE, room, "") for room in _ROOMS),
-    os.path.join(_PACKAGE, "program.py"),
-    os.path.join(_PACKAGE, "traced_module.py"),
-    os.path.join(_PACKAGE, "__init__.py"),
+    *(
+        os.path.join(_PACKAGE, f"{module}.py")
+        for module in (
+            "__init__",
+            "facts_when_asked",
+            "loaded",
+            "pictures",
+            "program",
+            "program_contents",
+            "program_restoration",
+            "recorded",
+            "saving",
+            "traced_module",
+        )
+    ),
 )
 _COMMAND_LINE = os.path.join(_PACKAGE, "cli", "")
 _SITE_PACKAGES = tuple(

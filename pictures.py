@@ -1,0 +1,102 @@
+"""Pictures of programs and graphs, as files, as text and as objects of other libraries; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from . import visualize
+from .ir import Graph
+from .ir.mutation import Mutation
+from .ir.structure import Structure
+from .visualize import ViewOptions, save_picture
+
+if TYPE_CHECKING:  # what the exports return; the libraries are loaded when one is asked for
+    import graphviz
+    import networkx
+    import pydot
+
+
+class Program(Protocol):
+    """What a picture shows of a program."""
+
+    @property
+    def graph(self) -> Graph:
+        """What it runs."""
+        ...
+
+    @property
+    def outputs(self) -> Structure:
+        """What it returns."""
+        ...
+
+    @property
+    def updates(self) -> Mapping[str, Structure]:
+        """What becomes of its arguments."""
+        ...
+
+    @property
+    def mutations(self) -> tuple[Mutation, ...]:
+        """Which outputs are new contents."""
+        ...
+
+
+Drawable: TypeAlias = Program | Graph
+
+
+def draw(program: Drawable, path: str | Path, **options: Any) -> Path:
+    """Draw a program into a file and return its path; the suffix chooses dot, svg, png or pdf.
+
+    Args:
+        program: a program or a graph.
+        path: where to write; an existing file is replaced in one step.
+        options: fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
+
+    Raises:
+        RenderError: the suffix is not known, or the picture cannot be made.
+    """
+    return save_picture(
+        _graph_of(program),
+        Path(path),
+        ViewOptions(**options),
+        output_names=output_names(program),
+    )
+
+
+def to_dot(program: Drawable, **options: Any) -> str:
+    """Return a program's picture as DOT text; ``options`` are fields of ``ViewOptions``."""
+    return visualize.to_dot(_scene_of(program, options))
+
+
+def to_pydot(program: Drawable, **options: Any) -> pydot.Dot:
+    """Return a program's picture as a ``pydot.Dot``; ``options`` are fields of ``ViewOptions``."""
+    return visualize.to_pydot(_scene_of(program, options))
+
+
+def to_graphviz(program: Drawable, **options: Any) -> graphviz.Source:
+    """Return a program's picture as a ``graphviz.Source``; ``options`` are fields of ``ViewOptions``."""
+    return visualize.to_graphviz(_scene_of(program, options))
+
+
+def to_networkx(program: Drawable) -> networkx.MultiDiGraph[str]:
+    """Return the whole graph as a ``networkx.MultiDiGraph``: a node per operator, an edge per use."""
+    return visualize.to_networkx(_graph_of(program))
+
+
+def output_names(program: Drawable) -> list[str]:
+    """Return what the outputs of a program are called, in order; nothing for a graph alone."""
+    if isinstance(program, Graph):
+        return []
+    names = program.outputs.leaf_paths()
+    for name, structure in program.updates.items():
+        names += structure.leaf_paths(name)
+    return [*names, *(f"new {m.name}" for m in program.mutations)]
+
+
+def _graph_of(program: Drawable) -> Graph:
+    return program if isinstance(program, Graph) else program.graph
+
+
+def _scene_of(program: Drawable, options: dict[str, Any]) -> visualize.Scene:
+    return visualize.build_scene(_graph_of(program), ViewOptions(**options), output_names(program))

@@ -1,0 +1,61 @@
+"""Programs and graphs as files; the suffix says what kind. Needs no torch, but for the state of a program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from . import __version__
+from .errors import RenderError
+from .ir import Graph
+from .ir.files import Contents, Data, write_file
+from .pictures import Program, draw
+
+SUFFIX: Final = ".opscope"
+
+
+class Storable(Program, Protocol):
+    """A program that can be written to a file."""
+
+    def contents(self, *, with_state: bool) -> tuple[Contents, Data | None]:
+        """Return what the file is to hold, and the data of tensors."""
+        ...
+
+
+def save(
+    program: Storable | Graph, path: str | Path, *, state: bool | None = None, **options: Any
+) -> Path:
+    """Write a program to a file and return its path.
+
+    The suffix says what is written: ``.opscope`` the program itself, which :func:`opscope.load` reads;
+    ``.svg``, ``.png``, ``.pdf``, ``.dot`` and ``.gv`` a picture.
+
+    Args:
+        program: a traced or loaded program, or a graph.
+        path: where to write; an existing file is replaced in one step.
+        state: whether the file holds the parameters, buffers and constants, so that the program can be
+            replayed: yes, if left out. For ``.opscope`` alone.
+        options: for pictures, fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
+
+    Raises:
+        FormatError: a tensor of the state cannot come back exactly, or the graph does not verify.
+        RenderError: the suffix is not known, or the picture cannot be made; or an option is for another
+            kind of file.
+        OSError: the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() != SUFFIX:
+        if state is not None:
+            raise RenderError(f"state is for {SUFFIX} files; a picture holds none")
+        return draw(program, target, **options)
+    if options:
+        raise RenderError(
+            f"{next(iter(options))} is for pictures; {SUFFIX} files hold all there is"
+        )
+    if isinstance(program, Graph):
+        contents, data = Contents(program), None
+    else:
+        contents, data = program.contents(with_state=state is not False)
+    write_file(target, replace(contents, writer=f"opscope {__version__}"), data)
+    return target

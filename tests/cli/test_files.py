@@ -1,0 +1,175 @@
+"""``opscope show``, ``inspect`` and ``opt`` on files, and files that ``opscope trace`` writes."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import Result
+
+import opscope as package
+
+Run = Callable[..., Result]
+
+TEXT = """graph twice(%x : f32[2]) -> (f32[2]):
+  %dead : f32[2] = aten::exp(%x)                                          # net.py:3:5 fc (Linear)
+  %a : f32[2] = aten::neg(%x)                                             # net.py:4:5 fc (Linear)
+  %b : f32[2] = aten::neg(%x)                                             # net.py:5:5
+  %y : f32[2] = aten::add.Tensor(%a, %b)                                  # net.py:6:5
+  return (%y)
+"""
+
+
+@pytest.fixture
+def text(project: Path) -> Path:
+    path = project / "twice.txt"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture
+def traced(project: Path, opscope: Run) -> Path:
+    result = opscope("trace", "net.py:Net", "-i", "f32[2,4]", "-o", "net.opscope")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines()[-1] == "wrote net.opscope"
+    return project / "net.opscope"
+
+
+def test_trace_writes_programs_with_and_without_their_parameters(
+    project: Path, opscope: Run, traced: Path
+) -> None:
+    loaded = package.load(traced)
+    assert loaded(torch.ones(2, 4)).shape == (2, 3)
+    result = opscope("trace", "net.py:Net", "-i", "f32[2,4]", "--no-state", "-o", "net.opscope")
+    assert result.exit_code == 0, result.stderr
+    assert not package.load(traced).has_state
+
+
+def test_show_draws_what_trace_draws(project: Path, opscope: Run, traced: Path) -> None:
+    picture = opscope("trace", "net.py:Net", "-i", "f32[2,4]", "--depth", "1", "-o", "a.dot")
+    assert picture.exit_code == 0, picture.stderr
+    shown = opscope("show", "net.opscope", "--depth", "1", "-o", "b.dot", "-o", "b.txt")
+    assert shown.exit_code == 0, shown.stderr
+    assert (project / "b.dot").read_text() == (project / "a.dot").read_text()
+    assert (project / "b.txt").read_text() == str(package.load(traced).graph)
+
+
+def test_show_needs_a_file_to_draw_into(opscope: Run, traced: Path) -> None:
+    result = opscope("show", "net.opscope")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "error: there is nothing to draw net.opscope into",
+        "  name a file, such as -o net.svg",
+    ]
+
+
+def test_inspect_sums_up_a_program(opscope: Run, traced: Path) -> None:
+    result = opscope("inspect", "net.opscope")
+    assert result.exit_code == 0, result.stderr
+    first, *lines = result.stdout.splitlines()
+    assert first.startswith(
+        f"net.opscope: a program traced with torch {torch.__version__}, with its state, "
+    )
+    assert lines == [
+        "sources: net.py",
+        "Net: 3 nodes in 2 scopes, 15 parameters",
+        "operators: linear 1, relu 1, dropout 1",
+        "input %x : f32[2, 4]",
+        "output %y : f32[2, 3]",
+    ]
+
+
+def test_inspect_finds_nodes(opscope: Run, text: Path) -> None:
+    found = opscope("inspect", "twice.txt", "--op", "aten::neg")
+    assert found.stdout.splitlines() == [
+        "%a : f32[2] = aten::neg(%x)".ljust(70) + "  # net.py:4:5 fc (Linear)",
+        "%b : f32[2] = aten::neg(%x)".ljust(70) + "  # net.py:5:5",
+        "2 nodes of 4 nodes",
+    ]
+    found = opscope(
+        "inspect", "twice.txt", "--op", "aten::neg", "--scope", "fc", "--line", "net.py:4"
+    )
+    assert found.stdout.splitlines()[-1] == "1 node of 4 nodes"
+    assert opscope("inspect", "twice.txt", "--text").stdout == TEXT
+
+
+def test_opt_runs_passes_and_tells_what_they_did(opscope: Run, text: Path, project: Path) -> None:
+    result = opscope("opt", "twice.txt", "--passes", "dce,cse", "--verify-each")
+    assert result.exit_code == 0, result.stderr
+    assert "aten::exp" not in result.stdout
+    assert result.stdout.count("aten::neg") == 1
+    header, dce, cse = result.stderr.splitlines()
+    assert header.split() == ["pass", "nodes", "ms"]
+    assert dce.split()[:4] == ["dce", "4", "->", "3"]
+    assert cse.split()[:4] == ["cse", "3", "->", "2"]
+
+
+def test_opt_prints_after_each_pass_and_writes_files(
+    opscope: Run, text: Path, project: Path
+) -> None:
+    result = opscope(
+        "opt", "twice.txt", "--passes", "dce,dce,cse", "--print-after-each", "-o", "a.opscope", "-o", "a.txt"
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    heads = [line for line in result.stdout.splitlines() if line.startswith("# after")]
+    assert heads == ["# after dce", "# after dce, which changed nothing", "# after cse"]
+    assert result.stdout.count("graph twice(") == 3
+    assert result.stderr.splitlines()[-1] == "wrote a.opscope, a.txt"
+    loaded = package.load(project / "a.opscope")
+    assert str(loaded.graph) == (project / "a.txt").read_text()
+    assert not loaded.is_program
+
+
+def test_opt_keeps_a_program_one_that_runs(opscope: Run, traced: Path, project: Path) -> None:
+    x = torch.randn(2, 4)
+    expected = package.load(traced)(x)
+    result = opscope("opt", "net.opscope", "--passes", "dce,cse", "-o", "net.opscope")
+    assert result.exit_code == 0, result.stderr
+    assert torch.equal(package.load(traced)(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("opt", "twice.txt", "--passes", "nope"), "there is no pass 'nope'"),
+        (("opt", "twice.txt"), "--passes is missing"),
+        (("opt", "twice.txt", "--passes", "dce", "-o", "a.py"), "opscope trace -o NAME.py writes"),
+        (("show", "none.opscope", "-o", "a.svg"), "cannot read none.opscope: No such file"),
+        (("inspect", "damaged.opscope"), "damaged.opscope: it is not an .opscope file"),
+        (("inspect", "bad.txt"), "bad.txt: line 1, column 1"),
+    ],
+)
+def test_mistakes_are_told(
+    opscope: Run, text: Path, project: Path, args: tuple[str, ...], message: str
+) -> None:
+    (project / "damaged.opscope").write_text("something")
+    (project / "bad.txt").write_text("something")
+    result = opscope(*args)
+    assert result.exit_code == 2
+    assert message.lower() in result.stderr.lower()
+    assert not list(project.glob("a.*"))
+
+
+def test_summary_reads_programs_too(opscope: Run, traced: Path) -> None:
+    result = opscope("summary", "net.opscope")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("Net: f32[2, 4] → f32[2, 3]")
+
+
+def test_files_are_shown_and_changed_without_torch(traced: Path, project: Path) -> None:
+    program = (
+        "import sys; from opscope.cli.main import app\n"
+        "try: app(sys.argv[1:])\n"
+        "finally: assert 'torch' not in sys.modules"
+    )
+    for args in (
+        ["inspect", "net.opscope"],
+        ["show", "net.opscope", "-o", "a.dot"],
+        ["opt", "net.opscope", "--passes", "dce", "-o", "b.opscope"],
+        ["summary", "net.opscope"],
+    ):
+        command = [sys.executable, "-c", program, *args]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=project, check=False)
+        assert done.returncode == 0, done.stderr
