@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from .ir import Argument, Operator
-from .passes.torch_facts import ResultFact, TorchFacts
+from .passes.torch_facts import AutogradFact, ResultFact, TorchFacts
 
 
 class FactsWhenAsked:
@@ -36,3 +36,9 @@ class FactsWhenAsked:
     ) -> bool:
         """Whether autograd can go back through a call."""
         return self._facts is None or self._facts.is_differentiable(operator, args, keywords)
+
+    def autograd(
+        self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]
+    ) -> AutogradFact | None:
+        """Return what autograd keeps of a call on values of these types; None if unknown."""
+        return None if self._facts is None else self._facts.autograd(operator, args, keywords)

@@ -12,7 +12,7 @@ import torch
 
 from .checking import CheckReport, KeptArguments, Subject, check_program, own_tensors
 from .errors import CheckError, GuardError, InputError, ReplayError, ReportError
-from .ir import Graph, Node, Operator, Value, unknown_operator
+from .ir import Graph, Node, Operator, TupleType, Type, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance
 from .ir.files import Contents, Data
@@ -22,6 +22,7 @@ from .ir.mutation import Mutation
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
+from .ir.tuples import flattened, nested
 from .ir.updates import Stored, update
 from .passes.base import Pass
 from .passes.functionalize import Functionalize
@@ -189,7 +190,8 @@ class TracedProgram(RecordedProgram):
 
     def _forget_derived(self) -> None:
         super()._forget_derived()
-        self.__dict__.pop("_compiled", None)
+        for derived in ("_compiled", "_bundled"):
+            self.__dict__.pop(derived, None)
 
     @cached_property
     def _compiled(self) -> CompiledGraph:
@@ -286,10 +288,35 @@ class TracedProgram(RecordedProgram):
         """Whether arguments or held objects change, or what the program returns has an object of theirs."""
         return bool(self.updates or self.stored) or speaks_of_objects(self.outputs)
 
+    @cached_property
+    def _bundled(self) -> tuple[tuple[Type, ...], tuple[Type, ...]] | None:
+        """The types that the graph takes and returns, where a tuple is among them; None otherwise.
+
+        What the program takes and returns has no tuples for leaves, whatever passes bundle in the graph.
+
+        Raises:
+            ReplayError: it is functional, and says by position which outputs are new contents.
+        """
+        takes, returns = (
+            tuple([value.type for value in values])
+            for values in (self.graph.inputs, self.graph.outputs)
+        )
+        if not any(isinstance(type_, TupleType) for type_ in (*takes, *returns)):
+            return None
+        if self.mutations:
+            raise ReplayError(
+                "a graph whose mutations are listed takes or returns tuples, which moves what they list\n"
+                "  run the pass lower_all_tuples"
+            )
+        return takes, returns
+
     def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        bundled = self._bundled
+        given = leaves if bundled is None else nested(bundled[0], iter(leaves))
         try:
             with plain_calls():
-                return compiled.function(*leaves)
+                results = compiled.function(*given)
+                return results if bundled is None else tuple(flattened(bundled[1], results))
         except ValueError as error:
             explained = length_error(
                 self.graph, compiled.nodes, self._dimension_names(), compiled.filename, error

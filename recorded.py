@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from .errors import PassError
-from .ir import Graph, Node, StateKind, TensorType, Value
+from .ir import Graph, Node, StateKind, TensorType, TupleType, Value
 from .ir.conditions import Circumstance, Guard, guards_of
 from .ir.files import Contents, Data
 from .ir.findings import Diagnostic
 from .ir.folded import Folded
 from .ir.mutation import Mutation
 from .ir.structure import Structure
+from .ir.tuples import flat_types
 from .passes.base import Pass, PassResult
 from .passes.fold_operators import FoldOperators, FoldOperatorsResult
 from .passes.pipeline import OnPass, PipelineReport, run_passes
@@ -144,12 +146,13 @@ class RecordedProgram:
         inputs = self._inputs
         if inputs is None:
             return {}
-        return {
-            (value, dimension): name
-            for value, dimensions in zip(self.graph.inputs, inputs.dimensions, strict=True)
-            for dimension, name in dimensions.items()
-            if name
-        }
+        tensors = iter(inputs.dimensions)
+        names: dict[tuple[Value, int], str] = {}
+        for value in self.graph.inputs:
+            dimensions = list(islice(tensors, sum(1 for _ in flat_types([value.type]))))
+            if not isinstance(value.type, TupleType):
+                names.update({(value, at): name for at, name in dimensions[0].items() if name})
+        return names
 
     def fold(self, what: Literal["operators"]) -> FoldOperatorsResult:
         """Make one node of each composite operator that a deep trace shows as what it calls.

@@ -5,7 +5,7 @@ A friend of values and nodes; see Note [One set of books] in ``value.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..errors import IRError
@@ -95,6 +95,31 @@ class Block:
         if before not in self._outputs:
             before._drop_user(self)
         value._add_user(self)
+
+    def replace_inputs(self, becomes: Mapping[Value, Value]) -> None:
+        """Put out other values in the place of those that are keys, all at once. O(outputs)."""
+        if not becomes.keys().isdisjoint(self._outputs):
+            self.set_outputs([becomes.get(value, value) for value in self._outputs])
+
+    def arrange_inputs(self, values: Iterable[Value]) -> None:
+        """Make some of the block's inputs its inputs, in this order; the others go. O(inputs).
+
+        Given:   block0(%a : int, %b : int, %c : int):
+        Do:      block.arrange_inputs([c, a])
+        Result:  block0(%c : int, %a : int):
+
+        Raises:
+            IRError: one is not an input of the block, or stands there twice; or something reads one that
+                would go. Nothing is changed.
+        """
+        kept = list(values)
+        chosen = set(kept)
+        if len(chosen) < len(kept) or not chosen.issubset(self._inputs):
+            raise IRError("the inputs of a block are arranged that it has, each once")
+        for value in self._inputs:
+            if value not in chosen and value.is_used:
+                raise IRError(f"input {value!r} cannot go: it is still read")
+        self._inputs = kept
 
     def walk(self, *, reverse: bool = False) -> Iterator[Node]:
         """Yield the nodes of the block and of those inside, as ``Graph.walk`` does."""

@@ -257,9 +257,11 @@ class Node:
         Raises:
             IRError: a value that it would read is not visible from its block; nothing is changed.
         """
+        before = self._inputs
+        if becomes.keys().isdisjoint(before):
+            return
         args = exchange_all(self._args, becomes)
         inputs = values_in(args)
-        before = self._inputs
         if self._block is not None:
             for value in inputs:
                 if value not in before:

@@ -1,7 +1,7 @@
 """Operators of our own: what a program does, or a pass makes of it, for which torch has no operator.
 
 ``runtime/operators.py`` has the functions that run them. Those on numbers, and the guard, stand in
-``scalars.py``.
+``scalars.py``, those on tuples in ``tuples.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from .operator import Effect, Operator, Parameter, Return
-from .rules import CALL, STORE
+from .rules import CALL, STORE, WATCH
+from .tuples import TUPLE_OPERATORS
 
 _WRITTEN = Parameter("self", "Tensor", alias="a", is_written=True)
 
@@ -189,42 +190,54 @@ KEEP_HISTORY: Final = Operator("prim::keep_history", effects=Effect.NONE)
 What is written under ``no_grad`` changes data and no history.
 """
 
-OPERAND_OF: Final = {DATA.name: 0, MAKE_SUBCLASS.name: 1, AS_SUBCLASS.name: 1}
+PROFILE: Final = Operator(
+    WATCH,
+    (Parameter("self", "Tensor", alias="a"),),
+    (Return("Tensor", alias="a"),),
+    Effect.NONE,
+)
+"""The tensor that it is given, with the type that runs found it to have; see ``profiles.py``."""
+
+OPERAND_OF: Final = {DATA.name: 0, MAKE_SUBCLASS.name: 1, AS_SUBCLASS.name: 1, PROFILE.name: 0}
 """For own operators whose result is on the memory of an argument: that argument's position."""
 
 OWN_OPERATORS: Final[Mapping[str, Operator]] = {
-    operator.name: operator
-    for operator in (
-        DATA,
-        SET_DATA,
-        WRITE,
-        DEEPCOPY,
-        MANUAL_SEED,
-        GET_RNG_STATE,
-        SET_RNG_STATE,
-        SET_DEFAULT_DTYPE,
-        SEED_GENERATOR,
-        GRADIENT,
-        SET_GRADIENT,
-        RETAIN_GRAD,
-        NO_GRADIENT,
-        SET_NUMBER,
-        LITERAL,
-        ENTER_MODE,
-        EXIT_MODE,
-        WAIT,
-        RESIZE_STORAGE,
-        CALL_FUNCTION,
-        AUTOGRAD_FUNCTION,
-        MAKE_SUBCLASS,
-        AS_SUBCLASS,
-        INNER,
-        WRAP,
-        MAKE_WRAPPER,
-        SET_ATTRIBUTES,
-        RANDOM_OUTPLACE,
-        VIEW_SCATTER,
-        KEEP_HISTORY,
-    )
+    **TUPLE_OPERATORS,
+    **{
+        operator.name: operator
+        for operator in (
+            DATA,
+            SET_DATA,
+            WRITE,
+            DEEPCOPY,
+            MANUAL_SEED,
+            GET_RNG_STATE,
+            SET_RNG_STATE,
+            SET_DEFAULT_DTYPE,
+            SEED_GENERATOR,
+            GRADIENT,
+            SET_GRADIENT,
+            RETAIN_GRAD,
+            NO_GRADIENT,
+            SET_NUMBER,
+            LITERAL,
+            ENTER_MODE,
+            EXIT_MODE,
+            WAIT,
+            RESIZE_STORAGE,
+            CALL_FUNCTION,
+            AUTOGRAD_FUNCTION,
+            MAKE_SUBCLASS,
+            AS_SUBCLASS,
+            INNER,
+            WRAP,
+            MAKE_WRAPPER,
+            SET_ATTRIBUTES,
+            RANDOM_OUTPLACE,
+            VIEW_SCATTER,
+            KEEP_HISTORY,
+            PROFILE,
+        )
+    },
 }
 """Each of them by its name, for text that is read back."""

@@ -17,6 +17,8 @@ from .graph import Graph
 from .literals import FunctionRef
 from .node import Node
 from .scope import Scope, ScopeKind
+from .tuples import TUPLE_OPERATORS, tuple_fault
+from .type_fit import argument_fits, type_fits
 from .types import ScalarType
 from .value import StateEntry, StateKind, Value
 
@@ -25,6 +27,9 @@ CALL: Final = "prim::call"
 
 STORE: Final = "prim::set_number"
 """The operator that puts another number in the place of one that the program keeps."""
+
+WATCH: Final = "prim::profile"
+"""The operator that hands on a tensor whose type is watched."""
 
 
 def first_fault(graph: Graph) -> str | None:
@@ -184,7 +189,7 @@ def _state_faults(subject: _Subject) -> Iterator[Fault]:
 
 def _number_faults(subject: _Subject) -> Iterator[Fault]:
     for entry in subject.graph._state.values():
-        if not type_fits(entry):
+        if not is_number_if_told(entry):
             yield Fault(f"number {entry.name} is of type {entry.value.type}")
     for node in subject.nodes():
         if node.kind == STORE and not stores_number(node):
@@ -230,6 +235,49 @@ def _call_faults(subject: _Subject) -> Iterator[Fault]:
                 yield Fault(f"{reference} names a function that the graph does not have", node)
 
 
+def _fit_faults(subject: _Subject) -> Iterator[Fault]:
+    for node in subject.nodes():
+        if node.kind == CALL:
+            yield from _misfits(node, subject.functions)
+
+
+def _misfits(call: Node, functions: Mapping[str, Graph]) -> Iterator[Fault]:
+    """Yield what a call passes or expects that is not what its function takes or returns."""
+    function = functions[_function_name(call)]
+    if call.keywords:
+        yield Fault(f"{CALL} passes {', '.join(call.keywords)} by name", call)
+    given, takes, returns = call.all_args[1:], function.block._inputs, function.block._outputs
+    if len(given) != len(takes):
+        what = f"{CALL} passes {len(given)} values to function {function.name}"
+        yield Fault(f"{what}, which takes {len(takes)}", call)
+    if len(call.outputs) != len(returns):
+        what = f"{CALL} expects {len(call.outputs)} values of function {function.name}"
+        yield Fault(f"{what}, which returns {len(returns)}", call)
+    for number, (arg, taken) in enumerate(zip(given, takes, strict=False)):
+        if not argument_fits(arg, taken.type):
+            shown = arg.type if isinstance(arg, Value) else repr(arg)
+            what = f"{CALL} passes {shown} as argument {number} of function {function.name}"
+            yield Fault(f"{what}, which takes {taken.type}", call)
+    for number, (result, returned) in enumerate(zip(call.outputs, returns, strict=False)):
+        if not type_fits(returned.type, result.type):
+            what = f"{CALL} expects {result.type} as result {number} of function {function.name}"
+            yield Fault(f"{what}, which returns {returned.type}", call)
+
+
+def _tuple_faults(subject: _Subject) -> Iterator[Fault]:
+    for node in subject.nodes():
+        if node.kind in TUPLE_OPERATORS:
+            fault = tuple_fault(node)
+            if fault is not None:
+                yield Fault(fault, node)
+
+
+def _profile_faults(subject: _Subject) -> Iterator[Fault]:
+    for node in subject.nodes():
+        if node.kind == WATCH and not watches(node):
+            yield Fault(f"{WATCH} hands on something else than the tensor that it is given", node)
+
+
 def _function_faults(subject: _Subject) -> Iterator[Fault]:
     if subject.is_function and subject.graph.functions:
         yield Fault(
@@ -255,6 +303,13 @@ RULES: Final = (
     Rule("groups", "Groups add up to the results.", _group_faults),
     Rule("scopes", "A scope leads to a root, and has its address for itself.", _scope_faults),
     Rule("calls", "What a call names is a function of the graph.", _call_faults),
+    Rule(
+        "fit",
+        "A call passes what its function takes, by position, and expects what that returns.",
+        _fit_faults,
+    ),
+    Rule("tuples", "A tuple has the parts that its type tells of.", _tuple_faults),
+    Rule("profiles", "A profile is of one tensor, of which it may tell less.", _profile_faults),
     Rule("functions", "A function has no functions of its own.", _function_faults),
 )
 """What holds of every graph, in the order in which a fault is looked for."""
@@ -274,7 +329,7 @@ def groups_fit(node: Node) -> bool:
     )
 
 
-def type_fits(entry: StateEntry) -> bool:
+def is_number_if_told(entry: StateEntry) -> bool:
     """Whether a piece of state that is to be a number is one."""
     is_number = entry.value.type in (ScalarType.INT, ScalarType.FLOAT)
     return is_number or entry.kind is not StateKind.NUMBER
@@ -285,6 +340,39 @@ def stores_number(node: Node) -> bool:
     target = node._args[0] if node._args else None
     entry = target.state if isinstance(target, Value) else None
     return entry is not None and entry.kind is StateKind.NUMBER
+
+
+def watches(node: Node) -> bool:
+    """Whether what a node hands on is what it is given, as far as types tell."""
+    args, results = node._args, node.outputs
+    if len(args) != 1 or node._keywords or len(results) != 1 or node.gives_lists:
+        return False
+    return isinstance(args[0], Value) and type_fits(args[0].type, results[0].type)
+
+
+def call_fits(call: Node, functions: Mapping[str, Graph]) -> bool:
+    """Whether a call passes and expects what the function it names takes and returns. O(arguments).
+
+    A type fits another that tells as much or less, and sizes may differ: a function that was recorded at one
+    size may be called at another.
+    """
+    block = functions[_function_name(call)].block
+    args, takes, returns = call._args, block._inputs, block._outputs
+    results = call.outputs
+    if call._keywords or len(args) != len(takes) + 1 or len(results) != len(returns):
+        return False
+    for arg, taken in zip(args[1:], takes, strict=True):
+        if not argument_fits(arg, taken.type):
+            return False
+    return all(
+        [type_fits(back.type, result.type) for back, result in zip(returns, results, strict=True)]
+    )
+
+
+def _function_name(call: Node) -> str:
+    reference = call._args[0]
+    assert isinstance(reference, FunctionRef), "an earlier rule has seen to it"
+    return reference.name
 
 
 def references_in(args: tuple[Argument, ...]) -> Iterator[FunctionRef]:

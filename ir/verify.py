@@ -20,17 +20,21 @@ from .node import Node
 from .rules import (
     CALL,
     STORE,
+    WATCH,
+    call_fits,
     first_fault,
     groups_fit,
+    is_number_if_told,
     keywords_fit,
     stores_number,
-    type_fits,
+    watches,
 )
 from .scope import Scope, ScopeKind
+from .tuples import TUPLE_OPERATORS, tuple_fault
 from .value import Value
 
-_SPECIAL = frozenset((CALL, STORE))
-"""Operators whose first argument must be of a certain kind."""
+_SPECIAL = frozenset((CALL, STORE, WATCH, *TUPLE_OPERATORS))
+"""Operators whose arguments must be of certain kinds."""
 
 
 def verify(graph: Graph) -> None:
@@ -57,7 +61,7 @@ def _is_sound(graph: Graph, functions: Mapping[str, Graph]) -> bool:
     for key, entry in graph._state.items():
         if not entry.names or entry.name != key or entry.value._definer is not entry:
             return False
-        if not type_fits(entry):
+        if not is_number_if_told(entry):
             return False
         names.extend(entry.names)
     if len(set(names)) != len(names):
@@ -120,7 +124,7 @@ class _FastCheck:
                 return False
             if node._groups is not None and not groups_fit(node):
                 return False
-            if node.operator.name in _SPECIAL and not _suits_operator(node):
+            if node.operator.name in _SPECIAL and not self._suits_operator(node):
                 return False
             if node._blocks and not self._blocks_are_sound(node):
                 return False
@@ -185,6 +189,20 @@ class _FastCheck:
         values: list[Value] = []
         return self._callees_exist(node._args, values) and tuple(values) == node._inputs
 
+    def _suits_operator(self, node: Node) -> bool:
+        """Whether a node of one of the special operators has the arguments and results that it must have."""
+        name = node.operator.name
+        if name == CALL:
+            args = node._args
+            return (
+                bool(args) and isinstance(args[0], FunctionRef) and call_fits(node, self.functions)
+            )
+        if name == STORE:
+            return stores_number(node)
+        if name == WATCH:
+            return watches(node)
+        return tuple_fault(node) is None
+
     def _callees_exist(self, args: tuple[Argument, ...], values: list[Value]) -> bool:
         """Whether the functions among arguments exist; on the way, the values there go into a list."""
         for arg in args:
@@ -199,13 +217,6 @@ class _FastCheck:
             elif isinstance(arg, FunctionRef) and arg.name not in self.functions:
                 return False
         return True
-
-
-def _suits_operator(node: Node) -> bool:
-    """Whether what a node of one of the special operators is given first is what it must be."""
-    if node.operator.name == STORE:
-        return stores_number(node)
-    return bool(node._args) and isinstance(node._args[0], FunctionRef)
 
 
 def _user_count(value: Value) -> int:

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Final, TypeAlias
 
 from ..ir import Block, Effect, Graph, Node, Operator, ScalarType, Value
+from ..ir.own_operators import GRADIENT
 from .hidden_writes import may_write, may_write_untold, written_values
 from .storages import sharing_of
 
@@ -118,6 +119,8 @@ class AliasAnalysis:
                     self._join(operand, result)  # the result is new, and goes to what is there
             if _reshapes(node.operator):  # ``set_`` puts a tensor on another's memory
                 self._join_all(node.inputs)
+            if _hands_over(node.operator):
+                self._give_away((*node.inputs, *node.outputs))
 
     def _add_owner(self, node: Node) -> None:
         """Take in a node with blocks: what goes into them and comes out may be any of its operands."""
@@ -126,6 +129,11 @@ class AliasAnalysis:
             self._add(block)
             passed += (*block.inputs, *block.outputs)
         self._join_all(passed)
+
+    def _give_away(self, values: Iterable[Value]) -> None:
+        """Put values into the set of what others hold."""
+        memories = [self.memory_of(value) for value in values if has_memory(value)]
+        self._above.update((memory, EXTERNAL) for memory in memories if memory is not EXTERNAL)
 
     def _join(self, one: Value, other: Value) -> None:
         """Put the set of the second value into that of the first, unless one of them is a number."""
@@ -180,6 +188,16 @@ def sets_something(operator: Operator) -> bool:
     return Effect.WRITES in operator.effects and not any(p.is_written for p in operator.parameters)
 
 
+@lru_cache(maxsize=4096)
+def _hands_over(operator: Operator) -> bool:
+    """Whether others may hold what an operator is given or gives: a gradient, or what something keeps."""
+    return (
+        operator is GRADIENT
+        or Effect.UNKNOWN in operator.effects
+        or (sets_something(operator) and bool(operator.parameters))
+    )
+
+
 def _is_collective(operator: Operator) -> bool:
     """Whether an operator is given a group of processes, all of which must call it."""
     return any("ProcessGroup" in p.type or p.name == "group_name" for p in operator.parameters)
@@ -188,7 +206,10 @@ def _is_collective(operator: Operator) -> bool:
 def has_memory(value: Value) -> bool:
     """Whether a value may be a tensor or hold one; numbers and strings are the same wherever they are."""
     type_ = value.type
-    return not isinstance(type_, ScalarType) or type_ is ScalarType.OBJECT
+    return not isinstance(type_, ScalarType) or type_ in _MAY_HOLD
+
+
+_MAY_HOLD: Final = (ScalarType.OBJECT, ScalarType.ANY)
 
 
 @lru_cache(maxsize=4096)

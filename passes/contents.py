@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..errors import PassError
-from ..ir import Argument, Graph, Modes, Node, Operator, Scope, TensorType, Type, Value, print_node
+from ..ir import Argument, Graph, Modes, Node, Operator, Scope, TensorType, Type, Value
 from ..ir.own_operators import KEEP_HISTORY, OUTPLACE
 from .aliases import (
     Alias,
@@ -15,6 +15,7 @@ from .aliases import (
     is_differentiable_view,
     overlap,
 )
+from .complaints import complaint
 from .geometry import overlaps_itself, same_geometry, strides_of
 from .torch_facts import TorchFacts
 from .view_inverse import Emit, inverse
@@ -22,12 +23,7 @@ from .view_inverse import Emit, inverse
 
 def refusal(node: Node, why: str) -> PassError:
     """Return the error that a node's write cannot become a value: what, where, and whose line."""
-    lines = [f"{node.kind} cannot be made functional: {why}", f"  in   {print_node(node)}"]
-    source = node.source
-    if source is not None:
-        code = source.text.strip()
-        lines.append(f"  from {source} in {source.function}" + (f":  {code}" if code else ""))
-    return PassError("\n".join(lines))
+    return complaint(node, f"{node.kind} cannot be made functional: {why}")
 
 
 class Contents:

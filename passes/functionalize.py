@@ -20,7 +20,8 @@ from typing import ClassVar
 from ..ir import Argument, Block, Graph, Node, ScalarType, TensorType, Value, verify
 from ..ir.arguments import values_in
 from ..ir.mutation import Mutation
-from ..ir.own_operators import KEEP_HISTORY, LITERAL, SET_NUMBER
+from ..ir.own_operators import KEEP_HISTORY, LITERAL, PROFILE, SET_NUMBER
+from ..ir.tuples import TUPLE_OPERATORS
 from .aliases import Alias, Aliases, Memory
 from .contents import Contents, refusal
 from .hidden_writes import may_write_untold, written_parameters
@@ -142,6 +143,14 @@ class _Transformation:
             if self._replacer.replace(node, written):
                 self._replaced.append(node)
             return
+        if node.kind in TUPLE_OPERATORS:
+            raise refusal(
+                node, "a tuple hides which memory is written; run the pass lower_all_tuples before"
+            )
+        if node.operator is PROFILE:
+            raise refusal(
+                node, "its result may have another type; run the pass erase_profiling before"
+            )
         for inner in _require_pure_blocks(node):
             self._read_through(inner)
         args = node.all_args

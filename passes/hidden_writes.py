@@ -83,6 +83,11 @@ def _names_by_flag(operator: Operator, is_set: bool) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
+def hidden_parameters(operator: Operator) -> tuple[str, ...]:
+    """Return the parameters that an operator may write though its schema calls them read-only."""
+    return _HIDDEN.get(operator.name, ((), None))[0]
+
+
 def may_write(operator: Operator) -> bool:
     """Whether an operator may write memory of tensors, called with the right arguments."""
     is_declared = any(p.is_written for p in operator.parameters)

@@ -10,6 +10,7 @@ from ..errors import PassError
 from ..ir import CALL, Argument, Block, Frame, FunctionRef, Graph, Node, Scope, Value
 from ..ir.collector import paused_collector
 from ..ir.composites import noted_composites
+from ..ir.own_operators import LITERAL
 from ..ir.rules import references_in
 from .base import Pass, PassResult
 from .transplant import Transplant
@@ -39,10 +40,10 @@ class Inline(Pass):
         """Inline all calls of a graph.
 
         Raises:
-            PassError: a function calls itself, by itself or through others, and nothing is changed; or a
-                call does not fit its function.
+            PassError: a function calls itself, by itself or through others, or keeps state of its own;
+                nothing is changed.
         """
-        _require_no_recursion(graph)
+        _require_inlinable(graph)
         graph.composites = noted_composites(graph)
         inliner = _Inliner(graph)
         calls = 0
@@ -79,10 +80,12 @@ class _Inliner:
 
     def inline(self, call: Node) -> None:
         """Replace one call, whose function may call others."""
-        reference, *given = call.all_args
+        reference, *args = call.all_args
         assert isinstance(reference, FunctionRef), "verified: the first argument names a function"
         function = self._graph.functions[reference.name]
-        _require_fit(call, function, given)
+        given = [
+            self._given(call, value, arg) for value, arg in zip(function.inputs, args, strict=True)
+        ]
 
         @cache
         def below(scope: Scope) -> Scope:
@@ -108,6 +111,16 @@ class _Inliner:
             result.replace_all_uses_with(copy)
             self._became[result] = copy
         call.erase()
+
+    def _given(self, call: Node, taken: Value, arg: Argument) -> Argument:
+        """Return what stands for an input of the function: a value, where a block returns it."""
+        if isinstance(arg, Value) or not any(isinstance(user, Block) for user in taken.users):
+            return arg
+        with self._graph.inserting(call):
+            made = self._graph.append(
+                LITERAL, (arg,), (taken.type,), scope=call.scope, stack=call.stack, modes=call.modes
+            )
+        return made.output
 
     def _new_scope(self, parent: Scope, like: Scope) -> Scope:
         call = like.call
@@ -136,31 +149,16 @@ def _going_on(stack: Frame, caller: Frame) -> Frame:
     return above
 
 
-def _require_fit(call: Node, function: Graph, given: list[Argument]) -> None:
-    """Refuse a call that does not fit its function, and one of a function with state of its own."""
-    takes, returns = function.inputs, function.outputs
-    if len(given) != len(takes) or len(call.outputs) != len(returns):
-        raise PassError(
-            f"a call of function {function.name} passes {len(given)} and expects {len(call.outputs)} "
-            f"values, and the function takes {len(takes)} and returns {len(returns)}"
-        )
+def _require_stateless(function: Graph) -> None:
     kept = next((entry.name for entry in function.state.values() if entry.value.is_used), None)
     if kept is not None:
         raise PassError(
             f"a call of function {function.name} cannot be inlined, since the function has state of its own, "
             f"%{kept}\n  pass it to the function as an argument"
         )
-    for value, argument in zip(takes, given, strict=True):
-        if value.is_used and not isinstance(argument, Value):
-            for user in value.users:
-                if isinstance(user, Block):
-                    raise PassError(
-                        f"a call of function {function.name} passes {argument!r} for %{value.name}, which "
-                        "the function returns, so that it must be a value"
-                    )
 
 
-def _require_no_recursion(graph: Graph) -> None:
+def _require_inlinable(graph: Graph) -> None:
     """Follow calls depth first, each function once, with those being followed in order."""
     done: set[str] = set()
 
@@ -173,6 +171,7 @@ def _require_no_recursion(graph: Graph) -> None:
             )
         if name in done:
             return
+        _require_stateless(graph.functions[name])
         for called in _called_by(graph.functions[name]):
             follow(called, (*through, name))
         done.add(name)

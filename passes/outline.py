@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
-from ..ir import Frame, FunctionRef, Graph, Node, Scope, ScopeKind, Value
+from ..ir import CALL, Frame, FunctionRef, Graph, Node, Scope, ScopeKind, Value
 from ..ir.collector import paused_collector
 from ..ir.composites import Composites, noted_composites
 from ..ir.own_operators import CALL_FUNCTION, SET_NUMBER
@@ -66,8 +66,11 @@ def _stretches(graph: Graph, pattern: str) -> dict[Scope, list[Node]]:
     """Return, for the outermost scopes that match, the longest piece of nodes that stand there in a row."""
     outermost: dict[Scope, Scope | None] = {}
     longest: dict[Scope, list[Node]] = {}
+    sizes = _Sizes(graph)
+    most: dict[Scope, int] = {}
     last: Scope | None = None
     piece: list[Node] = []
+    size = 0
     for node in graph.block:
         scope = node.scope
         if scope not in outermost:
@@ -75,12 +78,31 @@ def _stretches(graph: Graph, pattern: str) -> dict[Scope, list[Node]]:
             outermost[scope] = next((s for s in chain if matches_scope(pattern, s)), None)
         found = outermost[scope]
         if found is None or found is not last:
-            piece = []
+            piece, size = [], 0
         last = found
         piece.append(node)
-        if found is not None and len(piece) > len(longest.get(found, ())):
-            longest[found] = piece
+        size += sizes.of(node)
+        if found is not None and size > most.get(found, 0):
+            longest[found], most[found] = piece, size
     return {scope: nodes for scope, nodes in longest.items() if _can_be_function(scope, nodes)}
+
+
+class _Sizes:
+    """How many nodes stand for each: for a call, as many as its function has, so that it counts as before."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._functions = graph.functions
+        self._known: dict[str, int] = {}
+
+    def of(self, node: Node) -> int:
+        reference = node.all_args[0] if node.kind == CALL else None
+        if not isinstance(reference, FunctionRef):
+            return 1
+        if reference.name not in self._known:
+            self._known[reference.name] = 1  # for one that calls itself
+            function = self._functions[reference.name]
+            self._known[reference.name] = max(sum(map(self.of, function.block)), 1)
+        return self._known[reference.name]
 
 
 def _can_be_function(scope: Scope, nodes: Sequence[Node]) -> bool:

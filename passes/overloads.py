@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..ir import Operator, Parameter
+from ..ir import Modes, Node, Operator, Parameter, TensorType
+from .geometry import is_dense
 from .torch_facts import TorchFacts
 
 
@@ -39,6 +40,26 @@ def functional_overload(operator: Operator, facts: TorchFacts) -> FunctionalOver
                 if found is not None:
                     return found
     return None
+
+
+def computes_the_same(made: TensorType | None, type_: TensorType, *, is_random: bool) -> bool:
+    """Whether an overload that gives ``made`` computes what is written to a tensor of ``type_``.
+
+    Random numbers are drawn in the order of the elements in memory, which on other devices nobody tells.
+    """
+    if made is None or (made.dtype, made.shape) != (type_.dtype, type_.shape):
+        return False
+    return not is_random or (is_dense(type_) and type_.device.type == "cpu")
+
+
+def modes_of_overload(node: Node) -> Modes:
+    """Return the modes for an overload that writes nothing: autocast leaves operators that write alone."""
+    return replace(node.modes, autocast=()) if node.modes.autocast else node.modes
+
+
+def is_followed(node: Node) -> bool:
+    """Whether autograd follows a node, if it follows what that reads."""
+    return node.modes.grad and not node.modes.inference
 
 
 def _names(base_name: str) -> Iterator[str]:

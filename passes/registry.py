@@ -12,14 +12,20 @@ from .constant_pooling import ConstantPooling
 from .constant_propagation import ConstantPropagation
 from .cse import CommonSubexpressionElimination
 from .dce import DeadCodeElimination
+from .erase_profiling import EraseProfiling
+from .fixup_scopes import FixupScopes
 from .fold_operators import FoldOperators
 from .fold_shapes import FoldShapes
 from .inline import Inline
 from .lift_linear import LiftLinear
+from .lower_all_tuples import LowerAllTuples
+from .lower_simple_tuples import LowerSimpleTuples
 from .normalize_ops import NormalizeOps
 from .outline import Outline
 from .peephole import Peephole
 from .pipelines import PIPELINES
+from .remove_mutation import RemoveMutation
+from .specialize_types import SpecializeTypes
 
 PASSES: Final[dict[str, type[Pass]]] = {
     pass_.name: pass_
@@ -28,13 +34,19 @@ PASSES: Final[dict[str, type[Pass]]] = {
         ConstantPooling,
         ConstantPropagation,
         DeadCodeElimination,
+        EraseProfiling,
+        FixupScopes,
         FoldOperators,
         FoldShapes,
         Inline,
         LiftLinear,
+        LowerAllTuples,
+        LowerSimpleTuples,
         NormalizeOps,
         Outline,
         Peephole,
+        RemoveMutation,
+        SpecializeTypes,
     )
 }
 """The passes that text may name, besides those that :func:`register_pass` adds."""

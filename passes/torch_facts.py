@@ -6,6 +6,7 @@ how its elements are laid out) is answered by an object that whoever runs the pa
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +31,24 @@ class ResultFact:
     is_operand: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class AutogradFact:
+    """What autograd keeps of a call, if it follows everything that it can.
+
+    Attributes:
+        histories: for each result that is a tensor, the nodes of autograd's graph that the call leaves
+            behind, by name, each with those before it.
+        operands: the operands that it keeps the contents of, as positions in ``Node.inputs``.
+        results: the results that it keeps the contents of, counted among those that are tensors.
+        is_known: whether that is so on every device; if not, any operand and result may be kept.
+    """
+
+    histories: tuple[Hashable, ...]
+    operands: frozenset[int] = frozenset()
+    results: frozenset[int] = frozenset()
+    is_known: bool = True
+
+
 class TorchFacts(Protocol):
     """Answers questions about operators of the torch that runs."""
 
@@ -47,4 +66,10 @@ class TorchFacts(Protocol):
         self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]
     ) -> bool:
         """Whether autograd can go back through a call."""
+        ...
+
+    def autograd(
+        self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]
+    ) -> AutogradFact | None:
+        """Return what autograd keeps of a call on values of these types; None if unknown."""
         ...

@@ -32,7 +32,13 @@ from .aliases import Alias, Aliases
 from .contents import Contents, refusal, require_apart
 from .geometry import is_dense, same_geometry, strides_of
 from .handle_replacement import HandleReplacer
-from .overloads import FunctionalOverload, functional_overload
+from .overloads import (
+    FunctionalOverload,
+    computes_the_same,
+    functional_overload,
+    is_followed,
+    modes_of_overload,
+)
 from .torch_facts import ResultFact, TorchFacts
 
 _MOVES_ELEMENTS: Final = frozenset({
@@ -215,7 +221,7 @@ class WriteReplacer:
         if outcome is None or not self._is_exact(node, written, overload, operator, outcome):
             return None, nothing
         # A replay may be asked for gradients though the trace was not.
-        if _is_followed(node) and not self._facts.is_differentiable(operator, args, keywords):
+        if is_followed(node) and not self._facts.is_differentiable(operator, args, keywords):
             return None, nothing
         flags = {flag for part in written for flag in _flags(node, args, part)}
         if len(flags) > 1:
@@ -224,7 +230,7 @@ class WriteReplacer:
         device = written[0].types[0].device  # outcomes are found out without memory
         types = [_flagged(fact.type, follows, device) for fact in outcome]
         groups = _groups_of(overload, node, written)
-        made = self._append(node, operator, args, keywords, types, groups, _modes_of(node))
+        made = self._append(node, operator, args, keywords, types, groups, modes_of_overload(node))
         results = iter(made.outputs)
         own = iter(node.groups)
         contents = {}
@@ -284,9 +290,7 @@ class WriteReplacer:
             part = by_name[name]
             for alias, type_ in zip(part.aliases, part.types, strict=True):
                 made = next(facts).type
-                if made is None or (made.dtype, made.shape) != (type_.dtype, type_.shape):
-                    return False
-                if is_random and not (is_dense(type_) and type_.device.type == "cpu"):
+                if not computes_the_same(made, type_, is_random=is_random):
                     return False
                 if not same_geometry(made, type_) and (alias.parent is None or not any_order):
                     return False
@@ -399,11 +403,6 @@ def _without(
     return (*args[:plain], *named), keywords
 
 
-def _modes_of(node: Node) -> Modes:
-    """Return the modes for a functional overload: autocast leaves operators that write alone."""
-    return replace(node.modes, autocast=()) if node.modes.autocast else node.modes
-
-
 def _groups_of(
     overload: FunctionalOverload, node: Node, written: list[_Written]
 ) -> tuple[int | None, ...]:
@@ -427,13 +426,9 @@ def _given(node: Node, parameter: Parameter) -> Argument:
     return node.args[position] if position < len(node.args) else None
 
 
-def _is_followed(node: Node) -> bool:
-    return node.modes.grad and not node.modes.inference
-
-
 def _flags(node: Node, args: tuple[Argument, ...], part: _Written) -> list[bool]:
     """Return for each tensor that is written whether its content comes to require grad."""
-    if not _is_followed(node) or not part.parameter.is_written:
+    if not is_followed(node) or not part.parameter.is_written:
         return [False] * len(part.values)
     if not part.is_list:
         return [_any_grad(args)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -249,8 +250,20 @@ def _call_scripted(
     return leaves
 
 
-def _literal(value: Any) -> Any:
+def _same(value: Any) -> Any:
     return value
+
+
+def _tuple_construct(*parts: Any) -> tuple[Any, ...]:
+    return parts
+
+
+def _tuple_unpack(whole: tuple[Any, ...]) -> Any:
+    return whole[0] if len(whole) == 1 else whole  # one result is not taken out of a tuple
+
+
+def _tuple_slice(whole: tuple[Any, ...], begin: int | None, end: int | None) -> tuple[Any, ...]:
+    return whole[begin:end]
 
 
 _OWN: dict[str, Callable[..., Any]] = {
@@ -268,7 +281,12 @@ _OWN: dict[str, Callable[..., Any]] = {
     "prim::retain_grad": _retain_grad,
     "prim::no_gradient": _no_gradient,
     "prim::set_number": _set_number,
-    "prim::literal": _literal,
+    "prim::literal": _same,
+    "prim::profile": _same,
+    "prim::TupleConstruct": _tuple_construct,
+    "prim::TupleUnpack": _tuple_unpack,
+    "prim::TupleIndex": operator.getitem,
+    "prim::TupleSlice": _tuple_slice,
     "torchscript::call": _call_scripted,
     "autograd::enter_dual_level": forward_ad.enter_dual_level,
     "autograd::exit_dual_level": forward_ad.exit_dual_level,

@@ -23,8 +23,9 @@ NESTED = """
       %0 : f32[2] = prim::call(@Inner, %x, %v)
       %1 : f32[2] = prim::if(%0)
         block0():
-          %2 : f32[2] = prim::call(@Other, [@Inner, %0])
-          -> (%2)
+          %2 : f32[2] = prim::call(@Other, %0)
+          %3 : f32[2] = my::apply([@Inner, %2])
+          -> (%3)
       return (%1)
 
     function Other(%y : f32[2]) -> (f32[2]):

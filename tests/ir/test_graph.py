@@ -572,7 +572,7 @@ def test_a_copy_is_independent() -> None:
     text = """
         graph Net(%x : int):
           state %w = %v : int
-          %a : int = prim::call(@f, [%x, 1])     # net.py:3 fc (Linear)
+          %a : int = my::apply(@f, [%x, 1])     # net.py:3 fc (Linear)
             block0(%i : int):
               -> (%i, %w)
           return (%a, %x)
@@ -622,10 +622,9 @@ def test_mutators_keep_a_graph_valid(graph: Graph, data: st.DataObject) -> None:
 
 
 def _rewire(graph: Graph, node: Node, data: st.DataObject) -> None:
-    values = _values_before(graph, node)
-    if node.inputs and values:
+    if node.inputs:
         operand = data.draw(st.integers(0, len(node.inputs) - 1))
-        value = data.draw(st.sampled_from(values))
+        value = data.draw(st.sampled_from(_values_before(graph, node, like=node.inputs[operand])))
         node.replace_input(operand, value)
         assert node.inputs[operand] is value
 
@@ -633,15 +632,18 @@ def _rewire(graph: Graph, node: Node, data: st.DataObject) -> None:
 def _fill_in(graph: Graph, node: Node, data: st.DataObject) -> None:
     if node.inputs:
         value = data.draw(st.sampled_from(node.inputs))
-        node.replace_inputs({value: data.draw(st.sampled_from([1, *_values_before(graph, node)]))})
+        others = _values_before(graph, node, like=value)
+        takes_all = not node.kind.startswith("prim::")  # of which some want a value, or a type
+        node.replace_inputs({value: data.draw(st.sampled_from([*others, *[1] * takes_all]))})
 
 
 def _forward(graph: Graph, node: Node, data: st.DataObject) -> None:
-    values = _values_before(graph, node)
-    if node.outputs and values:
+    if node.outputs:
         output = data.draw(st.sampled_from(node.outputs))
-        output.replace_all_uses_with(data.draw(st.sampled_from(values)))
-        assert not output.is_used
+        values = _values_before(graph, node, like=output)
+        if values:
+            output.replace_all_uses_with(data.draw(st.sampled_from(values)))
+            assert not output.is_used
 
 
 def _drop(graph: Graph, node: Node, data: st.DataObject) -> None:
@@ -670,8 +672,8 @@ def _subtree(node: Node) -> list[tuple[Value, ...]]:
     return reads
 
 
-def _values_before(graph: Graph, node: Node) -> list[Value]:
-    """Return the values that are visible from a node."""
+def _values_before(graph: Graph, node: Node, like: Value) -> list[Value]:
+    """Return the values that are visible from a node and have the type of another."""
     values = [entry.value for entry in graph.state.values()]
     place: Node | None = node
     while place is not None:
@@ -683,7 +685,7 @@ def _values_before(graph: Graph, node: Node) -> list[Value]:
                 break
             values.extend(earlier.outputs)
         place = block.owner
-    return values
+    return [value for value in values if value.type == like.type]
 
 
 def test_scopes_are_shared_by_a_copy() -> None:
@@ -794,3 +796,63 @@ def test_a_discarded_block_reads_nothing_any_more() -> None:
     assert not neg.output.is_used
     neg.erase()
     check_text(graph, "graph(%x : int):\n return (%x)")
+
+
+SWAPPED = """
+    graph(%x : int, %y : int) -> (int):
+      %a : int = prim::holder(%x, [%y, 1])
+        block0(%i : int, %j : int):
+          %t : int = aten::neg(%j)
+          -> (%t, %x)
+      return (%a)
+"""
+
+
+def test_a_node_and_a_block_read_other_things_all_at_once() -> None:
+    graph = parse(SWAPPED)
+    x, y = graph.inputs
+    (holder,) = graph.nodes(op="prim::holder")
+    holder.replace_inputs({x: y, y: 5})
+    holder.blocks[0].replace_inputs({x: y})
+    check_text(
+        graph,
+        """
+        graph(%x : int, %y : int) -> (int):
+          %a : int = prim::holder(%y, [5, 1])
+            block0(%i : int, %j : int):
+              %t : int = aten::neg(%j)
+              -> (%t, %y)
+          return (%a)
+        """,
+    )
+    hidden = value_named(graph, "t")
+    with pytest.raises(IRError, match="not visible"):
+        holder.replace_inputs({y: hidden})
+    assert not x.is_used
+
+
+def test_inputs_are_arranged_and_those_that_nothing_reads_may_go() -> None:
+    graph = parse(SWAPPED)
+    block = graph.nodes(op="prim::holder")[0].blocks[0]
+    i, j = block.inputs
+    block.arrange_inputs([j, i])
+    assert block.inputs == (j, i)
+    for wrong, message in (
+        ([i], "still read"),
+        ([j, j], "each once"),
+        ([graph.inputs[0]], "it has"),
+    ):
+        with pytest.raises(IRError, match=message):
+            block.arrange_inputs(wrong)
+    block.arrange_inputs([j])
+    check_text(
+        graph,
+        """
+        graph(%x : int, %y : int) -> (int):
+          %a : int = prim::holder(%x, [%y, 1])
+            block0(%j : int):
+              %t : int = aten::neg(%j)
+              -> (%t, %x)
+          return (%a)
+        """,
+    )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from opscope.errors import VerifyError
 from opscope.ir import (
+    DType,
     Frame,
     FunctionRef,
     Graph,
@@ -18,12 +19,14 @@ from opscope.ir import (
     ScopeKind,
     SourceRange,
     StateKind,
+    TensorType,
+    TupleType,
     Value,
     parse,
     unknown_operator,
     verify,
 )
-from opscope.ir.own_operators import SET_NUMBER
+from opscope.ir.own_operators import PROFILE, SET_NUMBER
 from opscope.ir.rules import RULES, first_fault
 from support.ir_text import node_named, value_named
 from support.random_graphs import graphs, property_settings
@@ -40,6 +43,10 @@ TEXT = """
           %t : f32[2] = aten::exp(%b)
           -> (%t)
       [%c : f32[2], %d : f32[2]] = prim::call(@f, %r)
+      %p : tuple[f32[2], int] = prim::TupleConstruct(%r, 1)
+      %q : f32[2], %n : int = prim::TupleUnpack(%p)
+      %i : f32[2] = prim::TupleIndex(%p, -2)
+      %s : tuple[f32[2]] = prim::TupleSlice(%p, None, 1)
       return (%c)
 
     function f(%x : f32[2]):
@@ -260,8 +267,74 @@ def _call_a_value(graph: Graph) -> None:
     node._args = node._inputs
 
 
+def _call_with_too_much(graph: Graph) -> None:
+    node = node_named(graph, "c")
+    node._args = (*node._args, 1)
+
+
+def _call_with_a_number(graph: Graph) -> None:
+    node = node_named(graph, "c")
+    node._inputs[0]._drop_user(node)
+    node._args, node._inputs = (node._args[0], 1), ()
+
+
+def _call_with_another_rank(graph: Graph) -> None:
+    value_named(graph, "r").type = TensorType(DType.F32, (2, 2))
+
+
+def _expect_another_type(graph: Graph) -> None:
+    value_named(graph, "d").type = TensorType(DType.F64, (2,))
+
+
+def _return_too_little(graph: Graph) -> None:
+    function = graph.functions["f"]
+    function.set_outputs(function.outputs[:1])
+
+
+def _call_by_name(graph: Graph) -> None:
+    node_named(graph, "c")._keywords = ("x",)
+
+
+def _make_no_tuple(graph: Graph) -> None:
+    value_named(graph, "p").type = TensorType()
+
+
+def _make_a_longer_tuple(graph: Graph) -> None:
+    value_named(graph, "p").type = TupleType((TensorType(DType.F32, (2,)),))
+
+
+def _take_a_tensor_apart(graph: Graph) -> None:
+    node_named(graph, "q").replace_input(0, value_named(graph, "x"))
+
+
+def _take_apart_into_other_types(graph: Graph) -> None:
+    value_named(graph, "n").type = ScalarType.STR
+
+
+def _index_by_text(graph: Graph) -> None:
+    node = node_named(graph, "i.1")
+    node._args = (node._args[0], "first")
+
+
+def _slice_by_truth(graph: Graph) -> None:
+    node = node_named(graph, "s")
+    node._args = (node._args[0], True, 1)
+
+
+def _give_a_list(graph: Graph) -> None:
+    node_named(graph, "q")._groups = (2,)
+
+
 def _nest_functions(graph: Graph) -> None:
     graph.functions["f"].functions["g"] = Graph("g")
+
+
+def _watch_another_type(graph: Graph) -> None:
+    graph.append(PROFILE, graph.inputs, [ScalarType.INT])
+
+
+def _watch_a_number(graph: Graph) -> None:
+    graph.append(PROFILE, (1,), [ScalarType.INT])
 
 
 def _store_into_a_tensor(graph: Graph) -> None:
@@ -309,6 +382,29 @@ def _number_a_tensor(graph: Graph) -> None:
         (_double_a_scope, "scopes", "two scopes have the address fc"),
         (_call_nobody, "calls", "@f names a function that the graph does not have"),
         (_call_a_value, "calls", "the first argument of prim::call is not the name of a function"),
+        (_call_with_too_much, "fit", "prim::call passes 2 values to function f, which takes 1"),
+        (_call_with_a_number, "fit",
+         "prim::call passes 1 as argument 0 of function f, which takes f32[2]"),
+        (_call_with_another_rank, "fit",
+         "prim::call passes f32[2, 2] as argument 0 of function f, which takes f32[2]"),
+        (_expect_another_type, "fit",
+         "prim::call expects f64[2] as result 1 of function f, which returns f32[2]"),
+        (_return_too_little, "fit", "prim::call expects 2 values of function f, which returns 1"),
+        (_call_by_name, "fit", "prim::call passes x by name"),
+        (_make_no_tuple, "tuples", "prim::TupleConstruct gives one tuple"),
+        (_make_a_longer_tuple, "tuples",
+         "the parts of prim::TupleConstruct are not of the types of its result"),
+        (_take_a_tensor_apart, "tuples", "the first argument of prim::TupleUnpack is not a tuple"),
+        (_take_apart_into_other_types, "tuples",
+         "the results of prim::TupleUnpack are not of the types of the parts"),
+        (_index_by_text, "tuples", "prim::TupleIndex has not the arguments that it takes"),
+        (_slice_by_truth, "tuples", "prim::TupleSlice has not the arguments that it takes"),
+        (_give_a_list, "tuples",
+         "prim::TupleUnpack takes neither names nor blocks, and gives no lists"),
+        (_watch_another_type, "profiles",
+         "prim::profile hands on something else than the tensor that it is given"),
+        (_watch_a_number, "profiles",
+         "prim::profile hands on something else than the tensor that it is given"),
         (_nest_functions, "functions", "function f has functions of its own; its caller keeps them"),
     ],
 )  # fmt: skip
@@ -338,6 +434,19 @@ def test_a_function_named_in_a_list_must_exist() -> None:
     verify(graph)
     graph.functions["h"] = graph.functions.pop("g")
     assert rule_and_fault(graph) == ("calls", "@g names a function that the graph does not have")
+
+
+def test_a_function_may_be_called_at_another_size_and_with_literals() -> None:
+    verify(
+        parse("""
+            graph(%x : f32[4]{strides=[2], grad}):
+              %y : f32[4] = prim::call(@f, %x, 3, [%x, %x])
+              return (%y)
+
+            function f(%x : f32[2], %n : int, %all : list[f32[2]]):
+              return (%x)
+        """)
+    )
 
 
 def test_functions_may_call_each_other() -> None:
@@ -418,11 +527,16 @@ def _damage_calls(graph: Graph, node: Node, value: Value) -> None:
     node._args = (*node._args, FunctionRef("nobody"))
 
 
+def _damage_types(graph: Graph, node: Node, value: Value) -> None:
+    value.type = ScalarType.STR
+
+
 def _damage_scope(graph: Graph, node: Node, value: Value) -> None:
     node.scope = Scope(node.scope.parent, node.scope.kind, node.scope.name, "", node.scope.call)
 
 
 _DAMAGES = [
     _damage_args, _damage_inputs, _damage_users, _damage_uses, _damage_definer, _damage_results,
-    _damage_place, _damage_order, _damage_groups, _damage_calls, _damage_scope,
+    _damage_place, _damage_order, _damage_groups, _damage_calls, _damage_types,
+    _damage_scope,
 ]  # fmt: skip

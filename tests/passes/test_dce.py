@@ -236,3 +236,20 @@ def test_what_gives_nothing_and_writes_nothing_checks_something() -> None:
           return (%x)
     """
     check_pass(DCE, before=text, after=text)
+
+
+def test_writes_to_what_others_hold_stay() -> None:
+    text = """
+        graph(%x : f32[2]):
+          state %w : f32[2]{grad}
+          %g : f32[2] = prim::gradient(%w)
+          %0 : f32[2] = aten::mul_.Tensor(%g, 0.5)
+          %y : f32[2] = aten::neg(%x)
+          prim::set_gradient(%x, %y)
+          %1 : f32[2] = aten::mul_.Tensor(%y, 0.5)
+          %z : f32[2] = aten::neg(%x)
+          my::keep(%z)
+          %2 : f32[2] = aten::mul_.Tensor(%z, 0.5)
+          return ()
+    """
+    assert not check_pass(DCE, before=text, after=text).changed

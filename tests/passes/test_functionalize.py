@@ -467,3 +467,16 @@ def test_operators_that_hand_an_operand_through_without_saying_so() -> None:
               return (%same.1, %one)
         """,
     )
+
+
+def test_a_tuple_that_may_hide_written_memory_is_refused() -> None:
+    graph = opscope.parse("""
+        graph(%x : f32[2]) -> (f32[2]):
+          %y : f32[2] = aten::clone(%x)
+          %t : tuple[f32[2]] = prim::TupleConstruct(%y)
+          %z : f32[2] = prim::TupleUnpack(%t)
+          %w : f32[2] = aten::relu_(%z)
+          return (%y)
+    """)
+    with pytest.raises(opscope.PassError, match="run the pass lower_all_tuples before"):
+        opscope.functionalize(graph)

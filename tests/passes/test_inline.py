@@ -57,6 +57,27 @@ def test_a_function_that_returns_its_input_gives_the_caller_s_value() -> None:
     )
 
 
+def test_a_literal_that_a_function_returns_becomes_a_value() -> None:
+    check_pass(
+        Inline(),
+        before="""
+            graph(%x : f32[2]) -> (f32[2], int):
+              %y : f32[2], %n : int = prim::call(@f, %x, 3)
+              return (%y, %n)
+
+            function f(%a : f32[2], %k : int) -> (f32[2], int):
+              %b : f32[2] = aten::mul.Tensor(%a, %k)
+              return (%b, %k)
+        """,
+        after="""
+            graph(%x : f32[2]) -> (f32[2], int):
+              %0 : int = prim::literal(3)
+              %y : f32[2] = aten::mul.Tensor(%x, %0)
+              return (%y, %0)
+        """,
+    )
+
+
 def test_blocks_come_along() -> None:
     check_pass(
         Inline(),

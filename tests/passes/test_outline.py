@@ -131,3 +131,32 @@ def test_there_and_back_and_replayed_in_between(scopes: str, dynamic: bool | Non
         assert any(changed), "the replay updates running statistics"
         traced.apply(Inline(), verify_each=True)
     assert str(traced.graph) == before
+
+
+def test_what_is_left_of_a_scope_in_pieces_stays_when_it_is_outlined_again() -> None:
+    result = check_pass(
+        Outline("net"),
+        before="""
+            graph(%x : f32[2]) -> (f32[2]):
+              %a : f32[2] = aten::neg(%x)         # net.py:1 net
+              %b : f32[2] = aten::exp(%a)         # net.py:2 net
+              %c : f32[2] = aten::sin(%b)         # net.py:3
+              %d : f32[2] = aten::cos(%c)         # net.py:4 net
+              %e : f32[2] = aten::tan(%d)         # net.py:5 net
+              return (%e)
+        """,
+        after="""
+            graph(%x : f32[2]) -> (f32[2]):
+              %b : f32[2] = prim::call(@net, %x)  # ? net
+              %c : f32[2] = aten::sin(%b)         # net.py:3
+              %d : f32[2] = aten::cos(%c)         # net.py:4 net
+              %e : f32[2] = aten::tan(%d)         # net.py:5 net
+              return (%e)
+
+            function net(%0 : f32[2]) -> (f32[2]):
+              %a : f32[2] = aten::neg(%0)         # net.py:1
+              %1 : f32[2] = aten::exp(%a)         # net.py:2
+              return (%1)
+        """,
+    )
+    assert result.stats == {"calls": 1, "functions": 1}

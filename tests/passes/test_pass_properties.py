@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -25,6 +25,7 @@ MANY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+REFUSALS = ("calls itself", "has state of its own", "tuple")
 LISTS = st.lists(st.sampled_from(sorted(PASSES)), min_size=1, max_size=3).map(",".join)
 
 
@@ -72,9 +73,10 @@ def test_any_graph_verifies_afterwards_and_settles(graph: Graph, passes: str) ->
         try:
             result = pass_.run(graph)
         except opscope.PassError as error:
-            if "calls itself" not in str(error) and "a call of function" not in str(error):
+            if not any(reason in str(error) for reason in REFUSALS):
                 raise
-            reject()
+            assert str(graph) == before, "what is refused leaves the graph as it was"
+            continue
         opscope.verify(graph)
         assert result.changed is (str(graph) != before)
         assert not pass_.run(graph).changed

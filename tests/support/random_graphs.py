@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from typing import TypeAlias
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -47,6 +48,9 @@ from opscope.ir import (
     Value,
 )
 from opscope.ir.composites import Composite, nodes_of_scope
+from opscope.ir.own_operators import PROFILE
+from opscope.ir.tuples import TUPLE_CONSTRUCT, TUPLE_INDEX, TUPLE_SLICE, TUPLE_UNPACK
+from opscope.ir.type_fit import type_fits
 
 _WORDS = st.sampled_from(["x", "weight", "layer1", "sub", "_a", "é", "s0"])
 _ODD_TEXTS = st.sampled_from([
@@ -103,7 +107,7 @@ types: SearchStrategy[Type] = st.recursive(
 
 operators: SearchStrategy[Operator] = st.builds(
     Operator,
-    st.sampled_from(["aten::add.Tensor", "aten::neg", "prim::TupleConstruct", "my.ops::f.a.b", "f"])
+    st.sampled_from(["aten::add.Tensor", "aten::neg", "prim::Constant", "my.ops::f.a.b", "f"])
     | _ODD_TEXTS,
     effects=st.sampled_from([Effect.NONE, Effect.WRITES, Effect.UNKNOWN]),
 )
@@ -162,14 +166,25 @@ property_settings = settings(
 """How often properties of random graphs are tried: ``@property_settings`` above ``@given(graphs())``."""
 
 
+Signature: TypeAlias = tuple[list[Type], list[Type]]
+"""The types that a function takes, and those that it returns."""
+
+_SIGNED = st.sampled_from(
+    [TensorType(DType.F32, (2, 3)), ScalarType.INT, TupleType((ScalarType.INT, TensorType()))]
+)
+_SIGNATURES: SearchStrategy[Signature] = st.tuples(
+    st.lists(_SIGNED, max_size=3), st.lists(_SIGNED, max_size=2)
+)
+
+
 @st.composite
 def graphs(draw: DrawFn, max_nodes: int = 8) -> Graph:
     """Draw a graph and the functions it calls; it verifies."""
     names = draw(st.lists(_TEXTS, max_size=2, unique=True))
-    references = tuple(map(FunctionRef, names))
-    graph = _GraphDrawer(draw, references, max_nodes).graph()
+    signatures = {name: draw(_SIGNATURES) for name in names}
+    graph = _GraphDrawer(draw, signatures, max_nodes).graph()
     for name in names:
-        graph.functions[name] = _GraphDrawer(draw, references, max_nodes // 3).graph(name)
+        graph.functions[name] = _GraphDrawer(draw, signatures, max_nodes // 3).graph(name)
     return graph
 
 
@@ -245,7 +260,7 @@ def _composite(draw: DrawFn, nodes: tuple[Node, ...]) -> Composite:
 class _GraphDrawer:
     """Draws one graph, front to back."""
 
-    def __init__(self, draw: DrawFn, functions: tuple[FunctionRef, ...], max_nodes: int) -> None:
+    def __init__(self, draw: DrawFn, functions: dict[str, Signature], max_nodes: int) -> None:
         self._draw = draw
         self._functions = functions
         self._nodes_left = draw(st.integers(0, max_nodes))
@@ -260,8 +275,13 @@ class _GraphDrawer:
         self._graph = graph
         self._scopes = self._draw(scope_trees(graph.root_scope))
         self._stacks = self._draw(st.lists(stacks(), max_size=3))
-        visible = [*self._add_state(), *self._add_inputs(graph.block)]
-        self._fill(graph.block, visible, depth=0)
+        if name is None:
+            self._fill(graph.block, [*self._add_state(), *self._add_inputs(graph.block)], depth=0)
+            return graph
+        takes, returns = self._functions[name]
+        given = [graph.add_input(type_, self._draw(st.none() | _TEXTS)) for type_ in takes]
+        visible = self._fill(graph.block, [*self._add_state(), *given], depth=0)
+        graph.set_outputs([self._value_of(type_, visible) for type_ in returns])
         return graph
 
     def _add_state(self) -> list[Value]:
@@ -281,8 +301,8 @@ class _GraphDrawer:
         hints = self._draw(st.lists(st.none() | _TEXTS, max_size=3))
         return [block.add_input(self._draw(self._types), hint) for hint in hints]
 
-    def _fill(self, block: Block, visible: list[Value], depth: int) -> None:
-        """Append nodes to a block, with ``visible`` and what they define as their operands."""
+    def _fill(self, block: Block, visible: list[Value], depth: int) -> list[Value]:
+        """Append nodes to a block, with ``visible`` and what they define as their operands; return these."""
         visible = list(visible)
         with self._graph.inserting(block):
             while self._nodes_left and (depth == 0 or self._draw(st.booleans())):
@@ -290,16 +310,39 @@ class _GraphDrawer:
                 visible.extend(self._append(visible, depth))
         chosen = self._draw(st.lists(st.sampled_from(visible), max_size=3)) if visible else []
         block.set_outputs(chosen)
+        return visible
+
+    def _value_of(self, type_: Type, visible: list[Value]) -> Value:
+        """Return a value that fits a type, made where there is none."""
+        # What is any by its type may be shown to be something else, when a profile goes.
+        fitting = [
+            value
+            for value in visible
+            if type_fits(value.type, type_) and "any" not in str(value.type)
+        ]
+        if fitting:
+            return self._draw(st.sampled_from(fitting))
+        if isinstance(type_, TupleType):
+            parts = tuple([self._value_of(part, visible) for part in type_.elements])
+            return self._graph.append(TUPLE_CONSTRUCT, parts, (type_,)).output
+        return self._graph.append(self._draw(self._operators), (), (type_,)).output
 
     def _append(self, visible: list[Value], depth: int) -> tuple[Value, ...]:
         draw = self._draw
         if draw(st.integers(0, 9)) == 0:
             self._modes = draw(modes)
-        args = draw(st.lists(self._arguments(visible), max_size=4))
-        operator = draw(self._operators)
         if self._functions and draw(st.integers(0, 4)) == 0:
-            operator = Operator("prim::call")
-            args.insert(0, draw(st.sampled_from(self._functions)))
+            return self._call(visible)
+        if draw(st.integers(0, 4)) == 0:
+            return self._on_tuple(visible)
+        if visible and draw(st.integers(0, 9)) == 0:
+            watched = draw(st.sampled_from(visible))
+            type_ = draw(st.sampled_from([watched.type, ScalarType.ANY]))
+            return self._graph.append(PROFILE, (watched,), (type_,)).outputs
+        args = draw(st.lists(self._arguments(visible), max_size=4))
+        if self._functions and draw(st.integers(0, 4)) == 0:
+            args.insert(0, FunctionRef(draw(st.sampled_from(list(self._functions)))))
+        operator = draw(self._operators)
         keywords = draw(
             st.lists(st.sampled_from(["dim", "alpha"]) | _TEXTS, max_size=2, unique=True)
         )
@@ -321,6 +364,43 @@ class _GraphDrawer:
             for _ in range(draw(st.integers(1, 2))):
                 block = node.add_block()
                 self._fill(block, [*visible, *self._add_inputs(block)], depth + 1)
+        return node.outputs
+
+    def _on_tuple(self, visible: list[Value]) -> tuple[Value, ...]:
+        """Append a node that makes a tuple or takes one apart."""
+        draw = self._draw
+        wholes = [(v, v.type) for v in visible if isinstance(v.type, TupleType)]
+        if not wholes or draw(st.integers(0, 2)) == 0:
+            parts = draw(st.lists(st.sampled_from(visible), max_size=3)) if visible else []
+            type_ = TupleType((*[part.type for part in parts], ScalarType.INT))
+            return self._graph.append(TUPLE_CONSTRUCT, (*parts, 7), (type_,)).outputs
+        whole, type_ = draw(st.sampled_from(wholes))
+        count = len(type_.elements)
+        if count and draw(st.booleans()):
+            index = draw(st.integers(-count, count - 1))
+            taken = self._graph.append(TUPLE_INDEX, (whole, index), (type_.elements[index],))
+        elif draw(st.booleans()):
+            begin = draw(st.none() | st.integers(-2, 2))
+            part = TupleType(type_.elements[begin:])
+            taken = self._graph.append(TUPLE_SLICE, (whole, begin, None), (part,))
+        else:
+            taken = self._graph.append(TUPLE_UNPACK, (whole,), type_.elements)
+        return taken.outputs
+
+    def _call(self, visible: list[Value]) -> tuple[Value, ...]:
+        """Append a call that fits its function."""
+        draw = self._draw
+        name = draw(st.sampled_from(list(self._functions)))
+        takes, returns = self._functions[name]
+        node = self._graph.append(
+            Operator("prim::call"),
+            (FunctionRef(name), *[self._value_of(type_, visible) for type_ in takes]),
+            returns,
+            groups=draw(st.sampled_from([None, (len(returns),)])),
+            scope=draw(st.sampled_from(self._scopes)),
+            stack=draw(st.sampled_from([None, *self._stacks])),
+            modes=self._modes,
+        )
         return node.outputs
 
     def _arguments(self, visible: list[Value]) -> SearchStrategy[Argument]:

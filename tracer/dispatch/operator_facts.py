@@ -6,14 +6,16 @@ of memory go, and computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any, cast
 
 import torch
 
 from ...ir import Argument, Device, Literal, Operator, ScalarType, TensorType, Type, Value
-from ...passes.torch_facts import ResultFact
+from ...passes.hidden_writes import hidden_parameters
+from ...passes.torch_facts import AutogradFact, ResultFact
+from .autograd_facts import fact_of_call
 from .dispatcher import kernels, recording, storage_key, without_torch_dispatch
 from .schemas import operator_of
 from .tensors import type_of_tensor
@@ -34,6 +36,7 @@ class MetaFacts:
         self._literal = literal
         self._outcomes: dict[Any, tuple[ResultFact, ...] | None] = {}
         self._differentiable: dict[Any, bool] = {}
+        self._autograd: dict[Any, AutogradFact | None] = {}
         self._kernels = kernels()
 
     def overloads(self, base_name: str) -> tuple[Operator, ...]:
@@ -63,6 +66,34 @@ class MetaFacts:
                 if isinstance(result, torch.Tensor) and result.dtype.is_floating_point
             )
         return self._differentiable[key]
+
+    def autograd(
+        self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]
+    ) -> AutogradFact | None:
+        """Return what autograd keeps of a call; None if it needs data, or does not tell."""
+        key = _key(operator, args, keywords)
+        if key not in self._autograd:
+            self._autograd[key] = self._what_is_kept(operator, args, keywords)
+        return self._autograd[key]
+
+    def _what_is_kept(
+        self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]
+    ) -> AutogradFact | None:
+        # Statistics that an operator brings up to date without saying so must not require grad.
+        hidden = hidden_parameters(operator)
+        plain = {arg for p, arg in zip(operator.parameters, args, strict=False) if p.name in hidden}
+        called = self._call(
+            operator, args, keywords, requires_grad=True, is_computed=True, plain=plain
+        )
+        overload = _overload(operator)
+        if called is None or overload is None:
+            return None
+        results, stand_ins = called
+        operands = [stand_ins.tensors.get(value) for value in stand_ins.operands]
+        with recording(self._kernels, None), without_torch_dispatch():
+            return fact_of_call(
+                overload, operator.base_name, results, operands, stand_ins.histories
+            )
 
     def _outcome(
         self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]
@@ -97,11 +128,13 @@ class MetaFacts:
         keywords: tuple[str, ...],
         *,
         requires_grad: bool,
+        is_computed: bool = False,
+        plain: Collection[Argument] = (),
     ) -> tuple[list[Any], _StandIns] | None:
         overload = _overload(operator)
         if overload is None:
             return None
-        stand_ins = _StandIns(self._literal, args, requires_grad)
+        stand_ins = _StandIns(self._literal, args, requires_grad, is_computed, plain)
         try:
             # A trace that asks must not see the call, and no mode may act on it.
             with recording(self._kernels, None), torch.inference_mode(False):
@@ -128,12 +161,20 @@ class _StandIns:
     """Makes tensors without memory for the values among arguments."""
 
     def __init__(
-        self, literal: Callable[[Literal], Any], args: tuple[Argument, ...], requires_grad: bool
+        self,
+        literal: Callable[[Literal], Any],
+        args: tuple[Argument, ...],
+        requires_grad: bool,
+        is_computed: bool,
+        plain: Collection[Argument],
     ) -> None:
         self.operands: list[Value] = []
         self.tensors: dict[Value, torch.Tensor] = {}
         self._literal = literal
         self._requires_grad = requires_grad
+        self._plain = plain  # values that require no grad
+        self._is_computed = is_computed  # and may be written, as inputs that require grad may not
+        self.histories: list[Any] = []  # of what is computed
         self._device = next(
             (v.type.device for v in _values(args) if isinstance(v.type, TensorType)), None
         )
@@ -172,8 +213,13 @@ class _StandIns:
             made = torch.empty(sizes, dtype=dtype, device=_META)
         else:
             made = torch.empty_strided(sizes, type_.strides, dtype=dtype, device=_META)
-        follows = self._requires_grad and (dtype.is_floating_point or dtype.is_complex)
-        return made.requires_grad_() if follows else made
+        is_followed = self._requires_grad and value not in self._plain
+        follows = is_followed and (dtype.is_floating_point or dtype.is_complex)
+        if not follows or not self._is_computed:
+            return made.requires_grad_() if follows else made
+        made += torch.zeros((), dtype=dtype, device=_META, requires_grad=True)
+        self.histories.append(made.grad_fn)
+        return made
 
 
 def _parameter_types(operator: Operator, count: int, keywords: tuple[str, ...]) -> list[str]:

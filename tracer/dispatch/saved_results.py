@@ -45,10 +45,15 @@ def saves_results(history: History, parameters: Container[str]) -> bool:
         history: the node.
         parameters: the names of the operator's parameters; what is saved under them are arguments.
     """
-    if isinstance(history, BackwardCFunction) or type(history).__name__ == _UNTOLD:
+    if saves_untold(history):
         return True
     saved = [name.removeprefix(_SAVED) for name in dir(history) if name.startswith(_SAVED)]
     return any(name not in parameters for name in saved)
+
+
+def saves_untold(history: History) -> bool:
+    """Whether a node of autograd's graph does not tell what it saved."""
+    return isinstance(history, BackwardCFunction) or type(history).__name__ == _UNTOLD
 
 
 def history_of(result: torch.Tensor) -> History | None:

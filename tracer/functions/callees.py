@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 
+from ...errors import CaptureError
 from ...ir import (
     Argument,
     Frame,
@@ -18,6 +19,7 @@ from ...ir import (
     Node,
     Scope,
     StateEntry,
+    TupleType,
     take_in,
 )
 from ...ir.conditions import Circumstance
@@ -150,6 +152,15 @@ def hold_sizes(sizes: Sizes, callee: Callee, leaves: list[Any]) -> None:
                 bool(size == named.setdefault(name, size))  # a branch, which makes a guard
 
 
+def _require_flat(graph: Graph) -> None:
+    for value in (*graph.inputs, *graph.outputs):
+        if isinstance(value.type, TupleType):
+            raise CaptureError(
+                f"the graph of {graph.name}, which is called in a trace, takes or returns a tuple, "
+                f"{value.type}\n  run the pass lower_all_tuples on it before"
+            )
+
+
 class Callees:
     """The traced programs that one trace has called so far."""
 
@@ -178,6 +189,7 @@ class Callees:
             place: where the node stands.
             frame: whose globals, and those above, may name the program.
         """
+        _require_flat(callee.graph)
         hold_sizes(trace.sizes, callee, leaves)
         name, entries = self._function(trace.graph, trace.kept, callee, frame)
         arguments = [argument(leaf) for leaf in leaves]
