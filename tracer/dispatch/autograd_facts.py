@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 
 from ...passes.torch_facts import AutogradFact
-from .composites import is_composite
+from .composites import composite_calls
 from .dispatcher import storage_key
 from .gradients import leaf_of
 from .saved_results import saves_untold
@@ -50,7 +50,7 @@ def fact_of_call(
         if history is None:
             return None
         histories.append(history)
-    if is_composite(overload) and base_name not in _KEEP_NO_RESULT:
+    if composite_calls(overload) is not None and base_name not in _KEEP_NO_RESULT:
         return AutogradFact(tuple(histories), is_known=False)
     return AutogradFact(
         tuple(histories),
