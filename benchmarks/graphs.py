@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +21,7 @@ from .peer_graphs import (
     fx_additions,
     fx_calls,
     fx_copy,
+    fx_copy_calls,
     fx_inline,
     torchscript_additions,
     torchscript_calls,
@@ -72,7 +72,7 @@ def _add_uses(table: Table, size: int) -> None:
     table.add(
         "verify",
         lambda: ir.verify(ours),
-        {_FX: fx.lint, _TORCHSCRIPT: lambda: torch._C._jit_pass_lint(script)},
+        {_FX: fx.lint},
         {_FX: 1},
     )
     table.add(
@@ -113,7 +113,7 @@ def _add_passes(table: Table, size: int) -> None:
         "inline",
         (called.copy, Inline().run),
         {
-            _FX: (lambda: copy.deepcopy(fx_called), fx_inline),
+            _FX: (lambda: fx_copy_calls(fx_called), fx_inline),
             _TORCHSCRIPT: (lambda: unit.calls.graph.copy(), torch._C._jit_pass_inline),
         },
         {_FX: 3},

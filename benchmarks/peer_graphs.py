@@ -51,6 +51,11 @@ def fx_copy(graph: torch.fx.Graph) -> torch.fx.Graph:
     return copy
 
 
+def fx_copy_calls(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
+    """Return a copy of such a module that shares the one it calls."""
+    return torch.fx.GraphModule(dict(module.named_children()), fx_copy(module.graph))
+
+
 def torchscript_text(size: int, chains: int = 1) -> str:
     """Return the text of a graph in which each node adds the last two values."""
     type_ = "Float(8, 64, strides=[64, 1], requires_grad=0, device=cpu)"

@@ -29,7 +29,7 @@ from .large_graphs import additions, calls
 _ROOT = Path(__file__).resolve().parents[1]
 _MOST = {"build": None}  # times as long per node; 1.3 where it says nothing else
 _CALLS = 10  # of one function
-_ROUNDS = {10_000: 5, 100_000: 3, 1_000_000: 1}  # by the number of nodes
+_ROUNDS = {10_000: 5, 100_000: 2, 1_000_000: 1}  # by the number of nodes
 
 
 def scaling(effort: Effort) -> Report:

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -37,6 +38,13 @@ def test_contestants_take_turns_after_a_warm_up(harness: ModuleType) -> None:
     turns: list[str] = []
     harness.interleave({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 0.0)
     assert turns == ["a", "b"] * 4
+
+
+def test_a_contestant_that_changes_something_gets_a_new_one_each_turn(harness: ModuleType) -> None:
+    given: list[list[int]] = []
+    harness.interleave({"a": given.append, "b": lambda: None}, 0.0, fresh={"a": lambda: []})
+    assert len(given) == 4
+    assert all(one is not other for one, other in pairwise(given))
 
 
 def test_ratios_are_taken_within_rounds(harness: ModuleType) -> None:

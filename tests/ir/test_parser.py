@@ -1,6 +1,7 @@
 """The parser: that it inverts the printer, what it forgives, and how it complains."""
 
 import math
+import re
 from textwrap import dedent
 
 import pytest
@@ -383,3 +384,44 @@ def test_results_are_not_visible_in_the_blocks_of_their_node() -> None:
 def test_nesting_without_end_is_an_error_of_the_text() -> None:
     with pytest.raises(ParseError, match="nests types, lists, scopes or blocks too deeply"):
         parse(f"graph(%x : {'list[' * 100_000}")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%z : f32[2] = aten::add(%a b, 1)", "%a is not"),
+        ("%z : f32[2] = aten::add(%x, %a:b)", "%a is not"),
+        ("%z : f32[2] = aten::add(%x,  %w)", "%w is not defined"),
+        ("%z : f32[2] = aten::add(%x, )", "expected an argument"),
+        ("%z : f32[2] = aten::add(alpha=1, alpha=1)", "alpha is given twice"),
+        ("%z : f32[2] = aten::add(alpha=1, %x)", "an argument without a name stands after alpha="),
+        ("%z : f32[2] = aten::add(%x, [1, 2], 1]", "expected"),
+        ("%y : f32[2] = aten::add(%x, 1)", "%y is defined already"),
+    ],
+)
+def test_a_line_of_known_words_is_read_as_strictly_as_one_of_new_ones(
+    line: str, message: str
+) -> None:
+    known = """
+        graph(%x : f32[2], %"a b" : f32[2], %"a:b" : f32[2]):
+          %y : f32[2] = aten::add(%x, [1, 2], alpha=1)
+          %"y:0" : f32[2] = aten::add(%"a b", 1)
+    """
+    with pytest.raises(ParseError, match=re.escape(message)):
+        parse(f"{known}          {line}\n          return (%x)")
+
+
+def test_known_words_stand_for_what_they_stood_for() -> None:
+    graph = parse("""
+        graph(%x : f32[2]):
+          %a : f32[2] = aten::add(%x, [1, 2], 1, True, 1.0, alpha=-1)
+          %b : f32[2] = aten::add(%a, [1, 2], 1, True, 1.0, alpha=-1)
+          %c : f32[2] = aten::add(1)
+          return (%b)
+    """)
+    first, second, third = graph.nodes()
+    assert second.args[1:] == first.args[1:] == ((1, 2), 1, True, 1.0)
+    assert [type(arg) for arg in second.args[2:]] == [int, bool, float]
+    assert second.kwargs == {"alpha": -1}
+    assert second.inputs == (first.output,)
+    assert third.inputs == ()
