@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ...errors import FormatError
@@ -13,7 +13,9 @@ from ..identities import Way
 from ..mutation import Mutation
 from ..node import Node
 from ..structure import Structure, StructureKind
+from ..tuples import flat_types
 from ..types import TensorType
+from ..value import Value
 from .fields import fields, flag, item, listed, text, whole, wrong
 from .graph_reader import GraphReader
 from .graph_writer import GraphWriter
@@ -372,10 +374,16 @@ def _leaves(structure: Structure | None) -> int:
     return sum(1 for part in structure.walk() if part.kind is StructureKind.LEAF)
 
 
+def _parts(values: Iterable[Value]) -> int:
+    """Return how many values there are, tuples taken apart."""
+    return sum(1 for _ in flat_types([value.type for value in values]))
+
+
 def require_fit(record: ProgramRecord, graph: Graph) -> None:
     """Raise a FormatError where what is said of a program does not fit its graph."""
     inputs = record.inputs
-    if _leaves(inputs.structure) != len(graph.inputs):
+    takes, returns = (_parts(values) for values in (graph.inputs, graph.outputs))
+    if _leaves(inputs.structure) != takes:
         raise FormatError("inputs.structure has not as many tensors as the graph has inputs")
     structures: Mapping[str, Structure | None] = {
         "outputs": record.outputs,
@@ -383,10 +391,10 @@ def require_fit(record: ProgramRecord, graph: Graph) -> None:
         **{f"stored.{number}": each.structure for number, each in enumerate(record.stored)},
     }
     count = sum(map(_leaves, structures.values())) + len(record.mutations)
-    if count != len(graph.outputs):
+    if count != returns:
         raise FormatError(
             f"outputs, updates, stored and mutations have {count} parts, and the graph "
-            f"{len(graph.outputs)} outputs"
+            f"{returns} outputs"
         )
     if any(name not in graph.state for name in record.private):
         raise FormatError("private has a name of no state")

@@ -1,5 +1,7 @@
 """Tuples in signatures, blocks, calls and arguments."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -292,6 +294,21 @@ def test_a_traced_program_takes_and_returns_the_same_objects_all_along() -> None
         assert actual["pair"][1][1] is given[0]["x"]
         traced.check(arguments())
     assert "tuple[" not in str(traced.graph)
+
+
+def test_a_bundled_program_comes_back_from_a_file(tmp_path: Path) -> None:
+    traced = opscope.trace(sum_and_product, (torch.ones(2), torch.full((2,), 3.0)))
+    traced.apply(Bundle())
+    loaded = opscope.load(traced.save(tmp_path / "net.opscope"))
+    assert isinstance(loaded, opscope.TracedProgram)
+    for program in (traced, loaded):
+        program.apply("dce")
+        actual = program(torch.ones(2), torch.full((2,), 3.0))
+        torch.testing.assert_close(actual, (torch.full((2,), 4.0), torch.full((2,), 3.0)))
+
+
+def sum_and_product(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return x + y, x * y
 
 
 def test_a_bundled_graph_is_not_called_in_a_trace_before_it_is_lowered() -> None:
