@@ -195,7 +195,7 @@ class ProgramReader:
         names = ("parameters", "positional", "by_name", "structure", "names", "types", "dimensions",
                  "same_as", "state", "exact")  # fmt: skip
         parts = fields(value, "inputs", names)
-        count = len(self._graph.graph.inputs)
+        count = _parts(self._graph.graph.inputs)
 
         def per_input(name: str) -> list[Any]:
             return listed(parts[name], f"inputs.{name}", count)

@@ -300,7 +300,7 @@ def test_a_bundled_program_comes_back_from_a_file(tmp_path: Path) -> None:
     traced = opscope.trace(sum_and_product, (torch.ones(2), torch.full((2,), 3.0)))
     traced.apply(Bundle())
     loaded = opscope.load(traced.save(tmp_path / "net.opscope"))
-    assert isinstance(loaded, opscope.TracedProgram)
+    assert isinstance(loaded, opscope.LoadedProgram)
     for program in (traced, loaded):
         program.apply("dce")
         actual = program(torch.ones(2), torch.full((2,), 3.0))

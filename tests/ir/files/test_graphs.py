@@ -171,14 +171,15 @@ def test_a_graph_that_does_not_verify_is_not_saved(tmp_path: Path) -> None:
         (Modes, "grad inference autocast fixed"),
         (Autocast, "device dtype caches"),
         (SourceRange, "file line column end_line end_column function path source"),
-        (Composite, "operator args keywords results groups stack modes nodes _reads"),
+        (Composite, "operator args keywords results groups stack modes nodes"),
         (Diagnostic, "kind message source scope severity value nodes hint count"),
         (Mutation, "output name input state is_tracked"),
         (Structure, "kind children keys class_ constant items mirrored name"),
     ],
 )
 def test_files_hold_every_fact_that_there_is(class_: Any, known: str) -> None:
-    assert [fact.name for fact in fields(class_)] == known.split(), (
+    told = [fact.name for fact in fields(class_) if fact.init]  # the rest follows from these
+    assert told == known.split(), (
         "a new fact goes into files, with a new version of the format if old readers need it"
     )
 
