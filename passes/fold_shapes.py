@@ -15,7 +15,7 @@ Result:  %n : int = aten::sym_size.int(%x, 0)
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Collection, Hashable, MutableMapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -55,18 +55,34 @@ class FoldShapes(Pass):
     @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Fold the sizes of a graph, and of its functions."""
-        harmless = harmless_functions(graph.functions)
-        parts = [_Folding(part, harmless) for part in (graph, *graph.functions.values())]
-        for part in parts:
-            part.run()
-        return PassResult.of(
-            folded=sum(part.literals.computed for part in parts),
-            arguments=sum(part.literals.arguments for part in parts),
-            guards=sum(part.literals.guards for part in parts),
-            merged=sum(part.merged for part in parts),
-            rewritten=sum(part.rewritten for part in parts),
-            unread=sum(part.unread for part in parts),
+        done: Counter[str] = Counter()
+        for _ in range(_MOST_WALKS):
+            found = _fold(graph)
+            done += found
+            if not found:
+                break
+        return PassResult.of(**done)
+
+
+def _fold(graph: Graph) -> Counter[str]:
+    """Go once through a graph and its functions, and count what was done.
+
+    What is learned late may tell more of what was seen early, so a second time may find more, if seldom.
+    """
+    harmless = harmless_functions(graph.functions)
+    done: Counter[str] = Counter()
+    for part in (graph, *graph.functions.values()):
+        folding = _Folding(part, harmless)
+        folding.run()
+        done += Counter(
+            folded=folding.literals.computed,
+            arguments=folding.literals.arguments,
+            guards=folding.literals.guards,
+            merged=folding.merged,
+            rewritten=folding.rewritten,
+            unread=folding.unread,
         )
+    return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +133,7 @@ def _equal(one: Polynomial, other: Polynomial) -> _Condition:
     return _Condition(size, True)
 
 
+_MOST_WALKS: Final = 8
 _COMPARISONS: Final[dict[str, Callable[[Polynomial, Polynomial], _Condition]]] = {
     "aten::lt.int": _below,
     "aten::gt.int": lambda one, other: _below(other, one),
