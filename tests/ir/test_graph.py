@@ -785,6 +785,41 @@ def test_a_free_block_is_filled_before_its_node_is_there() -> None:
         node.take_block(graph.block)
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"), [("a", ["exp", "abs", "neg"]), (None, ["neg", "exp", "abs"])]
+)
+def test_the_nodes_of_a_free_block_are_taken_over_in_one_piece(
+    place: str | None, expected: list[str]
+) -> None:
+    graph = parse("graph(%x : int):\n %a : int = aten::neg(%x)\n return (%a)")
+    (x,) = graph.inputs
+    block = Block(graph, None)
+    with graph.inserting(block):
+        exp = graph.append(unknown_operator("aten::exp"), (x,), (x.type,))
+        branch = graph.append(unknown_operator("aten::abs"), (exp.output,), (x.type,))
+        inner = branch.add_block()
+    with graph.inserting(graph.block if place is None else node_named(graph, place)):
+        graph.append_all(block)
+    verify(graph)
+    assert [node.kind.partition("::")[2] for node in graph.walk()] == expected
+    assert [node.kind.partition("::")[2] for node in graph.walk(reverse=True)] == expected[::-1]
+    assert len(graph.block) == 3
+    assert (len(block), block.first, block.last) == (0, None, None)
+    assert {node.block for node in graph.walk()} == {graph.block}
+    assert inner.is_in_graph
+    assert (exp.next, branch.previous) == (branch, exp)
+    graph.append_all(block)
+    assert len(graph.block) == 3
+
+
+def test_neighbours_are_those_in_the_block() -> None:
+    graph = parse(CHAIN)
+    a, b, c = graph.block
+    assert (a.previous, b.previous, c.previous) == (None, a, b)
+    b.detach()
+    assert (b.previous, c.previous) == (None, a)
+
+
 def test_a_discarded_block_reads_nothing_any_more() -> None:
     graph = parse("graph(%x : int):\n %a : int = aten::neg(%x)\n return (%x)")
     (neg,) = graph.block

@@ -1,9 +1,17 @@
 """Sources: the innermost line of the user's code, the very expression, and the whole stack."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
 import torch
 from torch import nn
 
 import opscope
+from opscope.ir import Frame
+from opscope.tracer.capture import capture
 
 
 class Residual(nn.Module):
@@ -75,3 +83,71 @@ def test_the_column_counts_characters_where_python_counts_bytes() -> None:
     assert source is not None
     assert source.underlined() == "ergebnis = größe.neg().exp()\n           ^^^^^^^^^^^"
     assert nodes[1].output.name == "ergebnis"
+
+
+def _inside(lines: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return the part of a stack that the program below is."""
+    names = [name for name, _ in lines]
+    return lines[: names.index(next(n for n in names if n.endswith("<locals>.program"))) + 1]
+
+
+def _lines_of(stack: Frame) -> list[tuple[str, int]]:
+    return _inside([(frame.range.function, frame.range.line) for frame in stack])
+
+
+def _running_lines() -> list[tuple[str, int]]:
+    """Return what runs now, innermost first, without our own code."""
+    found = []
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if not frame.f_globals.get("__name__", "").startswith("opscope."):
+            found.append((frame.f_code.co_qualname, frame.f_lineno))
+        frame = frame.f_back
+    return _inside(found)
+
+
+def _layers() -> Callable[[torch.Tensor], Any]:
+    net = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4))
+
+    def program(x: torch.Tensor) -> Any:
+        parts = [net(x * factor) for factor in range(3)]
+        while len(parts) < 5:
+            parts.append(sum(part.sin() for part in parts))
+            parts.append(nn.functional.gelu(parts[-1]))
+        return [part.cos() + part.tan() for part in parts]
+
+    return program
+
+
+def _steps(**options: bool) -> Callable[[torch.Tensor], Any]:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    optimizer = torch.optim.AdamW(net.parameters(), **options)
+
+    def program(x: torch.Tensor) -> Any:
+        for _ in range(2):
+            net(x).sum().backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    program(torch.randn(2, 4))
+    return program
+
+
+@pytest.mark.parametrize(
+    "program", [_layers(), _steps(), _steps(foreach=True)], ids=["layers", "each", "foreach"]
+)
+@pytest.mark.parametrize("depth", ["flat", None])
+def test_stacks_are_those_of_python(program: Callable[..., Any], depth: str | None) -> None:
+    expected: dict[opscope.Node, list[tuple[str, int]]] = {}
+
+    def observe(node: opscope.Node, *rest: Any) -> None:
+        expected.setdefault(node, _running_lines())
+
+    captured = capture(program, (torch.randn(2, 4),), observe=observe, warn=False, depth=depth)
+    compared = 0
+    for node in captured.graph.walk():
+        if node in expected and node.stack is not None and not node.scope.is_backward:
+            assert _lines_of(node.stack) == expected[node], node.kind
+            compared += 1
+    assert compared > 20
