@@ -164,10 +164,7 @@ def test_a_graph_that_does_not_verify_is_not_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("class_", "known"),
     [
-        (
-            Operator,
-            "name parameters returns effects is_pointwise casts canonical base_name is_view",
-        ),
+        (Operator, "name parameters returns effects is_pointwise casts canonical"),
         (Parameter, "name type is_keyword default alias is_written"),
         (Return, "type alias"),
         (TensorType, "dtype shape strides device layout requires_grad class_name"),
