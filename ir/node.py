@@ -262,15 +262,16 @@ class Node:
             return
         args = exchange_all(self._args, becomes)
         inputs = values_in(args)
+        gone, new = dict.fromkeys(before), dict.fromkeys(inputs)
         if self._block is not None:
-            for value in inputs:
-                if value not in before:
+            for value in new:
+                if value not in gone:
                     self._block._require_visible(value)
         self._args, self._inputs = args, inputs
-        for value in dict.fromkeys(before):
-            if value not in inputs:
+        for value in gone:
+            if value not in new:
                 value._drop_user(self)
-        for value in inputs:
+        for value in new:
             value._add_user(self)
 
     def rename_functions(self, names: Mapping[str, str]) -> None:
