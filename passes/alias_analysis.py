@@ -104,8 +104,7 @@ class AliasAnalysis:
         for value in values:
             leaving.update((value, self.memory_of(value)))
         for node in self._graph.walk(reverse=True):
-            if any([value in leaving for value in node.outputs]):
-                leaving.update(_handed_on(node, leaving))
+            leaving.update(handed_on(node, leaving))
         return leaving
 
     def _add(self, block: Block) -> None:
@@ -151,8 +150,10 @@ class AliasAnalysis:
             self._join(held[0], value)
 
 
-def _handed_on(node: Node, leaving: Collection[Memory]) -> Iterable[Value]:
+def handed_on(node: Node, leaving: Collection[Memory]) -> Iterable[Value]:
     """Return the operands of a node that a leaving result of it may be, or be a view of."""
+    if not any([value in leaving for value in node.outputs]):
+        return ()
     if node.blocks:
         return node.inputs
     sharing = sharing_of(node.operator) if node.inputs else None

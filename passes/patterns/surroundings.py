@@ -16,7 +16,7 @@ Note [When a rewrite is sound]
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -27,6 +27,7 @@ from ..alias_analysis import (
     EXTERNAL,
     AliasAnalysis,
     Memory,
+    handed_on,
     has_memory,
     has_untracked_effects,
     is_pure,
@@ -184,7 +185,7 @@ class Surroundings:
             if has_memory(value):
                 leaving.update((value, self.memory.memory_of(value)))
         for node in self._graph.walk(reverse=True):
-            leaving.update(_passed_on(node, leaving))
+            leaving.update(handed_on(node, leaving))
         return leaving
 
     def _note_leaving(self, value: Value) -> None:
@@ -194,15 +195,8 @@ class Surroundings:
             leaving = waiting.pop()
             self._leaving.add(leaving)
             if leaving.node is not None:
-                found = _passed_on(leaving.node, {leaving})
+                found = handed_on(leaving.node, {leaving})
                 waiting += [other for other in found if other not in self._leaving]
-
-
-def _passed_on(node: Node, leaving: Collection[Memory]) -> list[Value]:
-    """Return the operands of a node that its leaving results may be views of."""
-    if not any([value in leaving for value in node.outputs]):
-        return []
-    return [operand for result, operand in may_share(node) if result in leaving]
 
 
 def written_values(node: Node) -> set[Value]:

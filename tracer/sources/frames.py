@@ -53,19 +53,9 @@ _ROOMS = ("checking", "cli", "ir", "passes", "reports", "runtime", "tracer", "vi
 _OWN_ROOMS = (
     *(os.path.join(_PACKAGE, room, "") for room in _ROOMS),
     *(
-        os.path.join(_PACKAGE, f"{module}.py")
-        for module in (
-            "__init__",
-            "facts_when_asked",
-            "loaded",
-            "pictures",
-            "program",
-            "program_contents",
-            "program_restoration",
-            "recorded",
-            "saving",
-            "traced_module",
-        )
+        os.path.join(_PACKAGE, name)
+        for name in sorted(os.listdir(_PACKAGE))
+        if name.endswith(".py")
     ),
 )
 _COMMAND_LINE = os.path.join(_PACKAGE, "cli", "")
