@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 # A strict editable install links each file by itself, so it is made anew when the set of files changes.
 ROOMS := checking cli ir passes reports runtime tracer visualize
-SOURCES := $(sort $(wildcard *.py *.pyi $(ROOMS:%=%/*.py) $(ROOMS:%=%/*/*.py)))
+SOURCES := $(sort $(wildcard *.py *.pyi $(ROOMS:%=%/*.py) $(ROOMS:%=%/*/*.py) $(ROOMS:%=%/*/web/*)))
 FILES := $(VENV)/files-$(shell echo '$(SOURCES)' | cksum | cut -d' ' -f1)
 
 .PHONY: demo test check format bench conformance wheel clean

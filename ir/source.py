@@ -81,6 +81,12 @@ class SourceRange:
             return self.source.line(number)
         return linecache.getline(self.path, number).rstrip("\n") if self.path else ""
 
+    def file_text(self) -> str:
+        """Return the text of the whole file; empty where it is gone."""
+        if self.source is not None:
+            return self.source.text
+        return "".join(linecache.getlines(self.path)) if self.path else ""
+
     def underlined(self) -> str:
         """Return the first source line with the expression underlined below it; empty without the file.
 

@@ -76,19 +76,19 @@ def without_identities(graph: Graph) -> tuple[Graph, int]:
     A tensor that ``to`` leaves as it is goes on as the result of ``to``; drawn so, a residual
     connection would seem to start inside the block that asked. The graph itself is not changed.
     """
-    if not any(_is_identity(node) for node in graph.walk()):
+    if not any(is_identity(node) for node in graph.walk()):
         return graph, 0
     simpler = graph.copy()
     count = 0
     for node in simpler.walk():
-        if _is_identity(node):
+        if is_identity(node):
             node.output.replace_all_uses_with(node.inputs[0])
             node.erase()
             count += 1
     return simpler, count
 
 
-def _is_identity(node: Node) -> bool:
+def is_identity(node: Node) -> bool:
     if len(node.inputs) != 1 or len(node.outputs) != 1 or node.inputs[0].state is not None:
         return False
     if bare_name(node.operator) not in ("to", "contiguous") or node.kwargs.get("copy"):

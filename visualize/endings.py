@@ -9,7 +9,7 @@ from ..ir import DType, Graph, Node, TensorType, Value
 from .labels import operator_title
 from .placing import Placement
 from .scene import BoxKind
-from .wiring import Wiring, as_read
+from .wiring import Wiring, as_read, drawn_sources
 from .wording import TIMES, TO, counted, shortened, type_text
 
 _MANY = 8  # endings with the same neighbours above which they share one box
@@ -70,7 +70,7 @@ def add_outputs(
             boxes.append((container, members))
             continue
         for result in members:
-            sources = [found for value in wiring.sources(result) if (found := wiring.box_of(value))]
+            sources = [found for value in drawn_sources(result) if (found := wiring.box_of(value))]
             groups.setdefault(sources[0][0] if sources else None, []).append(result)
     for members in groups.values():
         boxes.extend(
@@ -82,7 +82,7 @@ def add_outputs(
         title, detail, tooltip = writer.label(part, places, container)
         box = placement.add_box(BoxKind.OUTPUT, None, title, detail, tooltip)
         for result in part:
-            for value in wiring.sources(result):
+            for value in drawn_sources(result):
                 found = wiring.box_of(value)
                 if found is not None:
                     wiring.add(found[0], box, as_read(found[1], result))

@@ -96,7 +96,7 @@ class _Opener:
         self.parts: dict[Region, list[Part]] = {}
         self._options = options
         self._prepared: dict[Region, list[Part]] = {}
-        self._folder = _RepeatFolder()
+        self._folder = RepeatFolder()
         self._compact: dict[Region, list[Part]] = {}
         self._boxes = 1
 
@@ -273,7 +273,7 @@ def _sections(region: Region, parts: list[Part], max_boxes: int) -> list[Part]:
     return [_section(region, parts[start : start + size]) for start in range(0, len(parts), size)]
 
 
-class _RepeatFolder:
+class RepeatFolder:
     """Folds equal neighbours among the items of a region."""
 
     def __init__(self) -> None:

@@ -69,8 +69,22 @@ def operator_label(node: Node, part: Part, last: Node | None = None) -> Label:
         part: what it is drawn for.
         last: the operator in its place in the last turn, where it stands in a repetition.
     """
-    item = part.item
-    names = [_span(part)] if isinstance(item, Region) else []
+    names = [span_name(part)] if isinstance(part.item, Region) else []
+    detail = " · ".join(word for word in (*names, operator_detail(node, last)) if word)
+    title = operator_title(node)
+    if part.twins:
+        title = f"{title}  {TIMES}{part.count}"
+        detail = f"{detail} · {sharing(part)}" if sharing(part) else detail
+    return Label(title, shortened(detail, _DETAIL_WIDTH), _operator_tooltip(node, part))
+
+
+def operator_detail(node: Node, last: Node | None = None) -> str:
+    """Return what tells an operator from its likes: ``64→128 3×3 s2``; empty where nothing does.
+
+    Args:
+        node: the operator.
+        last: the operator in its place in the last turn, where it stands in a repetition.
+    """
     callee = next((str(arg) for arg in node.args if isinstance(arg, FunctionRef)), "")
     constants = [text for value in node.inputs if (text := _constant(value))]
     configured = configuration(node)
@@ -78,13 +92,8 @@ def operator_label(node: Node, part: Part, last: Node | None = None) -> Label:
         configured = _range(configured, configuration(last))
     if configured == callee:
         callee = ""
-    words = [*names, callee, configured, _written(node), *constants[:1]]
-    detail = " · ".join(word for word in words if word)
-    title = operator_title(node)
-    if part.twins:
-        title = f"{title}  {TIMES}{part.count}"
-        detail = f"{detail} · {_sharing(part)}" if _sharing(part) else detail
-    return Label(title, shortened(detail, _DETAIL_WIDTH), _operator_tooltip(node, part))
+    words = [callee, configured, _written(node), *constants[:1]]
+    return " · ".join(word for word in words if word)
 
 
 def region_label(part: Part) -> Label:
@@ -98,10 +107,10 @@ def region_label(part: Part) -> Label:
         title = counted(region.node_count, "operator")
         tooltip = f"{title} put together: {', '.join(words)}"
         return Label(title, shortened(", ".join(words), _DETAIL_WIDTH), tooltip)
-    title = shortened(_span(part) or "repeated", _TITLE_WIDTH)
+    title = shortened(span_name(part) or "repeated", _TITLE_WIDTH)
     if part.twins:
         title += f"  {TIMES}{part.count}"
-    class_name = _class_name(region)
+    class_name = class_of(region)
     detail = " · ".join(word for word in (class_name, *totals) if word)
     return Label(title, shortened(detail, _HEADING_WIDTH), _region_tooltip(part, detail))
 
@@ -128,12 +137,12 @@ def _totals(part: Part) -> list[str]:
     ops = counted(region.node_count, "op")
     if part.twins:
         order = "" if part.is_chain else "in parallel"
-        return [word for word in (order, _sharing(part), ops) if word]
+        return [word for word in (order, sharing(part), ops) if word]
     size = elements(state_of(region))
     return [human(size), ops] if size else [ops]
 
 
-def _sharing(part: Part) -> str:
+def sharing(part: Part) -> str:
     """Say honestly whether equal blocks have weights of their own."""
     first = state_of(part.item)
     others = [state_of(twin) for twin in part.twins]
@@ -148,7 +157,7 @@ def _sharing(part: Part) -> str:
     return f"partly shared, {human(elements(dict.fromkeys(distinct)))} in all"
 
 
-def _span(part: Part) -> str:
+def span_name(part: Part) -> str:
     """Return the name of a region, or of the first and last of several."""
     items = [part.item, *part.twins]
     named = [step for item in (items[0], items[-1]) for step in _steps(item)]
@@ -186,7 +195,7 @@ def _name(scope: Scope, *, with_call: bool = True) -> str:
     return f"{name} (call {scope.call})" if with_call and scope.call > 1 else name
 
 
-def _class_name(region: Region) -> str:
+def class_of(region: Region) -> str:
     """Return the class of the module that a region is a call of, or of which it is the backward."""
     whole = [scope for scope in region.scopes if scope.kind is not ScopeKind.OPERATOR]
     name = whole[-1].class_name if whole else ""
@@ -240,7 +249,7 @@ def _operator_tooltip(node: Node, part: Part) -> str:
     if literals:
         lines.append(f"with {', '.join(literals)}")
     if part.twins:
-        lines.append(f"stands for {part.count}: {_span(part)}")
+        lines.append(f"stands for {part.count}: {span_name(part)}")
     where = provenance(node)
     return "\n".join([*lines, where] if where else lines)
 
@@ -262,5 +271,5 @@ def _region_tooltip(part: Part, detail: str) -> str:
     lines = [str(scope) for scope in region.scopes[-1:]] or [region.name or "neighbours"]
     if part.twins:
         wiring = "each reads the one before" if part.is_chain else "in parallel"
-        lines.append(f"stands for {part.count}, {wiring}: {_span(part)}")
+        lines.append(f"stands for {part.count}, {wiring}: {span_name(part)}")
     return "\n".join([*lines, detail])

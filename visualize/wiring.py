@@ -59,7 +59,7 @@ class Wiring:
             value: node for node in drawn for block in node.blocks for value in block.inputs
         }
         self._drawn = drawn
-        self._last_writers = _last_writers(graph, set(drawn))
+        self._last_writers = last_writers(graph, set(drawn))
 
     def connect(self) -> None:
         """Add the wires between nodes and from graph inputs that have a box. O(operands)."""
@@ -80,31 +80,6 @@ class Wiring:
             wire.count += 1
             wire.writes |= writes
             wire.role = role if wire.role == role else ""
-
-    def sources(self, value: Value) -> Iterator[Value]:
-        """Yield the values a value really is: inputs of the graph, or results of drawn nodes.
-
-        The result of a node that owns blocks is what its blocks yield, and an input of such a block
-        comes from the node. Where its blocks do nothing that can be drawn, the node stands for itself.
-        """
-        pending, seen = [value], {value}
-        while pending:
-            value = pending.pop()
-            node = value.node
-            if node is None or not any(len(block) for block in node.blocks):
-                yield value
-                continue
-            position = node.outputs.index(value)
-            inner = [
-                block.outputs[position]
-                for block in node.blocks
-                if len(block.outputs) == len(node.outputs)
-            ]
-            inner = [found for found in inner if found not in seen]
-            if not inner:
-                yield value
-            seen.update(inner)
-            pending.extend(reversed(inner))
 
     def box_of(self, value: Value) -> tuple[str, Value] | None:
         """Return the box that makes a value and the value as it is drawn; None where it has none."""
@@ -133,7 +108,7 @@ class Wiring:
                 if wired is not None and maker is not None and turns.get(maker) == turns[node]:
                     continue  # inside one turn of a repetition, of which another is drawn
                 has_blocks = maker is not None and maker.blocks
-                for value in self.sources(read) if has_blocks else (read,):
+                for value in drawn_sources(read) if has_blocks else (read,):
                     found, source = self._source(value, node)
                     if found is None or found[0] == target:
                         continue
@@ -145,7 +120,7 @@ class Wiring:
                         wired.add((found[0], target))
                     role = self._role(node, operand)
                     shown = as_read(found[1], read)
-                    self.add(found[0], target, shown, writes=_writes(node, operand), role=role)
+                    self.add(found[0], target, shown, writes=is_written(node, operand), role=role)
 
     def _source(self, value: Value, reader: Node) -> tuple[tuple[str, Value] | None, Node | None]:
         """Return the box, and the value that it shows, from which a node has a value, and the node there.
@@ -185,7 +160,33 @@ class Wiring:
         return any(read.get(part, turn) != turn for part, turn in made.items())
 
 
-def _last_writers(graph: Graph, drawn: AbstractSet[Node]) -> dict[tuple[Node, Value], Node]:
+def drawn_sources(value: Value) -> Iterator[Value]:
+    """Yield the values a value really is: inputs of the graph, or results of nodes that can be drawn.
+
+    The result of a node that owns blocks is what its blocks yield, and an input of such a block
+    comes from the node. Where its blocks do nothing that can be drawn, the node stands for itself.
+    """
+    pending, seen = [value], {value}
+    while pending:
+        value = pending.pop()
+        node = value.node
+        if node is None or not any(len(block) for block in node.blocks):
+            yield value
+            continue
+        position = node.outputs.index(value)
+        inner = [
+            block.outputs[position]
+            for block in node.blocks
+            if len(block.outputs) == len(node.outputs)
+        ]
+        inner = [found for found in inner if found not in seen]
+        if not inner:
+            yield value
+        seen.update(inner)
+        pending.extend(reversed(inner))
+
+
+def last_writers(graph: Graph, drawn: AbstractSet[Node]) -> dict[tuple[Node, Value], Node]:
     """Return which node has written a value last before another reads it, if that gives no results."""
     last: dict[Value, Node] = {}
     found: dict[tuple[Node, Value], Node] = {}
@@ -196,7 +197,7 @@ def _last_writers(graph: Graph, drawn: AbstractSet[Node]) -> dict[tuple[Node, Va
             found.update(((node, value), last[value]) for value in node.inputs if value in last)
         if not node.outputs and Effect.WRITES in node.operator.effects:
             for operand, value in enumerate(node.inputs):
-                if _writes(node, operand):
+                if is_written(node, operand):
                     last[value] = node
     return found
 
@@ -215,7 +216,7 @@ def as_read(made: Value, read: Value) -> Value:
     return made if one == other else read
 
 
-def _writes(node: Node, operand: int) -> bool:
+def is_written(node: Node, operand: int) -> bool:
     """Return whether a node changes the value of one of its operands in place."""
     if Effect.WRITES not in node.operator.effects:
         return False

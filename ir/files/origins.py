@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -99,16 +98,10 @@ class OriginWriter:
         """Return the text of the user's files that stacks name, as far as it can be read."""
         found = []
         for range_ in self._files.values():
-            content = _text_of(range_)
+            content = range_.file_text()
             if content and len(content) <= _MOST_TEXT:
                 found.append({"file": range_.file, "path": range_.path, "text": content})
         return found
-
-
-def _text_of(range_: SourceRange) -> str:
-    if range_.source is not None:
-        return range_.source.text
-    return "".join(linecache.getlines(range_.path)) if range_.path else ""
 
 
 class OriginReader:

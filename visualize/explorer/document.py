@@ -1,0 +1,153 @@
+"""The document of a page: all that the explorer shows, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ...ir import Graph, Node, SourceRange
+from ...ir.collector import paused_collector
+from ..families import Family
+from ..themes import PALETTES, Palette
+from ..options import Theme
+from .graph_columns import GraphColumns
+from .tables import Frames, Texts
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that was found about some nodes: a diagnostic, or a condition that a replay checks.
+
+    Attributes:
+        kind: ``error``, ``warning``, ``info`` or ``guard``.
+        title: a sentence.
+        hint: what to do about it; may be empty.
+        source: the user's line that caused it.
+        nodes: what it concerns.
+    """
+
+    kind: str
+    title: str
+    hint: str = ""
+    source: SourceRange | None = None
+    nodes: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number per node, to colour by.
+
+    Attributes:
+        name: what it is called: ``FLOPs``.
+        unit: what it counts, such as ``B``, ``s`` or ``FLOP``; numbers are shown with it.
+        numbers: of the nodes that have one.
+        is_additive: whether the number of a scope is the sum of those of its nodes, as times and bytes are,
+            and not their largest.
+    """
+
+    name: str
+    unit: str = ""
+    numbers: Mapping[Node, float] = field(default_factory=dict)
+    is_additive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """What a page shows.
+
+    Attributes:
+        graph: the graph; its functions come along.
+        output_names: where each output stands in what was returned, as Python writes the way there.
+        remarks: what was found about it.
+        measures: numbers to colour by.
+        subtitle: facts in a line, such as the release of torch.
+        state_notes: facts about entries of the state, by name: ``mean 0.01, std 0.2``.
+        with_sources: whether the text of the user's files comes along.
+    """
+
+    graph: Graph
+    output_names: Sequence[str] = ()
+    remarks: Sequence[Remark] = ()
+    measures: Sequence[Measure] = ()
+    subtitle: str = ""
+    state_notes: Mapping[str, str] = field(default_factory=dict)
+    with_sources: bool = True
+
+
+def document(exhibit: Exhibit) -> dict[str, Any]:
+    """Return all that a page shows of a program, as JSON has it. O(size)."""
+    with paused_collector():
+        return _document(exhibit)
+
+
+def _document(exhibit: Exhibit) -> dict[str, Any]:
+    texts = Texts()
+    frames = Frames(texts)
+    graph = exhibit.graph
+    writers = {graph.name: GraphColumns(graph, texts, frames, exhibit.output_names)}
+    functions = {
+        name: GraphColumns(function, texts, frames) for name, function in graph.functions.items()
+    }
+    main = writers[graph.name]
+    graphs = [main.columns()]
+    for name, writer in functions.items():
+        graphs.append({**writer.columns(), "name": name})
+    remarks = [_remark(remark, main, frames) for remark in exhibit.remarks]
+    return {
+        "format": FORMAT,
+        "title": graph.name,
+        "subtitle": exhibit.subtitle,
+        "graphs": graphs,
+        "remarks": remarks,
+        "measures": [_measure(measure, main) for measure in exhibit.measures],
+        "stateNotes": dict(exhibit.state_notes),
+        "families": [family.value for family in Family],
+        "palettes": {
+            theme.value: _colours(PALETTES[theme]) for theme in (Theme.LIGHT, Theme.DARK)
+        },
+        "frames": frames.columns(),
+        "sources": frames.sources() if exhibit.with_sources else {},
+        "texts": texts.listed(),
+    }
+
+
+def _remark(remark: Remark, main: GraphColumns, frames: Frames) -> dict[str, Any]:
+    return {
+        "kind": remark.kind,
+        "title": remark.title,
+        "hint": remark.hint,
+        "frame": frames.place(remark.source),
+        "nodes": [main.number[node] for node in remark.nodes if node in main.number],
+    }
+
+
+def _measure(measure: Measure, main: GraphColumns) -> dict[str, Any]:
+    known = [(main.number[node], n) for node, n in measure.numbers.items() if node in main.number]
+    return {
+        "name": measure.name,
+        "unit": measure.unit,
+        "isAdditive": measure.is_additive,
+        "nodes": [number for number, _ in known],
+        "numbers": [number for _, number in known],
+    }
+
+
+def _colours(palette: Palette) -> dict[str, Any]:
+    return {
+        "families": [
+            [palette.families[family].fill, palette.families[family].border] for family in Family
+        ],
+        "ends": [palette.ends.fill, palette.ends.border],
+        "scope": [palette.scope.fill, palette.scope.border],
+        "frames": list(palette.frames),
+        "frame": palette.frame,
+        "page": palette.page,
+        "text": palette.text,
+        "faint": palette.faint,
+        "line": palette.line,
+        "skip": palette.skip,
+        "write": palette.write,
+    }

@@ -1,0 +1,255 @@
+"""The forest of a graph: its nodes in the nested branches that the explorer folds and unfolds.
+
+Branches are regions as pictures have them, and besides: one around each run of equal neighbours, and ones
+that gather what would be too many siblings to read. Nodes are numbered so that those of a branch follow
+each other; nothing here recurses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from ...ir import Graph, Node, Scope, ScopeKind
+from ..clutter import bookkeeping, is_identity, size_arithmetic, unused_results
+from ..folding import Folding, Part, RepeatFolder, fold
+from ..labels import class_of, elements, region_label, sharing, span_name, state_of
+from ..options import ViewOptions
+from ..regions import Item, Region, RegionKind, build_regions, item_nodes
+
+_MOST_SIBLINGS: Final = 150  # items that a branch may show side by side
+_CHUNK: Final = 50  # items in each gathering where there are more
+_OPEN_AT_FIRST: Final = 40  # boxes, about, that a page shows when it opens
+
+FLAGS: Final = {"sizes": 1, "bookkeeping": 2, "unused": 4, "identity": 8}
+"""Why a node is not drawn until somebody asks, as bits."""
+
+
+@dataclass(slots=True)
+class Branch:
+    """Something that can be folded.
+
+    Attributes:
+        kind: ``module``, ``function`` and the other kinds of scopes; ``root``, ``control``, ``block``,
+            ``repeat`` (equal neighbours), ``turn`` (one of several items that repeat), ``section`` (neighbours put
+            together to save room).
+        parent: the number of the branch around it; -1 for the root.
+        title: what it is called.
+        class_name: the class of its module; empty where there is none.
+        address: that of its innermost scope.
+        note: what is to be said besides: how equal neighbours share weights.
+        call: which call of its module it is.
+        parameters: numbers in the distinct parameters that its nodes read.
+        is_chain: for a repeat, whether each reads what the one before it made.
+        items: nodes, and branches as ``~number``, in program order.
+        is_open: whether it is unfolded at first; a repeat then shows the first of its likes.
+    """
+
+    kind: str
+    parent: int
+    title: str
+    class_name: str = ""
+    address: str = ""
+    note: str = ""
+    call: int = 1
+    parameters: int = 0
+    is_chain: bool = False
+    items: list[Node | int] = field(default_factory=list)
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """The branches of a graph, each after the one around it, and its nodes.
+
+    Attributes:
+        branches: the root first.
+        nodes: every node in the order of the branches.
+        flags: why a node is not drawn at first.
+    """
+
+    branches: list[Branch]
+    nodes: list[Node]
+    flags: dict[Node, int]
+
+
+def grow(graph: Graph) -> Forest:
+    """Return the forest of a graph. O(nodes) for each level of nesting."""
+    flags = _flags(graph)
+    root = build_regions(graph, dict.fromkeys(flags))
+    grower = _Grower(fold(root, ViewOptions(max_boxes=_OPEN_AT_FIRST)))
+    grower.grow(root)
+    if flags:
+        _plant(graph, flags, grower)
+    return Forest(grower.branches, _in_order(grower.branches), flags)
+
+
+def _flags(graph: Graph) -> dict[Node, int]:
+    flags: dict[Node, int] = {}
+    sizes = size_arithmetic(graph)
+    kinds = {
+        "sizes": sizes,
+        "bookkeeping": bookkeeping(graph),
+        "unused": {node: None for node in unused_results(graph) if node not in sizes},
+        "identity": {node: None for node in graph.walk() if is_identity(node)},
+    }
+    for name, nodes in kinds.items():
+        for node in nodes:
+            flags[node] = flags.get(node, 0) | FLAGS[name]
+    return flags
+
+
+class _Grower:
+    """Makes branches of regions."""
+
+    def __init__(self, folding: Folding) -> None:
+        self.branches: list[Branch] = []
+        self.home: dict[Node, int] = {}
+        self.scopes: list[tuple[Scope, ...]] = []
+        self._opened = folding.parts
+        self._folder = RepeatFolder()
+
+    def grow(self, root: Region) -> None:
+        """Make the branches of a region and of all inside it."""
+        title = root.name or "program"
+        number = self._add(Branch("root", -1, title, is_open=True), root.scopes)
+        pending = [(root, number)]
+        for region, number in pending:
+            parts = self._opened.get(region) or self._folder.parts(region)
+            for parent, part in self._gathered(parts, number):
+                pending.extend(self._settle(part, parent))
+
+    def _add(self, branch: Branch, scopes: tuple[Scope, ...] = ()) -> int:
+        number = len(self.branches)
+        self.branches.append(branch)
+        self.scopes.append(scopes)
+        if branch.parent >= 0:
+            self.branches[branch.parent].items.append(~number)
+        return number
+
+    def _gathered(self, parts: list[Part], parent: int) -> Iterator[tuple[int, Part]]:
+        """Yield the parts of a branch, each with the branch that is to hold it."""
+        if len(parts) <= _MOST_SIBLINGS:
+            yield from ((parent, part) for part in parts)
+            return
+        size = _CHUNK
+        while len(parts) > size * _MOST_SIBLINGS:
+            size *= _CHUNK
+        around: dict[int, int] = {}  # the latest branch by how many parts it gathers
+        for start, part in enumerate(parts):
+            step = size
+            outer = parent
+            while step >= _CHUNK:
+                if start % step == 0:
+                    end = min(start + step, len(parts))
+                    title = f"{start + 1:,} to {end:,} of {len(parts):,}"
+                    gathering = Branch("section", outer, title, is_open=start == 0)
+                    around[step] = self._add(gathering)
+                outer = around[step]
+                step //= _CHUNK
+            yield outer, part
+
+    def _settle(self, part: Part, parent: int) -> Iterator[tuple[Region, int]]:
+        """Put a part into a branch; yield the regions inside that are still to grow."""
+        if not part.twins:
+            yield from self._settle_item(part.item, parent)
+            return
+        repeat = Branch(
+            "repeat",
+            parent,
+            span_name(part) or region_label(part).title if isinstance(part.item, Region) else "",
+            class_of(part.item) if isinstance(part.item, Region) else "",
+            note=sharing(part),
+            parameters=elements(
+                {
+                    entry: None
+                    for item in (part.item, *part.twins)
+                    for entry in state_of(item)
+                }
+            ),
+            is_chain=part.is_chain,
+            is_open=self._is_open(part.item),
+        )
+        number = self._add(repeat)
+        for item in (part.item, *part.twins):
+            yield from self._settle_item(item, number)
+
+    def _settle_item(self, item: Item, parent: int) -> Iterator[tuple[Region, int]]:
+        if isinstance(item, Node):
+            self.branches[parent].items.append(item)
+            self.home[item] = parent
+            return
+        yield item, self._add(self._branch(item, parent), item.scopes)
+
+    def _branch(self, region: Region, parent: int) -> Branch:
+        scope = region.scopes[-1] if region.scopes else None
+        return Branch(
+            _kind(region, scope),
+            parent,
+            span_name(Part(region)) or region.name or "repeated",
+            class_of(region),
+            scope.address if scope is not None else "",
+            call=scope.call if scope is not None else 1,
+            parameters=elements(state_of(region)),
+            is_open=self._is_open(region),
+        )
+
+    def _is_open(self, item: Item) -> bool:
+        return isinstance(item, Region) and item in self._opened
+
+
+def _kind(region: Region, scope: Scope | None) -> str:
+    if region.kind is RegionKind.GROUP:
+        return "turn"
+    if scope is None or region.kind is not RegionKind.SCOPE:
+        return region.kind.value
+    # Of several scopes that hold just the next, the first that is a module says what it all is.
+    kinds = [step.kind for step in region.scopes]
+    return (ScopeKind.MODULE if ScopeKind.MODULE in kinds else kinds[-1]).value
+
+
+def _plant(graph: Graph, flags: dict[Node, int], grower: _Grower) -> None:
+    """Put the nodes that pictures leave out behind the node before them, in a branch of their scope."""
+    branches = grower.branches
+    after: dict[Node | int, list[Node]] = {}
+    first: dict[int, list[Node]] = {}
+    near: Node | int = -1
+    branch = 0
+    for node in graph.walk():
+        if node not in flags:
+            branch = grower.home[node]
+            near = node
+            continue
+        while branch and not _holds(grower.scopes[branch], node.scope):
+            near = ~branch
+            branch = branches[branch].parent
+        if near == -1:
+            first.setdefault(branch, []).append(node)
+        else:
+            after.setdefault(near, []).append(node)
+    for number, made in enumerate(branches):
+        made.items = [
+            *first.get(number, ()),
+            *(put for item in made.items for put in (item, *after.get(item, ()))),
+        ]
+
+
+def _holds(scopes: tuple[Scope, ...], scope: Scope) -> bool:
+    return bool(scopes) and any(scope.is_within(step) for step in scopes[-1:])
+
+
+def _in_order(branches: list[Branch]) -> list[Node]:
+    nodes: list[Node] = []
+    walks = [iter(branches[0].items)]
+    while walks:
+        item = next(walks[-1], None)
+        if item is None:
+            walks.pop()
+        elif isinstance(item, int):
+            walks.append(iter(branches[~item].items))
+        else:
+            nodes.append(item)
+    return nodes
+
+
