@@ -1,0 +1,113 @@
+/**
+ * What stands out in the graph: what is selected and what that reads and makes, what was found, and the
+ * colours of a measure.
+ */
+
+import { GraphView } from './graphview.js';
+import { human } from './data.js';
+
+// Blue to yellow in even steps of lightness, which the colour-blind can tell apart as well.
+const RAMP = [[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [122, 209, 81], [253, 231, 37]];
+
+/** @param {GraphView} view @returns {import('./painter.js').Emphasis} */
+export function emphasisOf(view) {
+  const { session, arrangement } = view;
+  const { selection } = session;
+  const shown = (/** @type {number} */ item) => onScreen(view, item);
+  const { into, outOf } = touching(view);
+  const scale = scaleOf(session);
+  return {
+    selected: selection ? shown(session.itemOf(selection)) : null,
+    hovered: view.hovered,
+    marked: new Set([...session.marks].filter((n) => arrangement.flows.isDrawn[n]).map(shown)),
+    path: new Set(view.path.map(shown)),
+    into,
+    outOf,
+    fill: (item) => (scale ? scale.colour(itemNumber(view, item)) : null),
+    figure: (item) => (scale ? scale.text(itemNumber(view, item)) : ''),
+  };
+}
+
+/** The item of the box or frame in which an item is seen. */
+function onScreen(/** @type {GraphView} */ view, /** @type {number} */ item) {
+  const { picture, arrangement } = view;
+  if (item < 0 && picture.frameOf.has(~item)) return item;
+  return picture.boxOf.get(item)?.item ?? picture.boxOf.get(arrangement.shownFor(item))?.item ?? arrangement.shownFor(item);
+}
+
+/** The flows that what is selected reads, and those that it makes. @param {GraphView} view */
+function touching({ session, arrangement }) {
+  const { model, selection } = session;
+  const { flows } = arrangement;
+  /** @type {Set<number>} */ const into = new Set();
+  /** @type {Set<number>} */ const outOf = new Set();
+  if (!selection) return { into, outOf };
+  if (selection.kind === 'value') {
+    for (let f = 0; f < flows.value.length; f++) if (flows.value[f] === selection.id) outOf.add(f);
+    return { into, outOf };
+  }
+  const [low, high] = selection.kind === 'node' ? [selection.id, selection.id + 1] : [model.first[selection.id], model.end[selection.id]];
+  const isInside = (/** @type {number} */ n) => n >= low && n < high;
+  for (let f = flows.inStart[low]; f < flows.inStart[high]; f++) if (!isInside(flows.source[f])) into.add(f);
+  for (let at = flows.outStart[low]; at < flows.outStart[high]; at++) {
+    if (!isInside(flows.target[flows.outFlow[at]])) outOf.add(flows.outFlow[at]);
+  }
+  return { into, outOf };
+}
+
+/** @param {GraphView} view @param {number} item */
+function itemNumber({ session, arrangement }, item) {
+  const measure = session.program.measures[session.measure];
+  if (item >= 0) return measure.nodes[item];
+  return arrangement.isLeaf(~item) ? measure.nodes[arrangement.leafOf(~item)] : measure.branches[~item];
+}
+
+/**
+ * The colours of the measure that is chosen, as far as it is one of the graph that is shown.
+ * @param {import('./session.js').Session} session
+ */
+export function scaleOf(session) {
+  const measure = session.program.measures[session.measure];
+  if (!measure || session.model !== session.program.graphs[0]) return null;
+  const known = [...measure.nodes].filter((n) => !Number.isNaN(n));
+  const least = known.reduce((a, b) => Math.min(a, b), Infinity);
+  const most = known.reduce((a, b) => Math.max(a, b), -Infinity);
+  const isSpread = least > 0 ? most / least > 100 : most > 100 && least >= 0;
+  // What spans orders of magnitude is told apart by its logarithm.
+  const level = (/** @type {number} */ n) => (isSpread ? Math.log(Math.max(n, 0) + 1) : n);
+  const low = level(least);
+  const width = level(most) - low || 1;
+  return {
+    measure,
+    least,
+    most,
+    isSpread,
+    missing: measure.nodes.length - known.length,
+    /** @param {number} number @returns {string | null} */
+    colour: (number) => (Number.isNaN(number) ? null : rampColour(Math.min(Math.max((level(number) - low) / width, 0), 1))),
+    /** @param {number} number */
+    text: (number) => (Number.isNaN(number) ? '' : withUnit(number, measure.unit)),
+  };
+}
+
+/** @param {number} at from 0 to 1 */
+export function rampColour(at) {
+  const place = at * (RAMP.length - 1);
+  const k = Math.min(Math.floor(place), RAMP.length - 2);
+  const [r, g, b] = RAMP[k].map((c, channel) => Math.round(c + (RAMP[k + 1][channel] - c) * (place - k)));
+  return `rgb(${r}, ${g}, ${b})`;
+}
+
+/** `1.2 GB`, `35 µs`, `12k` @param {number} number @param {string} unit */
+export function withUnit(number, unit) {
+  if (unit === 's') {
+    const [size, name] = number < 1e-3 ? [1e6, 'µs'] : number < 1 ? [1e3, 'ms'] : [1, 's'];
+    return `${Number((number * size).toPrecision(3))} ${name}`;
+  }
+  if (unit === 'B') {
+    const step = Math.min(Math.floor(Math.log(Math.max(number, 1)) / Math.log(1024)), 4);
+    return `${Number((number / 1024 ** step).toPrecision(3))} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][step]}`;
+  }
+  const text = human(number);
+  return unit ? `${text}${/[a-zA-Z]$/.test(text) ? '' : ' '}${unit}` : text;
+}
