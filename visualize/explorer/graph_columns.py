@@ -235,22 +235,25 @@ class GraphColumns:
         }
 
     def _args(self) -> dict[str, list[int]]:
-        """Return the arguments of each node: name, text with a mark for each value, and the values."""
+        """Return the arguments of each node: name, text with a mark for each value, the values."""
         starts = [0] * (len(self._graph.inputs) + 1)
         names: list[int] = []
+        keywords: list[int] = []
         texts: list[int] = []
         value_starts: list[int] = [0]
         values: list[int] = []
         for node in self._forest.nodes:
-            for name, arg in _named_arguments(node):
+            for name, arg, is_keyword in _named_arguments(node):
                 operands: list[Value] = []
                 names.append(self._text(name))
+                keywords.append(int(is_keyword))
                 texts.append(self._text(_template(arg, operands)))
                 values.extend(self._of_value[operand] for operand in operands)
                 value_starts.append(len(values))
             starts.append(len(names))
         for value in self._graph.outputs:
             names.append(self._text(""))
+            keywords.append(0)
             texts.append(self._text(_VALUE))
             values.append(self._of_value[value])
             value_starts.append(len(values))
@@ -258,6 +261,7 @@ class GraphColumns:
         return {
             "start": starts,
             "name": names,
+            "isKeyword": keywords,
             "text": texts,
             "valueStart": value_starts,
             "values": values,
@@ -307,11 +311,13 @@ def _starts(lists: Sequence[Sequence[int]]) -> list[int]:
     return starts
 
 
-def _named_arguments(node: Node) -> Iterator[tuple[str, Argument]]:
+def _named_arguments(node: Node) -> Iterator[tuple[str, Argument, bool]]:
+    """Yield the name of each argument, what it is, and whether it is passed by that name."""
     parameters = node.operator.parameters
     for position, arg in enumerate(node.args):
-        yield (parameters[position].name if position < len(parameters) else ""), arg
-    yield from node.kwargs.items()
+        yield (parameters[position].name if position < len(parameters) else ""), arg, False
+    for name, arg in node.kwargs.items():
+        yield name, arg, True
 
 
 def _template(arg: Argument, operands: list[Value]) -> str:

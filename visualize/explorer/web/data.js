@@ -17,7 +17,10 @@ export const PHASES = ['forward', 'backward', 'optimizer'];
  *   endColumn: number, caller: number, isLibrary: boolean}} Frame
  */
 
-/** @typedef {{name: string, text: string, values: number[]}} Arg  `text` has "\x01" for each value */
+/**
+ * An argument; `text` has "\x01" for each value, `isKeyword` says that it is passed by its name.
+ * @typedef {{name: string, isKeyword: boolean, text: string, values: number[]}} Arg
+ */
 
 /** @typedef {{kind: string, title: string, hint: string, frame: number, nodes: number[]}} Remark */
 
@@ -126,12 +129,16 @@ export class GraphModel {
     for (let n = 0; n < this.nodeCount; n++) targets.fill(n, this.flowStart[n], this.flowStart[n + 1]);
     /** the node that each flow goes into */
     this.flowTarget = targets;
-    [this.outStart, this.outFlow] = grouped(this.flowSource, this.nodeCount);
+    const [outStart, outFlow] = grouped(this.flowSource, this.nodeCount);
+    this.outStart = outStart;
+    this.outFlow = outFlow;
     const { start, valueStart, values } = columns.args;
     const readers = new Int32Array(values.length);
     for (let n = 0; n < this.nodeCount; n++) readers.fill(n, valueStart[start[n]], valueStart[start[n + 1]]);
     this.readers = readers;
-    [this.useStart, this.useOf] = grouped(Int32Array.from(values), this.valueCount);
+    const [useStart, useOf] = grouped(Int32Array.from(values), this.valueCount);
+    this.useStart = useStart;
+    this.useOf = useOf;
     /** how many nodes of a branch, at any depth, are operators that are drawn at first */
     this.drawnCount = this.#countDrawn();
   }
@@ -249,9 +256,10 @@ export class GraphModel {
 
   /** @param {number} n @returns {Arg[]} */
   args(n) {
-    const { start, name, text, valueStart, values } = this.c.args;
+    const { start, name, isKeyword, text, valueStart, values } = this.c.args;
     return range(start[n], start[n + 1]).map((at) => ({
       name: this.text(name[at]),
+      isKeyword: !!isKeyword[at],
       text: this.text(text[at]),
       values: values.slice(valueStart[at], valueStart[at + 1]),
     }));
@@ -383,7 +391,7 @@ export class GraphModel {
   irText(n) {
     if (this.isInput(n)) return `input %${this.valueName(n)} : ${this.valueType(n)}`;
     const results = this.results(n).map((v) => `%${this.valueName(v)} : ${this.valueType(v)}`);
-    const args = this.args(n).map((arg) => this.argText(arg));
+    const args = this.args(n).map((arg) => (arg.isKeyword ? `${arg.name}=` : '') + this.argText(arg));
     if (this.isOutput(n)) return `return ${args[0]}`;
     const made = results.length > 1 ? `${results.join(', ')}` : results.join('');
     const call = `${this.operator(n)}(${args.join(', ')})`;
