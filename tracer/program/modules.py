@@ -12,6 +12,9 @@ import torch
 from ...ir import Scope
 
 
+_FEW = 8  # children of a module that are looked through each time
+
+
 class ModulePaths:
     """Finds the step from one module call to the next.
 
@@ -28,6 +31,7 @@ class ModulePaths:
         )
         self._on_unregistered = on_unregistered
         self._below: dict[int, _Below] = {}
+        self._names: dict[int, dict[int, str]] = {}
         self._places: dict[int, dict[int, tuple[torch.nn.Module, str]]] = {}
 
     def step(self, parent: torch.nn.Module | None, module: torch.nn.Module) -> str:
@@ -37,13 +41,26 @@ class ModulePaths:
         how the traced function names it, else by its class.
         """
         if parent is not None:
-            for name, child in parent._modules.items():
-                if child is module:
-                    return name
+            child_name = self._child_name(parent, module)
+            if child_name is not None:
+                return child_name
             found = self._registered(parent, module) or self._attribute(parent, module)
             if found is not None:
                 return found
         return self.name_outside(module)
+
+    def _child_name(self, parent: torch.nn.Module, module: torch.nn.Module) -> str | None:
+        """Return under which name ``parent`` registers a module; None where it does not.
+
+        The many children of a long list are looked up once, and again where one is not in its place.
+        """
+        children = parent._modules
+        if len(children) > _FEW:
+            name = self._names.get(id(parent), {}).get(id(module))
+            if name is not None and children.get(name) is module:
+                return name
+            self._names[id(parent)] = {id(child): name for name, child in reversed(children.items())}
+        return next((name for name, child in children.items() if child is module), None)
 
     def name_outside(self, named: object) -> str:
         """Return how the traced function names a module or an optimizer; else its class."""

@@ -7,6 +7,7 @@ each other; nothing here recurses.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,9 +15,10 @@ from typing import Final
 from ...ir import Graph, Node, Scope, ScopeKind
 from ..clutter import bookkeeping, is_identity, size_arithmetic, unused_results
 from ..folding import Folding, Part, RepeatFolder, fold
-from ..labels import class_of, elements, region_label, sharing, span_name, state_of
+from ..labels import class_of, elements, operator_title, sharing, span_name, state_of
 from ..options import ViewOptions
-from ..regions import Item, Region, RegionKind, build_regions, item_nodes
+from ..regions import Item, Region, RegionKind, build_regions
+from ..wording import TIMES, counted, shortened
 
 _MOST_SIBLINGS: Final = 150  # items that a branch may show side by side
 _CHUNK: Final = 50  # items in each gathering where there are more
@@ -38,7 +40,8 @@ class Branch:
         title: what it is called.
         class_name: the class of its module; empty where there is none.
         address: that of its innermost scope.
-        note: what is to be said besides: how equal neighbours share weights.
+        note: what is to be said besides: how equal neighbours share weights, which operators are in what
+            has no name.
         call: which call of its module it is.
         parameters: numbers in the distinct parameters that its nodes read.
         is_chain: for a repeat, whether each reads what the one before it made.
@@ -155,21 +158,19 @@ class _Grower:
         if not part.twins:
             yield from self._settle_item(part.item, parent)
             return
+        first = part.item
         repeat = Branch(
             "repeat",
             parent,
-            span_name(part) or region_label(part).title if isinstance(part.item, Region) else "",
-            class_of(part.item) if isinstance(part.item, Region) else "",
+            span_name(part)
+            or (operator_title(first) if isinstance(first, Node) else _operators(first)),
+            class_of(first) if isinstance(first, Region) else "",
             note=sharing(part),
             parameters=elements(
-                {
-                    entry: None
-                    for item in (part.item, *part.twins)
-                    for entry in state_of(item)
-                }
+                {entry: None for item in (first, *part.twins) for entry in state_of(item)}
             ),
             is_chain=part.is_chain,
-            is_open=self._is_open(part.item),
+            is_open=self._is_open(first),
         )
         number = self._add(repeat)
         for item in (part.item, *part.twins):
@@ -184,12 +185,16 @@ class _Grower:
 
     def _branch(self, region: Region, parent: int) -> Branch:
         scope = region.scopes[-1] if region.scopes else None
+        title, note = span_name(Part(region)) or region.name, ""
+        if region.kind in (RegionKind.SECTION, RegionKind.GROUP) and not title:
+            title, note = counted(region.node_count, "operator"), _operators(region)
         return Branch(
             _kind(region, scope),
             parent,
-            span_name(Part(region)) or region.name or "repeated",
+            title,
             class_of(region),
             scope.address if scope is not None else "",
+            note,
             call=scope.call if scope is not None else 1,
             parameters=elements(state_of(region)),
             is_open=self._is_open(region),
@@ -197,6 +202,13 @@ class _Grower:
 
     def _is_open(self, item: Item) -> bool:
         return isinstance(item, Region) and item in self._opened
+
+
+def _operators(region: Region) -> str:
+    """Return which operators a region holds, the most frequent first."""
+    counts = Counter(operator_title(node) for node in region.nodes()).most_common()
+    words = [name if count == 1 else f"{name} {TIMES}{count}" for name, count in counts]
+    return shortened(", ".join(words), 48)
 
 
 def _kind(region: Region, scope: Scope | None) -> str:
@@ -251,5 +263,3 @@ def _in_order(branches: list[Branch]) -> list[Node]:
         else:
             nodes.append(item)
     return nodes
-
-

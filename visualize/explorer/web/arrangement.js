@@ -31,7 +31,7 @@ const MOST_LETTERS = 34;
 /**
  * An edge. `points` are x, y, x, y, ...
  * @typedef {{points: Float64Array, flows: number[], label: string, labelX: number, labelY: number,
- *   style: 'flow' | 'skip' | 'write' | 'back', hasHead: boolean, count: number}} Edge
+ *   style: 'flow' | 'skip' | 'write' | 'back', hasHead: boolean, isDown: boolean, count: number}} Edge
  */
 
 /** A short end in the place of a long edge, at what reads the value. @typedef {{x: number, y: number,
@@ -235,6 +235,13 @@ export class Arrangement {
       width -= spare;
       spare = 0;
     }
+    if (isDown && !isRoot) {
+      merged.forEach((edge, e) => {
+        if (edge.first < 0 || !labels[edge.first] || !out.routes[e]) return;
+        const end = out.across[edge.from] + edge.fromAt + dx + 12 + this.#width(labels[edge.first], FONT.detail);
+        width = Math.max(width, end + 4);
+      });
+    }
     const x = (/** @type {number} */ a, /** @type {number} */ l) => (isDown ? a : l) + dx;
     const y = (/** @type {number} */ a, /** @type {number} */ l) => (isDown ? l : a) + dy;
     const middle = (isDown ? width : height) / 2;
@@ -285,6 +292,7 @@ export class Arrangement {
         ...labelPlace(points, isDown),
         style: isBack[e] ? 'back' : isWrite ? 'write' : isSkip ? 'skip' : 'flow',
         hasHead: !isPort(edge.to) && !('inside' in sizes[edge.to - shift] && edge.toPort >= 0),
+        isDown,
         count: edge.count,
       });
     });
@@ -329,10 +337,17 @@ export class Arrangement {
     }
     const shift = content.inPorts.length;
     const last = shift + content.items.length;
+    /** @type {Set<string>} */
+    const said = new Set();
     return content.edges.map((edge) => {
-      if (edge.to >= last) return '';
-      if (edge.from < shift) return '';
-      return got.get(edge.from)?.has(shape(edge)) ? '' : shape(edge);
+      if (edge.to >= last || edge.from < shift) return '';
+      const source = content.items[edge.from - shift];
+      if (source >= 0 && model.isInput(source)) return ''; // which says so itself
+      const text = shape(edge);
+      if (got.get(edge.from)?.has(text) || said.has(`${edge.from} ${text}`)) return '';
+      if (source >= 0 && model.nodeDetail(source).includes(text)) return '';
+      said.add(`${edge.from} ${text}`);
+      return text;
     });
   }
 
@@ -399,7 +414,7 @@ export class Arrangement {
       return { title: `${model.branchTitle(branch)}  ×${size}`, detail: words.filter(Boolean).join(' · ') };
     }
     const parameters = model.parameters(branch);
-    const words = [model.className(branch), parameters ? human(parameters) : '', ops];
+    const words = [model.className(branch), model.note(branch), parameters ? human(parameters) : '', model.note(branch) ? '' : ops];
     return { title: model.branchTitle(branch), detail: words.filter(Boolean).join(' · ') };
   }
 
@@ -457,11 +472,10 @@ function goesPast(/** @type {MergedEdge[]} */ edges, /** @type {MergedEdge} */ e
   return leaves && edges.some((other) => other.to === edge.to && other !== edge && at(other.from) > at(edge.from));
 }
 
-/** The place of an edge's text: behind its first turn, beside the line. @param {Float64Array} points @param {boolean} isDown */
+/** The place of an edge's text: beside the line, where it leaves its source. @param {Float64Array} points
+ *  @param {boolean} isDown */
 function labelPlace(points, isDown) {
-  const last = points.length - 2;
-  if (isDown) return { labelX: points[last], labelY: points[last + 1] - 14 };
-  return { labelX: points[0] + 6, labelY: points[1] - 6 };
+  return isDown ? { labelX: points[0], labelY: points[1] + 12 } : { labelX: points[0] + 2, labelY: points[1] - 8 };
 }
 
 /** Let edges that meet a box in its middle meet it side by side instead, in the order of their other ends. */
@@ -499,7 +513,7 @@ function spread(
         const first = end === 'from' ? axis : points.length - 4 + axis;
         points[first] += by;
         points[first + 2] += by;
-        if (end === 'to' && isDown) edges[e].labelX += by;
+        if (end === 'from' && isDown) edges[e].labelX += by;
       });
     }
   }

@@ -43,7 +43,7 @@ export async function unpack(packed) {
 
 /** Everything on a page: its graphs, and what they share. */
 export class Program {
-  /** @param {any} document as `document.py` writes it */
+  /** @param {any} document as `exhibit.py` writes it */
   constructor(document) {
     /** @type {string} */ this.title = document.title;
     /** @type {string} */ this.subtitle = document.subtitle;
@@ -341,7 +341,7 @@ export class GraphModel {
     return this.text(this.c.branches.address[b]);
   }
 
-  /** How the likes of a repeat share weights; else empty. @param {number} b */
+  /** How the likes of a repeat share weights; which operators are in what has no name. @param {number} b */
   note(b) {
     return this.text(this.c.branches.note[b]);
   }

@@ -231,11 +231,16 @@ export class GraphView {
     for (const box of this.picture.boxes) {
       if (Math.abs(x - box.x) <= box.width / 2 && Math.abs(y - box.y) <= box.height / 2) return box.item;
     }
-    for (let at = this.picture.frames.length - 1; at >= 0; at--) {
-      const frame = this.picture.frames[at];
-      if (x >= frame.x && x <= frame.x + frame.width && y >= frame.y && y <= frame.y + frame.height) return ~frame.branch;
-    }
-    return null;
+    const branch = this.frameAt(px, py);
+    return branch < 0 ? null : ~branch;
+  }
+
+  /** The innermost unfolded branch at a point of the canvas; -1 for none. @param {number} px @param {number} py */
+  frameAt(px, py) {
+    const x = px / this.view.zoom + this.view.x;
+    const y = py / this.view.zoom + this.view.y;
+    const frame = this.picture.frames.findLast((f) => x >= f.x && x <= f.x + f.width && y >= f.y && y <= f.y + f.height);
+    return frame ? frame.branch : -1;
   }
 
   #watchPointer() {
@@ -317,7 +322,7 @@ export class GraphView {
     const place = this.placeOf(item);
     if (!place || this.arrangement.isLeaf(~item)) return false;
     const x = px / this.view.zoom + this.view.x - place.x;
-    const y = py / this.view.zoom + this.view.y - Math.max(place.y, this.picture.frameOf.has(~item) ? this.view.y : place.y);
+    const y = py / this.view.zoom + this.view.y - place.y;
     return x >= 0 && x <= 22 && y >= 0 && y <= (this.picture.frameOf.has(~item) ? 26 : place.height);
   }
 

@@ -313,7 +313,7 @@ function finish(/** @type {LayerInput} */ input, /** @type {Grid} */ grid, /** @
     high = Math.max(high, across[m] + grid.size[m] / 2);
   });
   const middles = new Float64Array(grid.memberCount);
-  for (let m = 0; m < grid.memberCount; m++) middles[m] = (start[grid.rank[m]] + end[grid.rank[m]]) / 2;
+  for (let m = 0; m < grid.memberCount; m++) middles[m] = start[grid.rank[m]] + along[m] / 2;
   const routes = grid.chains.map((chain) => (chain ? route(chain, grid, across, low, start, end, middles, along) : null));
   return {
     across: across.slice(0, grid.memberCount).map((x) => x - low),

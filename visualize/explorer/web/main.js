@@ -40,10 +40,12 @@ export function start(root, document_) {
   const stage = el('main', { class: 'stage' });
   const right = el('aside', { class: 'panel' });
   root.append(bar, left, splitter(root, '--left', 1), stage, splitter(root, '--right', -1), right);
-  const view = new GraphView(session, stage);
+  const graph = el('div', { class: 'graph' });
+  stage.append(graph, legend(session));
+  const view = new GraphView(session, graph);
   const help = helpDialog();
-  stage.append(legend(session), crumbs(session), toast, live, help);
-  new Minimap(view, stage);
+  graph.append(crumbs(view), toast, live, help);
+  new Minimap(view, graph);
   const tab = tabs(right, session);
   new ScopeTree(session, left);
   const box = new SearchBox(session, search);
@@ -94,20 +96,20 @@ function tabs(element, session) {
   return show;
 }
 
-/** The branches around what is selected. @param {Session} session */
-function crumbs(session) {
+/** The branches in which what is in the middle stands, where their titles are out of sight. @param {GraphView} view */
+function crumbs(view) {
   const line = el('div', { class: 'crumbs' });
-  const update = () => {
-    const { selection, model } = session;
-    line.replaceChildren();
-    if (!selection) return;
-    const item = session.itemOf(selection);
-    const inner = item >= 0 ? model.nodeBranch[item] : ~item;
-    for (const b of model.branchesAround(inner).reverse()) {
-      line.append(button(model.branchTitle(b), () => session.select({ kind: 'branch', id: b }, { reveal: true })));
-    }
-  };
-  session.watch(['selection', 'graph'], update);
+  let shown = '';
+  view.watchers.push(() => {
+    const { session, size, picture } = view;
+    const middle = view.frameAt(size.width / 2, size.height / 2);
+    const around = middle < 0 ? [] : session.model.branchesAround(middle).reverse();
+    const hidden = around.filter((b) => (picture.frameOf.get(b)?.y ?? Infinity) < view.view.y - 8);
+    if (shown === hidden.join()) return;
+    shown = hidden.join();
+    const select = (/** @type {number} */ b) => session.select({ kind: 'branch', id: b }, { reveal: true });
+    line.replaceChildren(...hidden.map((b) => button(session.model.branchTitle(b), () => select(b))));
+  });
   return line;
 }
 
@@ -145,11 +147,14 @@ function helpDialog() {
   return dialog;
 }
 
-const held = document.getElementById('data');
-const place = document.getElementById('app');
-if (held && place) {
+/** Open the page. */
+function open() {
+  const root = /** @type {HTMLElement} */ (document.getElementById('app'));
+  const held = /** @type {HTMLElement} */ (document.getElementById('data'));
   unpack(held.textContent ?? '').then(
-    (content) => start(place, content),
-    (error) => place.append(el('p', { class: 'failure' }, `This page is damaged: ${error}`)),
+    (content) => start(root, content),
+    (error) => root.append(el('p', { class: 'failure' }, `This page is damaged: ${error}`)),
   );
 }
+
+open();

@@ -52,7 +52,7 @@ export function paint(context, picture, view, size, palette, emphasis) {
   for (const frame of frames) brush.frame(frame);
   const edges = picture.edges.filter((edge) => edgeInSight(edge, sight));
   brush.edges(edges);
-  for (const frame of frames) brush.frameTitle(frame, sight);
+  for (const frame of frames) brush.frameTitle(frame);
   for (const box of picture.boxes) {
     if (isInSight(box.x - box.width / 2, box.y - box.height / 2, box.width, box.height, sight)) brush.box(box);
   }
@@ -86,23 +86,18 @@ function edgeInSight({ points }, sight) {
 }
 
 /** The same lines on a canvas, and in the path of an SVG. @param {Edge} edge @param {PathSink} sink */
-export function traceEdge({ points }, sink) {
+export function traceEdge({ points, isDown }, sink) {
   sink.moveTo(points[0], points[1]);
   for (let at = 2; at < points.length; at += 2) {
     const [x0, y0, x, y] = [points[at - 2], points[at - 1], points[at], points[at + 1]];
     if (Math.abs(x0 - x) < 0.5 || Math.abs(y0 - y) < 0.5) sink.lineTo(x, y);
-    else if (isDown(points)) sink.bezierCurveTo(x0, (y0 + y) / 2, x, (y0 + y) / 2, x, y);
+    else if (isDown) sink.bezierCurveTo(x0, (y0 + y) / 2, x, (y0 + y) / 2, x, y);
     else sink.bezierCurveTo((x0 + x) / 2, y0, (x0 + x) / 2, y, x, y);
   }
 }
 
 /** @typedef {{moveTo: (x: number, y: number) => void, lineTo: (x: number, y: number) => void,
  *   bezierCurveTo: (a: number, b: number, c: number, d: number, x: number, y: number) => void}} PathSink */
-
-/** Whether an edge leaves its source downwards, not to the right: its first stretch is straight. */
-function isDown(/** @type {Float64Array} */ points) {
-  return Math.abs(points[2] - points[0]) < 0.5;
-}
 
 class Brush {
   /** @param {CanvasRenderingContext2D} context @param {number} zoom @param {any} palette @param {Emphasis} emphasis */
@@ -130,14 +125,14 @@ class Brush {
     this.#ring(~frame.branch, frame.x, frame.y, frame.width, frame.height, 9);
   }
 
-  /** The title stays in sight while its frame is. @param {Frame} frame @param {Sight} sight */
-  frameTitle(frame, sight) {
+  /** @param {Frame} frame */
+  frameTitle(frame) {
     const { context, palette, zoom } = this;
     if (zoom < TEXT_FROM) {
       this.#largeTitle(frame);
       return;
     }
-    const y = Math.min(Math.max(frame.y, sight.top), frame.y + frame.height - HEAD);
+    const { y } = frame;
     const x = frame.x + 10;
     const fills = palette.frames;
     context.font = FONT.title;
@@ -339,20 +334,17 @@ function rounded(context, x, y, width, height, radius) {
 }
 
 /** @param {Edge} edge @param {{moveTo: PathSink['moveTo'], lineTo: PathSink['lineTo'], closePath: () => void}} sink */
-export function arrowHead({ points }, sink) {
+export function arrowHead({ points, style, isDown }, sink) {
   const x = points[points.length - 2];
   const y = points[points.length - 1];
-  const dx = x - points[points.length - 4];
-  const dy = y - points[points.length - 3];
-  const goesAcross = isDown(points) ? dy === 0 && dx !== 0 : Math.abs(dx) >= Math.abs(dy) || (dx === 0 && dy === 0);
-  const turn = isDown(points) && !goesAcross ? Math.sign(dy) || 1 : Math.sign(dx) || 1;
+  const back = style === 'back' ? -6.5 : 6.5; // such an edge comes from below
   sink.moveTo(x, y);
-  if (isDown(points)) {
-    sink.lineTo(x - 3.4, y - 6.5 * turn);
-    sink.lineTo(x + 3.4, y - 6.5 * turn);
+  if (isDown) {
+    sink.lineTo(x - 3.4, y - back);
+    sink.lineTo(x + 3.4, y - back);
   } else {
-    sink.lineTo(x - 6.5 * turn, y - 3.4);
-    sink.lineTo(x - 6.5 * turn, y + 3.4);
+    sink.lineTo(x - back, y - 3.4);
+    sink.lineTo(x - back, y + 3.4);
   }
   sink.closePath();
 }

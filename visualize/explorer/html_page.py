@@ -35,7 +35,7 @@ def page(document: dict[str, Any], *, picture: str = "") -> str:
     parts = {
         "policy": _POLICY.format(script=f"sha256-{digest}"),
         "title": html.escape(str(document["title"])),
-        "style": read_web("explorer.css"),
+        "style": read_web("explorer.css") + read_web("panels.css"),
         "data": packed(document),
         "picture": picture,
         "script": script,

@@ -105,9 +105,7 @@ def _document(exhibit: Exhibit) -> dict[str, Any]:
         "measures": [_measure(measure, main) for measure in exhibit.measures],
         "stateNotes": dict(exhibit.state_notes),
         "families": [family.value for family in Family],
-        "palettes": {
-            theme.value: _colours(PALETTES[theme]) for theme in (Theme.LIGHT, Theme.DARK)
-        },
+        "palettes": {theme.value: _colours(PALETTES[theme]) for theme in (Theme.LIGHT, Theme.DARK)},
         "frames": frames.columns(),
         "sources": frames.sources() if exhibit.with_sources else {},
         "texts": texts.listed(),
