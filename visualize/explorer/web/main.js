@@ -152,7 +152,7 @@ function open() {
   const root = /** @type {HTMLElement} */ (document.getElementById('app'));
   const held = /** @type {HTMLElement} */ (document.getElementById('data'));
   unpack(held.textContent ?? '').then(
-    (content) => start(root, content),
+    (content) => Object.assign(window, { __explorer: start(root, content) }),
     (error) => root.append(el('p', { class: 'failure' }, `This page is damaged: ${error}`)),
   );
 }
