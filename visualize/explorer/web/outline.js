@@ -123,14 +123,16 @@ export class Outline {
   title(item) {
     return item < 0 ? this.model.branchTitle(~item) : this.model.nodeTitle(item);
   }
+}
 
-  /** How many likes a repeat stands for; 0 for what is no repeat. @param {number} item */
-  times(item) {
-    const { model } = this;
-    if (item >= 0 || model.kind(~item) !== 'repeat') return 0;
-    const items = [...model.itemsOf(~item)];
-    return items.filter((inner) => inner < 0).length || items.filter((n) => !model.isHidden(n)).length;
-  }
+/**
+ * How many likes a repeat stands for; 0 for what is no repeat.
+ * @param {GraphModel} model @param {number} item
+ */
+export function timesOf(model, item) {
+  if (item >= 0 || model.kind(~item) !== 'repeat') return 0;
+  const items = [...model.itemsOf(~item)];
+  return items.filter((inner) => inner < 0).length || items.filter((n) => !model.isHidden(n)).length;
 }
 
 /**

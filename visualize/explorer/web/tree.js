@@ -1,7 +1,7 @@
 /** The tree of scopes: what a program is made of, with figures to compare. */
 
 import { button, el } from './dom.js';
-import { Outline, columnsOf } from './outline.js';
+import { Outline, columnsOf, timesOf } from './outline.js';
 import { VirtualRows } from './rows.js';
 import { Session } from './session.js';
 
@@ -210,7 +210,7 @@ export class ScopeTree {
   #name(item, level, isExpandable) {
     const { model } = this.session;
     const outline = this.outline;
-    const times = outline.times(item);
+    const times = timesOf(model, item);
     const faint = item < 0 ? [model.className(~item), model.note(~item)].filter(Boolean).join(' · ') : model.nodeDetail(item);
     const title = outline.title(item);
     const hits = this.#hits(item);
