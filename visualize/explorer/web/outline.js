@@ -146,7 +146,7 @@ export function columnsOf(model) {
       key: 'operators',
       label: 'Ops',
       title: 'Operators, with those of inner scopes',
-      of: (item) => (item < 0 ? model.drawnCount[~item] : NaN),
+      of: (item) => (item < 0 ? model.drawnCount[~item] || NaN : NaN),
       text: human,
       hasBar: false,
     },
@@ -163,7 +163,7 @@ export function columnsOf(model) {
       label: measure.name,
       title: measure.isAdditive ? `${measure.name}, summed over each scope` : `${measure.name}, the most in each scope`,
       of: (/** @type {number} */ item) => (item < 0 ? measure.branches[~item] : measure.nodes[item]),
-      text: (/** @type {number} */ figure) => quantity(figure, measure.unit),
+      text: (/** @type {number} */ figure) => (measure.unit.length > 1 ? quantity(figure, '').replace('B', 'G') : quantity(figure, measure.unit)),
       hasBar: true,
     })),
   ];

@@ -34,18 +34,10 @@ function totals(session) {
   return facts([
     ['Operators', all.toLocaleString('en') + (left ? `, ${left.toLocaleString('en')} of them not drawn at first` : '')],
     ['Scopes', `${(model.branchCount - 1).toLocaleString('en')}`],
-    ['Parameters', model.parameters(0) > 0 ? `${human(model.parameters(0))} (${model.parameters(0).toLocaleString('en')})` : parametersFact(session)],
+    ['Parameters', model.parameters(0) > 0 && `${human(model.parameters(0))} (${model.parameters(0).toLocaleString('en')})`],
     ['State', entries > 0 && counted(entries, 'tensor')],
     ...measures.map((measure) => /** @type {[string, string]} */ ([measure.name, quantity(measure.branches[0], measure.unit)])),
   ]);
-}
-
-/** The numbers in all parameters, which no branch of its own counts. @param {Session} session */
-function parametersFact({ model }) {
-  const { elements } = model.c.state;
-  let count = 0;
-  for (let at = 0; at < elements.length; at++) if (model.state(model.inputCount + at).kind === 'parameter') count += elements[at];
-  return count > 0 ? `${human(count)} (${count.toLocaleString('en')})` : '';
 }
 
 /** @param {Session} session */

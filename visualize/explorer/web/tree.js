@@ -216,7 +216,7 @@ export class ScopeTree {
     const hits = this.#hits(item);
     return el(
       'div',
-      { class: 'tree-name', style: `padding-left: ${(level - 1) * 12}px`, title: [title, faint].filter(Boolean).join('\n') },
+      { class: 'tree-name', style: `padding-left: ${(level - 1) * 11}px`, title: [title, faint].filter(Boolean).join('\n') },
       el('span', { class: `twisty${isExpandable ? '' : ' is-leaf'}`, 'aria-hidden': 'true', text: isExpandable ? (outline.isExpanded(item) ? '▾' : '▸') : '' }),
       el('span', { class: 'tree-title', text: title }),
       times > 0 && el('span', { class: 'tree-times', text: `×${times}` }),
