@@ -18,7 +18,7 @@ export function codeLine(text, tokens, underline = null) {
   const [from, to] = underline ?? [0, 0];
   const edges = new Set([0, shown.length, from, to]);
   for (const { start, end } of tokens) edges.add(start).add(end);
-  const cuts = [...edges].filter((at) => at <= shown.length).sort((a, b) => a - b);
+  const cuts = [...edges].filter((at) => at >= 0 && at <= shown.length).sort((a, b) => a - b);
   const line = el('code', { class: 'code' });
   let token = 0;
   for (let i = 0; i + 1 < cuts.length; i++) {
@@ -63,17 +63,26 @@ export function snippet(program, frame, context) {
   const from = Math.max(frame.line - context, 1);
   const to = Math.min(last + context, lines.length);
   const tokens = pythonTokens(lines.slice(0, to));
+  const cut = commonIndent(lines.slice(from - 1, to));
   const rows = [];
   for (let line = from; line <= to; line++) {
     const text = lines[line - 1];
+    const inner = tokens[line - 1].map(({ start, end, kind }) => ({ start: start - cut, end: end - cut, kind }));
+    const span = expressionOn(frame, line, text);
     rows.push(
       el(
         'div',
         { class: line >= frame.line && line <= last ? 'snippet-line is-here' : 'snippet-line' },
         el('span', { class: 'snippet-number', text: line }),
-        codeLine(text, tokens[line - 1], expressionOn(frame, line, text)),
+        codeLine(text.slice(cut), inner, span && [span[0] - cut, span[1] - cut]),
       ),
     );
   }
   return el('div', { class: 'snippet' }, ...rows);
+}
+
+/** How many characters all lines are indented by. @param {string[]} lines */
+function commonIndent(lines) {
+  const indents = lines.filter((text) => text.trim()).map((text) => text.length - text.trimStart().length);
+  return indents.length ? Math.min(...indents) : 0;
 }

@@ -11,7 +11,7 @@ import { anywhere, named, operatorNamed, pathed, shaped, typed } from './pattern
 import { nodesThrough, userFrames } from './stacks.js';
 
 /** Where something was found, what says most first. */
-export const WHERE = ['name', 'operator', 'class', 'state', 'shape', 'scope', 'source'];
+export const WHERE = ['name', 'operator', 'class', 'scope', 'state', 'shape', 'source'];
 
 /**
  * What was found: a node, or a branch as `~branch`, and where it matched first.
@@ -134,9 +134,9 @@ export class Finder {
     const states = this.#byState(matches);
     const shapes = /\d/.test(text) ? this.#byValue(this.model.c.values.shape, shaped(text), AT.shape) : nothing;
     const sources = this.#bySource(anywhere(text));
-    const others = [operators, (/** @type {number} */ n) => (matches(nodes.scopeClass[n]) ? AT.class : NOWHERE), states, shapes];
+    const classes = (/** @type {number} */ n) => (matches(nodes.scopeClass[n]) ? AT.class : NOWHERE);
     const scopes = (/** @type {number} */ n) => (matches(nodes.scope[n]) ? AT.scope : NOWHERE);
-    const tests = [names, ...others, scopes, sources];
+    const tests = [names, operators, classes, scopes, states, shapes, sources];
     return {
       node: (n) => firstMatch(tests, n),
       branch: (b) => (matches(branches.title[b]) ? AT.name : matches(branches.className[b]) ? AT.class : matches(branches.address[b]) ? AT.scope : NOWHERE),

@@ -3,7 +3,7 @@
 import { counted, FLAG, human, PHASES } from './data.js';
 import { button, copyButton, el, jump } from './dom.js';
 import { quantity } from './outline.js';
-import { crumbs, facts, limitedList, placedNodeLink, remarkList, section, sourcedValueLink, swatch, valueLink } from './pieces.js';
+import { crumbs, facts, limitedList, placedNodeLink, remarkList, section, sourcedValueLink, stateKind, swatch, valueLink } from './pieces.js';
 import { pythonCall } from './python_call.js';
 import { Session } from './session.js';
 import { sourceSection, stackSection } from './stack_view.js';
@@ -133,13 +133,13 @@ function stateSection(session, n) {
 /** An entry of the state with all that is known of it. @param {Session} session @param {number} v */
 export function stateEntry(session, v) {
   const { model, program } = session;
-  const { names, kind, elements } = model.state(v);
+  const { names, elements } = model.state(v);
   const notes = names.filter((name) => Object.hasOwn(program.stateNotes, name)).map((name) => program.stateNotes[name]);
   const users = model.users(v).length;
   return el(
     'div',
     { class: 'state' },
-    el('div', {}, valueLink(session, v, false), el('span', { class: 'badge', text: kind })),
+    el('div', {}, valueLink(session, v, false), el('span', { class: 'badge', text: stateKind(session, v) })),
     el('div', { class: 'faint' }, [model.valueType(v), elements ? `${human(elements)} numbers` : '', users > 1 ? `read by ${users} operators` : ''].filter(Boolean).join(' · ')),
     names.length > 1 && el('div', { class: 'faint', text: `one tensor under ${names.length} names: ${names.join(', ')}` }),
     notes.length > 0 && el('div', { class: 'faint', text: notes.join(' · ') }),

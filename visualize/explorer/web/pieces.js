@@ -77,11 +77,17 @@ export function valueLink(session, v, withType = true) {
   );
 }
 
+/** `parameter`, `buffer`, `constant` or `number` @param {Session} session @param {number} v */
+export function stateKind(session, v) {
+  const { kind } = session.model.state(v);
+  return kind === 'state' ? 'parameter' : kind; // as the text of a graph calls it
+}
+
 /** A value with the node that makes it, each leading there. @param {Session} session @param {number} v */
 export function sourcedValueLink(session, v) {
   const producer = session.model.producer(v);
   const link = valueLink(session, v);
-  if (producer < 0) link.append(el('span', { class: 'badge', text: session.model.state(v).kind }));
+  if (producer < 0) link.append(el('span', { class: 'badge', text: stateKind(session, v) }));
   else link.append(el('span', { class: 'faint', text: '←' }), nodeLink(session, producer));
   return link;
 }

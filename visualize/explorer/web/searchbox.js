@@ -75,7 +75,7 @@ export class SearchBox {
   }
 
   /** @param {boolean} [isShown] */
-  #toggleHelp(isShown = this.help.hidden) {
+  #toggleHelp(isShown = this.help.hidden !== false) {
     this.help.hidden = !isShown;
     this.helpButton?.setAttribute('aria-expanded', String(isShown));
     if (isShown) {
