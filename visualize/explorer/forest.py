@@ -116,7 +116,9 @@ class _Grower:
     def grow(self, root: Region) -> None:
         """Make the branches of a region and of all inside it."""
         title = root.name or "program"
-        number = self._add(Branch("root", -1, title, is_open=True), root.scopes)
+        all_parameters = elements(state_of(root))
+        made = Branch("root", -1, title, parameters=all_parameters, is_open=True)
+        number = self._add(made, root.scopes)
         pending = [(root, number)]
         for region, number in pending:
             parts = self._opened.get(region) or self._folder.parts(region)

@@ -123,14 +123,16 @@ export class Outline {
   title(item) {
     return item < 0 ? this.model.branchTitle(~item) : this.model.nodeTitle(item);
   }
+}
 
-  /** How many likes a repeat stands for; 0 for what is no repeat. @param {number} item */
-  times(item) {
-    const { model } = this;
-    if (item >= 0 || model.kind(~item) !== 'repeat') return 0;
-    const items = [...model.itemsOf(~item)];
-    return items.filter((inner) => inner < 0).length || items.filter((n) => !model.isHidden(n)).length;
-  }
+/**
+ * How many likes a repeat stands for; 0 for what is no repeat.
+ * @param {GraphModel} model @param {number} item
+ */
+export function timesOf(model, item) {
+  if (item >= 0 || model.kind(~item) !== 'repeat') return 0;
+  const items = [...model.itemsOf(~item)];
+  return items.filter((inner) => inner < 0).length || items.filter((n) => !model.isHidden(n)).length;
 }
 
 /**
@@ -144,7 +146,7 @@ export function columnsOf(model) {
       key: 'operators',
       label: 'Ops',
       title: 'Operators, with those of inner scopes',
-      of: (item) => (item < 0 ? model.drawnCount[~item] : NaN),
+      of: (item) => (item < 0 ? model.drawnCount[~item] || NaN : NaN),
       text: human,
       hasBar: false,
     },
@@ -161,7 +163,7 @@ export function columnsOf(model) {
       label: measure.name,
       title: measure.isAdditive ? `${measure.name}, summed over each scope` : `${measure.name}, the most in each scope`,
       of: (/** @type {number} */ item) => (item < 0 ? measure.branches[~item] : measure.nodes[item]),
-      text: (/** @type {number} */ figure) => quantity(figure, measure.unit),
+      text: (/** @type {number} */ figure) => (measure.unit.length > 1 ? quantity(figure, '').replace('B', 'G') : quantity(figure, measure.unit)),
       hasBar: true,
     })),
   ];

@@ -1,7 +1,7 @@
 /** The tree of scopes: what a program is made of, with figures to compare. */
 
 import { button, el } from './dom.js';
-import { Outline, columnsOf } from './outline.js';
+import { Outline, columnsOf, timesOf } from './outline.js';
 import { VirtualRows } from './rows.js';
 import { Session } from './session.js';
 
@@ -210,13 +210,13 @@ export class ScopeTree {
   #name(item, level, isExpandable) {
     const { model } = this.session;
     const outline = this.outline;
-    const times = outline.times(item);
+    const times = timesOf(model, item);
     const faint = item < 0 ? [model.className(~item), model.note(~item)].filter(Boolean).join(' · ') : model.nodeDetail(item);
     const title = outline.title(item);
     const hits = this.#hits(item);
     return el(
       'div',
-      { class: 'tree-name', style: `padding-left: ${(level - 1) * 12}px`, title: [title, faint].filter(Boolean).join('\n') },
+      { class: 'tree-name', style: `padding-left: ${(level - 1) * 11}px`, title: [title, faint].filter(Boolean).join('\n') },
       el('span', { class: `twisty${isExpandable ? '' : ' is-leaf'}`, 'aria-hidden': 'true', text: isExpandable ? (outline.isExpanded(item) ? '▾' : '▸') : '' }),
       el('span', { class: 'tree-title', text: title }),
       times > 0 && el('span', { class: 'tree-times', text: `×${times}` }),
