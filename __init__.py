@@ -21,6 +21,7 @@ _HOMES: Final = {
         "ParseError", "PassError", "RenderError", "ReplayError", "ReportError", "TracerWarning",
         "UnsupportedTorchError", "VerifyError",
     ),
+    "exploring": ("show", "to_html"),
     "ir": ("Graph", "Node", "Value", "verify"),
     "ir.findings": ("Diagnostic", "DiagnosticKind", "Severity"),
     "loaded": ("LoadedProgram", "load"),

@@ -16,6 +16,8 @@ from .errors import ReportError as ReportError
 from .errors import TracerWarning as TracerWarning
 from .errors import UnsupportedTorchError as UnsupportedTorchError
 from .errors import VerifyError as VerifyError
+from .exploring import show as show
+from .exploring import to_html as to_html
 from .ir import Graph as Graph
 from .ir import Node as Node
 from .ir import Value as Value

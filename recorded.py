@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from .errors import PassError
+from .exploring import notebook_bundle
 from .ir import Graph, Node, StateKind, TensorType, TupleType, Value
 from .ir.conditions import Circumstance, Guard, guards_of
 from .ir.files import Contents, Data
@@ -235,6 +236,10 @@ class RecordedProgram:
     def save(self, path: str | Path, *, state: bool | None = None, **options: Any) -> Path:
         """Write the program to a file, or draw it into one; see :func:`opscope.save`."""
         return save(self, path, state=state, **options)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return what a notebook shows: the explorer."""
+        return notebook_bundle(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.graph.name}: {len(self.graph.block)} nodes>"

@@ -8,11 +8,13 @@ from typing import Any, Final, Protocol
 
 from . import __version__
 from .errors import RenderError
+from .exploring import save_html
 from .ir import Graph
 from .ir.files import Contents, Data, write_file
 from .pictures import Program, draw
 
 SUFFIX: Final = ".opscope"
+PAGES: Final = (".html", ".htm")
 
 
 class Storable(Program, Protocol):
@@ -29,14 +31,15 @@ def save(
     """Write a program to a file and return its path.
 
     The suffix says what is written: ``.opscope`` the program itself, which :func:`opscope.load` reads;
-    ``.svg``, ``.png``, ``.pdf``, ``.dot`` and ``.gv`` a picture.
+    ``.html`` the explorer, as one page; ``.svg``, ``.png``, ``.pdf``, ``.dot`` and ``.gv`` a picture.
 
     Args:
         program: a traced or loaded program, or a graph.
         path: where to write; an existing file is replaced in one step.
         state: whether the file holds the parameters, buffers and constants, so that the program can be
             replayed: yes, if left out. For ``.opscope`` alone.
-        options: for pictures, fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
+        options: for pictures, fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``; for pages,
+            those of :func:`opscope.to_html`.
 
     Raises:
         FormatError: a tensor of the state cannot come back exactly, or the graph does not verify.
@@ -48,6 +51,8 @@ def save(
     if target.suffix.lower() != SUFFIX:
         if state is not None:
             raise RenderError(f"state is for {SUFFIX} files; a picture holds none")
+        if target.suffix.lower() in PAGES:
+            return save_html(program, target, **options)
         return draw(program, target, **options)
     if options:
         raise RenderError(

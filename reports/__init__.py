@@ -1,7 +1,8 @@
 """Reports: what a graph computes, moves and keeps, by module, source line and operator."""
 
 from .formulas import flop_formula
+from .node_costs import NodeCosts, node_costs
 from .options import SummaryOptions
 from .summary import Summary, summarize
 
-__all__ = ["Summary", "SummaryOptions", "flop_formula", "summarize"]
+__all__ = ["NodeCosts", "Summary", "SummaryOptions", "flop_formula", "node_costs", "summarize"]

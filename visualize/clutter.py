@@ -89,6 +89,7 @@ def without_identities(graph: Graph) -> tuple[Graph, int]:
 
 
 def is_identity(node: Node) -> bool:
+    """Return whether a node is a cast or copy that gave back what it got."""
     if len(node.inputs) != 1 or len(node.outputs) != 1 or node.inputs[0].state is not None:
         return False
     if bare_name(node.operator) not in ("to", "contiguous") or node.kwargs.get("copy"):

@@ -40,11 +40,11 @@ def save_picture(
         content = to_dot(scene).encode()
     else:
         content = render(scene, kind, timeout_s=timeout_s)
-    _replace(target, content)
+    replace_file(target, content)
     return target
 
 
-def _replace(target: Path, content: bytes) -> None:
+def replace_file(target: Path, content: bytes) -> None:
     """Write a file beside the target and put it in its place, so that no reader sees half of it."""
     beside = target.with_name(f".opscope-{secrets.token_hex(6)}.tmp")
     try:

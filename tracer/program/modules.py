@@ -11,7 +11,6 @@ import torch
 
 from ...ir import Scope
 
-
 _FEW = 8  # children of a module that are looked through each time
 
 
@@ -59,7 +58,9 @@ class ModulePaths:
             name = self._names.get(id(parent), {}).get(id(module))
             if name is not None and children.get(name) is module:
                 return name
-            self._names[id(parent)] = {id(child): name for name, child in reversed(children.items())}
+            self._names[id(parent)] = {
+                id(child): name for name, child in reversed(children.items())
+            }
         return next((name for name, child in children.items() if child is module), None)
 
     def name_outside(self, named: object) -> str:

@@ -9,8 +9,8 @@ from typing import Any, Final
 from ...ir import Graph, Node, SourceRange
 from ...ir.collector import paused_collector
 from ..families import Family
-from ..themes import PALETTES, Palette
 from ..options import Theme
+from ..themes import PALETTES, Palette
 from .graph_columns import GraphColumns
 from .tables import Frames, Texts
 

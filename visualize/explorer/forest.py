@@ -34,8 +34,8 @@ class Branch:
 
     Attributes:
         kind: ``module``, ``function`` and the other kinds of scopes; ``root``, ``control``, ``block``,
-            ``repeat`` (equal neighbours), ``turn`` (one of several items that repeat), ``section`` (neighbours put
-            together to save room).
+            ``repeat`` (equal neighbours), ``turn`` (one of several items that repeat), ``section``
+            (neighbours put together to save room).
         parent: the number of the branch around it; -1 for the root.
         title: what it is called.
         class_name: the class of its module; empty where there is none.
@@ -220,7 +220,8 @@ def _kind(region: Region, scope: Scope | None) -> str:
         return region.kind.value
     # Of several scopes that hold just the next, the first that is a module says what it all is.
     kinds = [step.kind for step in region.scopes]
-    return (ScopeKind.MODULE if ScopeKind.MODULE in kinds else kinds[-1]).value
+    kind = ScopeKind.MODULE if ScopeKind.MODULE in kinds else kinds[-1]
+    return str(kind.value)
 
 
 def _plant(graph: Graph, flags: dict[Node, int], grower: _Grower) -> None:

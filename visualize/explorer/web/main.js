@@ -34,7 +34,7 @@ export function start(root, document_) {
     hiding = window.setTimeout(() => toast.classList.remove('is-shown'), 3500);
   };
   const search = el('div', { class: 'search' });
-  const bar = el('header', { class: 'bar' }, el('h1', { title: session.program.title }, session.program.title), el('span', { class: 'subtitle' }, session.program.subtitle), search);
+  const bar = el('header', { class: 'topbar' }, el('h1', { title: session.program.title }, session.program.title), el('span', { class: 'subtitle' }, session.program.subtitle), search);
   const left = el('nav', { class: 'panel' });
   left.setAttribute('aria-label', 'Scopes');
   const stage = el('main', { class: 'stage' });
@@ -44,7 +44,7 @@ export function start(root, document_) {
   stage.append(graph, legend(session));
   const view = new GraphView(session, graph);
   const help = helpDialog();
-  graph.append(crumbs(view), toast, live, help);
+  graph.append(whereabouts(view), toast, live, help);
   new Minimap(view, graph);
   const tab = tabs(right, session);
   new ScopeTree(session, left);
@@ -97,8 +97,8 @@ function tabs(element, session) {
 }
 
 /** The branches in which what is in the middle stands, where their titles are out of sight. @param {GraphView} view */
-function crumbs(view) {
-  const line = el('div', { class: 'crumbs' });
+function whereabouts(view) {
+  const line = el('div', { class: 'whereabouts' });
   let shown = '';
   view.watchers.push(() => {
     const { session, size, picture } = view;

@@ -1,0 +1,218 @@
+"""The explorer of a program: a page in the browser, in a notebook, or in a file. Needs no torch.
+
+What a page shows of a program besides its graph is put together here: what was found about it, the conditions
+that a replay checks, and numbers to colour by.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from .errors import RenderError
+from .ir import Graph, Node
+from .ir.conditions import Guard
+from .ir.findings import Diagnostic
+from .pictures import Drawable, output_names
+from .reports import node_costs
+from .visualize import ViewOptions, build_scene, render
+from .visualize.explorer import Exhibit, Measure, Remark, document, page
+from .visualize.files import replace_file
+
+Overlay: TypeAlias = "Measure | Mapping[Node, float] | Mapping[str, Mapping[Node, float]]"
+"""Numbers to colour nodes by: of one kind, or of several by their names."""
+
+_MOST_SHOWN: Final = 20_000  # nodes above which a notebook shows the picture alone
+_HEIGHT: Final = 640  # pixels of an explorer in a notebook
+_SMALL: Final = ViewOptions(max_boxes=40)  # the picture where scripts are off
+
+
+def to_html(
+    program: Drawable,
+    *,
+    overlay: Overlay | None = None,
+    sources: bool = True,
+    picture: bool = True,
+) -> str:
+    """Return the explorer of a program as one HTML page, which needs no network and no other file.
+
+    Args:
+        program: a traced or loaded program, or a graph.
+        overlay: numbers per node to colour by, besides FLOPs and bytes: ``{node: seconds}``, or several such
+            by their names.
+        sources: whether the user's source files come along, so that the page shows the lines.
+        picture: whether a picture comes along for where scripts are off.
+
+    Raises:
+        RenderError: a number of the overlay is not finite, or is for a node of another graph.
+    """
+    drawn = _static_picture(program) if picture else ""
+    return page(document(exhibit_of(program, overlay, sources=sources)), picture=drawn)
+
+
+def save_html(program: Drawable, path: Path, **options: Any) -> Path:
+    """Write the explorer of a program into a file; ``options`` are those of :func:`to_html`."""
+    try:
+        text = to_html(program, **options)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        name = str(error).partition("'")[2].partition("'")[0]
+        raise RenderError(
+            f"{name} is for pictures; a page of the explorer takes overlay, sources and picture"
+        ) from None
+    replace_file(path, text.encode(errors="replace"))
+    return path
+
+
+def show(
+    program: Drawable,
+    path: str | Path | None = None,
+    *,
+    overlay: Overlay | None = None,
+    sources: bool = True,
+) -> Path | None:
+    """Open the explorer of a program: in the notebook that asks for it, else in the browser.
+
+    Args:
+        program: a traced or loaded program, or a graph.
+        path: where to keep the page; a file for temporary use, if left out.
+        overlay: numbers per node to colour by; see :func:`to_html`.
+        sources: whether the page shows the user's source files.
+
+    Returns:
+        The page's file; None in a notebook, which holds the page itself.
+
+    Raises:
+        RenderError: see :func:`to_html`.
+        OSError: the file cannot be written.
+    """
+    text = to_html(program, overlay=overlay, sources=sources)
+    if path is None and _is_notebook():
+        from IPython.display import display  # there is one, as a notebook runs this
+
+        display({"text/html": _framed(text), "text/plain": repr(program)}, raw=True)
+        return None
+    target = _temporary_page(program) if path is None else Path(path)
+    replace_file(target, text.encode(errors="replace"))
+    webbrowser.open(target.resolve().as_uri())
+    return target
+
+
+def notebook_bundle(program: Drawable) -> dict[str, str]:
+    """Return what a notebook shows of a program, by kind of content: the explorer if it is not too large."""
+    bundle = {"text/plain": repr(program)}
+    graph = program if isinstance(program, Graph) else program.graph
+    drawn = _static_picture(program)
+    if drawn:
+        bundle["image/svg+xml"] = drawn
+    if sum(1 for _ in graph.walk()) <= _MOST_SHOWN:
+        text = page(document(exhibit_of(program)), picture=drawn)
+        bundle["text/html"] = _framed(text)
+    return bundle
+
+
+def exhibit_of(
+    program: Drawable, overlay: Overlay | None = None, *, sources: bool = True
+) -> Exhibit:
+    """Return all that a page shows of a program.
+
+    Raises:
+        RenderError: a number of the overlay is not finite, or is for a node of another graph.
+    """
+    graph = program if isinstance(program, Graph) else program.graph
+    costs = node_costs(graph)
+    measures = [
+        *_overlaid(graph, overlay),
+        Measure("FLOPs", "FLOP", costs.flops),
+        Measure("bytes moved", "B", costs.moved_bytes),
+        Measure("bytes made", "B", costs.made_bytes),
+    ]
+    facts = getattr(program, "torch_version", "")
+    return Exhibit(
+        graph,
+        output_names(program),
+        tuple(_remarks(program)),
+        tuple(measure for measure in measures if measure.numbers),
+        f"traced with torch {facts}" if facts else "",
+        with_sources=sources,
+    )
+
+
+def _remarks(program: Drawable) -> Iterator[Remark]:
+    diagnostics: tuple[Diagnostic, ...] = getattr(program, "diagnostics", ())
+    for diagnostic in sorted(diagnostics, key=lambda found: found.severity, reverse=True):
+        yield Remark(
+            diagnostic.severity.name.lower(),
+            diagnostic.title,
+            diagnostic.hint,
+            diagnostic.source,
+            diagnostic.nodes,
+        )
+    guards: tuple[Guard, ...] = getattr(program, "guards", ())
+    for guard in guards:
+        yield Remark("guard", guard.text, "", guard.source, (guard.node,))
+
+
+def _overlaid(graph: Graph, overlay: Overlay | None) -> Iterator[Measure]:
+    if overlay is None:
+        return
+    if isinstance(overlay, Measure):
+        measures = [overlay]
+    elif all(isinstance(key, str) for key in overlay):
+        measures = [Measure(str(name), "", dict(some)) for name, some in overlay.items()]  # type: ignore[arg-type]
+    else:
+        measures = [Measure("overlay", "", dict(overlay))]  # type: ignore[arg-type]
+    nodes = set(graph.walk())
+    for measure in measures:
+        _check(measure, nodes)
+        yield measure
+
+
+def _check(measure: Measure, nodes: set[Node]) -> None:
+    for node, number in measure.numbers.items():
+        if not isinstance(node, Node):
+            raise RenderError(
+                f"the overlay {measure.name!r} has {node!r} where a node of the graph is wanted"
+            )
+        if node not in nodes:
+            raise RenderError(f"the overlay {measure.name!r} has a node of another graph: {node!r}")
+        if not isinstance(number, int | float) or not abs(number) < float("inf"):
+            raise RenderError(f"the overlay {measure.name!r} has {number!r} for {node!r}")
+
+
+def _static_picture(program: Drawable) -> str:
+    """Return an SVG element of a program; empty where there is no Graphviz, or it gives up."""
+    graph = program if isinstance(program, Graph) else program.graph
+    try:
+        drawn = render(
+            build_scene(graph, _SMALL, output_names(program)), "svg", timeout_s=5
+        ).decode()
+    except RenderError:
+        return ""
+    return drawn[drawn.index("<svg") :]
+
+
+def _framed(text: str) -> str:
+    """Return a page as an element of another one, which keeps the two apart."""
+    escaped = html.escape(text, quote=True)
+    return (
+        f'<iframe srcdoc="{escaped}" style="width: 100%; height: {_HEIGHT}px; border: 1px solid #d0d7de;'
+        ' border-radius: 6px" title="opscope explorer"></iframe>'
+    )
+
+
+def _is_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
+
+
+def _temporary_page(program: Drawable) -> Path:
+    graph = program if isinstance(program, Graph) else program.graph
+    name = "".join(letter if letter.isalnum() else "_" for letter in graph.name)[:40]
+    return Path(tempfile.mkdtemp(prefix="opscope-")) / f"{name or 'graph'}.html"
