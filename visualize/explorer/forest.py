@@ -217,7 +217,7 @@ def _kind(region: Region, scope: Scope | None) -> str:
     if region.kind is RegionKind.GROUP:
         return "turn"
     if scope is None or region.kind is not RegionKind.SCOPE:
-        return region.kind.value
+        return str(region.kind.value)
     # Of several scopes that hold just the next, the first that is a module says what it all is.
     kinds = [step.kind for step in region.scopes]
     kind = ScopeKind.MODULE if ScopeKind.MODULE in kinds else kinds[-1]
