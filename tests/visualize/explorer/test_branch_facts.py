@@ -8,6 +8,11 @@ from opscope.visualize.explorer import Exhibit
 
 Browse = Callable[..., Any]
 
+COUNTS = """
+const lines = [...lineFacts(model, 'net.py')];
+return lines.map(([line, { made, through }]) => [line, made.length, through]);
+"""
+
 
 def test_the_borders_of_a_branch_are_what_crosses_them(browse: Browse) -> None:
     graph = """
@@ -22,7 +27,10 @@ def test_the_borders_of_a_branch_are_what_crosses_them(browse: Browse) -> None:
     """
     script = """
     const names = (values) => values.map((v) => model.valueName(v));
-    const all = (b) => { const { inputs, outputs, state } = borders(model, b); return [inputs, outputs, state].map(names); };
+    const all = (b) => {
+      const { inputs, outputs, state } = borders(model, b);
+      return [inputs, outputs, state].map(names);
+    };
     return [all(model.branchAt('body')), all(0)];
     """
     body, root = browse(script, graph)
@@ -65,21 +73,20 @@ def _exhibit() -> Exhibit:
 
 
 def test_a_line_counts_what_it_made_and_what_came_through_it(browse: Browse) -> None:
-    script = "return [...lineFacts(model, 'net.py')].map(([line, { made, through }]) => [line, made.length, through])"
-    assert sorted(browse(script, _exhibit())) == [[3, 0, 2], [7, 2, 2]]
+    assert sorted(browse(COUNTS, _exhibit())) == [[3, 0, 2], [7, 2, 2]]
 
 
 def test_a_line_that_calls_itself_counts_once(browse: Browse) -> None:
     exhibit = _exhibit()
     for node in exhibit.graph.walk():
         node.stack = _frames(("net.py", 3, False), ("net.py", 3, False), ("net.py", 3, False))
-    script = "return [...lineFacts(model, 'net.py')].map(([line, { made, through }]) => [line, made.length, through])"
-    assert browse(script, exhibit) == [[3, 2, 2]]
+    assert browse(COUNTS, exhibit) == [[3, 2, 2]]
 
 
 def test_what_came_through_a_line_is_found_by_it(browse: Browse) -> None:
     script = """
-    const through = (file, line) => nodesThrough(model, standsOn(program, file, line)).map((n) => model.nodeTitle(n));
+    const titles = (nodes) => nodes.map((n) => model.nodeTitle(n));
+    const through = (file, line) => titles(nodesThrough(model, standsOn(program, file, line)));
     return [through('net.py', 3), through('lib.py', 21), through('net.py', 4), filesOf(model)];
     """
     assert browse(script, _exhibit()) == [

@@ -22,8 +22,11 @@ graph Net(%x : f32[2]):
   return (%d)
 """
 ROWS = """
-const rows = () => outline.rows.map((item, at) =>
-  `${'  '.repeat(outline.level(item) - 1)}${outline.title(item)} ${outline.positions[at]}/${outline.siblings[at]}`);
+const row = (item, at) => {
+  const indent = '  '.repeat(outline.level(item) - 1);
+  return `${indent}${outline.title(item)} ${outline.positions[at]}/${outline.siblings[at]}`;
+};
+const rows = () => outline.rows.map(row);
 const outline = new Outline(model);
 outline.expandAll(false);
 """
@@ -91,7 +94,10 @@ def test_what_is_selected_is_unfolded_or_stands_for_its_operator(browse: Browse)
 def test_typing_finds_the_next_row_of_that_name_going_around(browse: Browse) -> None:
     script = """
     outline.expandAll(true);
-    const found = (text, from) => { const at = outline.rowNamed(text, from); return at < 0 ? null : outline.title(outline.rows[at]); };
+    const found = (text, from) => {
+      const at = outline.rowNamed(text, from);
+      return at < 0 ? null : outline.title(outline.rows[at]);
+    };
     return [found('d', 0), found('b', 3), found('x', 0)];
     """
     assert browse(ROWS + script, GRAPH) == ["down", "body", None]

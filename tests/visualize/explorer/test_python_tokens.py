@@ -9,7 +9,8 @@ Browse = Callable[..., Any]
 
 TOKENS = """
 const lines = known.split('\\n');
-return pythonTokens(lines).map((tokens, at) => tokens.map(({ start, end, kind }) => `${kind} ${lines[at].slice(start, end)}`));
+const word = (at) => ({ start, end, kind }) => `${kind} ${lines[at].slice(start, end)}`;
+return pythonTokens(lines).map((tokens, at) => tokens.map(word(at)));
 """
 
 

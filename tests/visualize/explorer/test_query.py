@@ -27,8 +27,9 @@ SOURCE = (
 FIND = """
 const found = find(model, parseQuery(known), 100);
 if (found.problem) return found.problem;
-return found.hits.map(({ item, where }) => `${item < 0 ? model.branchTitle(~item) : model.nodeTitle(item) + ' %' +
-  (model.isEnd(item) ? model.nodeTitle(item) : model.valueName(model.results(item)[0]))} (${where})`);
+const value = (n) => (model.isEnd(n) ? model.nodeTitle(n) : model.valueName(model.results(n)[0]));
+const title = (item) => (item < 0 ? model.branchTitle(~item) : `${model.nodeTitle(item)} %${value(item)}`);
+return found.hits.map(({ item, where }) => `${title(item)} (${where})`);
 """
 
 
@@ -128,8 +129,8 @@ def test_a_query_finds(search: Callable[[str], Any], text: str, hits: list[str])
 def test_what_says_most_comes_first_and_the_limit_does_not_change_the_total(browse: Browse) -> None:
     script = """
     const found = find(model, parseQuery('body'), 2);
-    return [found.hits.map(({ item, where }) => [item < 0 ? model.branchTitle(~item) : item, where]), found.total,
-      found.nodes.map((n) => model.nodeTitle(n))];
+    const titles = found.hits.map(({ item, where }) => [model.branchTitle(~item), where]);
+    return [titles, found.total, found.nodes.map((n) => model.nodeTitle(n))];
     """
     hits, total, nodes = browse(script, NET)
     assert hits == [["body.fc1", "name"], ["body", "name"]]
