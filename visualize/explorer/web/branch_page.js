@@ -4,7 +4,7 @@ import { borders, operatorCounts, operatorsIn } from './branch_facts.js';
 import { counted, human } from './data.js';
 import { button, copyButton, el, jump } from './dom.js';
 import { quantity, timesOf } from './outline.js';
-import { branchLink, crumbs, facts, limitedList, operatorBars, placedNodeLink, section, sourcedValueLink, valueLink } from './pieces.js';
+import { branchLink, facts, limitedList, operatorBars, placedNodeLink, scopeCrumbs, section, sourcedValueLink, valueLink } from './pieces.js';
 import { Session } from './session.js';
 import { stateEntry } from './node_page.js';
 
@@ -46,7 +46,7 @@ function branchHeading(session, b) {
   return el(
     'header',
     { class: 'insp-head' },
-    b > 0 && crumbs(session, model.branchParent[b]),
+    b > 0 && scopeCrumbs(session, model.branchParent[b]),
     el('h2', {}, model.branchTitle(b), times > 0 && el('span', { class: 'tree-times', text: `×${times}` }), model.className(b) && el('span', { class: 'detail', text: model.className(b) })),
     model.address(b) && model.address(b) !== model.branchTitle(b) && el('p', { class: 'mono faint', text: model.address(b) }),
     el(

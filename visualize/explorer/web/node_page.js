@@ -3,7 +3,7 @@
 import { counted, FLAG, human, PHASES } from './data.js';
 import { button, copyButton, el, jump } from './dom.js';
 import { quantity } from './outline.js';
-import { crumbs, facts, limitedList, placedNodeLink, remarkList, section, sourcedValueLink, stateKind, swatch, valueLink } from './pieces.js';
+import { facts, limitedList, placedNodeLink, remarkList, scopeCrumbs, section, sourcedValueLink, stateKind, swatch, valueLink } from './pieces.js';
 import { pythonCall } from './python_call.js';
 import { Session } from './session.js';
 import { sourceSection, stackSection } from './stack_view.js';
@@ -42,7 +42,7 @@ function nodeHeading(session, n) {
   return el(
     'header',
     { class: 'insp-head' },
-    crumbs(session, model.nodeBranch[n]),
+    scopeCrumbs(session, model.nodeBranch[n]),
     el('h2', {}, swatch(session, model.family(n)), model.nodeTitle(n), model.nodeDetail(n) && el('span', { class: 'detail', text: model.nodeDetail(n) })),
     el('p', { class: 'mono faint', text: model.isEnd(n) ? `${model.operator(n)} of the graph` : model.operator(n) }),
     el(

@@ -98,9 +98,9 @@ export function branchLink(session, b) {
 }
 
 /** The branches around something, from the root, each leading there. @param {Session} session @param {number} b the innermost */
-export function crumbs(session, b) {
+export function scopeCrumbs(session, b) {
   const around = session.model.branchesAround(b).reverse();
-  return el('nav', { class: 'crumbs', 'aria-label': 'Scopes around it' }, ...around.flatMap((branch, at) => [at > 0 && el('span', { class: 'faint', text: '›' }), branchLink(session, branch)]));
+  return el('nav', { class: 'insp-crumbs', 'aria-label': 'Scopes around it' }, ...around.flatMap((branch, at) => [at > 0 && el('span', { class: 'faint', text: '›' }), branchLink(session, branch)]));
 }
 
 /** A spot in the colour of a family. @param {Session} session @param {number} family -1 for inputs and outputs */
@@ -121,7 +121,7 @@ export function operatorBars(session, counts, most) {
       'div',
       { class: 'bar-row' },
       jump(operator, () => session.mark(nodes), `Mark ${counted(nodes.length, 'operator')}`),
-      el('span', { class: 'bar' }, el('span', { style: `width: ${(nodes.length / counts[0].nodes.length) * 100}%` })),
+      el('span', { class: 'bar-track' }, el('span', { style: `width: ${(nodes.length / counts[0].nodes.length) * 100}%` })),
       el('span', { class: 'count', text: nodes.length.toLocaleString('en') }),
     );
   return limitedList(counts, entry, most);
