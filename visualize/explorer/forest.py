@@ -45,7 +45,7 @@ class Branch:
         call: which call of its module it is.
         parameters: numbers in the distinct parameters that its nodes read.
         is_chain: for a repeat, whether each reads what the one before it made.
-        items: nodes, and branches as ``~number``, in program order.
+        items: nodes, and branches as ``~number``, in the order in which most of each ran.
         is_open: whether it is unfolded at first; a repeat then shows the first of its likes.
     """
 
@@ -85,6 +85,7 @@ def grow(graph: Graph) -> Forest:
     grower.grow(root)
     if flags:
         _plant(graph, flags, grower)
+    _sort(graph, grower.branches)
     return Forest(grower.branches, _in_order(grower.branches), flags)
 
 
@@ -252,6 +253,25 @@ def _plant(graph: Graph, flags: dict[Node, int], grower: _Grower) -> None:
 
 def _holds(scopes: tuple[Scope, ...], scope: Scope) -> bool:
     return bool(scopes) and any(scope.is_within(step) for step in scopes[-1:])
+
+
+def _sort(graph: Graph, branches: list[Branch]) -> None:
+    """Let each item stand where most of it ran: what is entered again and again has no one place."""
+    steps = {node: step for step, node in enumerate(graph.walk())}
+    sums = [0] * len(branches)
+    counts = [0] * len(branches)
+    for number in reversed(range(len(branches))):
+        for item in branches[number].items:
+            sums[number] += sums[~item] if isinstance(item, int) else steps[item]
+            counts[number] += counts[~item] if isinstance(item, int) else 1
+
+    def place(item: Node | int) -> float:
+        if isinstance(item, Node):
+            return steps[item]
+        return sums[~item] / max(counts[~item], 1)
+
+    for branch in branches:
+        branch.items.sort(key=place)
 
 
 def _in_order(branches: list[Branch]) -> list[Node]:

@@ -296,6 +296,7 @@ export class Arrangement {
         count: edge.count,
       });
     });
+    apart(level.edges, merged.filter((_, e) => out.routes[e]));
     spread(level.edges, merged.filter((_, e) => out.routes[e]), isBack.filter((_, e) => out.routes[e]), sizes, shift, isDown);
     return level;
   }
@@ -408,7 +409,8 @@ export class Arrangement {
   #frameText(branch) {
     const { model } = this.session;
     const size = model.itemStart[branch + 1] - model.itemStart[branch];
-    const ops = counted(this.flows.count(~branch), 'op');
+    const isOfEnds = model.isEnd(model.first[branch]) && model.isEnd(model.end[branch] - 1) && branch !== 0;
+    const ops = isOfEnds ? '' : counted(this.flows.count(~branch), 'op');
     if (model.kind(branch) === 'repeat') {
       const words = [model.className(branch), model.isChain(branch) ? '' : 'in parallel', model.note(branch), ops];
       return { title: `${model.branchTitle(branch)}  ×${size}`, detail: words.filter(Boolean).join(' · ') };
@@ -476,6 +478,25 @@ function goesPast(/** @type {MergedEdge[]} */ edges, /** @type {MergedEdge} */ e
  *  @param {boolean} isDown */
 function labelPlace(points, isDown) {
   return isDown ? { labelX: points[0], labelY: points[1] + 12 } : { labelX: points[0] + 2, labelY: points[1] - 8 };
+}
+
+/**
+ * Of several texts at one source all but the last go to the targets of their edges, so that none covers
+ * another.
+ * @param {Edge[]} edges @param {MergedEdge[]} merged
+ */
+function apart(edges, merged) {
+  /** @type {Map<number, Edge>} the last edge with a text of each source */
+  const last = new Map();
+  edges.forEach((edge, e) => {
+    if (!edge.label && edge.count < 2) return;
+    const before = last.get(merged[e].from);
+    if (before && before.isDown) {
+      before.labelX = before.points[before.points.length - 2];
+      before.labelY = before.points[before.points.length - 1] - 13;
+    }
+    last.set(merged[e].from, edge);
+  });
 }
 
 /** Let edges that meet a box in its middle meet it side by side instead, in the order of their other ends. */

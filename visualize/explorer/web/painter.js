@@ -157,8 +157,9 @@ class Brush {
     if (frame.width < size * 4 || frame.height < size * 1.6) return;
     const { context, palette } = this;
     context.font = `600 ${size}px system-ui, sans-serif`;
+    if (context.measureText(frame.title).width > frame.width - size) return;
     context.fillStyle = palette.faint;
-    context.fillText(frame.title, frame.x + size * 0.6, frame.y + size, frame.width - size);
+    context.fillText(frame.title, frame.x + size * 0.6, frame.y + size);
   }
 
   /** The sign of what can be folded or unfolded. @param {number} x @param {number} y @param {boolean} isFolded */
