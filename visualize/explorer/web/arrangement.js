@@ -189,7 +189,7 @@ export class Arrangement {
     const labels = this.#labels(content);
     const across = [...content.inPorts.map(() => 10), ...sizes.map((s) => (isDown ? s.width : s.height)), ...content.outPorts.map(() => 10)];
     const along = [...content.inPorts.map(() => 0), ...sizes.map((s) => (isDown ? s.height : s.width)), ...content.outPorts.map(() => 0)];
-    const edges = content.edges.map((edge) => this.#ends(edge, content, sizes));
+    const edges = content.edges.map((edge) => this.#ends(branch, edge, content, sizes));
     const merged = mergeEqual(edges);
     const isBack = merged.map((edge) => edge.from > edge.to);
     const hasLabels = labels.some((label) => label);
@@ -303,16 +303,17 @@ export class Arrangement {
 
   /** Where an edge meets its ends: the ports of unfolded branches. */
   #ends(
+    /** @type {number} */ branch,
     /** @type {import('./wiring.js').Inside['edges'][number]} */ edge,
     /** @type {import('./wiring.js').Inside} */ content,
     /** @type {(Box | Level)[]} */ sizes,
   ) {
     const shift = content.inPorts.length;
-    const value = this.flows.value[edge.flows[0]];
     const from = sizes[edge.from - shift];
     const to = sizes[edge.to - shift];
-    const fromPort = from && 'inside' in from ? from.outPort.get(value) ?? -1 : -1;
-    const toPort = to && 'inside' in to ? to.inPort.get(value) ?? -1 : -1;
+    const [made, read] = this.#shownEnds(branch, edge.flows[0]);
+    const fromPort = from && 'inside' in from ? from.outPort.get(made) ?? -1 : -1;
+    const toPort = to && 'inside' in to ? to.inPort.get(read) ?? -1 : -1;
     return {
       from: edge.from,
       to: edge.to,
@@ -322,6 +323,36 @@ export class Arrangement {
       fromAt: from && 'inside' in from && fromPort >= 0 ? from.outAt[fromPort] : 0,
       toAt: to && 'inside' in to && toPort >= 0 ? to.inAt[toPort] : 0,
     };
+  }
+
+  /**
+   * The values as which a flow leaves and reaches what is drawn. A run of equal neighbours shows the first of
+   * them, so what the last makes is drawn as what the first makes, and so is what any of them reads.
+   * @param {number} branch @param {number} flow @returns {[number, number]}
+   */
+  #shownEnds(branch, flow) {
+    const { model } = this.session;
+    const { flows } = this;
+    const value = flows.value[flow];
+    if (model.kind(branch) !== 'repeat' || this.session.folding[branch] !== FOLD.OPEN) return [value, value];
+    const source = this.#twin(branch, flows.source[flow]);
+    const target = this.#twin(branch, flows.target[flow]);
+    const isMade = model.producer(value) === flows.source[flow] && source !== flows.source[flow];
+    const made = isMade ? model.resultStart[source] + (value - model.resultStart[flows.source[flow]]) : value;
+    const twin = flows.inStart[target] + (flow - flows.inStart[flows.target[flow]]);
+    const read = twin < flows.inStart[target + 1] ? flows.value[twin] : value;
+    return [made, read];
+  }
+
+  /** The node in the place of one in the first of equal neighbours; itself outside. @param {number} branch
+   *  @param {number} node */
+  #twin(branch, node) {
+    const { model } = this.session;
+    if (node < model.first[branch] || node >= model.end[branch]) return node;
+    const items = model.itemsOf(branch);
+    const start = (/** @type {number} */ item) => (item >= 0 ? item : model.first[~item]);
+    const holder = items.findLast((item) => start(item) <= node) ?? items[0];
+    return start(items[0]) + (node - start(holder));
   }
 
   /** The shape on each edge where it is another than that of what its source got; empty on others. */
