@@ -77,13 +77,85 @@ class Exhibit:
     with_sources: bool = True
 
 
-def document(exhibit: Exhibit) -> dict[str, Any]:
-    """Return all that a page shows of a program, as JSON has it. O(size)."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of a node from one graph to another.
+
+    Attributes:
+        kind: ``added``, ``removed``, ``changed`` or ``moved``.
+        before: the node in the first graph; None if it was added.
+        after: the node in the second; None if it was removed.
+        details: in what the two differ, a line each.
+    """
+
+    kind: str
+    before: Node | None
+    after: Node | None
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two programs side by side.
+
+    Attributes:
+        before: the first.
+        after: the second.
+        changes: what became of nodes that are not in both as they were, in program order.
+        matches: the nodes of the first that the second has too, with those there.
+        notes: what differs besides, a sentence each: inputs, outputs, state.
+        names: what the two are called.
+    """
+
+    before: Exhibit
+    after: Exhibit
+    changes: Sequence[Change]
+    matches: Mapping[Node, Node]
+    notes: Sequence[str] = ()
+    names: tuple[str, str] = ("before", "after")
+
+
+def document(exhibit: Exhibit | Comparison) -> dict[str, Any]:
+    """Return all that a page shows of a program, or of two, as JSON has it. O(size)."""
     with paused_collector():
-        return _document(exhibit)
+        if isinstance(exhibit, Comparison):
+            return _comparison(exhibit)
+        return _program(exhibit)[0]
 
 
-def _document(exhibit: Exhibit) -> dict[str, Any]:
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    before, old = _program(comparison.before)
+    after, new = _program(comparison.after)
+    # Those of functions are told in words: the panes show the programs themselves.
+    changes = [
+        change
+        for change in comparison.changes
+        if (change.before is None or change.before in old.number)
+        and (change.after is None or change.after in new.number)
+    ]
+    pairs = [
+        (old.number[one], new.number[other])
+        for one, other in comparison.matches.items()
+        if one in old.number and other in new.number
+    ]
+    return {
+        "format": FORMAT,
+        "title": f"{comparison.names[0]} and {comparison.names[1]}",
+        "names": list(comparison.names),
+        "before": before,
+        "after": after,
+        "changes": {
+            "kind": [change.kind for change in changes],
+            "before": [-1 if c.before is None else old.number[c.before] for c in changes],
+            "after": [-1 if c.after is None else new.number[c.after] for c in changes],
+            "details": [list(change.details) for change in changes],
+        },
+        "matches": {"before": [one for one, _ in pairs], "after": [other for _, other in pairs]},
+        "notes": list(comparison.notes),
+    }
+
+
+def _program(exhibit: Exhibit) -> tuple[dict[str, Any], GraphColumns]:
     texts = Texts()
     frames = Frames(texts)
     graph = exhibit.graph
@@ -96,7 +168,7 @@ def _document(exhibit: Exhibit) -> dict[str, Any]:
     for name, writer in functions.items():
         graphs.append({**writer.columns(), "name": name})
     remarks = [_remark(remark, main, frames) for remark in exhibit.remarks]
-    return {
+    content = {
         "format": FORMAT,
         "title": graph.name,
         "subtitle": exhibit.subtitle,
@@ -110,6 +182,7 @@ def _document(exhibit: Exhibit) -> dict[str, Any]:
         "sources": frames.sources() if exhibit.with_sources else {},
         "texts": texts.listed(),
     }
+    return content, main
 
 
 def _remark(remark: Remark, main: GraphColumns, frames: Frames) -> dict[str, Any]:

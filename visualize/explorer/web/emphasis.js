@@ -15,7 +15,8 @@ export function emphasisOf(view) {
   const { selection } = session;
   const shown = (/** @type {number} */ item) => onScreen(view, item);
   const { into, outOf } = touching(view);
-  const scale = scaleOf(session);
+  const colours = session.colours ?? measureColours(view);
+  const node = (/** @type {number} */ item) => (item < 0 && arrangement.isLeaf(~item) ? arrangement.leafOf(~item) : item);
   return {
     selected: selection ? shown(session.itemOf(selection)) : null,
     hovered: view.hovered,
@@ -23,9 +24,18 @@ export function emphasisOf(view) {
     path: new Set(view.path.map(shown)),
     into,
     outOf,
-    fill: (item) => (scale ? scale.colour(itemNumber(view, item)) : null),
-    figure: (item) => (scale ? scale.text(itemNumber(view, item)) : ''),
+    fill: (item) => (colours ? colours.colour(node(item)) : null),
+    figure: (item) => (colours ? colours.text(node(item)) : ''),
   };
+}
+
+/** The colours of the measure that is chosen. @param {GraphView} view @returns {import('./session.js').ItemColours | null} */
+function measureColours({ session }) {
+  const scale = scaleOf(session);
+  if (!scale) return null;
+  const { nodes, branches } = scale.measure;
+  const number = (/** @type {number} */ item) => (item >= 0 ? nodes[item] : branches[~item]);
+  return { colour: (item) => scale.colour(number(item)), text: (item) => scale.text(number(item)) };
 }
 
 /** The item of the box or frame in which an item is seen. */
@@ -53,13 +63,6 @@ function touching({ session, arrangement }) {
     if (!isInside(flows.target[flows.outFlow[at]])) outOf.add(flows.outFlow[at]);
   }
   return { into, outOf };
-}
-
-/** @param {GraphView} view @param {number} item */
-function itemNumber({ session, arrangement }, item) {
-  const measure = session.program.measures[session.measure];
-  if (item >= 0) return measure.nodes[item];
-  return arrangement.isLeaf(~item) ? measure.nodes[arrangement.leafOf(~item)] : measure.branches[~item];
 }
 
 /**

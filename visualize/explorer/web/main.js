@@ -10,6 +10,7 @@ import { SourceView } from './sources.js';
 import { SearchBox } from './searchbox.js';
 import { legend, toolbar } from './chrome.js';
 import { KEYS, listenForKeys } from './keys.js';
+import { SideBySide } from './sidebyside.js';
 import { followAddress } from './address.js';
 import { button, el } from './dom.js';
 
@@ -152,7 +153,7 @@ function open() {
   const root = /** @type {HTMLElement} */ (document.getElementById('app'));
   const held = /** @type {HTMLElement} */ (document.getElementById('data'));
   unpack(held.textContent ?? '').then(
-    (content) => Object.assign(window, { __explorer: start(root, content) }),
+    (content) => Object.assign(window, { __explorer: content.before ? new SideBySide(root, content) : start(root, content) }),
     (error) => root.append(el('p', { class: 'failure' }, `This page is damaged: ${error}`)),
   );
 }

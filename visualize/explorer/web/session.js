@@ -17,6 +17,11 @@ const MOST_SHOWN = 20000; // boxes that unfolding everything may show
  */
 
 /**
+ * Colours and texts of items: a node, or a branch as `~branch`.
+ * @typedef {{colour: (item: number) => string | null, text: (item: number) => string}} ItemColours
+ */
+
+/**
  * Events, each named after what changed: `graph`, `selection`, `folding`, `marks`, `view` (what is hidden,
  * direction, overlay), `theme`, and `reveal` with `detail.item`, which asks to bring an item into view.
  */
@@ -33,6 +38,7 @@ export class Session extends EventTarget {
     /** @type {Set<number>} phases that are not drawn */ this.hiddenPhases = new Set();
     /** @type {'TB' | 'LR'} */ this.direction = 'TB';
     /** @type {number} the measure to colour by; -1 for families */ this.measure = -1;
+    /** @type {ItemColours | null} other colours than those of families and measures */ this.colours = null;
     /** @type {'light' | 'dark'} */ this.theme = 'light';
   }
 
