@@ -414,7 +414,7 @@ export class Arrangement {
   #box(item) {
     const text = this.boxText(item);
     const width = Math.max(this.#width(text.title, FONT.title), this.#width(text.detail, FONT.detail)) + (text.kind === 'operator' ? 20 : 28);
-    return { item, ...text, x: 0, y: 0, width: Math.max(Math.ceil(width), 44), height: text.detail ? 38 : 26 };
+    return { item, ...text, x: 0, y: 0, width: Math.max(Math.ceil(width), 44), height: text.detail || this.session.colours || this.session.measure >= 0 ? 38 : 26 };
   }
 
   /** What a box says. @param {number} item @returns {{kind: BoxKind, title: string, detail: string, family: number}} */

@@ -18,13 +18,17 @@ export class VirtualRows {
     this.rowHeight = rowHeight;
     this.count = 0;
     this.draw = draw;
+    /** @type {number} a row that is to be shown as soon as there is room; -1 for none */ this.wanted = -1;
     this.refresh = perFrame(() => this.refreshNow());
     this.canvas = el('div', { class: 'rows' });
     this.window = el('div', { class: 'rows-window' });
     this.canvas.append(this.window);
     element.append(this.canvas);
     element.addEventListener('scroll', this.refresh, { passive: true });
-    new ResizeObserver(this.refresh).observe(element);
+    new ResizeObserver(() => {
+      if (this.wanted >= 0) this.show(this.wanted, true);
+      this.refresh();
+    }).observe(element);
   }
 
   /** @param {number} count */
@@ -61,6 +65,8 @@ export class VirtualRows {
     const { element, rowHeight } = this;
     const above = index * rowHeight;
     const room = element.clientHeight;
+    this.wanted = room ? -1 : index; // a list that is hidden cannot scroll
+    if (!room) return;
     if (above >= element.scrollTop && above + rowHeight <= element.scrollTop + room) return;
     const middle = above - (room - rowHeight) / 2;
     if (inMiddle) element.scrollTop = middle;

@@ -90,6 +90,8 @@ export class SourceView {
     this.rows.canvas.style.minWidth = `calc(${Math.min(longest, 400)}ch + 320px)`;
     this.rows.setCount(lines.length);
     this.body.scrollTo(0, 0);
+    const first = Math.min(...[...this.facts].filter(([, { made }]) => made.length).map(([line]) => line));
+    if (lines.length && first < Infinity) this.rows.show(first - 1, true);
   }
 
   /** @param {string} why there is nothing to see; empty where there is */
