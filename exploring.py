@@ -12,7 +12,7 @@ import tempfile
 import webbrowser
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from .errors import RenderError
 from .ir import Graph, Node
@@ -26,6 +26,16 @@ from .visualize.files import replace_file
 
 Overlay: TypeAlias = "Measure | Mapping[Node, float] | Mapping[str, Mapping[Node, float]]"
 """Numbers to colour nodes by: of one kind, or of several by their names."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A program that can tell of the numbers in its state."""
+
+    def state_notes(self) -> Mapping[str, str]:
+        """Return what is known of them, by name, in a line each."""
+        ...
+
 
 _MOST_SHOWN: Final = 20_000  # nodes above which a notebook shows the picture alone
 _HEIGHT: Final = 640  # pixels of an explorer in a notebook
@@ -140,6 +150,7 @@ def exhibit_of(
         tuple(_remarks(program)),
         tuple(measure for measure in measures if measure.numbers),
         f"traced with torch {facts}" if facts else "",
+        program.state_notes() if isinstance(program, Stateful) else {},
         with_sources=sources,
     )
 

@@ -43,6 +43,7 @@ from .runtime import (
     mode_contexts,
     plain_calls,
     run_blocks,
+    state_notes,
     torch_literal,
 )
 from .tracer import (
@@ -403,6 +404,11 @@ class TracedProgram(RecordedProgram):
                 "  pass inputs: traced.check((x,)), or check while tracing: opscope.trace(..., check=True)"
             )
         return self.inputs.arguments.unbind(self.inputs.structure.build(leaves))
+
+    def state_notes(self) -> dict[str, str]:
+        """Return mean, deviation and range of the tensors of the state, by name, in a line each."""
+        with apart():
+            return state_notes(self.state)
 
     def summary(self, *, at: Sizes | None = None, **options: Any) -> Summary:
         """Return what the program computes, moves and keeps: FLOPs, bytes, parameters and memory.

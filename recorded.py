@@ -237,6 +237,10 @@ class RecordedProgram:
         """Write the program to a file, or draw it into one; see :func:`opscope.save`."""
         return save(self, path, state=state, **options)
 
+    def state_notes(self) -> Mapping[str, str]:
+        """Return what is known of the numbers in the state, by name, in a line each."""
+        return {}
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Return what a notebook shows: the explorer."""
         return notebook_bundle(self)

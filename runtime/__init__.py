@@ -8,6 +8,7 @@ from .literals import torch_literal
 from .modes import mode_contexts
 from .operators import find_overload, plain_calls
 from .resolved import Resolver
+from .state_notes import state_notes
 from .stored_tensors import TensorWriter, make_tensors, read_memories
 from .write_back import WriteBack
 
@@ -27,5 +28,6 @@ __all__ = [
     "plain_calls",
     "read_memories",
     "run_blocks",
+    "state_notes",
     "torch_literal",
 ]
