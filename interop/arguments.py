@@ -26,7 +26,9 @@ def named_arguments(
     callee = args[0] if node.kind == CALL and args else None
     if isinstance(callee, FunctionRef) and callee.name in functions:
         names = ["function", *input_names[callee.name]]
-    named = [(names[at] if at < len(names) else f"argument {at}", arg) for at, arg in enumerate(args)]
+    named = [
+        (names[at] if at < len(names) else f"argument {at}", arg) for at, arg in enumerate(args)
+    ]
     return [*named, *node.kwargs.items()]
 
 

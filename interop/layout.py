@@ -188,7 +188,9 @@ class _Wiring:
         block = self._part.block
         self._makers.update((value, (f"input{n}", 0)) for n, value in enumerate(block.inputs))
         for node in block:
-            self._makers.update((value, (self._ids[node], n)) for n, value in enumerate(node.outputs))
+            self._makers.update(
+                (value, (self._ids[node], n)) for n, value in enumerate(node.outputs)
+            )
         for node in block:
             is_arithmetic = node in self._sizes
             for operand, value in enumerate(self._operands[node]):

@@ -1,9 +1,9 @@
-"""Levels: the nested layers in which viewers show the nodes of one part, made of its scopes.
+r"""Levels: the nested layers in which viewers show the nodes of one part, made of its scopes.
 
 Note [What layers can hold]
     Model Explorer lays out one layer at a time, which takes it long beyond some hundred children, and it
     cannot open one of more than a thousand. So a level with too many is parted into sections of
-    neighbours. It writes the way to a layer with slashes; a slash in a name is ``\\/``, a semicolon would
+    neighbours. It writes the way to a layer with slashes; a slash in a name is ``\/``, a semicolon would
     end the way, and neither an empty name nor a backslash at the end of one can be written. A run of equal
     operators, one for each of many parameters, is as wide as it is long: it gets a level of its own.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from itertools import groupby
 from typing import Final, TypeAlias
 
@@ -116,7 +117,7 @@ def gather_runs(root: Level, titles: Mapping[str, str]) -> list[Level]:
     made = []
     for level in all_levels(root):
         items: list[Item] = []
-        for title, run in groupby(level.items, lambda item: titles.get(item) if isinstance(item, str) else None):
+        for title, run in groupby(level.items, partial(_title, titles)):
             alike = list(run)
             if title is None or not _RUN <= len(alike) < len(level.items):
                 items.extend(alike)
@@ -127,6 +128,10 @@ def gather_runs(root: Level, titles: Mapping[str, str]) -> list[Level]:
             items.append(inner)
         level.items = items
     return made
+
+
+def _title(titles: Mapping[str, str], item: Item) -> str | None:
+    return titles.get(item) if isinstance(item, str) else None
 
 
 def part_long(root: Level) -> None:

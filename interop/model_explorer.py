@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 
 from ..ir import (
     FunctionRef,
-    Node,
     Graph,
+    Node,
     StateEntry,
     StateKind,
     TensorType,
@@ -42,9 +42,7 @@ _Json: TypeAlias = dict[str, Any]
 
 _PALETTE: Final = PALETTES[Theme.LIGHT]
 _MOST_LINKS: Final = 50  # to nodes, in one attribute
-_NOTE: Final = (
-    "parameters and buffers are arguments of what reads them; a stub (▸) stands for a value from afar"
-)
+_NOTE: Final = "state is among the arguments of what reads it; a stub (▸) stands for a value from afar"
 
 
 def to_model_explorer(graph: Graph, output_names: Sequence[str] = ()) -> str:
@@ -86,9 +84,7 @@ class _PartWriter:
         self._inner = inner
         self._output_names = output_names
         self._operands = {node: (*node.inputs, *inner.get(node, ())) for node in part.block}
-        self._layout: Layout = lay_out(
-            part, program.ids, self._operands, sizes, output_names
-        )
+        self._layout: Layout = lay_out(part, program.ids, self._operands, sizes, output_names)
 
     def text(self) -> str:
         """Return the graph as JSON with a node on each line."""
@@ -130,14 +126,12 @@ class _PartWriter:
 
     def _output(self, number: int, value: Value) -> _Json:
         names = self._output_names
-        label = names[number] if number < len(names) else ""
+        label = names[number] if number < len(names) else value.name or f"output {number}"
         attributes = [
             _attribute("output", str(number)),
             _attribute("returns", value_text(self._part.names[value])),
         ]
-        return self._node(
-            f"output{number}", label or self._part.names[value], attributes, _PALETTE.ends
-        )
+        return self._node(f"output{number}", label, attributes, _PALETTE.ends)
 
     def _stub(self, name: str) -> _Json:
         stub = self._layout.stubs[name]
@@ -167,7 +161,10 @@ class _PartWriter:
         if numbers:
             attributes.append(_links("numbers from", list(dict.fromkeys(numbers))))
         tint = _PALETTE.tint(BoxKind.OPERATOR, family_of(node.operator))
-        operands = [*operand_names(arguments), *("read in a block" for _ in self._inner.get(node, ()))]
+        operands = [
+            *operand_names(arguments),
+            *("read in a block" for _ in self._inner.get(node, ())),
+        ]
         written = self._node(name, _label(node), attributes, tint) | {
             "inputsMetadata": [
                 {"id": str(at), "attrs": [_attribute("__tensor_tag", operand)]}

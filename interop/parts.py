@@ -97,7 +97,9 @@ def captured(program: Program) -> dict[Node, dict[Value, None]]:
         read = [value for node in part.block for value in node.inputs]
         for value in [*read, *part.block.outputs] if owner is not None else []:
             inner: Block | None = part.block
-            while inner is not None and inner.owner is not None and value.block not in (None, inner):
+            while (
+                inner is not None and inner.owner is not None and value.block not in (None, inner)
+            ):
                 if value not in inner.owner.inputs:
                     found.setdefault(inner.owner, {})[value] = None
                 inner = inner.owner.block

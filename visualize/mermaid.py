@@ -4,8 +4,8 @@ Note [What Mermaid does to text]
     Text in quotes is Markdown to some versions, may hold icons and HTML, and ends at the next quote, so
     every character that could mean anything is spelled as ``#34;``, Mermaid's reference to a character by
     its number. Line breaks, icons, formulas and its own marks it looks for after that, so a space without
-    width parts what would be one; and titles are HTML without such references. ``_`` behind a letter means nothing and stays, so that ``relu_`` can be read. Names of
-    boxes are never made of user text.
+    width parts what would be one; and titles are HTML without such references. ``_`` behind a letter
+    means nothing and stays, so that ``relu_`` can be read. Names of boxes are never made of user text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _SPECIAL = re.compile(
     r"|(?<![^\W_])_"  # what would begin emphasis
     r"|[^\w .,()+=/→↔×·–…▸›-]"
 )
-_MEANT = re.compile(r"\\(?=n)|:(?=fa-)|\$(?=\$)|ﬂ(?=°)|¶(?=ß)")  # with what follows: even when spelled so
+_MEANT = re.compile(
+    r"\\(?=n)|:(?=fa-)|\$(?=\$)|ﬂ(?=°)|¶(?=ß)"
+)  # with what follows: even when spelled so
 _ENDS = (BoxKind.INPUT, BoxKind.OUTPUT)
 _SHAPES: Final = {
     BoxKind.OPERATOR: ('("', '")'),
@@ -64,7 +66,9 @@ def to_mermaid(scene: Scene) -> str:
 
 def _header(scene: Scene) -> list[str]:
     """Return the lines before the chart: its title, the theme, and comments on what is left out."""
-    words = " · ".join(" ".join(clean(word).split()) for word in (scene.title, scene.totals) if word)
+    words = " · ".join(
+        " ".join(clean(word).split()) for word in (scene.title, scene.totals) if word
+    )
     title = words.replace("<", "‹").replace(">", "›").replace("&", "＆")
     lines = ["---", f"title: {json.dumps(title, ensure_ascii=False)}"]
     theme = _CONFIGURATIONS.get(scene.theme)
@@ -94,7 +98,9 @@ def _boxes(scene: Scene) -> list[str]:
         elif isinstance(item, Box):
             lines.append(indent + _box(item))
         else:
-            lines.append(f'{indent}subgraph {item.name}["{_label(item.title, item.detail, " · ")}"]')
+            lines.append(
+                f'{indent}subgraph {item.name}["{_label(item.title, item.detail, " · ")}"]'
+            )
             walks.append(iter(inside[item.name]))
     return lines
 
@@ -129,7 +135,9 @@ def _spelled(match: re.Match[str]) -> str:
 def _without_junctions(scene: Scene) -> list[Edge]:
     """Return the edges, those through junctions as edges to all that these lead to."""
     junctions = {box.name for box in scene.boxes if box.kind is BoxKind.JUNCTION}
-    origins: dict[str, Edge] = {edge.target: edge for edge in scene.edges if edge.target in junctions}
+    origins: dict[str, Edge] = {
+        edge.target: edge for edge in scene.edges if edge.target in junctions
+    }
     edges = []
     labelled = set()
     for edge in scene.edges:

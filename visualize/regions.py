@@ -187,6 +187,7 @@ _BLOCK_NAMES: Final = {
 
 
 def block_name(node: Node, number: int) -> str:
+    """Return what a block of a node is for: ``if true``; its number where nothing tells."""
     names = _BLOCK_NAMES.get(node.operator.base_name.rpartition("::")[2], ())
     return names[number] if number < len(names) else f"block {number}"
 
