@@ -42,7 +42,9 @@ _Json: TypeAlias = dict[str, Any]
 
 _PALETTE: Final = PALETTES[Theme.LIGHT]
 _MOST_LINKS: Final = 50  # to nodes, in one attribute
-_NOTE: Final = "state is among the arguments of what reads it; a stub (▸) stands for a value from afar"
+_NOTE: Final = (
+    "state is among the arguments of what reads it; a stub (▸) stands for a value from afar"
+)
 
 
 def to_model_explorer(graph: Graph, output_names: Sequence[str] = ()) -> str:

@@ -189,7 +189,7 @@ class _Writer:
         number = self._numbers.get((value, is_far))
         if number is None:
             number = self._numbers[value, is_far] = len(self._values)
-            name = self._names[value]
+            name = self._names[value] or "(no name)"  # without one, Netron draws no line
             self._values.append(_value(value, f"{name} ▸" if is_far else name))
         return number
 

@@ -7,33 +7,76 @@ than networkx (igraph, Gephi, yEd, d3) take them too.
 from __future__ import annotations
 
 import json
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
+from xml.sax.saxutils import escape
 
 from ..ir import Graph
 from .markup import clean
 from .networkx_export import to_networkx
 
-_Plain: TypeAlias = str | int | float
-_NONE: Final = ""  # of an attribute that has no text
+_Plain: TypeAlias = str | int
 
 
 def to_graphml(graph: Graph) -> str:
     """Return a graph as GraphML, which ``networkx.read_graphml`` reads. O(size).
 
     Nodes and edges have the attributes that :func:`to_networkx` gives them; a shape is text: ``[8, 16]``.
-    Characters that XML cannot hold are replaced. Every edge has a number of its own for an id.
+    Characters that XML cannot hold are replaced. Every edge has an id of its own, ``use0`` onwards.
     """
-    import networkx  # an optional dependency, and slow to load
-
     exported = to_networkx(graph)
-    plain: networkx.MultiDiGraph[str] = networkx.MultiDiGraph(name=clean(graph.name))
+    nodes = _Elements("node", "n")
+    edges = _Elements("edge", "e")
     for name, facts in exported.nodes(data=True):
-        plain.add_node(name, **{key: _for_xml(fact) for key, fact in facts.items()})
+        nodes.add(f'id="{name}"', facts)
     for number, (source, target, facts) in enumerate(exported.edges(data=True)):
-        uses = {key: _for_xml(fact) for key, fact in facts.items()}
-        plain.add_edge(source, target, key=number, **uses)
-    lines = networkx.generate_graphml(plain)
-    return "\n".join(["<?xml version='1.0' encoding='utf-8'?>", *lines]) + "\n"
+        edges.add(f'id="use{number}" source="{source}" target="{target}"', facts)
+    name = _Elements("graph", "g")
+    title = name.content({"name": graph.name})
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">',
+        *name.keys(),
+        *nodes.keys(),
+        *edges.keys(),
+        f'<graph edgedefault="directed">{title}',
+        *nodes.lines,
+        *edges.lines,
+        "</graph>",
+        "</graphml>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+class _Elements:
+    """The elements of one kind in a GraphML file, and the keys of their attributes."""
+
+    def __init__(self, kind: str, prefix: str) -> None:
+        self.lines: list[str] = []
+        self._kind = kind
+        self._prefix = prefix
+        self._keys: dict[tuple[str, str], str] = {}  # by name and type
+
+    def add(self, attributes: str, facts: Mapping[str, object]) -> None:
+        self.lines.append(f"<{self._kind} {attributes}>{self.content(facts)}</{self._kind}>")
+
+    def content(self, facts: Mapping[str, object]) -> str:
+        """Return the facts of an element as XML."""
+        return "".join([self._fact(name, _plain(fact)) for name, fact in facts.items()])
+
+    def keys(self) -> list[str]:
+        return [
+            f'<key id="{key}" for="{self._kind}" attr.name="{name}" attr.type="{type_}"/>'
+            for (name, type_), key in self._keys.items()
+        ]
+
+    def _fact(self, name: str, plain: _Plain) -> str:
+        type_ = "string" if isinstance(plain, str) else "long"
+        key = self._keys.get((name, type_))
+        if key is None:
+            key = self._keys[name, type_] = f"{self._prefix}{len(self._keys)}"
+        text = escape(clean(plain)) if isinstance(plain, str) else plain
+        return f'<data key="{key}">{text}</data>'
 
 
 def to_node_link(graph: Graph) -> str:
@@ -66,13 +109,8 @@ def _lines(items: list[str]) -> str:
 
 
 def _plain(fact: object) -> _Plain:
-    if isinstance(fact, str | int | float):
+    if isinstance(fact, str | int):
         return fact
     if isinstance(fact, tuple):
         return f"[{', '.join(map(str, fact))}]"
-    return _NONE if fact is None else str(fact)
-
-
-def _for_xml(fact: object) -> _Plain:
-    plain = _plain(fact)
-    return clean(plain) if isinstance(plain, str) else plain
+    return str(fact)
