@@ -42,4 +42,4 @@ def to_overlay(graph: Graph, numbers: Mapping[Node, float]) -> str:
             )
         results.setdefault(part.name, {})[program.ids[node]] = {"value": number}
     told = {part: {"results": values, "gradient": _GRADIENT} for part, values in results.items()}
-    return json.dumps(told, indent=1) + "\n"
+    return json.dumps(told) + "\n"

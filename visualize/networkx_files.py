@@ -31,12 +31,12 @@ def to_graphml(graph: Graph) -> str:
         nodes.add(f'id="{name}"', facts)
     for number, (source, target, facts) in enumerate(exported.edges(data=True)):
         edges.add(f'id="use{number}" source="{source}" target="{target}"', facts)
-    name = _Elements("graph", "g")
-    title = name.content({"name": graph.name})
+    whole = _Elements("graph", "g")
+    title = whole.content({"name": graph.name})
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">',
-        *name.keys(),
+        *whole.keys(),
         *nodes.keys(),
         *edges.keys(),
         f'<graph edgedefault="directed">{title}',

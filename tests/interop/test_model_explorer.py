@@ -231,11 +231,9 @@ def test_no_layer_has_more_children_than_model_explorer_can_lay_out() -> None:
 
 def test_a_run_of_equal_operators_has_a_layer_of_its_own(read: _Read, shown: _Shown) -> None:
     run = "".join(f"  %a{n} : f32[4] = aten::relu_(%x)\n" for n in range(16))
-    graph = read(
-        f"graph Net(%x : f32[4]):\n  %y : f32[4] = aten::exp(%x)\n{run}  return (%y)"
-    )
+    graph = read(f"graph Net(%x : f32[4]):\n  %y : f32[4] = aten::exp(%x)\n{run}  return (%y)")
     lines = shown(to_model_explorer(graph))["Net"]
-    assert [line for line in lines if "relu" in line][0] == "stub0 x ▸ in relu_ ×16"
+    assert next(line for line in lines if "relu" in line) == "stub0 x ▸ in relu_ ×16"
     assert sum("relu_ in relu_ ×16" in line for line in lines) == 16
 
 

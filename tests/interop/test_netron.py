@@ -47,7 +47,9 @@ def test_a_file_begins_with_the_signature_that_netron_looks_for(read: _Read) -> 
     assert to_netron(read(_NET))[:64].startswith('{"signature": "netron:opscope", ')
 
 
-def test_values_have_types_weights_are_initializers_and_literals_are_attributes(read: _Read) -> None:
+def test_values_have_types_weights_are_initializers_and_literals_are_attributes(
+    read: _Read,
+) -> None:
     (graph,) = json.loads(to_netron(read(_NET)))["graphs"]
     assert graph["values"][:3] == [
         {"name": "x", "type": {"dataType": "complex64", "shape": {"dimensions": ["batch", 16]}}},
@@ -145,9 +147,7 @@ def test_numbers_from_sizes_are_text(read: _Read) -> None:
 
 
 def test_what_many_read_far_away_goes_there_by_its_name_alone(read: _Read) -> None:
-    lines = "".join(
-        f"  %h{n + 1} : f32[4] = aten::add.Tensor(%h{n}, %mask)\n" for n in range(20)
-    )
+    lines = "".join(f"  %h{n + 1} : f32[4] = aten::add.Tensor(%h{n}, %mask)\n" for n in range(20))
     graph = read(f"graph Net(%h0 : f32[4], %mask : f32[4]):\n{lines}  return (%h20)")
     told = _lines(to_netron(graph))
     assert told[13] == "add(self=h12, other=mask) -> output=h13"

@@ -142,5 +142,7 @@ def test_a_value_that_several_boxes_of_a_cluster_read_has_a_line_to_each(draw: _
 
 def test_more_than_mermaid_draws_is_refused_with_what_to_do() -> None:
     boxes = tuple(Box(f"n{n}", BoxKind.OPERATOR, None, "a" * 60) for n in range(1000))
-    with pytest.raises(RenderError, match="1,000 boxes and 0 edges are more than Mermaid draws.*focus"):
+    with pytest.raises(
+        RenderError, match=r"1,000 boxes and 0 edges are more than Mermaid draws.*focus"
+    ):
         to_mermaid(_scene("", boxes=boxes))
