@@ -32,6 +32,11 @@ def named_arguments(
     return [*named, *node.kwargs.items()]
 
 
+def input_names(function: Graph) -> tuple[str, ...]:
+    """Return what the inputs of a function are called, each by its name, or else its number."""
+    return tuple(value.name or f"input {at}" for at, value in enumerate(function.inputs))
+
+
 def operand_names(arguments: list[tuple[str, Argument]]) -> list[str]:
     """Return a name for each value in arguments, in order: ``weight``, ``tensors[1]``."""
     return [name for name, _ in _values(arguments)]

@@ -3,7 +3,8 @@
 Note [What Model Explorer takes]
     All attributes are strings, or lists of nodes to jump to. Nodes have names that are unique in their
     graph, and stand in the layer that ``namespace`` leads to; an edge from an unknown node is left out
-    without a word.
+    without a word. A fill would stay light where the viewer is dark and its text white, so families of
+    operators have borders of their colours alone.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class _PartWriter:
                 }
                 for edge in layout.edges.get(name, ())
             ],
-            "style": {"backgroundColor": tint.fill, "borderColor": tint.border},
+            "style": {"borderColor": tint.border},
         }
 
     def _input(self, number: int, value: Value) -> _Json:
@@ -175,7 +176,7 @@ class _PartWriter:
             "outputsMetadata": [self._result(at, value) for at, value in enumerate(node.outputs)],
         }
         entered = [
-            *(program.function(arg.name) for arg in node.args if isinstance(arg, FunctionRef)),
+            *map(program.function, _callees(node)),
             *(program.part_of[block] for block in node.blocks),
         ]
         if entered:
@@ -189,7 +190,7 @@ class _PartWriter:
         written = [p.name for p in node.operator.parameters if p.is_written]
         facts = {
             "operator": node.kind,
-            "in short": configuration(node),
+            "in short": "" if _callees(node) else configuration(node),
             "scope": str(node.scope),
             "source": place,
             "writes": ", ".join(written),
@@ -246,8 +247,11 @@ class _PartWriter:
 
 def _label(node: Node) -> str:
     """Return what a node is called: the function that it calls, or the operator."""
-    callee = next((arg.name for arg in node.args if isinstance(arg, FunctionRef)), "")
-    return callee or operator_title(node)
+    return next(iter(_callees(node)), operator_title(node))
+
+
+def _callees(node: Node) -> list[str]:
+    return [arg.name for arg in node.args if isinstance(arg, FunctionRef)]
 
 
 def _shape_text(type_: Type) -> str:

@@ -25,7 +25,7 @@ from ..visualize.endings import readable
 from ..visualize.families import Family, bare_name, family_of
 from ..visualize.labels import operator_title
 from ..visualize.regions import block_name
-from .arguments import argument_text, named_arguments
+from .arguments import argument_text, input_names, named_arguments
 
 _Json: TypeAlias = dict[str, Any]
 
@@ -83,10 +83,7 @@ class _Writer:
         self._graph = graph
         self._names = value_names(graph)
         self._sizes = size_arithmetic(graph)
-        self._inputs = {
-            name: tuple(value_names(function)[value] for value in function.inputs)
-            for name, function in graph.functions.items()
-        }
+        self._inputs = {name: input_names(each) for name, each in graph.functions.items()}
         self._values: list[_Json] = []
         self._numbers: dict[tuple[Value, bool], int] = {}
         self._positions: dict[Value, int] = {}

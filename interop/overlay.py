@@ -12,9 +12,12 @@ from ..ir import Graph, Node
 from .parts import take_apart
 
 _GRADIENT: Final = [
-    {"stop": 0.0, "bgColor": "#ffffff"},
-    {"stop": 0.5, "bgColor": "#ffd8a8"},
-    {"stop": 1.0, "bgColor": "#f03e3e"},
+    {
+        "stop": stop,
+        "bgColor": colour,
+        "textColor": "#000000",
+    }  # legible where the viewer is dark too
+    for stop, colour in ((0.0, "#ffffff"), (0.5, "#ffd8a8"), (1.0, "#ff6b6b"))
 ]
 
 

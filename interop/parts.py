@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..ir import Block, Graph, Node, Value, value_names
 from ..visualize.labels import operator_title
 from ..visualize.regions import block_name
+from .arguments import input_names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,13 +59,13 @@ def take_apart(graph: Graph) -> Program:
     parts: list[Part] = []
     taken: dict[str, None] = {}
     ids: dict[Node, str] = {}
-    input_names: dict[str, tuple[str, ...]] = {}
+    inputs: dict[str, tuple[str, ...]] = {}
     for title, each in [(graph.name or "graph", graph)] + [
         (f"@{name}", function) for name, function in graph.functions.items()
     ]:
         names = value_names(each)
         if each is not graph:
-            input_names[title[1:]] = tuple(names[value] for value in each.inputs)
+            inputs[title[1:]] = input_names(each)
         whole = _unique(title, taken)
         parts.append(Part(whole, each.block, each, names))
         for number, node in enumerate(each.walk()):
@@ -73,7 +74,7 @@ def take_apart(graph: Graph) -> Program:
                 name = f"{whole} · {operator_title(node)} {ids[node]} · {block_name(node, at)}"
                 parts.append(Part(_unique(name, taken), block, each, names))
     part_of = {part.block: part for part in parts}
-    return Program(tuple(parts), graph.functions, input_names, part_of, ids)
+    return Program(tuple(parts), graph.functions, inputs, part_of, ids)
 
 
 def _unique(wanted: str, taken: dict[str, None]) -> str:

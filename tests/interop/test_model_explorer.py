@@ -43,7 +43,7 @@ def test_a_node_has_its_scope_source_arguments_and_shapes(read: _Read) -> None:
         "incomingEdges": [
             {"sourceNodeId": "input0", "sourceNodeOutputId": "0", "targetNodeInputId": "0"}
         ],
-        "style": {"backgroundColor": "#ddf4ff", "borderColor": "#0969da"},
+        "style": {"borderColor": "#0969da"},
         "inputsMetadata": [
             {"id": "0", "attrs": [{"key": "__tensor_tag", "value": "input"}]},
             {"id": "1", "attrs": [{"key": "__tensor_tag", "value": "weight"}]},
