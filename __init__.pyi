@@ -18,6 +18,11 @@ from .errors import UnsupportedTorchError as UnsupportedTorchError
 from .errors import VerifyError as VerifyError
 from .exploring import show as show
 from .exploring import to_html as to_html
+from .exports import to_graphml as to_graphml
+from .exports import to_model_explorer as to_model_explorer
+from .exports import to_model_explorer_overlay as to_model_explorer_overlay
+from .exports import to_netron as to_netron
+from .exports import to_node_link as to_node_link
 from .ir import Graph as Graph
 from .ir import Node as Node
 from .ir import Value as Value
@@ -33,6 +38,7 @@ from .passes.patterns import RewriteRules as RewriteRules
 from .passes.registry import register_pass as register_pass
 from .pictures import to_dot as to_dot
 from .pictures import to_graphviz as to_graphviz
+from .pictures import to_mermaid as to_mermaid
 from .pictures import to_networkx as to_networkx
 from .pictures import to_pydot as to_pydot
 from .program import TracedProgram as TracedProgram

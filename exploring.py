@@ -18,7 +18,7 @@ from .errors import RenderError
 from .ir import Graph, Node
 from .ir.conditions import Guard
 from .ir.findings import Diagnostic
-from .pictures import Drawable, output_names
+from .pictures import Drawable, graph_of, output_names
 from .reports import node_costs
 from .visualize import ViewOptions, build_scene, render
 from .visualize.explorer import Exhibit, Measure, Remark, document, page
@@ -117,7 +117,7 @@ def show(
 def notebook_bundle(program: Drawable) -> dict[str, str]:
     """Return what a notebook shows of a program, by kind of content: the explorer if it is not too large."""
     bundle = {"text/plain": repr(program)}
-    graph = program if isinstance(program, Graph) else program.graph
+    graph = graph_of(program)
     drawn = _static_picture(program)
     if drawn:
         bundle["image/svg+xml"] = drawn
@@ -135,7 +135,7 @@ def exhibit_of(
     Raises:
         RenderError: a number of the overlay is not finite, or is for a node of another graph.
     """
-    graph = program if isinstance(program, Graph) else program.graph
+    graph = graph_of(program)
     costs = node_costs(graph)
     measures = [
         *_overlaid(graph, overlay),
@@ -199,7 +199,7 @@ def _check(measure: Measure, nodes: set[Node]) -> None:
 
 def _static_picture(program: Drawable) -> str:
     """Return an SVG element of a program; empty where there is no Graphviz, or it gives up."""
-    graph = program if isinstance(program, Graph) else program.graph
+    graph = graph_of(program)
     try:
         drawn = render(
             build_scene(graph, _SMALL, output_names(program)), "svg", timeout_s=5
@@ -224,6 +224,6 @@ def _is_notebook() -> bool:
 
 
 def _temporary_page(program: Drawable) -> Path:
-    graph = program if isinstance(program, Graph) else program.graph
+    graph = graph_of(program)
     name = "".join(letter if letter.isalnum() else "_" for letter in graph.name)[:40]
     return Path(tempfile.mkdtemp(prefix="opscope-")) / f"{name or 'graph'}.html"

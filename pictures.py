@@ -46,7 +46,7 @@ Drawable: TypeAlias = Program | Graph
 
 
 def draw(program: Drawable, path: str | Path, **options: Any) -> Path:
-    """Draw a program into a file and return its path; the suffix chooses dot, svg, png or pdf.
+    """Draw a program into a file and return its path; the suffix chooses the kind.
 
     Args:
         program: a program or a graph.
@@ -57,7 +57,7 @@ def draw(program: Drawable, path: str | Path, **options: Any) -> Path:
         RenderError: the suffix is not known, or the picture cannot be made.
     """
     return save_picture(
-        _graph_of(program),
+        graph_of(program),
         Path(path),
         ViewOptions(**options),
         output_names=output_names(program),
@@ -67,6 +67,19 @@ def draw(program: Drawable, path: str | Path, **options: Any) -> Path:
 def to_dot(program: Drawable, **options: Any) -> str:
     """Return a program's picture as DOT text; ``options`` are fields of ``ViewOptions``."""
     return visualize.to_dot(_scene_of(program, options))
+
+
+def to_mermaid(program: Drawable, **options: Any) -> str:
+    """Return a program's picture as a Mermaid flowchart, which GitHub draws in a README.
+
+    Args:
+        program: a program or a graph.
+        options: fields of ``ViewOptions``, such as ``depth=1`` or ``direction="LR"``.
+
+    Raises:
+        RenderError: it would be more than Mermaid draws: 500 edges.
+    """
+    return visualize.to_mermaid(_scene_of(program, options))
 
 
 def to_pydot(program: Drawable, **options: Any) -> pydot.Dot:
@@ -81,7 +94,7 @@ def to_graphviz(program: Drawable, **options: Any) -> graphviz.Source:
 
 def to_networkx(program: Drawable) -> networkx.MultiDiGraph[str]:
     """Return the whole graph as a ``networkx.MultiDiGraph``: a node per operator, an edge per use."""
-    return visualize.to_networkx(_graph_of(program))
+    return visualize.to_networkx(graph_of(program))
 
 
 def output_names(program: Drawable) -> list[str]:
@@ -94,9 +107,10 @@ def output_names(program: Drawable) -> list[str]:
     return [*names, *(f"new {m.name}" for m in program.mutations)]
 
 
-def _graph_of(program: Drawable) -> Graph:
+def graph_of(program: Drawable) -> Graph:
+    """Return the graph of a program; a graph is its own."""
     return program if isinstance(program, Graph) else program.graph
 
 
 def _scene_of(program: Drawable, options: dict[str, Any]) -> visualize.Scene:
-    return visualize.build_scene(_graph_of(program), ViewOptions(**options), output_names(program))
+    return visualize.build_scene(graph_of(program), ViewOptions(**options), output_names(program))

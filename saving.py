@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from . import __version__
 from .errors import RenderError
 from .exploring import save_html
+from .exports import export, export_suffix
 from .ir import Graph
 from .ir.files import Contents, Data, write_file
 from .pictures import Program, draw
@@ -31,7 +32,9 @@ def save(
     """Write a program to a file and return its path.
 
     The suffix says what is written: ``.opscope`` the program itself, which :func:`opscope.load` reads;
-    ``.html`` the explorer, as one page; ``.svg``, ``.png``, ``.pdf``, ``.dot`` and ``.gv`` a picture.
+    ``.html`` the explorer, as one page; ``.svg``, ``.png``, ``.pdf``, ``.dot``, ``.gv`` and ``.mmd``
+    a picture; ``.explorer.json`` what Model Explorer opens, ``.netron`` what Netron opens, ``.graphml`` and
+    ``.nodelink.json`` what graph libraries read (see ``docs/exports.md``).
 
     Args:
         program: a traced or loaded program, or a graph.
@@ -49,11 +52,7 @@ def save(
     """
     target = Path(path)
     if target.suffix.lower() != SUFFIX:
-        if state is not None:
-            raise RenderError(f"state is for {SUFFIX} files; a picture holds none")
-        if target.suffix.lower() in PAGES:
-            return save_html(program, target, **options)
-        return draw(program, target, **options)
+        return _save_for_others(program, target, state, options)
     if options:
         raise RenderError(
             f"{next(iter(options))} is for pictures; {SUFFIX} files hold all there is"
@@ -64,3 +63,21 @@ def save(
         contents, data = program.contents(with_state=state is not False)
     write_file(target, replace(contents, writer=f"opscope {__version__}"), data)
     return target
+
+
+def _save_for_others(
+    program: Storable | Graph, target: Path, state: bool | None, options: dict[str, Any]
+) -> Path:
+    """Write a page, a picture, or what other tools read."""
+    if state is not None:
+        raise RenderError(f"state is for {SUFFIX} files; a picture holds none")
+    if target.suffix.lower() in PAGES:
+        return save_html(program, target, **options)
+    suffix = export_suffix(target)
+    if suffix is None:
+        return draw(program, target, **options)
+    if options:
+        raise RenderError(
+            f"{next(iter(options))} is for pictures; {suffix} files hold the whole graph"
+        )
+    return export(program, target, suffix)

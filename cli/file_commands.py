@@ -19,7 +19,8 @@ def show(
             "--output",
             "-o",
             metavar="FILE",
-            help="A file to write: .svg, .png, .pdf, .dot or .gv (pictures), .txt (the graph). Repeatable.",
+            help="A file to write: .svg, .png, .pdf, .dot, .gv or .mmd (pictures), .txt (the graph),"
+            " .explorer.json, .netron, .graphml or .nodelink.json (for other tools). Repeatable.",
         ),
     ] = None,
     depth: Depth = None,
@@ -37,6 +38,7 @@ def show(
     Examples:
       opscope show r50.opscope -o r50.svg
       opscope show gpt.opscope --focus 'blocks.0*' --theme dark -o block.png
+      opscope show gpt.opscope -o gpt.explorer.json && model-explorer gpt.explorer.json
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
         from .outputs import parse_outputs  # what these load, help needs not
@@ -95,7 +97,7 @@ def opt(
             "--output",
             "-o",
             metavar="FILE",
-            help="A file to write: .opscope (the program), .txt (the graph), or a picture. Repeatable."
+            help="A file to write: .opscope (the program), .txt (the graph), or what show writes. Repeatable."
             " Without any, the graph is printed.",
         ),
     ] = None,

@@ -21,6 +21,7 @@ class OutputKind(Enum):
     TEXT = auto()  # the graph as text
     CODE = auto()  # the Python function that a replay runs
     PICTURE = auto()
+    EXPORT = auto()  # the graph, in the format of another tool
     PROGRAM = auto()  # all that opscope.load reads
 
 
@@ -32,6 +33,11 @@ KINDS: Final = {
     ".pdf": OutputKind.PICTURE,
     ".dot": OutputKind.PICTURE,
     ".gv": OutputKind.PICTURE,
+    ".mmd": OutputKind.PICTURE,
+    ".explorer.json": OutputKind.EXPORT,
+    ".nodelink.json": OutputKind.EXPORT,
+    ".netron": OutputKind.EXPORT,
+    ".graphml": OutputKind.EXPORT,
     ".opscope": OutputKind.PROGRAM,
 }
 
@@ -53,12 +59,9 @@ def parse_outputs(paths: Iterable[Path]) -> tuple[Output, ...]:
     """
     outputs: dict[Path, Output] = {}
     for path in paths:
-        kind = KINDS.get(path.suffix.lower())
-        if kind is None:
-            known = ", ".join(KINDS)
-            raise CommandError(
-                f"cannot tell what to write into {path}; its suffix must be one of {known}"
-            )
+        suffix = _suffix_of(path)
+        if suffix is None:
+            raise CommandError(_unknown(path))
         place = path.resolve()  # a link stays, and the file that it leads to is replaced
         if place in outputs:
             raise CommandError(f"{path} is to be written twice")
@@ -67,8 +70,23 @@ def parse_outputs(paths: Iterable[Path]) -> tuple[Output, ...]:
         if not place.parent.is_dir():
             raise CommandError(f"there is no folder {path.parent} to write {path.name} into")
         _check_folder(path, place.parent)
-        outputs[place] = Output(path, kind)
+        outputs[place] = Output(path, KINDS[suffix])
     return tuple(outputs.values())
+
+
+def _suffix_of(path: Path) -> str | None:
+    """Return which of the known suffixes a file's name has, those of two parts too; None if it has none."""
+    name = path.name.lower()
+    return next((suffix for suffix in KINDS if name.endswith(suffix) and name != suffix), None)
+
+
+def _unknown(path: Path) -> str:
+    if path.suffix.lower() == ".json":
+        return (
+            f"{path} does not say which kind of JSON it is to hold\n"
+            f"name it {path.stem}.explorer.json for Model Explorer, or {path.stem}.nodelink.json for networkx"
+        )
+    return f"cannot tell what to write into {path}; its suffix must be one of {', '.join(KINDS)}"
 
 
 def _check_folder(path: Path, folder: Path) -> None:
@@ -99,8 +117,8 @@ def write_together(writers: Mapping[Path, Callable[[Path], object]]) -> None:
     path = Path()
     try:
         for path, write in writers.items():
-            place = path.resolve()
-            beside[path] = place.with_name(f".opscope-{secrets.token_hex(6)}{place.suffix}")
+            suffix = _suffix_of(path) or path.suffix
+            beside[path] = path.resolve().with_name(f".opscope-{secrets.token_hex(6)}{suffix}")
             write(beside[path])
         for path, temporary in beside.items():
             os.replace(temporary, path.resolve())

@@ -5,6 +5,7 @@ from .dot import to_dot
 from .dot_objects import to_graphviz, to_pydot
 from .families import Family
 from .files import save_picture
+from .mermaid import to_mermaid
 from .networkx_export import to_networkx
 from .options import Direction, Theme, ViewOptions
 from .rendering import render
@@ -26,6 +27,7 @@ __all__ = [
     "save_picture",
     "to_dot",
     "to_graphviz",
+    "to_mermaid",
     "to_networkx",
     "to_pydot",
 ]

@@ -107,7 +107,7 @@ def _build(graph: Graph, options: ViewOptions, output_names: Sequence[str]) -> S
     boxes = tuple(placement.boxes.values())
     return Scene(
         title=graph.name,
-        totals=_totals(graph, identities),
+        totals=totals(graph, identities),
         notes=_notes(options, placement, len(drawn), clutter),
         boxes=boxes,
         clusters=tuple(placement.clusters.values()),
@@ -139,7 +139,8 @@ def _legend(boxes: tuple[Box, ...]) -> tuple[Family, ...]:
     return tuple(family for family in Family if family in shown)
 
 
-def _totals(graph: Graph, left_out: int) -> str:
+def totals(graph: Graph, left_out: int = 0) -> str:
+    """Return the size of a graph in words; ``left_out`` nodes were taken out of it."""
     entries: dict[StateEntry, None] = {
         entry: None for entry in graph.state.values() if entry.kind is StateKind.PARAMETER
     }

@@ -6,15 +6,17 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from ..errors import RenderError
 from ..ir import Graph
 from .build import build_scene
 from .dot import to_dot
+from .mermaid import to_mermaid
 from .options import ViewOptions
 from .rendering import FORMATS, render
 
-_TEXT = ("dot", "gv")
+_TEXT: Final = {"dot": to_dot, "gv": to_dot, "mmd": to_mermaid}
 
 
 def save_picture(
@@ -25,7 +27,7 @@ def save_picture(
     output_names: Sequence[str] = (),
     timeout_s: float = 60.0,
 ) -> Path:
-    """Draw a graph into a file (.svg, .png, .pdf, .dot or .gv) and return the file's path.
+    """Draw a graph into a file (.svg, .png, .pdf, .dot, .gv or .mmd) and return the file's path.
 
     Raises:
         RenderError: the suffix is none of these, or the picture cannot be made.
@@ -37,7 +39,7 @@ def save_picture(
         raise RenderError(f"no kind of picture is named {target.suffix!r}; choose from {known}")
     scene = build_scene(graph, options, output_names)
     if kind in _TEXT:
-        content = to_dot(scene).encode()
+        content = _TEXT[kind](scene).encode()
     else:
         content = render(scene, kind, timeout_s=timeout_s)
     replace_file(target, content)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ..ir import Block, Graph, Node, StateKind, TensorType, Value, value_names
+from ..ir import Block, FunctionRef, Graph, Node, StateKind, TensorType, Value, value_names
 from .families import family_of
 
 if TYPE_CHECKING:
@@ -20,23 +22,40 @@ def to_networkx(graph: Graph) -> networkx.MultiDiGraph[str]:
     tensor has ``shape`` (a tuple), ``dtype`` and ``device``. There is an edge for each use, with the
     ``operand`` it is, the ``value`` name, its ``result`` number and its ``type``. Nodes in inner blocks
     carry the name of their owner as ``owner``, and get an edge from it for each block input they read.
+    Functions that the graph calls stand beside it: their nodes are named ``function0.node0`` and carry
+    the function's name as ``function``; operators that call one have it as ``callee``.
     """
     import networkx  # an optional dependency, and slow to load
 
     exported: networkx.MultiDiGraph[str] = networkx.MultiDiGraph(name=graph.name)
+    _add_graph(exported, graph)
+    for number, (name, function) in enumerate(graph.functions.items()):
+        _add_graph(exported, function, f"function{number}.", {"function": name})
+    return exported
+
+
+def _add_graph(
+    exported: networkx.MultiDiGraph[str],
+    graph: Graph,
+    prefix: str = "",
+    shared: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Add all that is in one graph, under names that begin with a prefix, with facts that all share."""
     names = value_names(graph)
     makers: dict[Value, tuple[str, int]] = {}
     blocks: dict[Block, str] = {}
     for number, value in enumerate(graph.inputs):
-        makers[value] = (f"input{number}", 0)
-        exported.add_node(f"input{number}", kind="input", name=names[value], **_tensor(value))
+        name = f"{prefix}input{number}"
+        makers[value] = (name, 0)
+        exported.add_node(name, kind="input", name=names[value], **_tensor(value), **shared)
     for number, entry in enumerate(graph.state.values()):
-        makers[entry.value] = (f"state{number}", 0)
+        name = f"{prefix}state{number}"
+        makers[entry.value] = (name, 0)
         kind = "parameter" if entry.kind is StateKind.PARAMETER else entry.kind.value
-        exported.add_node(f"state{number}", kind=kind, name=entry.name, **_tensor(entry.value))
+        exported.add_node(name, kind=kind, name=entry.name, **_tensor(entry.value), **shared)
     for number, node in enumerate(graph.walk()):
-        name = f"node{number}"
-        exported.add_node(name, kind="operator", **_operator(node, names))
+        name = f"{prefix}node{number}"
+        exported.add_node(name, kind="operator", **_operator(node, names), **shared)
         owner = None if node.block is None else blocks.get(node.block)
         if owner is not None:
             exported.nodes[name]["owner"] = owner
@@ -47,9 +66,9 @@ def to_networkx(graph: Graph) -> networkx.MultiDiGraph[str]:
         for operand, value in enumerate(node.inputs):
             _add_use(exported, makers[value], name, operand, value, names)
     for number, value in enumerate(graph.outputs):
-        exported.add_node(f"output{number}", kind="output", name=names[value], **_tensor(value))
-        _add_use(exported, makers[value], f"output{number}", 0, value, names)
-    return exported
+        name = f"{prefix}output{number}"
+        exported.add_node(name, kind="output", name=names[value], **_tensor(value), **shared)
+        _add_use(exported, makers[value], name, 0, value, names)
 
 
 def _add_use(
@@ -76,6 +95,9 @@ def _operator(node: Node, names: dict[Value, str]) -> dict[str, object]:
         "module": node.scope.class_name,
         "source": "" if source is None else str(source),
     }
+    callee = next((arg.name for arg in node.args if isinstance(arg, FunctionRef)), None)
+    if callee is not None:
+        facts["callee"] = callee
     return facts | (_tensor(node.outputs[0]) if len(node.outputs) == 1 else {})
 
 

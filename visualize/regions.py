@@ -164,7 +164,7 @@ class _Builder:
         region.items.append(control)
         for number, block in enumerate(node.blocks):
             self._bodies[block] = (
-                Region(RegionKind.BLOCK, control, name=_block_name(node, number)),
+                Region(RegionKind.BLOCK, control, name=block_name(node, number)),
                 node.scope,
             )
         control.items.append(node)
@@ -186,7 +186,8 @@ _BLOCK_NAMES: Final = {
 }
 
 
-def _block_name(node: Node, number: int) -> str:
+def block_name(node: Node, number: int) -> str:
+    """Return what a block of a node is for: ``if true``; its number where nothing tells."""
     names = _BLOCK_NAMES.get(node.operator.base_name.rpartition("::")[2], ())
     return names[number] if number < len(names) else f"block {number}"
 

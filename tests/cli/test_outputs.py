@@ -12,11 +12,23 @@ def test_the_suffix_tells_the_kind(tmp_path: Path) -> None:
     assert kinds == [OutputKind.TEXT, OutputKind.CODE] + [OutputKind.PICTURE] * 5
 
 
+def test_a_suffix_of_two_parts_tells_the_kind_and_stays_while_files_are_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "net.v2.Explorer.JSON"
+    (output,) = parse_outputs([path])
+    assert output.kind is OutputKind.EXPORT
+    write_together({path: lambda beside: beside.write_text("".join(beside.suffixes))})
+    assert path.read_text() == ".explorer.json"
+
+
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
         (["a.jpg"], "its suffix must be one of .txt"),
         (["a"], "its suffix must be one of .txt"),
+        (["a.json"], r"name it a\.explorer\.json for Model Explorer, or a\.nodelink\.json"),
+        ([".netron"], "its suffix must be one of .txt"),
         (["a.svg", "b/../a.svg"], "is to be written twice"),
         (["b.txt"], "is a folder"),
         (["none/a.svg"], "there is no folder"),

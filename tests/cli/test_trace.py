@@ -66,6 +66,11 @@ def test_every_output_is_written(opscope: Command, project: Path) -> None:
     assert (project / "out.png").read_bytes().startswith(b"\x89PNG")
     assert (project / "out.pdf").read_bytes().startswith(b"%PDF")
     assert (project / "out.dot").read_text() == (project / "out.gv").read_text()
+    assert "\nflowchart TB\n" in (project / "out.mmd").read_text()
+    assert (project / "out.netron").read_text().startswith('{"signature": "netron:')
+    assert (project / "out.explorer.json").read_text().startswith('{"label": "Net", "graphs": [')
+    assert (project / "out.nodelink.json").read_text().startswith('{"directed": true, ')
+    assert "<graphml " in (project / "out.graphml").read_text()
 
 
 def test_view_options_reach_the_picture(opscope: Command, project: Path) -> None:
@@ -300,8 +305,14 @@ def test_a_failure_of_opscope_itself_says_so(
     assert result.stderr.startswith("error: opscope itself failed: ZeroDivisionError\n")
 
 
+def test_every_export_is_one_that_can_be_written() -> None:
+    from opscope.exports import EXPORTS
+
+    assert {suffix for suffix, kind in KINDS.items() if kind is OutputKind.EXPORT} == set(EXPORTS)
+
+
 def test_every_kind_of_picture_is_one_that_can_be_drawn() -> None:
     from opscope.visualize.rendering import FORMATS
 
     pictures = {suffix[1:] for suffix, kind in KINDS.items() if kind is OutputKind.PICTURE}
-    assert pictures == {*FORMATS, "dot", "gv"}
+    assert pictures == {*FORMATS, "dot", "gv", "mmd"}

@@ -85,6 +85,8 @@ def test_nodes_of_inner_blocks_name_their_owner() -> None:
 @given(graphs())
 def test_uses_are_edges_one_for_one(graph: Graph) -> None:
     exported = to_networkx(graph)
-    uses = sum(len(node.inputs) for node in graph.walk()) + len(graph.outputs)
+    parts = (graph, *graph.functions.values())
+    uses = sum(len(node.inputs) for part in parts for node in part.walk())
+    uses += sum(len(part.outputs) for part in parts)
     assert exported.number_of_edges() == uses
     assert networkx.is_directed_acyclic_graph(exported)
