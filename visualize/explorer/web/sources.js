@@ -23,6 +23,7 @@ export class SourceView {
     /** @type {Map<string, SourceFile>} */ this.files = new Map();
     /** @type {Map<number, import('./stacks.js').LineFacts>} */ this.facts = new Map();
     /** @type {Set<number>} lines that marked nodes come from */ this.markedLines = new Set();
+    this.current = 0; // the line that steps go from
     /** @type {import('./data.js').Frame | null} the frame of what is selected */ this.frame = null;
     this.picker = el('select', { 'aria-label': 'File', onchange: () => this.show(this.picker.value) });
     this.summary = el('span', { class: 'faint' });
@@ -70,13 +71,17 @@ export class SourceView {
   /** Show a file, and a line of it. @param {string} file @param {number} [line] */
   show(file, line = 0) {
     if (file !== this.file) this.#open(file);
-    if (line) this.rows.show(line - 1, true);
+    if (line) {
+      this.current = line;
+      this.rows.show(line - 1, true);
+    }
     this.rows.refresh();
   }
 
   /** @param {string} file */
   #open(file) {
     this.file = file;
+    this.current = 0;
     this.facts = lineFacts(this.session.model, file);
     this.#takeMarks();
     if (![...this.picker.options].some((option) => option.value === file)) this.picker.append(el('option', { value: file, text: file }));
@@ -132,8 +137,7 @@ export class SourceView {
   /** Go to the next line that made operators, or the one before. @param {number} way 1 or -1 */
   #step(way) {
     const lines = [...this.facts].filter(([, { made }]) => made.length).map(([line]) => line).sort((a, b) => way * (a - b));
-    const here = this.current ?? (this.frame?.file === this.file ? this.frame.line : 0);
-    const next = lines.find((line) => (way > 0 ? line > here : line < here || here === 0));
+    const next = lines.find((line) => way * (line - this.current) > 0);
     if (next) this.#pick(next);
   }
 
