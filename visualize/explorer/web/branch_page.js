@@ -74,7 +74,7 @@ function branchFacts(session, b) {
     ['Kind', KIND_WORDS[model.kind(b)] ?? model.kind(b)],
     ['Call', calls.length > 1 && callsFact(session, b, calls)],
     ['Weights', model.note(b)],
-    ['Operators', own === inside ? `${inside}` : `${inside.toLocaleString('en')}, of them ${own} its own`],
+    ['Operators', own === inside || own === 0 ? inside.toLocaleString('en') : `${inside.toLocaleString('en')}, of them ${own} its own`],
     ['Left out', left > 0 && `${counted(left, 'operator')} that ${left === 1 ? 'is' : 'are'} not drawn at first`],
     ['Parameters', model.parameters(b) > 0 && `${human(model.parameters(b))} (${model.parameters(b).toLocaleString('en')})`],
     ...measures.map((measure) => /** @type {[string, string]} */ ([measure.name, measureFact(measure, b)])),

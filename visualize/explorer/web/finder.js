@@ -52,7 +52,6 @@ export class Finder {
     /** @type {string[]} texts in lower case, by number; holes until needed */ this.lower = new Array(model.program.texts.length);
     /** @type {Int32Array | undefined} */ this.users = undefined;
     /** @type {Map<number, string>} the source of a frame in lower case */ this.sourceOf = new Map();
-    /** @type {Map<string, string[]>} the lines of a file */ this.linesOf = new Map();
   }
 
   /**
@@ -262,16 +261,9 @@ export class Finder {
     const known = this.sourceOf.get(frame);
     if (known !== undefined) return known;
     const { file, line } = this.model.program.frameColumns;
-    const text = this.#lines(this.model.text(file[frame]))[line[frame] - 1]?.toLowerCase() ?? '';
+    const text = this.model.program.lines(this.model.text(file[frame]))[line[frame] - 1]?.toLowerCase() ?? '';
     this.sourceOf.set(frame, text);
     return text;
-  }
-
-  /** @param {string} file @returns {string[]} */
-  #lines(file) {
-    let lines = this.linesOf.get(file);
-    if (!lines) this.linesOf.set(file, (lines = this.model.program.lines(file)));
-    return lines;
   }
 
   /** @param {string} text `net.py:41`, `41-50` @returns {Tester} */

@@ -4,7 +4,7 @@ import { codeLine, expressionOn } from './code_line.js';
 import { counted } from './data.js';
 import { button, el } from './dom.js';
 import { swatch } from './pieces.js';
-import { pythonTokens } from './python_tokens.js';
+import { tokensOf } from './python_tokens.js';
 import { VirtualRows } from './rows.js';
 import { Session } from './session.js';
 import { filesOf, lineFacts, nodesThrough, standsOn } from './stacks.js';
@@ -12,15 +12,14 @@ import { filesOf, lineFacts, nodesThrough, standsOn } from './stacks.js';
 const SOURCE_ROW = 18; // pixels
 const MOST_CHIPS = 3;
 
-/** @typedef {{lines: string[], tokens: import('./python_tokens.js').Token[][]}} SourceFile */
-
 /** Shows the files in an element. */
 export class SourceView {
   /** @param {Session} session @param {HTMLElement} element */
   constructor(session, element) {
     this.session = session;
     this.file = '';
-    /** @type {Map<string, SourceFile>} */ this.files = new Map();
+    /** @type {string[]} */ this.lines = [];
+    /** @type {import('./python_tokens.js').Token[][]} */ this.tokens = [];
     /** @type {Map<number, import('./stacks.js').LineFacts>} */ this.facts = new Map();
     /** @type {Set<number>} lines that marked nodes come from */ this.markedLines = new Set();
     this.current = 0; // the line that steps go from
@@ -86,7 +85,9 @@ export class SourceView {
     this.#takeMarks();
     if (![...this.picker.options].some((option) => option.value === file)) this.picker.append(el('option', { value: file, text: file }));
     this.picker.value = file;
-    const { lines } = this.#text();
+    const lines = this.session.program.lines(file);
+    this.lines = lines;
+    this.tokens = tokensOf(lines);
     const made = [...this.facts.values()].filter((facts) => facts.made.length).length;
     this.summary.textContent = made ? `${counted(made, 'line')} made operators` : '';
     if (lines.length) this.#explain('');
@@ -104,17 +105,6 @@ export class SourceView {
     this.none.textContent = why;
     this.none.hidden = !why;
     this.body.hidden = why !== '';
-  }
-
-  /** @returns {SourceFile} */
-  #text() {
-    let text = this.files.get(this.file);
-    if (!text) {
-      const lines = this.session.program.lines(this.file);
-      text = { lines, tokens: pythonTokens(lines) };
-      this.files.set(this.file, text);
-    }
-    return text;
   }
 
   /** Go to the line of what is selected. */
@@ -145,8 +135,7 @@ export class SourceView {
 
   /** @param {number} line */
   #row(line) {
-    const { lines, tokens } = this.#text();
-    const text = lines[line - 1];
+    const text = this.lines[line - 1];
     const facts = this.facts.get(line);
     const underline = this.frame?.file === this.file ? expressionOn(this.frame, line, text) : null;
     const classes = ['source-line', facts && 'has-nodes', underline && 'is-here', this.markedLines.has(line) && 'is-marked'];
@@ -154,7 +143,7 @@ export class SourceView {
       'div',
       { class: classes.filter(Boolean).join(' '), title: facts ? countsOfLine(facts) : null },
       el('div', { class: 'source-gutter' }, el('span', { text: line }), facts && this.#count(facts)),
-      codeLine(text, tokens[line - 1], underline),
+      codeLine(text, this.tokens[line - 1], underline),
       facts && this.#chips(facts.made),
     );
   }

@@ -1,12 +1,13 @@
 /** The tree of scopes: what a program is made of, with figures to compare. */
 
+import { human } from './data.js';
 import { button, el } from './dom.js';
 import { Outline, columnsOf, timesOf } from './outline.js';
 import { VirtualRows } from './rows.js';
 import { Session } from './session.js';
 
 const TREE_ROW = 22; // pixels
-const TREE_NAME_WIDTH = 150; // pixels that a name has at least
+const TREE_NAME_WIDTH = 175; // pixels that a name has at least
 const TREE_COLUMN_WIDTH = 46;
 const TREE_BAR_WIDTH = 58; // of a column with bars
 const TYPING_PAUSE = 700; // milliseconds after which typing begins a new name
@@ -221,7 +222,7 @@ export class ScopeTree {
       el('span', { class: 'tree-title', text: title }),
       times > 0 && el('span', { class: 'tree-times', text: `×${times}` }),
       el('span', { class: 'tree-class', text: faint }),
-      hits > 0 && el('span', { class: 'tree-hits', text: item < 0 ? `${hits}` : '●', title: 'Marked operators here' }),
+      hits > 0 && el('span', { class: 'tree-hits', text: item < 0 ? human(hits) : '', title: 'Marked operators here' }),
     );
   }
 
