@@ -1,7 +1,7 @@
 /** The program's source, with what each line made beside it. */
 
 import { codeLine, expressionOn } from './code_line.js';
-import { counted } from './data.js';
+import { counted, GraphModel } from './data.js';
 import { button, el } from './dom.js';
 import { swatch } from './pieces.js';
 import { tokensOf } from './python_tokens.js';
@@ -25,7 +25,7 @@ export class SourceView {
     this.current = 0; // the line that steps go from
     /** @type {import('./data.js').Frame | null} the frame of what is selected */ this.frame = null;
     this.picker = el('select', { 'aria-label': 'File', onchange: () => this.show(this.picker.value) });
-    this.summary = el('span', { class: 'faint' });
+    this.summary = el('span', { class: 'faint', title: 'Lines that made operators' });
     this.none = el('p', { class: 'sources-none' });
     this.body = el('div', { class: 'sources-body', tabindex: 0, 'aria-label': 'Source', role: 'region' });
     element.classList.add('sources');
@@ -42,7 +42,6 @@ export class SourceView {
       { class: 'sources-bar' },
       this.picker,
       this.summary,
-      el('span', { class: 'spacer' }),
       button('↑', () => this.#step(-1), { class: 'step', title: 'To the line before that made operators' }),
       button('↓', () => this.#step(1), { class: 'step', title: 'To the next line that made operators' }),
     );
@@ -89,7 +88,7 @@ export class SourceView {
     this.lines = lines;
     this.tokens = tokensOf(lines);
     const made = [...this.facts.values()].filter((facts) => facts.made.length).length;
-    this.summary.textContent = made ? `${counted(made, 'line')} made operators` : '';
+    this.summary.textContent = made ? `${counted(made, 'line')}` : '';
     if (lines.length) this.#explain('');
     else this.#explain(`The text of ${file} is not on this page: it belongs to a library, or it could not be read.`);
     const longest = lines.reduce((most, text) => Math.max(most, text.length), 0);
@@ -141,7 +140,7 @@ export class SourceView {
     const classes = ['source-line', facts && 'has-nodes', underline && 'is-here', this.markedLines.has(line) && 'is-marked'];
     return el(
       'div',
-      { class: classes.filter(Boolean).join(' '), title: facts ? countsOfLine(facts) : null },
+      { class: classes.filter(Boolean).join(' '), title: facts ? aboutLine(this.session.model, facts) : null },
       el('div', { class: 'source-gutter' }, el('span', { text: line }), facts && this.#count(facts)),
       codeLine(text, this.tokens[line - 1], underline),
       facts && this.#chips(facts.made),
@@ -153,15 +152,10 @@ export class SourceView {
     return el('span', { class: made.length ? 'source-count' : 'source-count is-passing', text: made.length || `(${through})` });
   }
 
-  /** The operators that a line made, by title. @param {number[]} made */
+  /** The operators that a line made. @param {number[]} made */
   #chips(made) {
     const { model } = this.session;
-    /** @type {Map<string, number[]>} */ const titles = new Map();
-    for (const n of made) {
-      const nodes = titles.get(model.nodeTitle(n));
-      if (nodes) nodes.push(n);
-      else titles.set(model.nodeTitle(n), [n]);
-    }
+    const titles = byTitle(model, made);
     const shown = [...titles].slice(0, MOST_CHIPS);
     const chips = shown.map(([title, nodes]) =>
       el(
@@ -201,8 +195,21 @@ export class SourceView {
   }
 }
 
-/** @param {import('./stacks.js').LineFacts} facts */
-function countsOfLine({ made, through }) {
-  const passing = through > made.length ? `${counted(through, 'operator')} came through here` : '';
-  return [made.length ? `made ${counted(made.length, 'operator')}` : '', passing].filter(Boolean).join('; ');
+/** Nodes by their titles. @param {GraphModel} model @param {number[]} nodes @returns {Map<string, number[]>} */
+function byTitle(model, nodes) {
+  const titles = new Map();
+  for (const n of nodes) {
+    const likes = titles.get(model.nodeTitle(n));
+    if (likes) likes.push(n);
+    else titles.set(model.nodeTitle(n), [n]);
+  }
+  return titles;
+}
+
+/** What a line made, in words. @param {GraphModel} model @param {import('./stacks.js').LineFacts} facts */
+function aboutLine(model, { made, through }) {
+  const names = [...byTitle(model, made)].map(([title, nodes]) => (nodes.length > 1 ? `${title} ×${nodes.length}` : title));
+  const lines = [made.length ? `Made ${counted(made.length, 'operator')}: ${names.join(', ')}` : ''];
+  if (through > made.length) lines.push(`${counted(through, 'operator')} came through here`);
+  return lines.filter(Boolean).join('\n');
 }
