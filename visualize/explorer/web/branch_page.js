@@ -1,7 +1,7 @@
 /** The inspector's page of a branch: a scope, a repeat, or what else can be folded. */
 
 import { borders, operatorCounts, operatorsIn } from './branch_facts.js';
-import { counted, human } from './data.js';
+import { counted, GraphModel, human } from './data.js';
 import { button, copyButton, el, jump } from './dom.js';
 import { quantity, timesOf } from './outline.js';
 import { branchLink, facts, limitedList, operatorBars, placedNodeLink, scopeCrumbs, section, sourcedValueLink, valueLink } from './pieces.js';
@@ -73,12 +73,18 @@ function branchFacts(session, b) {
   return facts([
     ['Kind', KIND_WORDS[model.kind(b)] ?? model.kind(b)],
     ['Call', calls.length > 1 && callsFact(session, b, calls)],
-    ['Weights', model.note(b)],
-    ['Operators', own === inside ? `${inside}` : `${inside.toLocaleString('en')}, of them ${own} its own`],
+    ['Weights', weightsFact(model, b)],
+    ['Operators', own === inside || own === 0 ? inside.toLocaleString('en') : `${inside.toLocaleString('en')}, of them ${own} its own`],
     ['Left out', left > 0 && `${counted(left, 'operator')} that ${left === 1 ? 'is' : 'are'} not drawn at first`],
     ['Parameters', model.parameters(b) > 0 && `${human(model.parameters(b))} (${model.parameters(b).toLocaleString('en')})`],
     ...measures.map((measure) => /** @type {[string, string]} */ ([measure.name, measureFact(measure, b)])),
   ]);
+}
+
+/** How likes share their parameters, in words. @param {GraphModel} model @param {number} b */
+function weightsFact(model, b) {
+  const note = model.note(b);
+  return note.endsWith(' each') ? `${timesOf(model, ~b)} with distinct parameters, ${note}` : note;
 }
 
 /** @param {import('./data.js').Measure} measure @param {number} b */

@@ -2,7 +2,7 @@
 
 import { Program } from './data.js';
 import { el } from './dom.js';
-import { pythonTokens } from './python_tokens.js';
+import { tokensOf } from './python_tokens.js';
 
 const LONGEST_LINE = 1000; // characters of a line that are shown
 
@@ -62,7 +62,7 @@ export function snippet(program, frame, context) {
   const last = Math.min(Math.max(frame.endLine, frame.line), frame.line + 12);
   const from = Math.max(frame.line - context, 1);
   const to = Math.min(last + context, lines.length);
-  const tokens = pythonTokens(lines.slice(0, to));
+  const tokens = tokensOf(lines);
   const cut = commonIndent(lines.slice(from - 1, to));
   const rows = [];
   for (let line = from; line <= to; line++) {

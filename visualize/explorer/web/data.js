@@ -86,10 +86,17 @@ export class Program {
     return number;
   }
 
+  /** @type {Map<string, string[]>} the lines of files, once they were asked for */ #lines = new Map();
+
   /** @param {string} file @returns {string[]} the lines of a file; none where its text is not known */
   lines(file) {
-    const text = Object.hasOwn(this.sources, file) ? this.sources[file] : '';
-    return text ? text.split('\n').map((line) => line.replace(/\r$/, '')) : [];
+    let lines = this.#lines.get(file);
+    if (!lines) {
+      const text = Object.hasOwn(this.sources, file) ? this.sources[file] : '';
+      lines = text ? text.split('\n').map((line) => line.replace(/\r$/, '')) : [];
+      this.#lines.set(file, lines);
+    }
+    return lines;
   }
 
   /** @param {string} name @returns {GraphModel | undefined} */

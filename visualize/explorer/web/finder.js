@@ -52,7 +52,6 @@ export class Finder {
     /** @type {string[]} texts in lower case, by number; holes until needed */ this.lower = new Array(model.program.texts.length);
     /** @type {Int32Array | undefined} */ this.users = undefined;
     /** @type {Map<number, string>} the source of a frame in lower case */ this.sourceOf = new Map();
-    /** @type {Map<string, string[]>} the lines of a file */ this.linesOf = new Map();
   }
 
   /**
@@ -68,23 +67,26 @@ export class Finder {
     found.problem = testers.find((tester) => tester.problem)?.problem ?? '';
     const listsUndrawn = withUndrawn || query.terms.some(({ field, text }) => field === 'is' && 'hidden'.startsWith(text));
     /** @type {Hit[][]} */ const ranks = WHERE.map(() => []);
-    const add = (/** @type {number} */ item, /** @type {[number, number]} */ [first, worst]) => ranks[worst].push({ item, where: WHERE[first] });
+    const add = (/** @type {number} */ item, /** @type {number} */ match) => {
+      found.total++;
+      const rank = ranks[match % WHERE.length];
+      if (rank.length < limit) rank.push({ item, where: WHERE[Math.floor(match / WHERE.length)] });
+    };
     const hasPositive = testers.some(({ isNot }) => !isNot);
     for (let b = 1; hasPositive && b < this.model.branchCount; b++) {
-      const at = matchOf(testers, 'branch', b);
-      if (at) add(~b, at);
+      const match = matchOf(testers, 'branch', b);
+      if (match >= 0) add(~b, match);
     }
     for (let n = 0; n < this.model.nodeCount; n++) {
-      const at = matchOf(testers, 'node', n);
-      if (!at) continue;
+      const match = matchOf(testers, 'node', n);
+      if (match < 0) continue;
       if (!listsUndrawn && this.model.isHidden(n)) found.undrawn++;
       else {
-        add(n, at);
+        add(n, match);
         found.nodes.push(n);
       }
     }
-    for (const hits of ranks) found.total += hits.length;
-    for (const hits of ranks) found.hits.push(...hits.slice(0, Math.max(limit - found.hits.length, 0)));
+    found.hits = ranks.flat().slice(0, limit);
     return found;
   }
 
@@ -259,16 +261,9 @@ export class Finder {
     const known = this.sourceOf.get(frame);
     if (known !== undefined) return known;
     const { file, line } = this.model.program.frameColumns;
-    const text = this.#lines(this.model.text(file[frame]))[line[frame] - 1]?.toLowerCase() ?? '';
+    const text = this.model.program.lines(this.model.text(file[frame]))[line[frame] - 1]?.toLowerCase() ?? '';
     this.sourceOf.set(frame, text);
     return text;
-  }
-
-  /** @param {string} file @returns {string[]} */
-  #lines(file) {
-    let lines = this.linesOf.get(file);
-    if (!lines) this.linesOf.set(file, (lines = this.model.program.lines(file)));
-    return lines;
   }
 
   /** @param {string} text `net.py:41`, `41-50` @returns {Tester} */
@@ -313,17 +308,18 @@ function firstMatch(tests, n) {
 
 /**
  * @param {(Tester & {isNot: boolean})[]} testers @param {'node' | 'branch'} kind @param {number} id
- * @returns {[number, number] | null} where the first term matched, and where the one did that says least
+ * @returns {number} where the first term matched times `WHERE.length`, and where the one did that says least;
+ *   -1 if not all match
  */
 function matchOf(testers, kind, id) {
   let first = NOWHERE;
-  let worst = 0;
+  let least = 0;
   for (const tester of testers) {
     const where = tester[kind](id);
-    if ((where === NOWHERE) !== tester.isNot) return null;
+    if ((where === NOWHERE) !== tester.isNot) return NOWHERE;
     if (tester.isNot) continue;
     if (first === NOWHERE) first = where;
-    worst = Math.max(worst, where);
+    least = Math.max(least, where);
   }
-  return [Math.max(first, 0), worst];
+  return Math.max(first, 0) * WHERE.length + least;
 }

@@ -16,6 +16,19 @@ const PYTHON_QUOTE = /[rbfutRBFUT]{0,2}("""|'''|"|')/y;
 const PYTHON_NUMBER = /0[xXbBoO][\da-fA-F_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?j?/y;
 const PYTHON_DECORATOR = /@[\p{L}_][\p{L}\p{N}_.]*/uy;
 
+/** The words of files, by their lines, which never change. @type {WeakMap<string[], Token[][]>} */
+const KNOWN_TOKENS = new WeakMap();
+
+/**
+ * The words of a whole file, found once.
+ * @param {string[]} lines @returns {Token[][]} those of each line, in order
+ */
+export function tokensOf(lines) {
+  let tokens = KNOWN_TOKENS.get(lines);
+  if (!tokens) KNOWN_TOKENS.set(lines, (tokens = pythonTokens(lines)));
+  return tokens;
+}
+
 /**
  * @param {string[]} lines
  * @returns {Token[][]} those of each line, in order

@@ -1,10 +1,10 @@
 /** The program's source, with what each line made beside it. */
 
 import { codeLine, expressionOn } from './code_line.js';
-import { counted } from './data.js';
+import { counted, GraphModel } from './data.js';
 import { button, el } from './dom.js';
 import { swatch } from './pieces.js';
-import { pythonTokens } from './python_tokens.js';
+import { tokensOf } from './python_tokens.js';
 import { VirtualRows } from './rows.js';
 import { Session } from './session.js';
 import { filesOf, lineFacts, nodesThrough, standsOn } from './stacks.js';
@@ -12,20 +12,20 @@ import { filesOf, lineFacts, nodesThrough, standsOn } from './stacks.js';
 const SOURCE_ROW = 18; // pixels
 const MOST_CHIPS = 3;
 
-/** @typedef {{lines: string[], tokens: import('./python_tokens.js').Token[][]}} SourceFile */
-
 /** Shows the files in an element. */
 export class SourceView {
   /** @param {Session} session @param {HTMLElement} element */
   constructor(session, element) {
     this.session = session;
     this.file = '';
-    /** @type {Map<string, SourceFile>} */ this.files = new Map();
+    /** @type {string[]} */ this.lines = [];
+    /** @type {import('./python_tokens.js').Token[][]} */ this.tokens = [];
     /** @type {Map<number, import('./stacks.js').LineFacts>} */ this.facts = new Map();
     /** @type {Set<number>} lines that marked nodes come from */ this.markedLines = new Set();
+    this.current = 0; // the line that steps go from
     /** @type {import('./data.js').Frame | null} the frame of what is selected */ this.frame = null;
     this.picker = el('select', { 'aria-label': 'File', onchange: () => this.show(this.picker.value) });
-    this.summary = el('span', { class: 'faint' });
+    this.summary = el('span', { class: 'faint', title: 'Lines that made operators' });
     this.none = el('p', { class: 'sources-none' });
     this.body = el('div', { class: 'sources-body', tabindex: 0, 'aria-label': 'Source', role: 'region' });
     element.classList.add('sources');
@@ -42,7 +42,6 @@ export class SourceView {
       { class: 'sources-bar' },
       this.picker,
       this.summary,
-      el('span', { class: 'spacer' }),
       button('↑', () => this.#step(-1), { class: 'step', title: 'To the line before that made operators' }),
       button('↓', () => this.#step(1), { class: 'step', title: 'To the next line that made operators' }),
     );
@@ -70,20 +69,26 @@ export class SourceView {
   /** Show a file, and a line of it. @param {string} file @param {number} [line] */
   show(file, line = 0) {
     if (file !== this.file) this.#open(file);
-    if (line) this.rows.show(line - 1, true);
+    if (line) {
+      this.current = line;
+      this.rows.show(line - 1, true);
+    }
     this.rows.refresh();
   }
 
   /** @param {string} file */
   #open(file) {
     this.file = file;
+    this.current = 0;
     this.facts = lineFacts(this.session.model, file);
     this.#takeMarks();
     if (![...this.picker.options].some((option) => option.value === file)) this.picker.append(el('option', { value: file, text: file }));
     this.picker.value = file;
-    const { lines } = this.#text();
+    const lines = this.session.program.lines(file);
+    this.lines = lines;
+    this.tokens = tokensOf(lines);
     const made = [...this.facts.values()].filter((facts) => facts.made.length).length;
-    this.summary.textContent = made ? `${counted(made, 'line')} made operators` : '';
+    this.summary.textContent = made ? `${counted(made, 'line')}` : '';
     if (lines.length) this.#explain('');
     else this.#explain(`The text of ${file} is not on this page: it belongs to a library, or it could not be read.`);
     const longest = lines.reduce((most, text) => Math.max(most, text.length), 0);
@@ -99,17 +104,6 @@ export class SourceView {
     this.none.textContent = why;
     this.none.hidden = !why;
     this.body.hidden = why !== '';
-  }
-
-  /** @returns {SourceFile} */
-  #text() {
-    let text = this.files.get(this.file);
-    if (!text) {
-      const lines = this.session.program.lines(this.file);
-      text = { lines, tokens: pythonTokens(lines) };
-      this.files.set(this.file, text);
-    }
-    return text;
   }
 
   /** Go to the line of what is selected. */
@@ -132,8 +126,7 @@ export class SourceView {
   /** Go to the next line that made operators, or the one before. @param {number} way 1 or -1 */
   #step(way) {
     const lines = [...this.facts].filter(([, { made }]) => made.length).map(([line]) => line).sort((a, b) => way * (a - b));
-    const here = this.current ?? (this.frame?.file === this.file ? this.frame.line : 0);
-    const next = lines.find((line) => (way > 0 ? line > here : line < here || here === 0));
+    const next = lines.find((line) => way * (line - this.current) > 0);
     if (next) this.#pick(next);
   }
 
@@ -141,16 +134,15 @@ export class SourceView {
 
   /** @param {number} line */
   #row(line) {
-    const { lines, tokens } = this.#text();
-    const text = lines[line - 1];
+    const text = this.lines[line - 1];
     const facts = this.facts.get(line);
     const underline = this.frame?.file === this.file ? expressionOn(this.frame, line, text) : null;
     const classes = ['source-line', facts && 'has-nodes', underline && 'is-here', this.markedLines.has(line) && 'is-marked'];
     return el(
       'div',
-      { class: classes.filter(Boolean).join(' '), title: facts ? countsOfLine(facts) : null },
+      { class: classes.filter(Boolean).join(' '), title: facts ? aboutLine(this.session.model, facts) : null },
       el('div', { class: 'source-gutter' }, el('span', { text: line }), facts && this.#count(facts)),
-      codeLine(text, tokens[line - 1], underline),
+      codeLine(text, this.tokens[line - 1], underline),
       facts && this.#chips(facts.made),
     );
   }
@@ -160,15 +152,10 @@ export class SourceView {
     return el('span', { class: made.length ? 'source-count' : 'source-count is-passing', text: made.length || `(${through})` });
   }
 
-  /** The operators that a line made, by title. @param {number[]} made */
+  /** The operators that a line made. @param {number[]} made */
   #chips(made) {
     const { model } = this.session;
-    /** @type {Map<string, number[]>} */ const titles = new Map();
-    for (const n of made) {
-      const nodes = titles.get(model.nodeTitle(n));
-      if (nodes) nodes.push(n);
-      else titles.set(model.nodeTitle(n), [n]);
-    }
+    const titles = byTitle(model, made);
     const shown = [...titles].slice(0, MOST_CHIPS);
     const chips = shown.map(([title, nodes]) =>
       el(
@@ -208,8 +195,21 @@ export class SourceView {
   }
 }
 
-/** @param {import('./stacks.js').LineFacts} facts */
-function countsOfLine({ made, through }) {
-  const passing = through > made.length ? `${counted(through, 'operator')} came through here` : '';
-  return [made.length ? `made ${counted(made.length, 'operator')}` : '', passing].filter(Boolean).join('; ');
+/** Nodes by their titles. @param {GraphModel} model @param {number[]} nodes @returns {Map<string, number[]>} */
+function byTitle(model, nodes) {
+  const titles = new Map();
+  for (const n of nodes) {
+    const likes = titles.get(model.nodeTitle(n));
+    if (likes) likes.push(n);
+    else titles.set(model.nodeTitle(n), [n]);
+  }
+  return titles;
+}
+
+/** What a line made, in words. @param {GraphModel} model @param {import('./stacks.js').LineFacts} facts */
+function aboutLine(model, { made, through }) {
+  const names = [...byTitle(model, made)].map(([title, nodes]) => (nodes.length > 1 ? `${title} ×${nodes.length}` : title));
+  const lines = [made.length ? `Made ${counted(made.length, 'operator')}: ${names.join(', ')}` : ''];
+  if (through > made.length) lines.push(`${counted(through, 'operator')} came through here`);
+  return lines.filter(Boolean).join('\n');
 }

@@ -1,13 +1,15 @@
 /** The tree of scopes: what a program is made of, with figures to compare. */
 
+import { human } from './data.js';
 import { button, el } from './dom.js';
 import { Outline, columnsOf, timesOf } from './outline.js';
 import { VirtualRows } from './rows.js';
 import { Session } from './session.js';
 
 const TREE_ROW = 22; // pixels
-const TREE_NAME_WIDTH = 150; // pixels that a name has at least
-const TREE_COLUMN_WIDTH = 58;
+const TREE_NAME_WIDTH = 175; // pixels that a name has at least
+const TREE_COLUMN_WIDTH = 46;
+const TREE_BAR_WIDTH = 58; // of a column with bars
 const TYPING_PAUSE = 700; // milliseconds after which typing begins a new name
 
 /** @typedef {import('./outline.js').Column} Column */
@@ -90,15 +92,14 @@ export class ScopeTree {
 
   /** Choose the columns that there is room for, what is coloured by first. @param {boolean} [always] */
   #choose(always = false) {
-    const room = Math.max(Math.floor((this.element.clientWidth - TREE_NAME_WIDTH) / TREE_COLUMN_WIDTH), 1);
     const wanted = [`measure ${this.session.measure}`, this.sortKey, 'operators', 'parameters'];
     const rank = (/** @type {Column} */ column) => (wanted.includes(column.key) ? wanted.indexOf(column.key) : wanted.length);
-    const chosen = [...this.columns].sort((a, b) => rank(a) - rank(b)).slice(0, room);
+    const chosen = fitting([...this.columns].sort((a, b) => rank(a) - rank(b)), this.element.clientWidth - TREE_NAME_WIDTH);
     const shown = this.columns.filter((column) => chosen.includes(column));
     const isSame = shown.length === this.shown.length && shown.every((c, i) => c === this.shown[i]);
     if (isSame && !always) return;
     this.shown = shown;
-    this.element.style.setProperty('--columns', `minmax(0, 1fr) ${shown.map(() => `${TREE_COLUMN_WIDTH}px`).join(' ')}`);
+    this.element.style.setProperty('--columns', `minmax(0, 1fr) ${shown.map((column) => `${widthOf(column)}px`).join(' ')}`);
     this.#head();
     this.#update();
   }
@@ -221,7 +222,7 @@ export class ScopeTree {
       el('span', { class: 'tree-title', text: title }),
       times > 0 && el('span', { class: 'tree-times', text: `×${times}` }),
       el('span', { class: 'tree-class', text: faint }),
-      hits > 0 && el('span', { class: 'tree-hits', text: item < 0 ? `${hits}` : '●', title: 'Marked operators here' }),
+      hits > 0 && el('span', { class: 'tree-hits', text: item < 0 ? human(hits) : '', title: 'Marked operators here' }),
     );
   }
 
@@ -330,6 +331,17 @@ export class ScopeTree {
     this.#select(index);
     this.rows.show(index);
   }
+}
+
+/** The first columns that fit into some pixels, one at least. @param {Column[]} columns @param {number} room */
+function fitting(columns, room) {
+  let left = room;
+  return columns.filter((column, at) => (left -= widthOf(column)) >= 0 || at === 0);
+}
+
+/** @param {Column} column */
+function widthOf(column) {
+  return column.hasBar ? TREE_BAR_WIDTH : TREE_COLUMN_WIDTH;
 }
 
 /** How many of some sorted numbers are less than a bound. @param {Int32Array} numbers @param {number} bound */
