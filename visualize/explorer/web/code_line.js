@@ -35,7 +35,7 @@ export function codeLine(text, tokens, underline = null) {
 
 /**
  * Which characters of a line belong to the expression of a frame.
- * @param {import('./data.js').Frame} frame @param {number} line @param {string} text
+ * @param {import('./data.js').Place} frame @param {number} line @param {string} text
  * @returns {Span | null}
  */
 export function expressionOn(frame, line, text) {
@@ -54,7 +54,7 @@ function unitsOf(text, count) {
 
 /**
  * Some lines around a frame, its expression underlined; null where the file's text is not known.
- * @param {Program} program @param {import('./data.js').Frame} frame @param {number} context lines on each side
+ * @param {Program} program @param {import('./data.js').Place} frame @param {number} context lines on each side
  */
 export function snippet(program, frame, context) {
   const lines = program.lines(frame.file);

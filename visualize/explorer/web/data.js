@@ -14,7 +14,7 @@ export const PHASES = ['forward', 'backward', 'optimizer'];
 /**
  * A place in the user's files or a library's.
  * @typedef {{file: string, function: string, line: number, column: number, endLine: number,
- *   endColumn: number, caller: number, isLibrary: boolean}} Frame
+ *   endColumn: number, caller: number, isLibrary: boolean}} Place
  */
 
 /**
@@ -60,7 +60,7 @@ export class Program {
     this.measures = document.measures.map((/** @type {any} */ m) => this.graphs[0].measure(m));
   }
 
-  /** @param {number} number @returns {Frame | null} */
+  /** @param {number} number @returns {Place | null} */
   frame(number) {
     if (number < 0) return null;
     const c = this.frameColumns;

@@ -23,7 +23,7 @@ export class SourceView {
     /** @type {Map<number, import('./stacks.js').LineFacts>} */ this.facts = new Map();
     /** @type {Set<number>} lines that marked nodes come from */ this.markedLines = new Set();
     this.current = 0; // the line that steps go from
-    /** @type {import('./data.js').Frame | null} the frame of what is selected */ this.frame = null;
+    /** @type {import('./data.js').Place | null} the frame of what is selected */ this.frame = null;
     this.picker = el('select', { 'aria-label': 'File', onchange: () => this.show(this.picker.value) });
     this.summary = el('span', { class: 'faint', title: 'Lines that made operators' });
     this.none = el('p', { class: 'sources-none' });

@@ -58,7 +58,7 @@ function libraryFrames(session, numbers) {
 
 /** @param {Session} session @param {number} number */
 function frameEntry(session, number) {
-  const frame = /** @type {import('./data.js').Frame} */ (session.program.frame(number));
+  const frame = /** @type {import('./data.js').Place} */ (session.program.frame(number));
   const text = session.program.lines(frame.file)[frame.line - 1]?.trim() ?? '';
   return el(
     'li',
@@ -71,7 +71,7 @@ function frameEntry(session, number) {
 
 /** Mark what came through a frame, and show its line. @param {Session} session @param {number} number */
 function goToFrame(session, number) {
-  const { file, line } = /** @type {import('./data.js').Frame} */ (session.program.frame(number));
+  const { file, line } = /** @type {import('./data.js').Place} */ (session.program.frame(number));
   session.mark(nodesThrough(session.model, (frame) => frame === number));
   session.tell('source', { file, line });
 }

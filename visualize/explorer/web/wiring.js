@@ -48,7 +48,9 @@ export class Flows {
     this.isWrite = Uint8Array.from(isWrite);
     /** flows are sorted by their targets */
     this.inStart = grouped(this.target, model.nodeCount)[0];
-    [this.outStart, this.outFlow] = grouped(this.source, model.nodeCount);
+    const [outStart, outFlow] = grouped(this.source, model.nodeCount);
+    this.outStart = outStart;
+    this.outFlow = outFlow;
   }
 
   /** How many drawn nodes an item holds. @param {number} item a node, or a branch as `~branch` */
