@@ -7,11 +7,13 @@ import { rampColour, scaleOf, withUnit } from './emphasis.js';
 import { download, toDot, toPng, toSvg } from './exports.js';
 import { button, copyText, el } from './dom.js';
 
+const MODULES = ['module', 'region', 'backward', 'repeat', 'turn'];
+const FUNCTIONS = [...MODULES, 'function', 'control', 'block', 'optimizer', 'section'];
 /** Up to which kinds of branches each level unfolds. @type {[string, string[]][]} */
 const LEVELS = [
-  ['modules', ['module', 'region', 'backward', 'optimizer', 'repeat', 'turn', 'section']],
-  ['functions', ['module', 'region', 'backward', 'optimizer', 'repeat', 'turn', 'section', 'function', 'control', 'block']],
-  ['all operators', ['module', 'region', 'backward', 'optimizer', 'repeat', 'turn', 'section', 'function', 'control', 'block', 'operator']],
+  ['modules', MODULES],
+  ['functions', FUNCTIONS],
+  ['all operators', [...FUNCTIONS, 'operator']],
 ];
 
 /** @param {GraphView} view @param {(text: string) => void} say tells a person something in words */

@@ -10,6 +10,8 @@ const ROUNDS = 4; // of ordering, and of placing
 const STUB_TARGETS = 6; // readers of one member above which its long edges are not drawn
 const STUB_SPAN = 12; // layers that an edge must pass to be long
 
+const LARGE = 200; // across, of what is a block and no box
+
 /**
  * @typedef {object} LayerInput
  * @property {number[]} across the size of each member across the flow
@@ -266,8 +268,10 @@ function placeLayer(
       const other = looksUp ? grid.linkFrom[link] : grid.linkTo[link];
       const own = looksUp ? grid.toAt[link] : grid.fromAt[link];
       const others = looksUp ? grid.fromAt[link] : grid.toAt[link];
+      // Large blocks stand below each other, not their ports, or a chain of them would drift sideways.
+      const areLarge = grid.size[m] > LARGE && grid.size[other] > LARGE;
       const w = weight(grid, m, other);
-      sum += w * (across[other] + others - own);
+      sum += w * (across[other] + (areLarge ? 0 : others - own));
       total += w;
     }
     let mean = (total ? sum / total : across[m]) - offset;
