@@ -128,7 +128,7 @@ def _outcome(model: DemoModel, case: Case, out: Path) -> Outcome:
             traced = trace(network, (), case.kwargs, warn=False)
             eager_s, trace_s = _medians(network, case.kwargs)
             is_exact = same_bits(network(**case.kwargs), traced(**case.kwargs))
-    files = tuple(out / f"{model.stem}{suffix}" for suffix in (".svg", ".png", ".txt"))
+    files = tuple(out / f"{model.stem}{suffix}" for suffix in (".html", ".svg", ".png", ".txt"))
     with waiting(f"{model.name}: drawing"):
         text = str(traced.graph)
         write_together(

@@ -82,7 +82,7 @@ def run_training(out: Path, examples: Path | None = None) -> bool:
     typer.echo(f"\nnot recorded: {len(traced.diagnostics) or 'nothing'}\n")
     typer.echo(traced.summary())
     typer.echo(traced.summary(by="line", top=8))
-    files = {out / f"train{suffix}": traced.save for suffix in (".svg", ".png")}
+    files = {out / f"train{suffix}": traced.save for suffix in (".html", ".svg", ".png")}
     text = partial(Path.write_text, data=str(traced.graph), encoding="utf-8")
     with waiting("drawing"):
         write_together({**files, out / "train.txt": text})

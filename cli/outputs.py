@@ -20,6 +20,7 @@ class OutputKind(Enum):
 
     TEXT = auto()  # the graph as text
     CODE = auto()  # the Python function that a replay runs
+    PAGE = auto()  # the explorer
     PICTURE = auto()
     EXPORT = auto()  # the graph, in the format of another tool
     PROGRAM = auto()  # all that opscope.load reads
@@ -28,6 +29,7 @@ class OutputKind(Enum):
 KINDS: Final = {
     ".txt": OutputKind.TEXT,
     ".py": OutputKind.CODE,
+    ".html": OutputKind.PAGE,
     ".svg": OutputKind.PICTURE,
     ".png": OutputKind.PICTURE,
     ".pdf": OutputKind.PICTURE,

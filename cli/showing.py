@@ -51,7 +51,7 @@ def _writer(
             return partial(Path.write_text, data=str(program), encoding="utf-8")
         case OutputKind.PICTURE:
             return partial(program.save, **asdict(view))
-        case OutputKind.PROGRAM | OutputKind.EXPORT:
+        case OutputKind.PAGE | OutputKind.PROGRAM | OutputKind.EXPORT:
             return program.save
     raise CommandError(
         f"{output.path} is to hold what a replay runs, which opscope trace -o NAME.py writes"

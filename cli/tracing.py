@@ -161,7 +161,7 @@ def _writer(
             return partial(_write_text, text=traced.code)
         case OutputKind.PICTURE:
             return partial(traced.save, **asdict(request.view))
-        case OutputKind.EXPORT:
+        case OutputKind.PAGE | OutputKind.EXPORT:
             return traced.save
         case OutputKind.PROGRAM:
             return partial(traced.save, state=request.state)

@@ -40,7 +40,8 @@ def test_the_table_and_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert rows["parameters"].strip() == "15"
     assert rows["operators"].split() == ["1", "linear"]
     assert rows["replay"].strip() == "bit for bit"
-    assert sorted(path.name for path in out.iterdir()) == ["tiny.png", "tiny.svg", "tiny.txt"]
+    files = ["tiny.html", "tiny.png", "tiny.svg", "tiny.txt"]
+    assert sorted(path.name for path in out.iterdir()) == files
     assert (out / "tiny.txt").read_text().startswith("graph Tiny(%x : f32[2, 4])")
 
 
@@ -113,7 +114,7 @@ def test_a_training_step_replays_as_eager_trains(
     assert "blocks.0–3  ×4  Block" in report
     assert "AdamW" in report
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert files == ["train.png", "train.svg", "train.txt"]
+    assert files == ["train.html", "train.png", "train.svg", "train.txt"]
     assert "prim::set_gradient" in (tmp_path / "train.txt").read_text()
 
 
