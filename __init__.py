@@ -23,6 +23,7 @@ _HOMES: Final = {
     ),
     "exploring": ("show", "to_html"),
     "exports": ("to_graphml", "to_model_explorer", "to_model_explorer_overlay", "to_netron", "to_node_link"),
+    "failed": ("FailedTrace", "failed_trace"),
     "ir": ("Graph", "Node", "Value", "verify"),
     "ir.findings": ("Diagnostic", "DiagnosticKind", "Severity"),
     "loaded": ("LoadedProgram", "load"),

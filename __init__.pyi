@@ -23,6 +23,8 @@ from .exports import to_model_explorer as to_model_explorer
 from .exports import to_model_explorer_overlay as to_model_explorer_overlay
 from .exports import to_netron as to_netron
 from .exports import to_node_link as to_node_link
+from .failed import FailedTrace as FailedTrace
+from .failed import failed_trace as failed_trace
 from .ir import Graph as Graph
 from .ir import Node as Node
 from .ir import Value as Value

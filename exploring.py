@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from .errors import RenderError
-from .ir import Graph, Node
+from .ir import Graph, Node, SourceRange
 from .ir.conditions import Guard
 from .ir.findings import Diagnostic
 from .pictures import Drawable, graph_of, output_names
@@ -156,6 +156,11 @@ def exhibit_of(
 
 
 def _remarks(program: Drawable) -> Iterator[Remark]:
+    failure = getattr(program, "failure", "")
+    if failure:
+        node: Node | None = getattr(program, "failed_node", None)
+        source: SourceRange | None = getattr(program, "failed_source", None)
+        yield Remark("error", failure, "", source, () if node is None else (node,))
     diagnostics: tuple[Diagnostic, ...] = getattr(program, "diagnostics", ())
     for diagnostic in sorted(diagnostics, key=lambda found: found.severity, reverse=True):
         yield Remark(

@@ -78,8 +78,9 @@ def trace(
             "-o",
             metavar="FILE",
             help="A file to write: .html (the explorer), .txt (the graph), .py (what a replay runs), .svg,"
-            " .png, .pdf, .dot, .gv or .mmd (pictures), .explorer.json, .netron, .graphml or .nodelink.json (for other"
-            " tools), .opscope (the program, for opscope.load and the commands below)."
+            " .png, .pdf, .dot, .gv or .mmd (pictures), .explorer.json, .netron, .graphml or"
+            " .nodelink.json (for other tools), .opscope (the program, for opscope.load and the"
+            " commands below)."
             " Repeatable. Without any, the graph is printed.",
         ),
     ] = None,

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 import typer
 
+from ..failed import failed_trace
 from ..program import TracedProgram, trace
 from ..reports import SummaryOptions
-from .errors import CommandError, user_code
+from .errors import CommandError, ProgramError, user_code
 from .outputs import Output, OutputKind, write_together
 from .report import report_of
 from .request import TraceRequest
@@ -34,7 +35,11 @@ def run_trace(request: TraceRequest) -> None:
         CommandError: the request does not fit the program, or an output cannot be written.
         ProgramError: the program failed.
     """
-    traced, seconds = _traced(request)
+    try:
+        traced, seconds = _traced(request)
+    except ProgramError as error:
+        _write_failed(error, request)
+        raise
     if request.outputs:
         with waiting(f"writing {', '.join(output.path.name for output in request.outputs)}"):
             write_together(
@@ -44,6 +49,25 @@ def run_trace(request: TraceRequest) -> None:
         typer.echo(str(traced.graph), nl=False)
         sys.stdout.flush()
     typer.echo(summarize(traced, seconds, request.outputs, is_checked=request.check), err=True)
+
+
+def _write_failed(error: ProgramError, request: TraceRequest) -> None:
+    """Write what ran of a program that failed beside the files that were asked for, where that can be."""
+    failed = failed_trace(error)
+    if failed is None:
+        return
+    writers: dict[Path, Callable[[Path], object]] = {}
+    for output in request.outputs:
+        path = output.path.with_name(f"{output.path.stem}.failed{output.path.suffix}")
+        if output.kind is OutputKind.PAGE:
+            writers[path] = failed.save
+        elif output.kind is OutputKind.PICTURE:
+            writers[path] = partial(failed.save, **asdict(request.view))
+        elif output.kind is OutputKind.TEXT:
+            writers[path] = partial(_write_text, text=str(failed.graph))
+    if writers:
+        write_together(writers)
+        typer.echo(f"what ran until it failed is in {', '.join(map(str, writers))}", err=True)
 
 
 def run_summary(request: TraceRequest, options: SummaryOptions, *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from .dispatch.schemas import operator_of
 from .dispatch.tensors import type_of_tensor
 from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
+from .partial import PartialRun, partial_run
 from .program.circumstances import ModesOfModules
 from .program.held_numbers import HeldNumber, held_numbers
 from .program.held_state import HeldState
@@ -41,6 +42,7 @@ __all__ = [
     "MetaFacts",
     "ModeReader",
     "ModesOfModules",
+    "PartialRun",
     "Severity",
     "Sizes",
     "TracingState",
@@ -60,6 +62,7 @@ __all__ = [
     "named_objects",
     "number_holders",
     "operator_of",
+    "partial_run",
     "paused",
     "plain_torch",
     "run_recorded",

@@ -35,6 +35,7 @@ from .numbers.ragged import number_ragged_sizes
 from .numbers.settling import settle
 from .numbers.sizes import Dynamic, varying_dimensions
 from .observed import Observer
+from .partial import keep_partial_run
 from .program.circumstances import ModesOfModules
 from .program.foresight import may_run_backward
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
@@ -243,7 +244,13 @@ def _capture(
         state.kept.on_module = before.note_module
     try:
         with state.followed.followed():
-            result = _run(state, function, args, kwargs, observe, options.depth)
+            try:
+                result = _run(state, function, args, kwargs, observe, options.depth)
+            except Exception as error:
+                keep_partial_run(error, graph, state.failed)
+                _name_values(state)
+                raise
+            state.failed.erase()
             with without_hooks():
                 compared = state.kept.held.compare()
         if state.force_outplace:

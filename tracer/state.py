@@ -54,6 +54,7 @@ from .functions.function_map import FunctionMap
 from .implied import ImpliedValues
 from .numbers.numbers import Numbers
 from .numbers.sizes import Sizes
+from .partial import FailedCalls
 from .program.circumstances import Circumstances
 from .program.followed_numbers import FollowedNumbers
 from .program.gradients import Gradients
@@ -146,6 +147,7 @@ class TracingState:
         diagnostics: what could not be recorded exactly.
         functions: the custom autograd functions that run and ran.
         callees: the traced programs that were called.
+        failed: the calls of operators that failed.
     """
 
     def __init__(
@@ -168,6 +170,7 @@ class TracingState:
         self.subclasses = Subclasses()
         self.collectives = Collectives()
         self.backward_hooks = BackwardHooks()
+        self.failed = FailedCalls()
         self._if_followed: list[Callable[[], None]] = []
         self._backwards = 0  # how many backward passes run, one inside another
         self._storages: dict[int, tuple[torch.UntypedStorage, Value]] = {}  # by address; held

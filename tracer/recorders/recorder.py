@@ -204,6 +204,12 @@ class Recorder(EventRecorder):
             try:
                 self._set_excluded(True)
                 result = facts.redispatch(keyset & self._below, *args, **kwargs)
+            except Exception as error:
+                place = (scope, stack, modes)
+                state.failed.note(
+                    error, state.graph, facts.operator, tuple(arguments), keywords, place
+                )
+                raise
             finally:
                 self._set_excluded(False)
 

@@ -22,6 +22,7 @@ export function emphasisOf(view) {
     hovered: view.hovered,
     marked: new Set([...session.marks].filter((n) => arrangement.flows.isDrawn[n]).map(shown)),
     path: new Set(view.path.map(shown)),
+    wrong: new Set(wrongNodes(session).map(shown)),
     into,
     outOf,
     fill: (item) => (colours ? colours.colour(node(item)) : null),
@@ -36,6 +37,11 @@ function measureColours({ session }) {
   const { nodes, branches } = scale.measure;
   const number = (/** @type {number} */ item) => (item >= 0 ? nodes[item] : branches[~item]);
   return { colour: (item) => scale.colour(number(item)), text: (item) => scale.text(number(item)) };
+}
+
+/** The nodes of errors; there are none in functions. @param {import('./session.js').Session} session */
+function wrongNodes({ program, model }) {
+  return model === program.graphs[0] ? program.remarks.flatMap((r) => (r.kind === 'error' ? r.nodes : [])) : [];
 }
 
 /** The item of the box or frame in which an item is seen. */

@@ -54,6 +54,8 @@ export function start(root, document_) {
   bar.append(toolbar(view, say), button('?', showHelp, { title: 'Help: what every key does' }));
   listenForKeys(view, { search: () => box.focus(), help: showHelp, tab, say });
   session.watch(['selection'], () => (live.textContent = describe(view)));
+  const wrong = session.program.remarks.find((remark) => remark.kind === 'error' && remark.nodes.length);
+  if (wrong && location.hash.length < 2) session.select({ kind: 'node', id: wrong.nodes[0] }, { reveal: true });
   followAddress(session);
   return { session, view };
 }

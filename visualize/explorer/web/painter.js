@@ -27,6 +27,7 @@ const STACK_STEP = 4; // how far the cards behind a folded run stick out
  * @property {Set<number>} into flows that what is selected reads
  * @property {Set<number>} outOf flows that it makes
  * @property {Set<number>} path items on a path that was asked for
+ * @property {Set<number>} wrong items about which an error is known
  * @property {(item: number) => string | null} fill the colour of an item by a measure; null for its family's
  * @property {(item: number) => string} figure the number of an item by a measure, as text
  */
@@ -253,6 +254,10 @@ class Brush {
     context.fillStyle = fill ?? tint[0];
     context.strokeStyle = tint[1];
     context.lineWidth = box.kind === 'branch' || box.kind === 'stack' ? 1.2 : 0.9;
+    if (emphasis.wrong.has(box.item)) {
+      context.strokeStyle = palette.write;
+      context.lineWidth = 3;
+    }
     if (box.kind === 'stack') {
       for (const step of [2, 1]) {
         rounded(context, left + step * STACK_STEP, top + step * STACK_STEP, box.width, box.height, radius);

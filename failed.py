@@ -1,0 +1,50 @@
+"""What ran of a program that failed while it was traced: its graph, to be read, searched and drawn."""
+
+from __future__ import annotations
+
+from .ir import Node, SourceRange
+from .ir.files import Contents, Data
+from .ir.structure import Structure, StructureKind
+from .recorded import RecordedProgram
+from .tracer import PartialRun, partial_run
+
+
+class FailedTrace(RecordedProgram):
+    """What ran of a program until it failed. It cannot be replayed; all else can be done with it.
+
+    Attributes:
+        failure: the class of the error and its first line.
+        failed_node: the operator that failed, the last in the graph, which gives nothing; None where the
+            program failed between operators.
+        failed_source: the user's innermost expression that was running; None where that is not known.
+    """
+
+    def __init__(self, run: PartialRun) -> None:
+        super().__init__(run.graph, Structure(StructureKind.CONSTANT))
+        self.failure: str = run.message
+        self.failed_node: Node | None = run.node
+        self.failed_source: SourceRange | None = run.source
+
+    def contents(self, *, with_state: bool) -> tuple[Contents, Data | None]:
+        """Return what a file is to hold: the graph alone."""
+        return Contents(self.graph), None
+
+    def __repr__(self) -> str:
+        return (
+            f"<FailedTrace {self.graph.name}: {len(self.graph.block)} nodes, then {self.failure}>"
+        )
+
+
+def failed_trace(error: BaseException) -> FailedTrace | None:
+    """Return what ran of a program until it raised an error while it was traced; None if none was traced.
+
+        try:
+            traced = opscope.trace(model, x)
+        except Exception as error:
+            opscope.show(opscope.failed_trace(error))   # the operator that failed is red
+
+    Args:
+        error: what ``opscope.trace`` raised, or an error that was caused by that.
+    """
+    run = partial_run(error)
+    return None if run is None else FailedTrace(run)
