@@ -135,20 +135,25 @@ class Brush {
     const { y } = frame;
     const x = frame.x + 10;
     const fills = palette.frames;
+    const figure = this.emphasis.figure(~frame.branch);
+    const detail = figure ? `${frame.detail} · ${figure}` : frame.detail;
+    context.font = FONT.detail;
+    const detailWidth = context.measureText(detail).width;
     context.font = FONT.title;
     const width = context.measureText(frame.title).width;
+    const room = frame.width - width - 48;
+    const said = room > 0 ? Math.min(detailWidth, room) + 12 : 0;
     context.fillStyle = fills[Math.min(frame.depth, fills.length - 1)];
     context.globalAlpha = 0.9;
-    context.fillRect(x - 4, y + 3, Math.min(width + 26, frame.width - 8), HEAD - 6);
+    context.fillRect(x - 4, y + 3, Math.min(width + 26 + said, frame.width - 8), HEAD - 6);
     context.globalAlpha = 1;
     this.#sign(x + 3, y + HEAD / 2, false);
     context.fillStyle = palette.text;
     context.fillText(frame.title, x + 14, y + HEAD / 2);
+    if (!said) return;
     context.font = FONT.detail;
     context.fillStyle = palette.faint;
-    const figure = this.emphasis.figure(~frame.branch);
-    const detail = figure ? `${frame.detail} · ${figure}` : frame.detail;
-    if (width + 40 < frame.width) context.fillText(detail, x + width + 24, y + HEAD / 2, Math.max(frame.width - width - 48, 1));
+    context.fillText(detail, x + width + 24, y + HEAD / 2, room);
   }
 
   /** From far away, a frame says what it is in letters that can be read, if there is room. @param {Frame} frame */
