@@ -46,7 +46,7 @@ def test_signs_alone_are_no_names(net: ExplorerPage) -> None:
 
 
 def test_the_tree_says_levels_and_what_is_expanded(net: ExplorerPage) -> None:
-    net.page.get_by_role("button", name="Expand all").click()
+    net.page.get_by_role("button", name="Expand", exact=True).click()
     net.settle()
     rows = net.page.get_by_role("treeitem").evaluate_all("""(rows) => rows.map((row) => [
       row.querySelector('.tree-title').textContent, row.ariaLevel, row.ariaExpanded,

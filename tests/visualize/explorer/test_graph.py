@@ -177,6 +177,21 @@ def test_a_run_of_equal_blocks_is_folded_then_shows_the_first_then_all(page: Exp
     assert run in page.boxes()
 
 
+def test_an_operator_in_the_first_of_a_run_is_brought_into_view_and_one_in_another_shows_all(
+    page: ExplorerPage,
+) -> None:
+    page.open(opscope.parse(STACK))
+    relus = page.ask(
+        "return [...Array(model.nodeCount).keys()].filter((n) => nameOf(n) === 'relu');"
+    )
+    page.ask("session.reveal(given);", relus[0])
+    assert page.ask("return arrangement.shownFor(given);", relus[0]) == relus[0]
+    assert page.boxes().count("relu") == 1
+    page.ask("session.reveal(given);", relus[2])
+    assert page.ask("return arrangement.shownFor(given);", relus[2]) == relus[2]
+    assert "layers.1" in page.boxes()
+
+
 def test_the_blocks_of_a_branch_on_data_unfold(page: ExplorerPage) -> None:
     page.open(opscope.parse(COND))
     page.choose("Unfold to a level", "to all operators")

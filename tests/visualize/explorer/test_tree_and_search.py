@@ -52,7 +52,7 @@ def test_what_is_selected_in_the_graph_is_selected_in_the_tree(net: ExplorerPage
 def test_a_click_in_the_tree_selects_in_the_graph_and_a_double_click_shows_it(
     net: ExplorerPage,
 ) -> None:
-    net.page.get_by_role("button", name="Expand all").click()
+    net.page.get_by_role("button", name="Expand", exact=True).click()
     net.settle()
     left = net.page.locator(".tree-title", has_text="left")
     left.click()

@@ -55,7 +55,11 @@ export class GraphView {
       this.home();
     });
     session.watch(['view'], () => this.#keeping(this.#middleItem(), () => this.#arrange()));
-    session.watch(['folding'], (event) => this.#keeping(event.detail.anchor, () => this.#arrange()));
+    session.watch(['folding'], (event) => {
+      const { anchor } = event.detail;
+      this.#keeping(anchor === ~0 ? this.#middleItem() : anchor, () => this.#arrange());
+      if (anchor === ~0 && this.#isSmall()) this.home();
+    });
     session.watch(['selection', 'marks', 'theme'], () => this.refresh());
     session.watch(['reveal'], (event) => this.bringIntoView(event.detail.item));
   }
@@ -107,19 +111,28 @@ export class GraphView {
     };
   }
 
+  /** What is in the middle stays there. */
   #resize() {
     const box = this.element.getBoundingClientRect();
+    const { view, size } = this;
     this.size = { width: Math.max(box.width, 1), height: Math.max(box.height, 1) };
+    const isFirst = size.width === 1;
+    if (!isFirst) this.view = { ...view, x: view.x + (size.width - this.size.width) / 2 / view.zoom };
     this.drawNow();
   }
 
   // Moving
 
+  /** Whether the whole picture can be read at once. */
+  #isSmall() {
+    const { picture, size } = this;
+    return Math.min((size.width - 2 * MARGIN) / picture.width, (size.height - 2 * MARGIN) / picture.height) >= READABLE;
+  }
+
   /** Show the whole picture if it can be read then; else its beginning. */
   home() {
     const { picture, size } = this;
-    const whole = Math.min((size.width - 2 * MARGIN) / picture.width, (size.height - 2 * MARGIN) / picture.height);
-    if (whole >= READABLE) {
+    if (this.#isSmall()) {
       this.fit();
       return;
     }
