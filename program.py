@@ -90,6 +90,7 @@ class TracedProgram(RecordedProgram):
         depth: "deep" if what composite operators call was recorded in the place of them, else "flat".
         stored: what the program puts into objects that it holds, such as the state of an optimizer; a replay
             does so too.
+        torch_version: that of the torch that the program was traced with.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class TracedProgram(RecordedProgram):
         self._is_functional = False
         self._private: dict[int, Any] = {}  # the constants that nobody else has, by their id
         self.stored = stored
+        self.torch_version = str(torch.__version__)
         self._twins = twins or {}
         self._held = HeldState(graph, self.state, modules)
         self._training = ModesOfModules()

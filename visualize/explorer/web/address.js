@@ -26,9 +26,11 @@ export function goTo(session, address) {
   const graph = session.program.graphs[Number(parts.get('g') ?? 0)];
   if (graph) session.showGraph(graph);
   const { model, folding } = session;
-  if (parts.get('d') === 'LR' && session.direction !== 'LR') session.setDirection('LR');
-  const measure = Number(parts.get('m') ?? -1);
-  if (measure !== session.measure && measure < session.program.measures.length) session.setMeasure(measure);
+  const direction = parts.get('d') === 'LR' ? 'LR' : 'TB';
+  if (direction !== session.direction) session.setDirection(direction);
+  const asked = Number(parts.get('m') ?? -1);
+  const measure = asked in session.program.measures ? asked : -1;
+  if (measure !== session.measure) session.setMeasure(measure);
   const wanted = new Map((parts.get('f') ?? '').split('_').map((fold) => /** @type {[number, number]} */ (fold.split('.').map(Number))));
   const changed = range(1, model.branchCount).filter((b) => {
     const fold = wanted.get(b) ?? Number(model.isOpenAtFirst(b));

@@ -131,12 +131,13 @@ export class Arrangement {
   shownFor(item) {
     const { model, folding } = this.session;
     let shown = item;
+    let below = item;
     const inner = item >= 0 ? model.nodeBranch[item] : model.branchParent[~item];
     for (const b of model.branchesAround(Math.max(inner, 0))) {
-      if (folding[b] === FOLD.CLOSED) shown = ~b;
-      else if (folding[b] === FOLD.OPEN && model.kind(b) === 'repeat' && model.itemsOf(b)[0] !== shown) {
-        shown = ~b; // one of its likes is drawn in its place
-      }
+      // Of a run that shows its first, that is drawn in the place of the others.
+      const isAnother = model.kind(b) === 'repeat' && model.itemsOf(b)[0] !== below;
+      if (folding[b] === FOLD.CLOSED || (folding[b] === FOLD.OPEN && isAnother)) shown = ~b;
+      below = ~b;
     }
     return shown < 0 && this.isLeaf(~shown) ? this.leafOf(~shown) : shown;
   }

@@ -10,7 +10,7 @@ const MOST_PIXELS = 12000; // per side; browsers draw nothing on larger canvases
 /** @param {string} text */
 function escaped(text) {
   return text
-    .replace(/[\x00-\x08\x0b-\x1f]/g, '\ufffd')
+    .replace(/[\x00-\x08\x0b-\x1f\ufffe\uffff]/g, '\ufffd')
     .replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] ?? c);
 }
 
@@ -125,9 +125,10 @@ export async function toPng(view) {
   });
 }
 
-/** @param {string} text */
+/** A label in DOT, in which Graphviz reads entities as HTML has them. @param {string} text */
 function dotQuoted(text) {
-  return `"${text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/[\r\0]/g, '').replace(/\n/g, '\\n')}"`;
+  const plain = text.replace(/[\x00-\x08\x0b-\x1f\ufffe\uffff]/g, '\ufffd').replace(/&/g, '&amp;');
+  return `"${plain.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')}"`;
 }
 
 /** What is unfolded, as DOT text. @param {GraphView} view @returns {string} */

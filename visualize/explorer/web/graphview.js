@@ -11,6 +11,7 @@ const LEAST_ZOOM = 0.02;
 const MOST_ZOOM = 4;
 const READABLE = 0.8; // zoom from which a first view can be read
 const GLIDE_MS = 150;
+const REACH = 20; // how far inside what was folded the pointer is at least
 const MARGIN = 28; // around a picture that is shown whole
 
 export class GraphView {
@@ -35,6 +36,7 @@ export class GraphView {
     /** @type {number | null} */ this.hovered = null;
     /** @type {number[]} nodes of a path that was asked for */ this.path = [];
     /** @type {(() => void)[]} called whenever what is in sight has changed */ this.watchers = [];
+    /** @type {number | null} where what is folded was pressed, across the canvas */ this.pressedAt = null;
     this.isWaiting = false;
     /** @type {number} a running glide */ this.glide = 0;
     this.emphasis = emphasisOf(this);
@@ -53,7 +55,11 @@ export class GraphView {
       this.home();
     });
     session.watch(['view'], () => this.#keeping(this.#middleItem(), () => this.#arrange()));
-    session.watch(['folding'], (event) => this.#keeping(event.detail.anchor, () => this.#arrange()));
+    session.watch(['folding'], (event) => {
+      const { anchor } = event.detail;
+      this.#keeping(anchor === ~0 ? this.#middleItem() : anchor, () => this.#arrange());
+      if (anchor === ~0 && this.#isSmall()) this.home();
+    });
     session.watch(['selection', 'marks', 'theme'], () => this.refresh());
     session.watch(['reveal'], (event) => this.bringIntoView(event.detail.item));
   }
@@ -105,19 +111,28 @@ export class GraphView {
     };
   }
 
+  /** What is in the middle stays there. */
   #resize() {
     const box = this.element.getBoundingClientRect();
+    const { view, size } = this;
     this.size = { width: Math.max(box.width, 1), height: Math.max(box.height, 1) };
+    const isFirst = size.width === 1;
+    if (!isFirst) this.view = { ...view, x: view.x + (size.width - this.size.width) / 2 / view.zoom };
     this.drawNow();
   }
 
   // Moving
 
+  /** Whether the whole picture can be read at once. */
+  #isSmall() {
+    const { picture, size } = this;
+    return Math.min((size.width - 2 * MARGIN) / picture.width, (size.height - 2 * MARGIN) / picture.height) >= READABLE;
+  }
+
   /** Show the whole picture if it can be read then; else its beginning. */
   home() {
     const { picture, size } = this;
-    const whole = Math.min((size.width - 2 * MARGIN) / picture.width, (size.height - 2 * MARGIN) / picture.height);
-    if (whole >= READABLE) {
+    if (this.#isSmall()) {
       this.fit();
       return;
     }
@@ -196,16 +211,30 @@ export class GraphView {
     step();
   }
 
-  /** Change the picture, and let an item stay where it is on the screen. @param {number | null} item @param {() => void} change */
+  /**
+   * Change the picture, and let an item stay where it is on the screen: the upper left corner, which what is
+   * folded and unfolded have in common, and the item under the pointer if it was there.
+   * @param {number | null} item @param {() => void} change
+   */
   #keeping(item, change) {
-    const before = item === null ? null : this.placeOf(this.arrangement.shownFor(item)) ?? this.placeOf(item);
-    const old = before && { x: before.x + Math.min(before.width, 120) / 2, y: before.y };
+    const place = (/** @type {number} */ of) => this.placeOf(of) ?? this.placeOf(this.arrangement.shownFor(of));
+    const before = item === null ? null : place(item);
     change();
-    const after = item === null ? null : this.placeOf(item) ?? this.placeOf(this.arrangement.shownFor(item));
-    if (old && after) {
-      this.view = { ...this.view, x: this.view.x + after.x + Math.min(after.width, 120) / 2 - old.x, y: this.view.y + after.y - old.y };
+    const after = item === null ? null : place(item);
+    if (before && after) {
+      const { view, pressedAt } = this;
+      const right = (before.x + after.width - view.x) * view.zoom;
+      const beyond = pressedAt === null || pressedAt < right ? 0 : pressedAt - right + REACH * view.zoom;
+      this.view = { ...view, x: view.x + after.x - before.x - beyond / view.zoom, y: view.y + after.y - before.y };
     }
     this.drawNow();
+  }
+
+  /** Fold or unfold what is under the pointer. @param {number} item a branch as `~branch` @param {number} px */
+  #toggle(item, px) {
+    this.pressedAt = px;
+    this.session.toggle(~item);
+    this.pressedAt = null;
   }
 
   #middleItem() {
@@ -277,7 +306,7 @@ export class GraphView {
     });
     canvas.addEventListener('dblclick', (event) => {
       const item = this.itemAt(event.offsetX, event.offsetY);
-      if (item !== null && item < 0) this.session.toggle(~item);
+      if (item !== null && item < 0) this.#toggle(item, event.offsetX);
     });
     canvas.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
   }
@@ -304,7 +333,7 @@ export class GraphView {
       return;
     }
     if (item < 0 && this.#isOnSign(item, x, y)) {
-      this.session.toggle(~item);
+      this.#toggle(item, x);
       return;
     }
     this.session.select(this.selectionOf(item));

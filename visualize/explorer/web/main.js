@@ -65,9 +65,10 @@ function describe({ session, emphasis }) {
   const { selection, model } = session;
   if (!selection) return 'nothing selected';
   const edges = `${emphasis.into.size} in, ${emphasis.outOf.size} out`;
-  if (selection.kind === 'branch') return `${model.branchTitle(selection.id)} ${model.className(selection.id)}, ${session.folding[selection.id] ? 'unfolded' : 'folded'}, ${edges}`;
+  const said = (/** @type {string[]} */ ...words) => words.filter(Boolean).join(' ');
+  if (selection.kind === 'branch') return `${said(model.branchTitle(selection.id), model.className(selection.id))}, ${session.folding[selection.id] ? 'unfolded' : 'folded'}, ${edges}`;
   if (selection.kind === 'value') return `value ${model.valueName(selection.id)} ${model.valueType(selection.id)}`;
-  return `${model.nodeTitle(selection.id)} ${model.nodeDetail(selection.id)}, ${edges}`;
+  return `${said(model.nodeTitle(selection.id), model.nodeDetail(selection.id))}, ${edges}`;
 }
 
 /** Two views of what is selected, of which one is shown. @param {HTMLElement} element @param {Session} session */

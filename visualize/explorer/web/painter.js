@@ -138,18 +138,24 @@ class Brush {
     const fills = palette.frames;
     context.font = FONT.title;
     const width = context.measureText(frame.title).width;
+    context.font = FONT.detail;
+    const room = frame.width - width - 48;
+    const figure = this.emphasis.figure(~frame.branch);
+    const both = figure ? `${frame.detail} · ${figure}` : frame.detail;
+    const detail = figure && context.measureText(both).width > room ? figure : both;
+    const said = room > 0 ? Math.min(context.measureText(detail).width, room) + 12 : 0;
     context.fillStyle = fills[Math.min(frame.depth, fills.length - 1)];
     context.globalAlpha = 0.9;
-    context.fillRect(x - 4, y + 3, Math.min(width + 26, frame.width - 8), HEAD - 6);
+    context.fillRect(x - 4, y + 3, Math.min(width + 26 + said, frame.width - 8), HEAD - 6);
     context.globalAlpha = 1;
     this.#sign(x + 3, y + HEAD / 2, false);
+    context.font = FONT.title;
     context.fillStyle = palette.text;
     context.fillText(frame.title, x + 14, y + HEAD / 2);
+    if (!said) return;
     context.font = FONT.detail;
     context.fillStyle = palette.faint;
-    const figure = this.emphasis.figure(~frame.branch);
-    const detail = figure ? `${frame.detail} · ${figure}` : frame.detail;
-    if (width + 40 < frame.width) context.fillText(detail, x + width + 24, y + HEAD / 2, Math.max(frame.width - width - 48, 1));
+    context.fillText(detail, x + width + 24, y + HEAD / 2, room);
   }
 
   /** From far away, a frame says what it is in letters that can be read, if there is room. @param {Frame} frame */

@@ -52,8 +52,8 @@ export class ScopeTree {
       { class: 'tree-bar' },
       this.operatorsToggle,
       el('span', { class: 'spacer' }),
-      button('Expand all', () => this.#expandAll(true), { title: 'Expand every scope in this list' }),
-      button('Collapse all', () => this.#expandAll(false), { title: 'Collapse every scope in this list' }),
+      button('Expand', () => this.#expandAll(true), { title: 'Expand every scope in this list' }),
+      button('Collapse', () => this.#expandAll(false), { title: 'Collapse every scope in this list' }),
     );
   }
 
