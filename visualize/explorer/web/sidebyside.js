@@ -27,6 +27,7 @@ export class SideBySide {
     for (const change of this.changes) if (change.before >= 0 && change.after >= 0) this.#pair(change.before, change.after);
     this.at = -1;
     this.isFollowing = false;
+    /** @type {GraphView[]} */ this.views = [];
     this.#build(root, content);
     this.sides.forEach((side) => side.unfoldChanges(ROOM));
     this.views.forEach((view) => view.home());
