@@ -278,9 +278,10 @@ class Browser(App[None]):
     @work(exclusive=True)
     async def _look(self, search: Search) -> None:
         """Search on, and go to the first hit as soon as it is found."""
-        is_there = False
-        while not search.is_done:
+        is_there = is_done = False
+        while not is_done:
             search.look(_LOOK_S)
+            is_done = search.is_done
             hit = None if is_there else search.from_here()
             if hit is not None:
                 is_there = True

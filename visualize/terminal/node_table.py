@@ -39,6 +39,11 @@ class NodeTable(Rows):
         return len(self._listed)
 
     @property
+    def nodes_shown(self) -> Sequence[Node]:
+        """The nodes that are listed."""
+        return self._listed
+
+    @property
     def node(self) -> Node | None:
         """The node with the cursor; None in a scope without nodes."""
         return self._listed[self.cursor] if self._listed else None

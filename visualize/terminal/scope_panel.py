@@ -39,6 +39,11 @@ class ScopePanel(Rows):
         return len(self._rows)
 
     @property
+    def rows(self) -> Sequence[tuple[Branch, int]]:
+        """The scopes that are listed, each with how deep it lies."""
+        return self._rows
+
+    @property
     def branch(self) -> Branch:
         """The scope with the cursor."""
         return self._rows[self.cursor][0]
@@ -104,7 +109,8 @@ class ScopePanel(Rows):
 
     def _open_first(self) -> None:
         """Open scopes, outer ones first, as long as few rows come of it."""
-        waiting = [branch for branch, _ in self._rows]
+        self._open(0)
+        waiting = [branch for branch, _ in self._rows[1:]]
         for branch in waiting:
             if len(self._rows) + len(branch.branches) > _MOST_FIRST_ROWS:
                 break
