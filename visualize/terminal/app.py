@@ -167,7 +167,7 @@ class Browser(App[None]):
             return
         self._remember()
         self._show_branch(inner)
-        self._table.move_cursor(self._table.row_of(node) or 0)
+        self._table.move_cursor(self._table.row_of(node) or 0, is_jump=True)
 
     @on(Input.Submitted, "#search")
     def submit(self, event: Input.Submitted) -> None:
@@ -242,7 +242,7 @@ class Browser(App[None]):
         stop = self._way.pop()
         self._show_branch(stop.branch)
         row = None if stop.node is None else self._table.row_of(stop.node)
-        self._table.move_cursor(row or 0)
+        self._table.move_cursor(row or 0, is_jump=True)
         (self._table if stop.panel == "nodes" else self._scopes).focus()
 
     def action_copy(self) -> None:
@@ -273,7 +273,7 @@ class Browser(App[None]):
         assert row is not None, "the branch of a node has it"
         self._panel = "nodes"
         self._table.focus()
-        self._table.move_cursor(row)
+        self._table.move_cursor(row, is_jump=True)
 
     @work(exclusive=True)
     async def _look(self, search: Search) -> None:

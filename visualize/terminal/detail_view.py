@@ -51,7 +51,7 @@ class DetailView(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Return one line of what is in sight."""
         number = self.scroll_offset.y + y
-        width = self.size.width
+        width = self.scrollable_content_region.width
         ground = self.rich_style
         if number >= len(self._wrapped):
             return Strip.blank(width, ground)
@@ -65,15 +65,19 @@ class DetailView(ScrollView, can_focus=True):
         self._wrap()
 
     def _wrap(self) -> None:
-        width = max(self.size.width, 10)
+        width = max(self.scrollable_content_region.width, 10)
         self._wrapped = [part for line in self._lines for part in self._parts(line, width)]
-        self.virtual_size = Size(self.size.width, len(self._wrapped))
+        self.virtual_size = Size(width, len(self._wrapped))
         self.refresh()
 
     def _parts(self, line: Text, width: int) -> list[Text]:
         if line.cell_len <= width:
             line.end = ""
             return [line]
+        if line.no_wrap:
+            cut = line.copy()
+            cut.truncate(width, overflow="ellipsis")
+            return [cut]
         plain = line.plain
         hanging = min(len(plain) - len(plain.lstrip()) + _HANGING, width // 2)
         parts = line.wrap(self.app.console, width - hanging, no_wrap=False)

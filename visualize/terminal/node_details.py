@@ -18,7 +18,8 @@ from .subject import Subject
 
 _MOST_VALUES = 24  # of one argument, or users of one result
 _MOST_FRAMES = 60
-_NAME_WIDTH = 14
+_LEAST_NAME_WIDTH = 6
+_MOST_NAME_WIDTH = 20
 
 
 class NodeDetails:
@@ -35,6 +36,8 @@ class NodeDetails:
         self._node = node
         self._paint = paint
         self._statements = subject.statements(node)
+        widest = max((len(name) for name, _ in named_arguments(node)), default=0)
+        self._name_width = min(max(widest, _LEAST_NAME_WIDTH), _MOST_NAME_WIDTH)
 
     def lines(self) -> list[Text]:
         """Return all of it."""
@@ -172,7 +175,7 @@ class NodeDetails:
         return line.append(f"   {shown(text)}", self._paint.faint) if text else line
 
     def _named(self, name: str) -> Text:
-        return Text("  ").append(f"{shown(name):<{_NAME_WIDTH}} ", self._paint.faint)
+        return Text("  ").append(f"{shown(name):<{self._name_width}} ", self._paint.faint)
 
     def _declared(self, line: Text, value: Value) -> Text:
         line.append(shown(self._statements.references[value]), self._paint.strong)

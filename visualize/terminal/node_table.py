@@ -75,11 +75,19 @@ class NodeTable(Rows):
         references = self._subject.statements(node).references
         results = ", ".join(references[value] for value in node.outputs) or "–"
         name, operator, type_, place = _widths(width)
+        gap: Cell = (" ", 1, paint.text)
         return (
             self._mark(node, paint),
-            (_NESTING * _depth(node) + results, name, paint.strong),
-            (node.operator.name.removeprefix("aten::"), operator, paint.operator(node.operator)),
-            (", ".join(short_type(value.type) for value in node.outputs), type_, paint.text),
+            (_NESTING * _depth(node) + results, name - 1, paint.strong),
+            gap,
+            (
+                node.operator.name.removeprefix("aten::"),
+                operator - 1,
+                paint.operator(node.operator),
+            ),
+            gap,
+            (", ".join(short_type(value.type) for value in node.outputs), type_ - 1, paint.text),
+            gap,
             (place_text(node), place, paint.faint),
         )
 
@@ -94,13 +102,13 @@ class NodeTable(Rows):
 def _widths(width: int) -> tuple[int, int, int, int]:
     """Return how wide the columns are, the last one what is left."""
     left = max(width - _MARKS, 0)
-    name, operator, type_ = left * 24 // 100, left * 26 // 100, left * 26 // 100
+    name, operator, type_ = left * 24 // 100, left * 25 // 100, left * 28 // 100
     return name, operator, type_, left - name - operator - type_
 
 
 def short_type(type_: Type) -> str:
     """Return a type without what is rarely asked for: strides, devices, gradients."""
-    text = str(type_)
+    text = str(type_).replace(", ", ",")
     return text.partition("{")[0] if isinstance(type_, TensorType) else text
 
 

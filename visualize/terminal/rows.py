@@ -78,26 +78,30 @@ class Rows(ScrollView, can_focus=True):
         """Return the cells of the line above the rows; none if there is no such line."""
         return ()
 
-    def move_cursor(self, row: int) -> None:
-        """Put the cursor on a row, the nearest that there is, and bring it into sight."""
+    def move_cursor(self, row: int, *, is_jump: bool = False) -> None:
+        """Put the cursor on a row, the nearest that there is, and bring it into sight.
+
+        Args:
+            row: the row.
+            is_jump: whether a row that is not in sight goes to the middle, so that others around it are.
+        """
         self.cursor = max(0, min(row, self.row_count - 1))
         first = self.scroll_offset.y
         seen = max(1, self._seen)
-        if self.cursor < first:
-            self.scroll_to(y=self.cursor, animate=False)
-        elif self.cursor >= first + seen:
-            self.scroll_to(y=self.cursor - seen + 1, animate=False)
+        if not first <= self.cursor < first + seen:
+            below = seen // 2 if is_jump else 0 if self.cursor < first else seen - 1
+            self.scroll_to(y=max(0, self.cursor - below), animate=False)
         self.refresh()
         self.post_message(self.Moved(self))
 
     def rows_changed(self) -> None:
         """Show the rows that there are now."""
-        self.virtual_size = Size(self.size.width, self.row_count + self._above)
+        self.virtual_size = Size(self._width, self.row_count + self._above)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Return one line of what is in sight."""
-        width = self.size.width
+        width = self._width
         paint = paint_for(is_dark=self.app.current_theme.dark)
         ground = self.rich_style
         if y < self._above:
@@ -148,7 +152,12 @@ class Rows(ScrollView, can_focus=True):
     @property
     def _seen(self) -> int:
         """How many rows are in sight."""
-        return self.size.height - self._above
+        return self.scrollable_content_region.height - self._above
+
+    @property
+    def _width(self) -> int:
+        """How many columns there are, beside the scroll bar."""
+        return self.scrollable_content_region.width
 
 
 def _strip(cells: Sequence[Cell], width: int, ground: Style) -> Strip:

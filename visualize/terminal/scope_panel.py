@@ -56,7 +56,7 @@ class ScopePanel(Rows):
         self.rows_changed()
         row = self._row_of(branch)
         if row != self.cursor:
-            self.move_cursor(row)
+            self.move_cursor(row, is_jump=True)
 
     def heading(self, width: int, paint: Paint) -> Sequence[Cell]:
         """Return what the columns are."""

@@ -30,7 +30,7 @@ def source_lines(place: SourceRange, paint: Paint) -> Iterator[Text]:
     indent = min(len(text) - len(text.lstrip()) for text in texts.values() if text.strip())
     for number, text in texts.items():
         is_own = place.line <= number <= last
-        line = Text()
+        line = Text(no_wrap=not is_own, end="")
         line.append("▸ " if is_own else "  ", paint.accent)
         line.append(f"{number:>{width}} │ ", paint.strong if is_own else paint.faint)
         start = len(line)

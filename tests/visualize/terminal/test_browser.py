@@ -117,7 +117,7 @@ def test_it_opens_with_the_whole_graph() -> None:
         assert screen.focus == "scopes"
         assert screen.details[:4] == ["Net", "7 nodes · 2 scopes · 32 parameters", "", "a fact"]
         picture = screen.picture()
-        for text in ("net.opscope", "%x.1", "f16[2, 4]", "net.py:11", "1 of 7 nodes", "Search"):
+        for text in ("net.opscope", "%x.1", "f16[2,4]", "net.py:11", "1 of 7 nodes", "Search"):
             assert text in picture
 
     browse(Subject(annotated_graph(), title="net.opscope", facts=("a fact",)), story)

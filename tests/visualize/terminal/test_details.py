@@ -29,7 +29,7 @@ def test_a_node_is_described() -> None:
 aten::relu
 
 arguments
-  ·              %0 : f32[2, 4]  ← add.Tensor  net.py:9
+  ·      %0 : f32[2, 4]  ← add.Tensor  net.py:9
 
 results
   %x.1 : f32[2, 4]
@@ -46,9 +46,9 @@ source   net.py:8 in Net.forward
   11 │     return x.half()
 
 where
-  scope          blocks.0 (Block)
-  modes          grad
-  node           3 of 7
+  scope  blocks.0 (Block)
+  modes  grad
+  node   3 of 7
 
 stack, innermost call first
   net.py:8 in Net.forward   x = torch.relu(
@@ -62,14 +62,14 @@ def test_arguments_have_the_names_of_the_schema_and_say_where_they_come_from() -
     graph = annotated_graph()
     assert details(graph, "0").splitlines()[2:6] == [
         "arguments",
-        "  self           %h : f32[2, 4]  ← linear  net.py:7  blocks.0.fc",
-        "  other          %x : f32[2, 4]  ← input",
-        "  alpha          2",
+        "  self   %h : f32[2, 4]  ← linear  net.py:7  blocks.0.fc",
+        "  other  %x : f32[2, 4]  ← input",
+        "  alpha  2",
     ]
     assert details(graph, "h").splitlines()[3:6] == [
-        "  input          %x : f32[2, 4]  ← input",
-        "  weight         %blocks.0.fc.weight : f32[4, 4]  ← parameter = tied.weight",
-        "  bias           None",
+        "  input  %x : f32[2, 4]  ← input",
+        "  weight %blocks.0.fc.weight : f32[4, 4]  ← parameter = tied.weight",
+        "  bias   None",
     ]
     assert "  %y : f16[2, 4]\n    → returned\n" in details(graph, "y")
 
