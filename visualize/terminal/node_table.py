@@ -88,7 +88,7 @@ class NodeTable(Rows):
             gap,
             (", ".join(short_type(value.type) for value in node.outputs), type_ - 1, paint.text),
             gap,
-            (place_text(node), place, paint.faint),
+            (_tail(place_text(node), place), place, paint.faint),
         )
 
     def _mark(self, node: Node, paint: Paint) -> Cell:
@@ -116,6 +116,11 @@ def place_text(node: Node) -> str:
     """Return the line that caused a node, by the last part of its file's name: ``net.py:12``."""
     place = node.source
     return "" if place is None else f"{place.file.rpartition('/')[2]}:{place.line}"
+
+
+def _tail(text: str, width: int) -> str:
+    """Return the end of a text that is too long: there stands the number of the line."""
+    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
 
 
 def _depth(node: Node) -> int:

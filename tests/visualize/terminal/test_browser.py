@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
 
-from opscope.ir import Graph, Node, Scope, ScopeKind, TensorType, parse, unknown_operator
+from opscope.ir import Frame, Graph, Node, Scope, ScopeKind, TensorType, parse, unknown_operator
 from opscope.ir.conditions import guards_of
 from opscope.ir.findings import Diagnostic, DiagnosticKind
 from opscope.visualize.search import parse_query
@@ -23,6 +24,7 @@ from opscope.visualize.terminal.scope_panel import ScopePanel
 from support.annotated_graph import annotated_graph, operators
 
 _SIZE = (150, 44)
+_SMALL = (80, 24)
 
 CALLS = """graph g(%x : f32[1]) -> (f32[1]):
   %a : f32[1] = aten::exp(%x)
@@ -35,12 +37,17 @@ function part(%x : f32[1]) -> (f32[1]):
 """
 
 
-def browse(subject: Subject, story: Callable[[Screen], Awaitable[None]], query: str = "") -> None:
+def browse(
+    subject: Subject,
+    story: Callable[[Screen], Awaitable[None]],
+    query: str = "",
+    size: tuple[int, int] = _SIZE,
+) -> None:
     """Run a browser and let a story press its keys."""
 
     async def run() -> None:
         browser = Browser(subject, parse_query(query) if query else None)
-        async with browser.run_test(size=_SIZE) as pilot:
+        async with browser.run_test(size=size) as pilot:
             await browser.workers.wait_for_complete()
             await pilot.pause()
             await story(Screen(browser, pilot))
@@ -341,6 +348,22 @@ def test_the_cursor_stays_on_the_rows(keys: tuple[str, ...]) -> None:
         assert screen.table.endswith("[to.dtype]")
 
     browse(Subject(annotated_graph()), story)
+
+
+def test_in_a_small_terminal_names_and_lines_are_still_there() -> None:
+    graph = annotated_graph()
+    for node in graph.walk():
+        assert node.source is not None
+        place = replace(node.source, file="a_long_name_of_a_file.py")
+        node.stack = Frame.resolved(place)
+
+    async def story(screen: Screen) -> None:
+        lines = [line.rstrip("│ ") for line in screen.picture().splitlines()]
+        assert [line[-7:] for line in lines[2:5]] == ["le.py:7", "le.py:9", "le.py:8"]
+        assert "linear" in lines[2]
+        assert all(len(line) <= 80 for line in lines)
+
+    browse(Subject(graph), story, size=_SMALL)
 
 
 def test_only_rows_in_sight_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
