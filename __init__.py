@@ -18,7 +18,7 @@ _HOMES: Final = {
     "checking": ("CheckReport",),
     "errors": (
         "CaptureError", "CheckError", "FormatError", "GuardError", "IRError", "InputError", "OpscopeError",
-        "ParseError", "PassError", "RenderError", "ReplayError", "ReportError", "TracerWarning",
+        "ParseError", "PassError", "QueryError", "RenderError", "ReplayError", "ReportError", "TracerWarning",
         "UnsupportedTorchError", "VerifyError",
     ),
     "exploring": ("show", "to_html"),

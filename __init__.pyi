@@ -10,6 +10,7 @@ from .errors import IRError as IRError
 from .errors import OpscopeError as OpscopeError
 from .errors import ParseError as ParseError
 from .errors import PassError as PassError
+from .errors import QueryError as QueryError
 from .errors import RenderError as RenderError
 from .errors import ReplayError as ReplayError
 from .errors import ReportError as ReportError

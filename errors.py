@@ -61,6 +61,10 @@ class PassError(OpscopeError):
     """A pass cannot be found, configured or applied."""
 
 
+class QueryError(OpscopeError):
+    """The text of a search cannot be read; the message says which part of it."""
+
+
 class RenderError(OpscopeError):
     """A picture cannot be made."""
 

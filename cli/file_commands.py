@@ -8,22 +8,64 @@ from typing import Annotated
 import typer
 
 from .failures import reported
-from .options import Debug, Depth, Direction, File, Theme
+from .options import Debug, Direction, File, Theme
+from .usage import given_options
 
 
 def show(
+    context: typer.Context,
     file: File,
+    nodes: Annotated[bool, typer.Option("--nodes", help="Print the nodes, one a line.")] = False,
+    scopes: Annotated[
+        bool,
+        typer.Option(
+            "--scopes", help="Print the tree of scopes: classes, nodes and parameters in each."
+        ),
+    ] = False,
+    stats: Annotated[
+        bool,
+        typer.Option("--stats", help="Print sizes, operators and what a replay requires."),
+    ] = False,
+    graph: Annotated[bool, typer.Option("--graph", help="Print the whole graph as text.")] = False,
+    scope: Annotated[
+        str | None,
+        typer.Option(metavar="SCOPE", help="Only nodes in scopes like layers.0*."),
+    ] = None,
+    op: Annotated[
+        str | None,
+        typer.Option(metavar="OPERATOR", help="Only nodes of operators like aten::conv*."),
+    ] = None,
+    line: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Only nodes that a line like net.py:41 causes."),
+    ] = None,
+    find: Annotated[
+        str | None,
+        typer.Option(
+            metavar="QUERY", help="Only nodes that a search finds: 'op:conv2d shape:1x3 relu'."
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: an object a line; for --stats, one.")
+    ] = False,
     outputs: Annotated[
         list[Path] | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
-            help="A file to write: .svg, .png, .pdf, .dot, .gv or .mmd (pictures), .txt (the graph),"
-            " .explorer.json, .netron, .graphml or .nodelink.json (for other tools). Repeatable.",
+            help="A file to write: .html (the explorer), .svg, .png, .pdf, .dot, .gv or .mmd (pictures),"
+            " .txt (the graph), .explorer.json, .netron, .graphml or .nodelink.json (for other tools)."
+            " Repeatable. Without any, the browser opens.",
         ),
     ] = None,
-    depth: Depth = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Levels of scopes that pictures open, or --scopes prints. Default: as many as fit; all.",
+        ),
+    ] = None,
     focus: Annotated[
         str | None,
         typer.Option(metavar="SCOPE", help="Draw only what happens in scopes like layers.0*."),
@@ -32,53 +74,68 @@ def show(
     theme: Theme = "light",
     debug: Debug = False,
 ) -> None:
-    """Draw a program that was saved. Needs no torch.
+    """Open a program that was saved in the browser, or print or draw it. Needs no torch.
+
+    SCOPE, OPERATOR and PLACE are patterns as shells have them; nodes that are printed fit all of them.
+    docs/terminal.md describes QUERY, and the JSON.
 
     \b
     Examples:
+      opscope show r50.opscope
+      opscope show r50.opscope --stats
+      opscope show r50.opscope --scopes --depth 2
+      opscope show r50.opscope --scope 'layer1.*' --op 'aten::conv*'
+      opscope show r50.opscope --nodes --json | jq -r .op | sort | uniq -c
       opscope show r50.opscope -o r50.svg
       opscope show gpt.opscope --focus 'blocks.0*' --theme dark -o block.png
       opscope show gpt.opscope -o gpt.explorer.json && model-explorer gpt.explorer.json
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
-        from .outputs import parse_outputs  # what these load, help needs not
+        from ..visualize.search import parse_query  # what these load, help needs not
+        from .outputs import parse_outputs
+        from .printing import Listing, Selection, choose_listing, refuse_drawing, run_print
         from .showing import run_show
         from .views import read_view
 
-        run_show(file, parse_outputs(outputs or ()), read_view(depth, direction, theme, focus))
+        view = read_view(depth, direction, theme, focus)
+        query = None if find is None else parse_query(find)
+        selection = Selection(scope, op, line, query)
+        wanted = {
+            Listing.NODES: nodes,
+            Listing.SCOPES: scopes,
+            Listing.STATS: stats,
+            Listing.GRAPH: graph,
+        }
+        listing = choose_listing(wanted, selection, as_json=json)
+        if listing is None:
+            run_show(file, parse_outputs(outputs or ()), view, dict(given_options(context)))
+        else:
+            refuse_drawing(dict(given_options(context)), listing)
+            run_print(file, listing, selection, view.depth, as_json=json)
 
 
 def inspect(
     file: File,
-    scope: Annotated[
+    find: Annotated[
         str | None,
-        typer.Option(metavar="SCOPE", help="Print the nodes in scopes like layers.0*."),
+        typer.Option(metavar="QUERY", help="Start at what a search finds: 'op:conv2d shape:1x3'."),
     ] = None,
-    op: Annotated[
-        str | None,
-        typer.Option(metavar="OPERATOR", help="Print the nodes of operators like aten::conv*."),
-    ] = None,
-    line: Annotated[
-        str | None,
-        typer.Option(metavar="PLACE", help="Print the nodes that a line like net.py:41 causes."),
-    ] = None,
-    text: Annotated[bool, typer.Option("--text", help="Print the whole graph.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Print what is in a file: sizes, operators, what a replay requires, and nodes. Needs no torch.
+    """Browse a program in the terminal: scopes, nodes, source lines, search. Needs no torch.
 
-    SCOPE, OPERATOR and PLACE are patterns as shells have them; nodes that are printed fit all of them.
+    It shows the tree of scopes, the nodes of each, and all that is known of a node. ? lists the keys.
+    Where there is no terminal to browse in, opscope show prints.
 
     \b
     Examples:
       opscope inspect r50.opscope
-      opscope inspect r50.opscope --scope 'layer1.*' --op 'aten::conv*'
-      opscope inspect r50.opscope --text | less
+      opscope inspect r50.opscope --find 'op:conv2d scope:layer3'
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
-        from .showing import run_inspect  # what it loads, help needs not
+        from .browsing import run_inspect  # what it loads, help needs not
 
-        run_inspect(file, scope, op, line, whole=text)
+        run_inspect(file, find)
 
 
 def opt(

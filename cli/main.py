@@ -28,7 +28,7 @@ from .options import (
     Theme,
     Train,
 )
-from .usage import PlainGroup, read_choice, read_whole
+from .usage import PlainGroup, given_options, read_choice, read_whole
 
 _DEMOS: Final = ("networks", "train")
 _MOST_SEED: Final = 2**64 - 1  # torch takes no larger one
@@ -266,12 +266,10 @@ _OF_TABLES = frozenset("target by depth sort top fold json debug".split())
 
 def _refuse_for_a_file(context: typer.Context, target: str) -> None:
     """Raise a CommandError if an option was given that says how to trace, where nothing is traced."""
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        if name not in _OF_TABLES and source is not None and source.name == "COMMANDLINE":
+    for name, option in given_options(context):
+        if name not in _OF_TABLES:
             raise CommandError(
-                f"{parameter.opts[0]} is for a program that is traced; {target} is a graph already\n"
+                f"{option} is for a program that is traced; {target} is a graph already\n"
                 "give it to opscope trace, which writes the file"
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import typer
@@ -35,6 +35,15 @@ class PlainGroup(TyperGroup):
                 report(_in_plain_words(error))
             code = FAILED
         sys.exit(code or 0)
+
+
+def given_options(context: typer.Context) -> Iterator[tuple[str, str]]:
+    """Yield what a command line gives: each parameter's name, and how the option is spelled."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            yield name, parameter.opts[0]
 
 
 def read_whole(option: str, text: str, most: int | None = None, *, least: int = 0) -> int:

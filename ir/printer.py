@@ -71,12 +71,12 @@ def print_node(node: Node) -> str:
 
 def node_text(node: Node, names: Mapping[Value, str]) -> str:
     """Return one node as text, its values called by ``names``."""
-    return _Statements(names.items()).statement(node)
+    return Statements(names.items()).statement(node)
 
 
 def block_end_text(block: Block, names: Mapping[Value, str]) -> str:
     """Return the end of a block as text on one line, its values called by ``names``."""
-    outputs = ", ".join(_Statements(names.items()).outputs(block))
+    outputs = ", ".join(Statements(names.items()).outputs(block))
     return f"return ({outputs})" if block.owner is None else f"-> ({outputs})"
 
 
@@ -87,7 +87,7 @@ def value_text(name: str) -> str:
 
 def literal_text(arg: Argument) -> str:
     """Return a literal, or a nested list of them, as text shows it."""
-    return _Statements(()).argument(arg)
+    return Statements(()).argument(arg)
 
 
 def provenance(node: Node) -> str:
@@ -125,8 +125,12 @@ class _References(dict[Value, str]):
         return value_text(value.name or "?")
 
 
-class _Statements:
-    """Renders single nodes, with what it has rendered of types, scopes and stacks kept at hand."""
+class Statements:
+    """Renders single nodes, with what it has rendered of types and operators kept at hand.
+
+    Attributes:
+        references: how text refers to each value: ``%x``.
+    """
 
     def __init__(self, names: Iterable[tuple[Value, str]]) -> None:
         # All that is alphanumeric is plain, and quicker to find out.
@@ -137,15 +141,18 @@ class _Statements:
         self._operators: dict[Operator, str] = {}
 
     def type(self, type_: Type) -> str:
+        """Return a type as text."""
         text = self._types.get(id(type_))
         if text is None:
             text = self._types[id(type_)] = str(type_)
         return text
 
     def declaration(self, value: Value) -> str:
+        """Return a value with its type: ``%x : f32[2]``."""
         return f"{self.references[value]} : {self.type(value.type)}"
 
     def argument(self, arg: Argument) -> str:
+        """Return a value by its name, a literal, or a nested list of these."""
         render = _LITERAL_TEXTS.get(arg.__class__)
         if render is not None:
             return render(arg)
@@ -158,12 +165,14 @@ class _Statements:
         return _literal_text(arg)
 
     def operator(self, operator: Operator) -> str:
+        """Return an operator's name, in quotes if need be."""
         text = self._operators.get(operator)
         if text is None:
             text = self._operators[operator] = _quote(operator.name, _PLAIN_OPERATOR)
         return text
 
     def statement(self, node: Node) -> str:
+        """Return one node, without its blocks and where it comes from."""
         references = self.references
         if node._args is node._inputs and not node._keywords:
             arguments = ", ".join(map(references.__getitem__, node._inputs))
@@ -182,6 +191,7 @@ class _Statements:
         return f"{name}({arguments})"
 
     def outputs(self, block: Block) -> list[str]:
+        """Return what a block puts out, by name."""
         return [self.references[value] for value in block.outputs]
 
     def composite(self, composite: Composite) -> str:
@@ -225,7 +235,7 @@ class _GraphPrinter:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._statements = _Statements(named_values(graph))
+        self._statements = Statements(named_values(graph))
         self._lines: list[str] = []
         self._comments: dict[Scope, dict[Frame | None, str]] = {}  # with the mark before them
         self._places: dict[Frame | None, str] = {}

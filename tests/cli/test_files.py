@@ -1,4 +1,4 @@
-"""``opscope show``, ``inspect`` and ``opt`` on files, and files that ``opscope trace`` writes."""
+"""``opscope show`` and ``opt`` on files, and files that ``opscope trace`` writes."""
 
 import subprocess
 import sys
@@ -56,43 +56,28 @@ def test_show_draws_what_trace_draws(project: Path, opscope: Run, traced: Path) 
     assert (project / "b.txt").read_text() == str(package.load(traced).graph)
 
 
-def test_show_needs_a_file_to_draw_into(opscope: Run, traced: Path) -> None:
+def test_show_opens_the_browser_without_outputs(
+    opscope: Run, traced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
     result = opscope("show", "net.opscope")
+    assert result.exit_code == 0, result.stderr
+    assert opened[0].startswith("file://")
+    page = Path(opened[0].removeprefix("file://"))
+    assert result.stderr.splitlines()[-1] == f"the page is {page}"
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_show_refuses_options_of_pictures_where_the_browser_opens(
+    opscope: Run, traced: Path
+) -> None:
+    result = opscope("show", "net.opscope", "--depth", "2")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "error: there is nothing to draw net.opscope into",
-        "  name a file, such as -o net.svg",
+        "error: --depth is for pictures, and the browser shows a page",
+        "  name a picture, such as -o net.svg",
     ]
-
-
-def test_inspect_sums_up_a_program(opscope: Run, traced: Path) -> None:
-    result = opscope("inspect", "net.opscope")
-    assert result.exit_code == 0, result.stderr
-    first, *lines = result.stdout.splitlines()
-    assert first.startswith(
-        f"net.opscope: a program traced with torch {torch.__version__}, with its state, "
-    )
-    assert lines == [
-        "sources: net.py",
-        "Net: 3 nodes in 2 scopes, 15 parameters",
-        "operators: linear 1, relu 1, dropout 1",
-        "input %x : f32[2, 4]",
-        "output %y : f32[2, 3]",
-    ]
-
-
-def test_inspect_finds_nodes(opscope: Run, text: Path) -> None:
-    found = opscope("inspect", "twice.txt", "--op", "aten::neg")
-    assert found.stdout.splitlines() == [
-        "%a : f32[2] = aten::neg(%x)".ljust(70) + "  # net.py:4:5 fc (Linear)",
-        "%b : f32[2] = aten::neg(%x)".ljust(70) + "  # net.py:5:5",
-        "2 nodes of 4 nodes",
-    ]
-    found = opscope(
-        "inspect", "twice.txt", "--op", "aten::neg", "--scope", "fc", "--line", "net.py:4"
-    )
-    assert found.stdout.splitlines()[-1] == "1 node of 4 nodes"
-    assert opscope("inspect", "twice.txt", "--text").stdout == TEXT
 
 
 def test_opt_runs_passes_and_tells_what_they_did(opscope: Run, text: Path, project: Path) -> None:
@@ -137,8 +122,8 @@ def test_opt_keeps_a_program_one_that_runs(opscope: Run, traced: Path, project: 
         (("opt", "twice.txt"), "--passes is missing"),
         (("opt", "twice.txt", "--passes", "dce", "-o", "a.py"), "opscope trace -o NAME.py writes"),
         (("show", "none.opscope", "-o", "a.svg"), "cannot read none.opscope: No such file"),
-        (("inspect", "damaged.opscope"), "damaged.opscope: it is not an .opscope file"),
-        (("inspect", "bad.txt"), "bad.txt: line 1, column 1"),
+        (("show", "damaged.opscope", "--stats"), "damaged.opscope: it is not an .opscope file"),
+        (("show", "bad.txt", "--nodes"), "bad.txt: line 1, column 1"),
     ],
 )
 def test_mistakes_are_told(
@@ -158,14 +143,16 @@ def test_summary_reads_programs_too(opscope: Run, traced: Path) -> None:
     assert result.stdout.startswith("Net: f32[2, 4] → f32[2, 3]")
 
 
-def test_files_are_shown_and_changed_without_torch(traced: Path, project: Path) -> None:
+def test_files_are_shown_and_changed_without_torch_and_textual(traced: Path, project: Path) -> None:
     program = (
         "import sys; from opscope.cli.main import app\n"
         "try: app(sys.argv[1:])\n"
-        "finally: assert 'torch' not in sys.modules"
+        "finally: assert not {'torch', 'textual'} & set(sys.modules)"
     )
     for args in (
-        ["inspect", "net.opscope"],
+        ["show", "net.opscope", "--stats"],
+        ["show", "net.opscope", "--nodes", "--find", "op:relu"],
+        ["show", "net.opscope", "--scopes", "--json"],
         ["show", "net.opscope", "-o", "a.dot"],
         ["opt", "net.opscope", "--passes", "dce", "-o", "b.opscope"],
         ["summary", "net.opscope"],

@@ -13,7 +13,19 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ROOMS = ("cli", "ir", "ir/files", "passes", "reports", "runtime", "tracer", "visualize")
+ROOMS = (
+    "cli",
+    "ir",
+    "ir/files",
+    "passes",
+    "reports",
+    "runtime",
+    "tracer",
+    "visualize",
+    "visualize/listing",
+    "visualize/search",
+    "visualize/terminal",
+)
 OUTSIDE = ("tests", "benchmarks", "conformance", "examples")
 FILES = ("__init__.py", "__init__.pyi", "errors.py", "loaded.py", "program.py", "py.typed")
 
