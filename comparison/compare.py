@@ -171,11 +171,15 @@ def _merged(matching: Matching) -> Iterator[tuple[int, int]]:
     partners = matching.before.partners
     start = 0
     for other_at, at in enumerate(matching.after.partners):
+        end = start
+        while at < 0 and end < len(partners) and partners[end] < 0:
+            end += 1  # what was there instead of a node that was added comes first
         if at >= 0 and at not in matching.moved:
-            for gone in range(start, at):
-                if partners[gone] < 0:
-                    yield gone, -1
-            start = max(start, at + 1)
+            end = at
+        for gone in range(start, end):
+            if partners[gone] < 0:
+                yield gone, -1
+        start = max(start, end + 1 if end == at else end)
         yield at, other_at
     for gone in range(start, len(partners)):
         if partners[gone] < 0:

@@ -13,10 +13,13 @@ _NUMBER = re.compile(r"[0-9]+")
 
 def spans(addresses: Sequence[str]) -> str:
     """Return addresses with those that count up by one as spans; of very many the first ones."""
-    parts = [
-        run[0] if len(run) == 1 else f"{run[0]} {_TO if len(run) > 2 else 'and'} {run[-1]}"
-        for run in _runs(addresses)
-    ]
+    families: dict[str, list[str]] = {}
+    for address in addresses:
+        families.setdefault(_NUMBER.sub("#", address), []).append(address)
+    parts: list[str] = []
+    for family in families.values():
+        for run in _runs(family):
+            parts += [f"{run[0]} {_TO} {run[-1]}"] if len(run) > 2 else run
     if len(parts) > _MOST:
         parts = [*parts[: _MOST - 1], f"{len(parts) - _MOST + 1:,} more"]
     return ", ".join(parts)

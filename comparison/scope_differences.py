@@ -64,12 +64,12 @@ class ScopeDifferences:
             if scope.parent is not None and scope in removed:
                 removed[scope.parent] = removed.get(scope.parent, 0) + removed[scope]
         for other in self._after.scopes:
-            partner = self._partners.get(other)
-            count = 0 if partner is None else removed.get(partner, 0)
-            yield from self._diff(partner, other, count, counts.get(other, Counter()))
-        for gone in self._before.scopes:
-            if gone not in self._matching.scopes:
-                yield from self._diff(gone, None, removed.get(gone, 0), Counter())
+            before = self._partners.get(other)
+            gone = 0 if before is None else removed.get(before, 0)
+            yield from self._diff(before, other, gone, counts.get(other, Counter()))
+        for lost in self._before.scopes:
+            if lost not in self._matching.scopes:
+                yield from self._diff(lost, None, removed.get(lost, 0), Counter())
 
     def _diff(
         self,

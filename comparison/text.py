@@ -18,6 +18,7 @@ from .changes import ChangeKind, NodeChange, ScopeDiff, SignatureChange, StateCh
 from .chunks import SIGNS, Chunk, ChunkWriter
 from .facts import NameChange
 from .numbering import spans
+from .renamed import Renamed
 from .widespread import Widespread
 from .wording import TO, Naming, entry_text, shown, without_numbers
 
@@ -68,7 +69,7 @@ class _TextWriter:
         title = name if name == other else f"{name} {TO} {other}"
         counts = [f"{count:,} {kind.value}" for kind, count in diff.counts.items() if count]
         line = f"{title}: {', '.join([*counts, f'{diff.equal:,} equal'])}"
-        return line if diff else f"{line}; nothing differs"
+        return line if diff else f"{line}, nothing differs"
 
     def _signature(self) -> Iterator[str]:
         for change in self._diff.signature:
@@ -99,6 +100,10 @@ class _TextWriter:
             if not self._widespread.covers_all(change.details)
             and (self._whole or self._new_owner(change) is None)
         ]
+        if not self._whole:
+            renamed = Renamed(changes)
+            yield from renamed.lines()
+            changes = [change for change in changes if not renamed.covers(change)]
         alike: dict[Hashable, list[StateChange]] = {}
         for number, change in enumerate(changes):
             alike.setdefault(number if self._whole else self._state_key(change), []).append(change)
