@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from ..ir import Block, Node, Scope
+from ..ir import Block, Scope
 from .keys import Keys
 from .labels import BARE, LOOSE, STRICT, Numbers
 from .matching import Matching
 from .sequences import align, rising
 from .settling import settle
+from .side import Side
 from .similarity import similar_pairs
 
 _Keys: TypeAlias = "tuple[dict[int, int], dict[int, int]]"
@@ -59,15 +60,18 @@ class _Alignment:
 
     def run(self) -> None:
         matching = self._matching
-        self._enter([(matching.before.graph.block, matching.after.graph.block)])
-        while True:
-            self._align_all()
+        blocks = [(matching.before.graph.block, matching.after.graph.block)]
+        while blocks:
+            while blocks:
+                self._enter(blocks)
+                self._align_all()
+                blocks = self._new_blocks()
             self._match_strays()
             blocks = self._new_blocks()
-            if not blocks:
-                break
-            self._enter(blocks)
-        settle(matching)
+        if settle(matching):
+            self._open_anew()
+            self._align_all()
+            self._match_strays()
         self._note_order()
 
     def _enter(self, blocks: Sequence[tuple[Block, Block]]) -> None:
@@ -75,12 +79,29 @@ class _Alignment:
         matching = self._matching
         for block, other in blocks:
             self._entered[block] = other
-            theirs = _by_scope(other, matching.after.place)
-            for scope, places in _by_scope(block, matching.before.place).items():
+            theirs = _by_scope(other, matching.after)
+            for scope, places in _by_scope(block, matching.before).items():
                 other_scope = matching.scopes.get(scope)
                 other_places = theirs.get(other_scope) if other_scope is not None else None
                 if other_places:
                     self._gaps.append(Gap(places, other_places))
+
+    def _open_anew(self) -> None:
+        """Make gaps of the nodes that are free, between those that are matched and keep their order."""
+        partners = self._matching.before.partners
+        self._gaps = []
+        for block, other in self._entered.items():
+            theirs = _by_scope(other, self._matching.after)
+            for scope, places in _by_scope(block, self._matching.before).items():
+                other_scope = self._matching.scopes.get(scope)
+                others = theirs.get(other_scope, []) if other_scope is not None else []
+                positions = {place: position for position, place in enumerate(others)}
+                pairs = [
+                    (position, positions[partners[place]])
+                    for position, place in enumerate(places)
+                    if partners[place] in positions
+                ]
+                self._gaps += Gap(places, others).split(rising(pairs))
 
     def _new_blocks(self) -> list[tuple[Block, Block]]:
         """Return the blocks of matched nodes that have not been entered."""
@@ -110,10 +131,17 @@ class _Alignment:
 
     def _align_gaps(self, keys: dict[int, int], other_keys: dict[int, int]) -> None:
         left: list[Gap] = []
-        for gap in self._gaps:
+        for each in self._gaps:
+            gap = self._without_matched(each)
             pairs = align([keys[at] for at in gap.ours], [other_keys[at] for at in gap.theirs])
             left += self._matched(gap, pairs)
         self._gaps = left
+
+    def _without_matched(self, gap: Gap) -> Gap:
+        """Return a gap without nodes that moved, and so have been matched with some outside it."""
+        partners, others = self._matching.before.partners, self._matching.after.partners
+        ours = [at for at in gap.ours if partners[at] < 0]
+        return Gap(ours, [at for at in gap.theirs if others[at] < 0])
 
     def _matched(self, gap: Gap, pairs: Sequence[tuple[int, int]]) -> Iterator[Gap]:
         for at, other_at in pairs:
@@ -145,17 +173,14 @@ class _Alignment:
     def _match_similar(self) -> None:
         """Match nodes in gaps that read the same, or are read by the same, until no more are found."""
         matching = self._matching
-        partners, other_partners = matching.before.partners, matching.after.partners
         while True:
             left: list[Gap] = []
             found = False
-            for gap in self._gaps:
-                ours = [at for at in gap.ours if partners[at] < 0]
-                theirs = [at for at in gap.theirs if other_partners[at] < 0]
-                open_ = Gap(ours, theirs)
-                pairs = similar_pairs(matching, ours, theirs)
+            for each in self._gaps:
+                gap = self._without_matched(each)
+                pairs = similar_pairs(matching, gap.ours, gap.theirs)
                 found = found or bool(pairs)
-                left += self._matched(open_, pairs)
+                left += self._matched(gap, pairs)
             self._gaps = left
             if not found:
                 return
@@ -179,8 +204,9 @@ class _Alignment:
                 matching.moved.update({pair[0]: None for pair in pairs if pair not in kept})
 
 
-def _by_scope(block: Block, place: dict[Node, int]) -> dict[Scope, list[int]]:
+def _by_scope(block: Block, side: Side) -> dict[Scope, list[int]]:
+    """Return the places of the nodes of a block by their scopes."""
     found: dict[Scope, list[int]] = {}
     for node in block:
-        found.setdefault(node.scope, []).append(place[node])
+        found.setdefault(node.scope, []).append(side.place[node])
     return found

@@ -84,7 +84,10 @@ def _expected(name: str, paths: dict[str, str]) -> str:
     end = len(name)
     while end > 0:
         end = name.rfind(".", 0, end)
-        path = paths.get(name[: max(end, 0)])
+        start = name[: max(end, 0)]
+        path = paths.get(start)
+        if path == start:
+            return name
         if path is not None:
             rest = name[end + 1 :]
             return f"{path}.{rest}" if path else rest

@@ -9,7 +9,7 @@ from typing import Final
 from ..ir.printer import place_text
 from .changes import ChangeKind, NodeChange
 from .facts import Fact, OrderChange
-from .wording import Naming, Words
+from .wording import Naming, Words, shown
 
 SIGNS: Final = {
     ChangeKind.ADDED: "+",
@@ -129,7 +129,7 @@ class ChunkWriter:
     def _line(self, change: NodeChange) -> str:
         node = change.node
         line = f"  {SIGNS[change.kind]} {self._naming.statement(node)}"
-        place = place_text(node.stack)
+        place = shown(place_text(node.stack))
         return f"{line:<{_COMMENT_COLUMN}}  # {place}" if place else line
 
     def _details(self, change: NodeChange) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Final, NamedTuple
 
-from ..ir import Argument, FunctionRef, Node, Type, Value
+from ..ir import Argument, FunctionRef, Modes, Node, Type, Value
 
 
 class Numbers(dict[Hashable, int]):
@@ -34,7 +34,7 @@ class Label(NamedTuple):
     """What a node is, by itself, from the most exact to the least.
 
     Attributes:
-        strict: its operator, literals, types of results, and blocks.
+        strict: its operator, literals, types of results, blocks, and modes unless they are those around.
         loose: its operator and literals.
         bare: its operator without the overload.
     """
@@ -52,7 +52,7 @@ class Labels:
         # By identity, since hashing types is slow; the types are held so that ids stay their own.
         self._types: dict[int, tuple[Type, int]] = {}
 
-    def label(self, node: Node, functions: Mapping[str, int]) -> Label:
+    def label(self, node: Node, functions: Mapping[str, int], ambient: Modes) -> Label:
         """Return the label of a node; functions of one number count as one. O(arguments)."""
         numbers = self._numbers
         args = node.all_args
@@ -65,7 +65,9 @@ class Labels:
         types = tuple([self.type_number(value.type) for value in outputs])
         lists = node.groups if node.gives_lists else None
         blocks = tuple([tuple([self.type_number(v.type) for v in b.inputs]) for b in node.blocks])
-        strict = numbers[(loose, types, lists, blocks)]
+        modes = node.modes
+        own_modes = None if modes is ambient or modes == ambient else modes
+        strict = numbers[(loose, types, lists, blocks, own_modes)]
         return Label(strict, loose, numbers[(node.operator.base_name, len(blocks))])
 
     def type_number(self, type_: Type) -> int:

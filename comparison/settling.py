@@ -8,15 +8,20 @@ from .labels import BARE, STRICT
 from .matching import Matching
 
 
-def settle(matching: Matching) -> None:
-    """Match nodes anew where more of their readers agree then.
+def settle(matching: Matching) -> dict[int, None]:
+    """Match nodes anew where more of what they read, and of what reads them, is each other's then.
 
     Of two nodes that compute the same, an alignment may have taken the wrong one, or one that stands too
-    far away to be found. Where the readers of a node and of another are matched, and one of the two is
-    free, they are matched if that makes more readers agree, keeps the order, and nothing else worse.
+    far away to be found. Where the readers of two nodes are matched, and they are not, they are matched if
+    that makes more edges agree and keeps the order. Each time more edges agree than before, so this ends.
     O(edges), and more only where matches change.
+
+    Returns:
+        The labels of nodes whose matches were taken back for it. Among all of these labels, those that no
+        reader speaks for may have to be matched anew, and are free after this.
     """
     pending = deque(at for at, partner in enumerate(matching.before.partners) if partner >= 0)
+    freed: dict[int, None] = {}
     while pending:
         at = pending.popleft()
         partner = matching.before.partners[at]
@@ -30,41 +35,61 @@ def settle(matching: Matching) -> None:
                 continue
             maker = matching.before.place.get(value.node, -1)
             other_maker = matching.after.place.get(twin.node, -1)
-            if maker >= 0 and other_maker >= 0:
-                for touched in _rematch(matching, maker, other_maker):
-                    readers = matching.before.readers[touched]
-                    pending.extend(dict.fromkeys(reader for reader, _ in readers if reader >= 0))
-                    pending.append(touched)
+            if maker < 0 or other_maker < 0:
+                continue
+            partners, others = matching.before.partners, matching.after.partners
+            is_taken = partners[maker] >= 0 or others[other_maker] >= 0
+            touched = _rematch(matching, maker, other_maker)
+            if touched and is_taken:
+                freed[matching.before.labels[maker].strict] = None
+            for place in touched:
+                pending.append(place)
+                pending.extend(r for r, _ in matching.before.readers[place] if r >= 0)
+    _free(matching, freed)
+    return freed
+
+
+def _free(matching: Matching, labels: dict[int, None]) -> None:
+    """Take back the matches of nodes of some labels that no reader speaks for."""
+    for at, partner in enumerate(matching.before.partners) if labels else ():
+        node = matching.before.nodes[at]
+        is_meant = partner >= 0 and matching.before.labels[at].strict in labels
+        if is_meant and not node.blocks and not matching.shared_readers(at, partner):
+            matching.unpair(at)
 
 
 def _rematch(matching: Matching, at: int, other_at: int) -> tuple[int, ...]:
-    """Match two nodes if one is free and that is better; return those of the first graph it concerns."""
+    """Match two nodes if that is better than what they are matched with.
+
+    Returns:
+        The places in the first graph that it concerns; none if nothing was done.
+    """
     before, after = matching.before, matching.after
-    partner, other_partner = before.partners[at], after.partners[other_at]
-    if partner >= 0 and other_partner >= 0:
-        return ()
     node, other = before.nodes[at], after.nodes[other_at]
     if matching.scopes.get(node.scope) is not other.scope or node.blocks or other.blocks:
         return ()
-    is_free = partner < 0 and other_partner < 0
-    strength = BARE if is_free else STRICT
+    current = []
+    if before.partners[at] >= 0:
+        current.append((at, before.partners[at]))
+    if after.partners[other_at] >= 0:
+        current.append((after.partners[other_at], other_at))
+    strength = STRICT if current else BARE
     if before.labels[at][strength] != after.labels[other_at][strength]:
         return ()
-    if is_free:
-        matching.pair(at, other_at)
-        return (at,)
-    current = (at, partner) if partner >= 0 else (other_partner, other_at)
-    gained = matching.shared_readers(at, other_at)
-    is_better = gained > matching.shared_readers(*current)
-    if not is_better or not _keeps_order(matching, at, other_at, current):
-        return ()
-    matching.unpair(current[0])
+    if current:
+        gained = sum(matching.agreement(at, other_at))
+        if gained <= sum(sum(matching.agreement(*pair)) for pair in current):
+            return ()
+        if not _keeps_order(matching, at, other_at, [place for place, _ in current]):
+            return ()
+    for place, _ in current:
+        matching.unpair(place)
     matching.pair(at, other_at)
-    return (at, current[0])
+    return tuple(dict.fromkeys([at, *[place for place, _ in current]]))
 
 
-def _keeps_order(matching: Matching, at: int, other_at: int, instead: tuple[int, int]) -> bool:
-    """Whether the nearest matched neighbours, one pair left out, would stand around the new pair."""
+def _keeps_order(matching: Matching, at: int, other_at: int, without: list[int]) -> bool:
+    """Whether the nearest matched neighbours, some pairs left out, would stand around the new pair."""
     before, after = matching.before, matching.after
     block, other_block = before.nodes[at].block, after.nodes[other_at].block
     for step in (-1, 1):
@@ -73,7 +98,7 @@ def _keeps_order(matching: Matching, at: int, other_at: int, instead: tuple[int,
             partner = before.partners[place]
             if (
                 partner >= 0
-                and place != instead[0]
+                and place not in without
                 and before.nodes[place].block is block
                 and after.nodes[partner].block is other_block
             ):

@@ -24,7 +24,9 @@ class Side:
         self.graph = graph
         self.nodes: list[Node] = list(graph.walk())
         self.place: dict[Node, int] = {node: at for at, node in enumerate(self.nodes)}
-        self.labels: list[Label] = [labels.label(node, functions) for node in self.nodes]
+        self.labels: list[Label] = [
+            labels.label(node, functions, graph.modes) for node in self.nodes
+        ]
         self.partners: list[int] = [-1] * len(self.nodes)
 
     @property
