@@ -1,11 +1,12 @@
 """Which node of one graph is which of the other.
 
 Note [How nodes are matched]
-    Nodes of two blocks that are each other's are aligned scope by scope, in rounds. Each round aligns what
-    the ones before left open between what they matched, by keys that see less and less: first the whole
-    cone that a node is computed from, with literals and types, then what it stands between, then both
-    without types, then without literals, at last the node alone. What is then open in one gap may be the
-    same node changed, see ``similarity.py``; what is open in different places may be the same node moved.
+    Nodes of two blocks that are each other's are aligned as they stand where the whole cone that they are
+    computed from is the same, then scope by scope, in rounds. Each round aligns what the ones before left
+    open between what they matched, by keys that see less and less: the cone, with literals and types, then
+    what a node stands between, then both without types, then without literals, at last the node alone. What
+    is then open in one gap may be the same node changed, see ``similarity.py``; what is open in different
+    places may be the same node moved.
 """
 
 from __future__ import annotations
@@ -69,39 +70,45 @@ class _Alignment:
             self._match_strays()
             blocks = self._new_blocks()
         if settle(matching):
-            self._open_anew()
+            self._gaps = [
+                gap for block, other in self._entered.items() for gap in self._between(block, other)
+            ]
             self._align_all()
             self._match_strays()
         self._note_order()
 
     def _enter(self, blocks: Sequence[tuple[Block, Block]]) -> None:
-        """Make gaps of the nodes of blocks, a gap for each scope."""
+        """Align blocks as they stand, across scopes, and make gaps of what that leaves open."""
         matching = self._matching
+        keys, other_keys = self._keys.cones(STRICT)
         for block, other in blocks:
             self._entered[block] = other
-            theirs = _by_scope(other, matching.after)
-            for scope, places in _by_scope(block, matching.before).items():
-                other_scope = matching.scopes.get(scope)
-                other_places = theirs.get(other_scope) if other_scope is not None else None
-                if other_places:
-                    self._gaps.append(Gap(places, other_places))
+            numbers = Numbers()
+            ours = [at for at in _places(block, matching.before) if at in keys]
+            theirs = [at for at in _places(other, matching.after) if at in other_keys]
+            items = [
+                numbers[(keys[at], matching.scopes.get(matching.before.nodes[at].scope))]
+                for at in ours
+            ]
+            others = [numbers[(other_keys[at], matching.after.nodes[at].scope)] for at in theirs]
+            for at, other_at in align(items, others):
+                matching.pair(ours[at], theirs[other_at])
+            self._gaps += self._between(block, other)
 
-    def _open_anew(self) -> None:
-        """Make gaps of the nodes that are free, between those that are matched and keep their order."""
-        partners = self._matching.before.partners
-        self._gaps = []
-        for block, other in self._entered.items():
-            theirs = _by_scope(other, self._matching.after)
-            for scope, places in _by_scope(block, self._matching.before).items():
-                other_scope = self._matching.scopes.get(scope)
-                others = theirs.get(other_scope, []) if other_scope is not None else []
-                positions = {place: position for position, place in enumerate(others)}
-                pairs = [
-                    (position, positions[partners[place]])
-                    for position, place in enumerate(places)
-                    if partners[place] in positions
-                ]
-                self._gaps += Gap(places, others).split(rising(pairs))
+    def _between(self, block: Block, other: Block) -> Iterator[Gap]:
+        """Yield what is open between the matched nodes of each scope that keep their order."""
+        matching = self._matching
+        theirs = _by_scope(other, matching.after)
+        for scope, places in _by_scope(block, matching.before).items():
+            other_scope = matching.scopes.get(scope)
+            other_places = [] if other_scope is None else theirs.get(other_scope, [])
+            positions = {place: position for position, place in enumerate(other_places)}
+            pairs = [
+                (position, positions[matching.before.partners[place]])
+                for position, place in enumerate(places)
+                if matching.before.partners[place] in positions
+            ]
+            yield from Gap(places, other_places).split(rising(pairs))
 
     def _new_blocks(self) -> list[tuple[Block, Block]]:
         """Return the blocks of matched nodes that have not been entered."""
@@ -202,6 +209,10 @@ class _Alignment:
             kept = dict.fromkeys(rising(pairs))
             if len(kept) < len(pairs):
                 matching.moved.update({pair[0]: None for pair in pairs if pair not in kept})
+
+
+def _places(block: Block, side: Side) -> list[int]:
+    return [side.place[node] for node in block]
 
 
 def _by_scope(block: Block, side: Side) -> dict[Scope, list[int]]:
