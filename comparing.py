@@ -28,9 +28,18 @@ def diff(
         before: a program, traced or loaded, or a graph.
         after: what it is compared with.
         sources: whether another source line is a difference too.
+
+    Raises:
+        TypeError: one is neither a program that was traced nor a graph.
     """
     return compare_graphs(_graph_of(before), _graph_of(after), sources=sources)
 
 
 def _graph_of(program: _HasGraph | Graph) -> Graph:
-    return program if isinstance(program, Graph) else program.graph
+    graph = program if isinstance(program, Graph) else getattr(program, "graph", None)
+    if not isinstance(graph, Graph):
+        raise TypeError(
+            f"programs that were traced, and graphs, can be compared; this is {type(program).__name__}\n"
+            "  trace it first, opscope.trace(model, inputs), or read it from its file, opscope.load(path)"
+        )
+    return graph

@@ -2,11 +2,11 @@
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from support.random_graphs import composite_graphs, graphs, property_settings
 
 import opscope
 from opscope.comparison import ChangeKind, GraphDiff
 from opscope.ir import FunctionRef, Graph, Operator, ScalarType, parse, verify
+from support.random_graphs import composite_graphs, graphs, property_settings
 
 ADDED, REMOVED, CHANGED, MOVED = ChangeKind
 
