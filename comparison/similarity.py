@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..ir import CALL
 from .labels import BARE
 from .matching import Matching
 from .sequences import Pairs, align
@@ -55,7 +56,8 @@ def _score(matching: Matching, at: int, other_at: int, *, is_alone: bool) -> flo
         score = 3.0 + (label.loose == other_label.loose) + (node.kind == other.kind)
     else:
         stands_in = readers and operands and 2 * operands >= most_operands
-        if not stands_in or len(node.outputs) != len(other.outputs):
+        is_call = CALL in (node.kind, other.kind)
+        if is_call or not stands_in or len(node.outputs) != len(other.outputs):
             return 0
         score = 0.5
     most_readers = max(len(matching.before.readers[at]), len(matching.after.readers[other_at]), 1)

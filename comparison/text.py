@@ -126,24 +126,22 @@ class _TextWriter:
         for number, scope in enumerate(self._diff.scopes):
             if scope.kind is ChangeKind.CHANGED:
                 words = [str(self._naming.words(fact)) for fact in scope.details]
-                key = (scope.scope.address, *words)
-                alike.setdefault(
-                    number if self._whole else tuple(map(without_numbers, key)), []
-                ).append(scope)
+                key = tuple(map(without_numbers, (scope_text(scope.scope), *words)))
+                alike.setdefault(number if self._whole else key, []).append(scope)
         for group in alike.values():
             first = group[0]
             is_renamed = any(isinstance(fact, NameChange) for fact in first.details)
-            yield f"  ~ {self._title(first.scope)}"
+            start = f"{_address(first.before)} {TO} " if is_renamed else ""
+            yield f"  ~ {start}{self._title(first.scope)}"
             for fact in first.details:
-                yield f"      {self._naming.words(fact)}"
-            if len(group) > 1:
-                others = [
-                    f"{_address(s.before)} {TO} {_address(s.after)}"
-                    if is_renamed
-                    else _address(s.after)
-                    for s in group[1:]
-                ]
-                yield f"      the same for {', '.join(others) if is_renamed else spans(others)}"
+                if not isinstance(fact, NameChange):
+                    yield f"      {self._naming.words(fact)}"
+            others = [_address(scope.after) for scope in group[1:]]
+            if is_renamed and others:
+                befores = spans([_address(scope.before) for scope in group[1:]])
+                yield f"      the same for {befores} {TO} {spans(others)}"
+            elif others:
+                yield f"      the same for {spans(others)}"
 
     def _paragraphs(self) -> Iterator[str]:
         """Yield what differs scope by scope, once for scopes in which the same does."""
