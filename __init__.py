@@ -16,6 +16,8 @@ __version__: Final = "0.1.0"
 
 _HOMES: Final = {
     "checking": ("CheckReport",),
+    "comparing": ("diff",),
+    "comparison": ("GraphDiff",),
     "errors": (
         "CaptureError", "CheckError", "FormatError", "GuardError", "IRError", "InputError", "OpscopeError",
         "ParseError", "PassError", "QueryError", "RenderError", "ReplayError", "ReportError", "TracerWarning",

@@ -1,6 +1,8 @@
 from typing import Final
 
 from .checking import CheckReport as CheckReport
+from .comparing import diff as diff
+from .comparison import GraphDiff as GraphDiff
 from .errors import CaptureError as CaptureError
 from .errors import CheckError as CheckError
 from .errors import FormatError as FormatError

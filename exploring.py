@@ -14,6 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+from .comparison import GraphDiff
+from .comparison.text import diff_notes
+from .comparison.wording import Naming
 from .errors import RenderError
 from .ir import Graph, Node, SourceRange
 from .ir.conditions import Guard
@@ -21,7 +24,15 @@ from .ir.findings import Diagnostic
 from .pictures import Drawable, graph_of, output_names
 from .reports import node_costs
 from .visualize import ViewOptions, build_scene, render
-from .visualize.explorer import Exhibit, Measure, Remark, document, page
+from .visualize.explorer import (
+    Change,
+    Comparison,
+    Exhibit,
+    Measure,
+    Remark,
+    document,
+    page,
+)
 from .visualize.files import replace_file
 
 Overlay: TypeAlias = "Measure | Mapping[Node, float] | Mapping[str, Mapping[Node, float]]"
@@ -43,7 +54,7 @@ _SMALL: Final = ViewOptions(max_boxes=40)  # the picture where scripts are off
 
 
 def to_html(
-    program: Drawable,
+    program: Drawable | GraphDiff,
     *,
     overlay: Overlay | None = None,
     sources: bool = True,
@@ -52,7 +63,8 @@ def to_html(
     """Return the explorer of a program as one HTML page, which needs no network and no other file.
 
     Args:
-        program: a traced or loaded program, or a graph.
+        program: a traced or loaded program, or a graph; or what ``opscope.diff`` returned, which is shown as
+            both programs side by side.
         overlay: numbers per node to colour by, besides FLOPs and bytes: ``{node: seconds}``, or several such
             by their names.
         sources: whether the user's source files come along, so that the page shows the lines.
@@ -61,11 +73,14 @@ def to_html(
     Raises:
         RenderError: a number of the overlay is not finite, or is for a node of another graph.
     """
+    if isinstance(program, GraphDiff):
+        _refuse_overlay(overlay)
+        return page(document(comparison_of(program, sources=sources)))
     drawn = _static_picture(program) if picture else ""
     return page(document(exhibit_of(program, overlay, sources=sources)), picture=drawn)
 
 
-def save_html(program: Drawable, path: Path, **options: Any) -> Path:
+def save_html(program: Drawable | GraphDiff, path: Path, **options: Any) -> Path:
     """Write the explorer of a program into a file; ``options`` are those of :func:`to_html`."""
     try:
         text = to_html(program, **options)
@@ -81,7 +96,7 @@ def save_html(program: Drawable, path: Path, **options: Any) -> Path:
 
 
 def show(
-    program: Drawable,
+    program: Drawable | GraphDiff,
     path: str | Path | None = None,
     *,
     overlay: Overlay | None = None,
@@ -90,7 +105,7 @@ def show(
     """Open the explorer of a program: in the notebook that asks for it, else in the browser.
 
     Args:
-        program: a traced or loaded program, or a graph.
+        program: a traced or loaded program, or a graph; or what ``opscope.diff`` returned.
         path: where to keep the page; a file for temporary use, if left out.
         overlay: numbers per node to colour by; see :func:`to_html`.
         sources: whether the page shows the user's source files.
@@ -153,6 +168,37 @@ def exhibit_of(
         program.state_notes() if isinstance(program, Stateful) else {},
         with_sources=sources,
     )
+
+
+def comparison_of(diff: GraphDiff, *, sources: bool = True) -> Comparison:
+    """Return all that a page shows of two programs."""
+    kinds = {c.node: c.kind for c in diff.nodes if c.before is None or c.after is None}
+    naming = Naming(kinds)
+    changes = [
+        Change(
+            change.kind.value,
+            change.before,
+            change.after,
+            tuple(str(naming.words(fact, change.node.scope)) for fact in change.details),
+        )
+        for change in diff.nodes
+    ]
+    names = (diff.before.name, diff.after.name)
+    if names[0] == names[1]:
+        names = (f"{names[0]}, before", f"{names[1]}, after")
+    return Comparison(
+        exhibit_of(diff.before, sources=sources),
+        exhibit_of(diff.after, sources=sources),
+        changes,
+        diff.matches,
+        [note for note in diff_notes(diff) if note],
+        names,
+    )
+
+
+def _refuse_overlay(overlay: Overlay | None) -> None:
+    if overlay is not None:
+        raise RenderError("an overlay is for one program; two side by side are coloured by changes")
 
 
 def _remarks(program: Drawable) -> Iterator[Remark]:
@@ -228,7 +274,7 @@ def _is_notebook() -> bool:
     return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
 
 
-def _temporary_page(program: Drawable) -> Path:
-    graph = graph_of(program)
+def _temporary_page(program: Drawable | GraphDiff) -> Path:
+    graph = program.after if isinstance(program, GraphDiff) else graph_of(program)
     name = "".join(letter if letter.isalnum() else "_" for letter in graph.name)[:40]
     return Path(tempfile.mkdtemp(prefix="opscope-")) / f"{name or 'graph'}.html"

@@ -17,6 +17,7 @@ from ..errors import OpscopeError
 from ..ir import Frame
 from .errors import ProgramError
 
+DIFFERENT: Final = 1  # nothing failed, but what was compared is not equal
 FAILED: Final = 2
 INTERRUPTED: Final = 130  # 128 and the number of SIGINT, as shells have it
 _BROKEN_PIPE: Final = 141  # 128 and the number of SIGPIPE

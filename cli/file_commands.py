@@ -1,4 +1,4 @@
-"""The commands on files: ``opscope show``, ``inspect`` and ``opt``."""
+"""The commands on files: ``opscope show``, ``inspect``, ``diff`` and ``opt``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .failures import reported
+from .failures import DIFFERENT, reported
 from .options import Debug, Direction, File, Theme
 from .usage import given_options
 
@@ -136,6 +136,54 @@ def inspect(
         from .browsing import run_inspect  # what it loads, help needs not
 
         run_inspect(file, find)
+
+
+def diff(
+    before: Annotated[
+        Path, typer.Argument(metavar="A", show_default=False, help="A program or graph, as a file.")
+    ],
+    after: Annotated[
+        Path,
+        typer.Argument(metavar="B", show_default=False, help="The one that it is compared with."),
+    ],
+    whole: Annotated[
+        bool,
+        typer.Option("--all", help="Show every change, also those that are like others."),
+    ] = False,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Count another source line as a difference.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Show both side by side in this file, .html."
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Print in what two programs that were saved differ. Needs no torch.
+
+    \b
+    A and B are programs (.opscope) or graphs as text (.txt), as opscope trace -o writes them.
+    Names of values and contents of parameters are not compared.
+
+    \b
+    Signs: + added in B   - only in A   ~ changed   > the same in another place
+    Exit status: 0 if they are equal, 1 if they differ, 2 if a file cannot be read.
+
+    \b
+    Examples:
+      opscope diff before.opscope after.opscope
+      opscope diff before.opscope after.opscope -o diff.html
+      opscope diff golden.txt new.opscope >/dev/null || echo the model is another
+      opscope diff a.opscope b.opscope --json | jq .counts
+    """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
+    with reported(debug=debug):
+        from .comparing import run_diff  # what it loads, help needs not
+
+        if run_diff(before, after, whole=whole, sources=sources, as_json=json, page=page):
+            raise typer.Exit(DIFFERENT)
 
 
 def opt(

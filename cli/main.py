@@ -10,7 +10,7 @@ import typer
 from .. import __version__
 from .errors import CommandError
 from .failures import reported
-from .file_commands import inspect, opt, show
+from .file_commands import diff, inspect, opt, show
 from .options import (
     Allow,
     Arguments,
@@ -276,6 +276,7 @@ def _refuse_for_a_file(context: typer.Context, target: str) -> None:
 
 app.command(no_args_is_help=True)(show)
 app.command(no_args_is_help=True)(inspect)
+app.command(no_args_is_help=True)(diff)
 app.command(no_args_is_help=True)(opt)
 
 

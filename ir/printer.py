@@ -85,6 +85,11 @@ def value_text(name: str) -> str:
     return f"%{_quote(name, _PLAIN_VALUE)}"
 
 
+def operator_text(name: str) -> str:
+    """Return the name of an operator as text shows it."""
+    return _quote(name, _PLAIN_OPERATOR)
+
+
 def literal_text(arg: Argument) -> str:
     """Return a literal, or a nested list of them, as text shows it."""
     return Statements(()).argument(arg)
@@ -93,6 +98,11 @@ def literal_text(arg: Argument) -> str:
 def provenance(node: Node) -> str:
     """Return where a node comes from: ``net.py:12:15 encoder.fc (Linear)``; empty if nothing is known."""
     return _provenance(_place(node.stack), node.scope)
+
+
+def place_text(stack: Frame | None) -> str:
+    """Return the innermost line of the user's code as text shows it; empty where it is not known."""
+    return _place(stack)
 
 
 def scope_text(scope: Scope) -> str:
@@ -168,7 +178,7 @@ class Statements:
         """Return an operator's name, in quotes if need be."""
         text = self._operators.get(operator)
         if text is None:
-            text = self._operators[operator] = _quote(operator.name, _PLAIN_OPERATOR)
+            text = self._operators[operator] = operator_text(operator.name)
         return text
 
     def statement(self, node: Node) -> str:
