@@ -13,6 +13,7 @@ from .families import Family, bare_name, family_of
 from .options import ViewOptions
 from .regions import Item, Region, RegionKind, all_regions, item_nodes
 
+_LEAST_RUN = 4  # equal operators, or groups, that are worth folding; of blocks two are
 _LONGEST_PERIOD = 8  # items that may form one period of a repetition
 _GLUE = 8  # connected auxiliary operators between blocks from which on they are put together
 _GLUE_IN_NEED = 3  # the same where space is short
@@ -288,7 +289,10 @@ class RepeatFolder:
         for first, period, count in _periods(self._keys(items)):
             parts.extend(Part(item) for item in items[start:first])
             windows = [items[first + n * period : first + (n + 1) * period] for n in range(count)]
-            parts.extend(self._folded(region, windows))
+            if count >= _LEAST_RUN or _is_block(windows[0]):
+                parts.extend(self._folded(region, windows))
+            else:
+                parts.extend(Part(item) for item in items[first : first + period * count])
             start = first + period * count
         parts.extend(Part(item) for item in items[start:])
         self._patterns.clear()
@@ -301,8 +305,9 @@ class RepeatFolder:
         counts = Counter(sketches)
         keys = []
         for item, sketch in zip(items, sketches, strict=True):
-            # Only what has a look-alike is worth the price of its whole pattern.
-            key: Hashable = sketch if counts[sketch] == 1 else self._pattern(item).key
+            # Only what has enough look-alikes is worth the price of its whole pattern.
+            is_alone = counts[sketch] < (2 if _is_block([item]) else _LEAST_RUN)
+            key: Hashable = item if is_alone else self._pattern(item).key
             keys.append(numbers.setdefault(key, len(numbers)))
         return keys
 
@@ -335,9 +340,11 @@ class RepeatFolder:
 
 def _is_worthwhile(run: Run, windows: list[list[Item]]) -> bool:
     """Return whether a run saves the reader more than it costs: three single operators are no burden."""
-    window = windows[run.start]
-    is_block = len(window) == 1 and isinstance(window[0], Region) and not window[0].is_leaf
-    return is_block or run.count > 3
+    return run.count >= _LEAST_RUN or _is_block(windows[run.start])
+
+
+def _is_block(window: list[Item]) -> bool:
+    return len(window) == 1 and isinstance(window[0], Region) and not window[0].is_leaf
 
 
 def _as_item(region: Region, window: list[Item]) -> Item:

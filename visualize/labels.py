@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -125,6 +126,31 @@ def state_of(item: Item) -> dict[StateEntry, None]:
     }
 
 
+class StateReads:
+    """The distinct parameters that items read: ``state_of`` of many items, each region's worked out once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Region, dict[StateEntry, None]] = {}
+
+    def __call__(self, item: Item) -> dict[StateEntry, None]:
+        """Return those of one item. O(items of regions that are not known yet)."""
+        if isinstance(item, Node):
+            return state_of(item)
+        if item not in self._known:
+            missing = [item]
+            for region in missing:
+                missing.extend(
+                    inner
+                    for inner in region.items
+                    if isinstance(inner, Region) and inner not in self._known
+                )
+            for region in reversed(missing):
+                found = self._known[region] = {}
+                for inner in region.items:
+                    found.update(state_of(inner) if isinstance(inner, Node) else self._known[inner])
+        return self._known[item]
+
+
 def elements(entries: dict[StateEntry, None]) -> int:
     """Return how many numbers these entries hold together."""
     types = [entry.value.type for entry in entries]
@@ -142,10 +168,10 @@ def _totals(part: Part) -> list[str]:
     return [human(size), ops] if size else [ops]
 
 
-def sharing(part: Part) -> str:
-    """Say honestly whether equal blocks have weights of their own."""
-    first = state_of(part.item)
-    others = [state_of(twin) for twin in part.twins]
+def sharing(part: Part, reads: Callable[[Item], dict[StateEntry, None]] = state_of) -> str:
+    """Say honestly whether equal blocks have weights of their own, given what each item reads."""
+    first = reads(part.item)
+    others = [reads(twin) for twin in part.twins]
     if not first and not any(others):
         return ""
     size = human(elements(first))

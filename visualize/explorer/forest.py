@@ -15,7 +15,7 @@ from typing import Final
 from ...ir import Graph, Node, Scope, ScopeKind
 from ..clutter import bookkeeping, is_identity, size_arithmetic, unused_results
 from ..folding import Folding, Part, RepeatFolder, fold
-from ..labels import class_of, elements, operator_title, sharing, span_name, state_of
+from ..labels import StateReads, class_of, elements, operator_title, sharing, span_name
 from ..options import ViewOptions
 from ..regions import Item, Region, RegionKind, build_regions
 from ..wording import TIMES, counted, shortened
@@ -113,11 +113,12 @@ class _Grower:
         self.scopes: list[tuple[Scope, ...]] = []
         self._opened = folding.parts
         self._folder = RepeatFolder()
+        self._reads = StateReads()
 
     def grow(self, root: Region) -> None:
         """Make the branches of a region and of all inside it."""
         title = root.name or "program"
-        all_parameters = elements(state_of(root))
+        all_parameters = elements(self._reads(root))
         made = Branch("root", -1, title, parameters=all_parameters, is_open=True)
         number = self._add(made, root.scopes)
         pending = [(root, number)]
@@ -168,9 +169,9 @@ class _Grower:
             span_name(part)
             or (operator_title(first) if isinstance(first, Node) else _operators(first)),
             class_of(first) if isinstance(first, Region) else "",
-            note=sharing(part),
+            note=sharing(part, self._reads),
             parameters=elements(
-                {entry: None for item in (first, *part.twins) for entry in state_of(item)}
+                {entry: None for item in (first, *part.twins) for entry in self._reads(item)}
             ),
             is_chain=part.is_chain,
             is_open=self._is_open(first),
@@ -199,7 +200,7 @@ class _Grower:
             scope.address if scope is not None else "",
             note,
             call=scope.call if scope is not None else 1,
-            parameters=elements(state_of(region)),
+            parameters=elements(self._reads(region)),
             is_open=self._is_open(region),
         )
 

@@ -207,11 +207,13 @@ class GraphColumns:
     def _value_columns(self) -> dict[str, list[int]]:
         text = self._text
         values = self._of_value
-        shapes = {value.type: type_text(value.type, self._usual) for value in values}
+        types = {id(value.type): value.type for value in values}  # many values share one
+        whole = {key: text(str(type_)) for key, type_ in types.items()}
+        short = {key: text(type_text(type_, self._usual)) for key, type_ in types.items()}
         return {
             "name": [text(self._names[value]) for value in values],
-            "type": [text(str(value.type)) for value in values],
-            "shape": [text(shapes[value.type]) for value in values],
+            "type": [whole[id(value.type)] for value in values],
+            "shape": [short[id(value.type)] for value in values],
             "producer": self._producers,
             "resultStart": self._result_starts(),
         }
