@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -52,7 +53,9 @@ def browse(
             await pilot.pause()
             await story(Screen(browser, pilot))
 
-    asyncio.run(run())
+    # In a thread of its own: what drives pages in other tests leaves a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, run()).result()
 
 
 class Screen:
