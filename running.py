@@ -92,20 +92,14 @@ def require_no_trace(name: str) -> None:
         )
 
 
-def _wanted(graph: Graph, asked: Iterable[Keep]) -> dict[Value, list[str]]:
-    """Return which values are kept, each with the names it is kept under.
+def _wanted(graph: Graph, asked: Iterable[Keep]) -> dict[str, Value]:
+    """Return which values are kept, by the name that each is kept under, in the order that is asked for.
 
     Raises:
         ReplayError: nothing is called so.
     """
     selection = Selection(graph)
-    wanted: dict[Value, list[str]] = {}
-
-    def want(value: Value, name: str) -> None:
-        names = wanted.setdefault(value, [])
-        if name not in names:
-            names.append(name)
-
+    wanted: dict[str, Value] = {}
     for entry in asked:
         if not isinstance(entry, str) and not callable(entry):
             raise ReplayError(
@@ -118,27 +112,27 @@ def _wanted(graph: Graph, asked: Iterable[Keep]) -> dict[Value, list[str]]:
                 if callable(entry)
                 else selection.made_on_line(entry)
             )
-            for value in made:
-                want(value, selection.names[value])
+            wanted.update((selection.names[value], value) for value in made)
         elif entry.startswith("%"):
-            want(selection.value(entry), entry)
+            wanted[entry] = selection.value(entry)
         else:
             for scope, nodes in selection.scopes(entry).items():
                 results = selection.results(nodes)
                 for value in results:
                     is_alone = len(results) == 1
                     name = selection.names[value]
-                    want(value, scope.address if is_alone else f"{scope.address} {name}")
+                    wanted[scope.address if is_alone else f"{scope.address} {name}"] = value
     return wanted
 
 
 class _Keeper:
     """Keeps values as they are when they are made."""
 
-    def __init__(self, wanted: Mapping[Value, list[str]], *, copy: bool) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Mapping[str, Value], *, copy: bool) -> None:
+        self._names = wanted
+        self._wanted = set(wanted.values())
         self._copy = copy
-        self._kept: dict[str, Any] = {}
+        self._kept: dict[Value, Any] = {}
 
     def begin(self, values: Mapping[Value, Any]) -> None:
         """Keep inputs and state."""
@@ -160,12 +154,11 @@ class _Keeper:
         if self._copy:
             with apart(), torch.no_grad():
                 kept = _copied(made)
-        self._kept.update(dict.fromkeys(self._wanted[value], kept))
+        self._kept[value] = kept
 
     def in_order(self) -> dict[str, Any]:
         """Return what was kept, in the order in which it was asked for."""
-        names = [name for names in self._wanted.values() for name in names]
-        return {name: self._kept[name] for name in names if name in self._kept}
+        return {name: self._kept[v] for name, v in self._names.items() if v in self._kept}
 
 
 def _copied(made: Any) -> Any:

@@ -17,6 +17,7 @@ from .graph import Graph
 from .names import value_names
 from .node import Node
 from .printer import node_text, value_text
+from .scalars import scalar_named
 from .scope import Scope
 from .search import find_nodes, matches_scope
 from .source import Frame, SourceRange
@@ -27,7 +28,7 @@ _LINE: Final = re.compile(r"(?P<file>.+):(?P<line>[0-9]+)\Z", re.DOTALL)
 
 
 class Selection:
-    """Finds nodes and values of a graph by what people call them; where there are none it says what is near."""
+    """Finds nodes and values of a graph by what people call them; says what is near where it finds none."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -40,6 +41,11 @@ class Selection:
     @cached_property
     def _names(self) -> dict[Value, str]:
         return value_names(self._graph)
+
+    @cached_property
+    def _nodes(self) -> list[Node]:
+        """The nodes that compute: sizes and conditions on them may stand far from where the user has them."""
+        return [node for node in self._graph.walk() if scalar_named(node.kind) is None]
 
     def statement(self, node: Node) -> str:
         """Return a node as the graph's text shows it."""
@@ -105,14 +111,14 @@ class Selection:
         def is_there(frame: Frame) -> bool:
             return frame.range.line == number and _is_file(frame.range, file)
 
-        nodes = [(node, node.stack) for node in self._graph.walk() if node.stack is not None]
+        nodes = [(node, node.stack) for node in self._nodes if node.stack is not None]
         own = [node for node, stack in nodes if is_there(stack.user)]
         if own:
             return own, True
         known: dict[Frame, bool] = {}
         called = [node for node, stack in nodes if _any(stack, is_there, known)]
         if not called:
-            raise self._missing(f"has nothing of line {line}", line, self._lines(file))
+            raise self._no_line(file, number)
         return called, False
 
     def is_line(self, text: str) -> bool:
@@ -121,7 +127,7 @@ class Selection:
 
     @cached_property
     def _addresses(self) -> dict[str, None]:
-        scopes = dict.fromkeys(node.scope for node in self._graph.walk())
+        scopes = dict.fromkeys(node.scope for node in self._nodes)
         whole = dict.fromkeys(part for scope in scopes for part in (scope, *scope.ancestors()))
         return dict.fromkeys(scope.address for scope in whole if scope.parent is not None)
 
@@ -144,7 +150,7 @@ class Selection:
             ReplayError: there are none.
         """
         inside: dict[Scope, list[Node]] = {}
-        for node in self._graph.walk():
+        for node in self._nodes:
             for scope in (node.scope, *node.scope.ancestors()):
                 inside.setdefault(scope, []).append(node)
         found = {
@@ -195,11 +201,13 @@ class Selection:
             node = owner
         return node
 
-    def _lines(self, file: str) -> list[str]:
-        """Return the lines that nodes stand on: of a file, or where there are none, of all."""
-        sources = dict.fromkeys(s for s in (n.source for n in self._graph.walk()) if s is not None)
+    def _no_line(self, file: str, number: int) -> ReplayError:
+        """Return the error that names the nearest lines of a file; lines of any where it is not known."""
+        sources = dict.fromkeys(s for s in (node.source for node in self._nodes) if s is not None)
         own = [source for source in sources if _is_file(source, file)]
-        return list(dict.fromkeys(f"{source.file}:{source.line}" for source in own or sources))
+        own.sort(key=lambda source: abs(source.line - number))
+        lines = list(dict.fromkeys(f"{source.file}:{source.line}" for source in own or sources))
+        return self._missing(f"has nothing of line {file}:{number}", "", lines)
 
     def _inside(self, name: str, node: Node) -> ReplayError:
         step = self._step(node)

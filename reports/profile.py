@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from ..ir import Graph, Node
+from ..ir import Graph, Node, provenance
 from ..ir.collector import paused_collector
 from .costs import Ledger, costs_of
 from .grouping import Group, sort_by
@@ -47,8 +47,8 @@ class Profile:
 
         Args:
             options: ``by``, what a row is: "module", "line" or "operator"; ``depth``, levels of modules
-                shown; ``top``, rows shown of each level; ``fold``, whether equal neighbours are one row; ``width``,
-                columns that text takes at most.
+                shown; ``top``, rows shown of each level; ``fold``, whether equal neighbours are one row;
+                ``width``, columns that text takes at most.
 
         Raises:
             ReportError: an option is not as it should be.
@@ -81,10 +81,13 @@ class Profile:
     def _facts(self) -> tuple[tuple[str, str], ...]:
         count = f"{self.repeats:,} run" + ("" if self.repeats == 1 else "s")
         slowest = sorted(self.times, key=self.times.__getitem__, reverse=True)[:3]
-        listed = ", ".join(f"{node.kind} {duration_text(self.times[node])}" for node in slowest)
+        listed = [
+            f"{duration_text(self.times[node])} {node.kind}, {provenance(node)}".rstrip(", ")
+            for node in slowest
+        ]
         return (
             ("Times", f"medians of {count} after a first one, node by node"),
-            ("Slowest", listed or "nothing"),
+            *(("" if number else "Slowest", text) for number, text in enumerate(listed)),
         )
 
 

@@ -62,7 +62,8 @@ class Statistics:
         return f"<Statistics of {self._graph.name}: {len(self.numbers)} nodes, {count} not finite>"
 
     def _table(self) -> Table:
-        largest = sorted(self.absmax, key=self.absmax.__getitem__, reverse=True)[:_ROWS]
+        shown = [node for node in self.absmax if not node.operator.is_view]
+        largest = sorted(shown, key=self.absmax.__getitem__, reverse=True)[:_ROWS]
         lines = tuple(self._line(node) for node in largest)
         title = f"{self._graph.name}: the largest numbers of one run"
         columns = ("mean", "std", "absmax")
@@ -74,7 +75,9 @@ class Statistics:
             for number in (self.mean.get(node), self.std.get(node), self.absmax[node])
         )
         made = ", ".join(value_text(self._names[value]) for value in node.outputs)
-        place = "" if node.source is None else f"{node.source.file}:{node.source.line}"
+        place = ""
+        if node.source is not None:
+            place = f"{node.source.file.rpartition('/')[2]}:{node.source.line}"
         name = f"{made} = {node.kind}" if made else node.kind
         return Line(name, place, (), cells, 0.0)
 
