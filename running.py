@@ -80,7 +80,7 @@ def statistics_of(stepped: SteppedGraph, runs_of: Callable[[], Runs]) -> Statist
     require_no_trace("statistics")
     numbers = _Numbered(stepped.graph)
     runs_of().replay_by(stepped.watched(numbers))
-    return Statistics(stepped.graph, numbers.found)
+    return Statistics(stepped.graph, numbers.found, numbers.given)
 
 
 def require_no_trace(name: str) -> None:
@@ -172,10 +172,15 @@ class _Numbered:
 
     def __init__(self, graph: Graph) -> None:
         self.found: dict[Node, Numbers] = {}
+        self.given: dict[Value, Numbers] = {}
         self._undefined = undefined_nodes(graph)
 
     def begin(self, values: Mapping[Value, Any]) -> None:
-        """Take no notice."""
+        """Look at inputs and state."""
+        for value, made in values.items():
+            numbers = _numbers(made)
+            if numbers is not None:
+                self.given[value] = numbers
 
     def before(self, node: Node) -> None:
         """Take no notice."""
@@ -185,7 +190,11 @@ class _Numbered:
         if node in self._undefined:
             return
         shown = node.outputs or written_values(node)
-        with apart(), torch.no_grad():
-            numbers = numbers_of([values.get(value) for value in shown])
+        numbers = _numbers(*[values.get(value) for value in shown])
         if numbers is not None:
             self.found[node] = numbers
+
+
+def _numbers(*made: Any) -> Numbers | None:
+    with apart(), torch.no_grad():
+        return numbers_of(made)

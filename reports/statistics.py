@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ..ir import Graph, Node, value_names
+from ..ir import Graph, Node, Value, value_names
 from ..ir.numbers import Numbers
 from ..ir.printer import node_text, value_text
 from .html_table import to_html
@@ -13,6 +13,7 @@ from .table import Line, Table
 from .text_table import to_text
 
 _ROWS: Final = 10  # that a table has
+_MOST_GIVEN: Final = 3  # inputs and pieces of state that are named
 
 
 class Statistics:
@@ -28,12 +29,16 @@ class Statistics:
         absmax: the largest number without its sign.
         nans: how many numbers are NaN, of nodes that made any.
         infs: how many numbers are infinite, of nodes that made any.
+        given: what inputs and state held when the run began, by name.
     """
 
-    def __init__(self, graph: Graph, numbers: Mapping[Node, Numbers]) -> None:
+    def __init__(
+        self, graph: Graph, numbers: Mapping[Node, Numbers], given: Mapping[Value, Numbers]
+    ) -> None:
         self._graph = graph
         self._names = value_names(graph)
         self.numbers = dict(numbers)
+        self.given = {value_text(self._names[value]): each for value, each in given.items()}
         found = self.numbers.items()
         self.mean = {node: n.mean for node, n in found if n.mean is not None}
         self.std = {node: n.std for node, n in found if n.std is not None}
@@ -83,6 +88,11 @@ class Statistics:
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         yield "Nodes", f"{len(self.numbers):,} made floating-point numbers"
+        broken = {name: numbers for name, numbers in self.given.items() if not numbers.is_finite}
+        for name, numbers in list(broken.items())[:_MOST_GIVEN]:
+            yield "Given", f"{name} holds {_counts(numbers)}"
+        if len(broken) > _MOST_GIVEN:
+            yield "", f"and so do {len(broken) - _MOST_GIVEN} more inputs and pieces of state"
         wrong = sum(1 for numbers in self.numbers.values() if not numbers.is_finite)
         if not wrong:
             yield "Finite", "all of them"
@@ -100,13 +110,17 @@ class Statistics:
 
     def _place(self, node: Node) -> str:
         numbers, source = self.numbers[node], node.source
-        counts = [f"{numbers.nans:,} NaN"] if numbers.nans else []
-        counts += [f"{numbers.infs:,} infinite"] if numbers.infs else []
-        text = f"{node_text(node, self._names)} made {' and '.join(counts)} of {numbers.count:,} numbers"
+        text = f"{node_text(node, self._names)} made {_counts(numbers)}"
         if source is not None:
             line = source.text.strip()
             text += f", {source.file}:{source.line}" + (f": {line}" if line else "")
         return text + (f", scope {node.scope.address}" if node.scope.address else "")
+
+
+def _counts(numbers: Numbers) -> str:
+    counts = [f"{numbers.nans:,} NaN"] if numbers.nans else []
+    counts += [f"{numbers.infs:,} infinite"] if numbers.infs else []
+    return f"{' and '.join(counts)} of {numbers.count:,} numbers"
 
 
 def _nodes(count: int) -> str:

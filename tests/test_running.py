@@ -338,6 +338,20 @@ def test_the_first_node_that_made_nan_is_named_with_its_line() -> None:
     assert "z = torch.log(y)" in text
 
 
+def test_inputs_and_state_that_hold_nan_are_named() -> None:
+    model = nn.Linear(2, 2)
+    traced = opscope.trace(model, torch.ones(1, 2))
+    with torch.no_grad():
+        model.weight[0, 0] = math.nan
+    statistics = traced.statistics(torch.full((1, 2), math.inf))
+    facts = [line for line in str(statistics).splitlines() if line.startswith("Given")]
+    assert [fact.partition("%")[2] for fact in facts] == [
+        "weight holds 1 NaN of 4 numbers",
+        "input holds 2 infinite of 2 numbers",
+    ]
+    assert statistics.given["%bias"].is_finite
+
+
 def test_numbers_that_are_none_do_not_reach_a_page() -> None:
     x = torch.tensor([1.0, -1.0, 200.0])
     traced = opscope.trace(logarithm, x)
