@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -189,10 +189,26 @@ class _Numbered:
         """Look at what a node has made or written."""
         if node in self._undefined:
             return
-        shown = node.outputs or written_values(node)
-        numbers = _numbers(*[values.get(value) for value in shown])
+        if node.gives_lists or not node.outputs:
+            shown = node.outputs or written_values(node)
+            numbers = _numbers(*[values.get(value) for value in shown])
+        else:
+            numbers = _of_first([_numbers(values[value]) for value in node.outputs])
         if numbers is not None:
             self.found[node] = numbers
+
+
+def _of_first(parts: list[Numbers | None]) -> Numbers | None:
+    """Return the numbers of the first of several results, with what is not finite in any of them."""
+    known = [numbers for numbers in parts if numbers is not None]
+    if len(known) <= 1:
+        return known[0] if known else None
+    count, nans, infs = (
+        sum(column) for column in zip(*[(n.count, n.nans, n.infs) for n in known], strict=True)
+    )
+    if nans or infs:
+        return Numbers(count, None, None, None, nans, infs)
+    return replace(known[0], count=count)
 
 
 def _numbers(*made: Any) -> Numbers | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from ..ir import Graph, Node, provenance
+from ..ir import Graph, Node
 from ..ir.collector import paused_collector
 from .costs import Ledger, costs_of
 from .grouping import Group, sort_by
@@ -82,13 +82,20 @@ class Profile:
         count = f"{self.repeats:,} run" + ("" if self.repeats == 1 else "s")
         slowest = sorted(self.times, key=self.times.__getitem__, reverse=True)[:3]
         listed = [
-            f"{duration_text(self.times[node])} {node.kind}, {provenance(node)}".rstrip(", ")
+            ", ".join([f"{duration_text(self.times[node])} {node.kind}", *_places(node)])
             for node in slowest
         ]
         return (
             ("Times", f"medians of {count} after a first one, node by node"),
             *(("" if number else "Slowest", text) for number, text in enumerate(listed)),
         )
+
+
+def _places(node: Node) -> list[str]:
+    """Return the line and the module that a node stands in, as far as they are known."""
+    source = node.source
+    line = [] if source is None else [f"{source.file.rpartition('/')[2]}:{source.line}"]
+    return [*line, *([node.scope.path] if node.scope.path else [])]
 
 
 def _duration(group: Group) -> float:

@@ -24,7 +24,8 @@ class Statistics:
 
     Attributes:
         numbers: all that is known, by node, in the order of the run.
-        mean: the mean, of nodes whose numbers are all finite; as are ``std`` and ``absmax``.
+        mean: the mean, of nodes whose numbers are all finite; as are ``std`` and ``absmax``. All three are of
+            the first of several results, and of all parts of a list.
         std: the standard deviation.
         absmax: the largest number without its sign.
         nans: how many numbers are NaN, of nodes that made any.
@@ -114,7 +115,7 @@ class Statistics:
         if source is not None:
             line = source.text.strip()
             text += f", {source.file}:{source.line}" + (f": {line}" if line else "")
-        return text + (f", scope {node.scope.address}" if node.scope.address else "")
+        return text + (f", in {node.scope.path}" if node.scope.path else "")
 
 
 def _counts(numbers: Numbers) -> str:

@@ -307,6 +307,21 @@ def test_statistics_are_those_of_the_tensors(traced: opscope.TracedProgram) -> N
     assert checked > 5
 
 
+def test_the_first_of_several_results_counts_unless_another_is_not_finite() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        mean, rest = torch.native_layer_norm(x, [4], None, None, 1e-12)[:2]
+        return mean + rest.sum()
+
+    traced = opscope.trace(program, torch.ones(2, 4))
+    (node,) = traced.graph.nodes(op="aten::native_layer_norm")
+    x = torch.tensor(
+        [[1.0, 2.0, 3.0, 4.0], [8.0, 8.0, 8.0, 8.0]]
+    )  # deviates by nothing: rstd is huge
+    statistics = traced.statistics(x)
+    assert statistics.absmax[node] == pytest.approx(1.3416, rel=1e-3)
+    assert statistics.numbers[node].count == 8 + 2 + 2
+
+
 def test_equal_numbers_deviate_by_nothing() -> None:
     statistics = opscope.trace(lambda x: x * 1.0, torch.full((1000,), 0.1)).statistics(
         torch.full((1000,), 0.1)

@@ -37,9 +37,9 @@ Net           4 µs  100.0 ████████    256    64 M  848 B  202 M
 └ act  ReLU   1 µs   25.0 ██            –       –  512 B  488 MiB
 ─────────────────────────────────────────────────────────────────
 Times    medians of 7 runs after a first one, node by node
-Slowest  3 µs aten::linear, net.py:3 fc (Linear)
-         900 ns aten::relu, net.py:4 act (ReLU)
-         100 ns aten::log, net.py:5 act (ReLU)
+Slowest  3 µs aten::linear, net.py:3, fc
+         900 ns aten::relu, net.py:4, act
+         100 ns aten::log, net.py:5, act
 """
     )
 
@@ -108,7 +108,7 @@ Given       %x holds 1 infinite of 32 numbers
 Not finite  1 node made NaN, 1 node made infinities; mean, std and absmax leave
             1 node out
 First       %z : f32[8, 4] = aten::log(%y) made 3 NaN and 1 infinite of 32
-            numbers, net.py:5, scope act
+            numbers, net.py:5, in act
 """
     )
 
