@@ -26,6 +26,7 @@ _HOMES: Final = {
     "exploring": ("show", "to_html"),
     "exports": ("to_graphml", "to_model_explorer", "to_model_explorer_overlay", "to_netron", "to_node_link"),
     "failed": ("FailedTrace", "failed_trace"),
+    "interpreter": ("Interpreter",),
     "ir": ("Graph", "Node", "Value", "verify"),
     "ir.findings": ("Diagnostic", "DiagnosticKind", "Severity"),
     "loaded": ("LoadedProgram", "load"),
@@ -34,7 +35,8 @@ _HOMES: Final = {
     "passes.registry": ("register_pass",),
     "pictures": ("to_dot", "to_graphviz", "to_mermaid", "to_networkx", "to_pydot"),
     "program": ("TracedProgram", "functionalize", "parse", "rewrite_rule", "trace"),
-    "reports": ("Summary", "flop_formula", "summarize"),
+    "reports": ("Profile", "Statistics", "Summary", "flop_formula", "summarize"),
+    "running": ("RunResult",),
     "saving": ("save",),
     "tracer": (
         "TracingState", "get_tracing_state", "is_tracing", "paused", "set_tracing_state", "tracing",

@@ -28,6 +28,7 @@ from .exports import to_netron as to_netron
 from .exports import to_node_link as to_node_link
 from .failed import FailedTrace as FailedTrace
 from .failed import failed_trace as failed_trace
+from .interpreter import Interpreter as Interpreter
 from .ir import Graph as Graph
 from .ir import Node as Node
 from .ir import Value as Value
@@ -51,9 +52,12 @@ from .program import functionalize as functionalize
 from .program import parse as parse
 from .program import rewrite_rule as rewrite_rule
 from .program import trace as trace
+from .reports import Profile as Profile
+from .reports import Statistics as Statistics
 from .reports import Summary as Summary
 from .reports import flop_formula as flop_formula
 from .reports import summarize as summarize
+from .running import RunResult as RunResult
 from .saving import save as save
 from .traced_module import TracedModule as TracedModule
 from .traced_module import trace_module as trace_module

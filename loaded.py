@@ -15,10 +15,12 @@ from .ir.structure import Structure, StructureKind
 from .passes.base import Pass
 from .passes.pipeline import OnPass, PipelineReport
 from .recorded import Inputs, RecordedProgram
+from .reports import Profile, Statistics
 
 if TYPE_CHECKING:  # these load torch, which only a replay needs
     from .program import TracedProgram
     from .program_restoration import Restoration
+    from .running import RunResult
 
 
 class LoadedProgram(RecordedProgram):
@@ -126,6 +128,18 @@ class LoadedProgram(RecordedProgram):
             ReplayError: the file holds no state, or the program needs classes or objects that are not here.
         """
         return self.traced(*args, **kwargs)
+
+    def run(self, *args: Any, **kwargs: Any) -> RunResult:
+        """Replay the program and keep some of its values; see :meth:`TracedProgram.run`."""
+        return self.traced.run(*args, **kwargs)
+
+    def profile(self, *args: Any, **kwargs: Any) -> Profile:
+        """Measure how long each node takes; see :meth:`TracedProgram.profile`."""
+        return self.traced.profile(*args, **kwargs)
+
+    def statistics(self, *args: Any, **kwargs: Any) -> Statistics:
+        """Run the program once and return what its numbers are like; see :meth:`TracedProgram.statistics`."""
+        return self.traced.statistics(*args, **kwargs)
 
     @property
     def code(self) -> str:

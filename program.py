@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from .checking import CheckReport, KeptArguments, Subject, check_program, own_tensors
+from .checking import CheckReport, KeptArguments, Runs, Subject, check_program, own_tensors
 from .errors import CheckError, GuardError, InputError, ReplayError, ReportError
 from .ir import Graph, Node, Operator, TupleType, Type, Value, unknown_operator
 from .ir import parse as parse_graph
@@ -30,14 +30,18 @@ from .passes.patterns import Rule
 from .passes.patterns import rewrite_rule as rule_for
 from .program_contents import contents_of
 from .recorded import Inputs, RecordedProgram
-from .reports import Summary, summarize
+from .reports import Profile, Statistics, Summary, summarize
+from .running import Keep, RunResult, profile_of, run_keeping, statistics_of
 from .runtime import (
     CompiledGraph,
+    GraphRun,
     StateTensors,
+    SteppedGraph,
     Tolerance,
     WriteBack,
     circumstance_error,
     compile_graph,
+    compile_steps,
     find_overload,
     length_error,
     mode_contexts,
@@ -193,13 +197,18 @@ class TracedProgram(RecordedProgram):
 
     def _forget_derived(self) -> None:
         super()._forget_derived()
-        for derived in ("_compiled", "_bundled"):
+        for derived in ("_compiled", "_steps", "_bundled"):
             self.__dict__.pop(derived, None)
 
     @cached_property
     def _compiled(self) -> CompiledGraph:
         bindings = ExactBindings(torch_literal)
         return compile_graph(self.graph, self.state, bindings, self._dimension_names())
+
+    @cached_property
+    def _steps(self) -> SteppedGraph:
+        bindings = ExactBindings(torch_literal)
+        return compile_steps(self.graph, self.state, bindings, self._dimension_names())
 
     @property
     def code(self) -> str:
@@ -230,6 +239,29 @@ class TracedProgram(RecordedProgram):
     def _call(
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
+        leaves, finish = self._begin(args, kwargs)
+        return finish(run_recorded(self, list(leaves), lambda *leaves: self._run(compiled, leaves)))
+
+    def stepped_run(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[GraphRun, Callable[[tuple[Any, ...]], Any]]:
+        """Return a run of the graph that halts where it is told to, and what makes the output of its results.
+
+        Raises:
+            GuardError: the program would go another way than it went at the trace.
+            InputError: the arguments do not fit those that the program was traced with.
+        """
+        leaves, finish = self._begin(args, kwargs)
+        bundled = self._bundled
+        run = GraphRun(self._steps, self._given(leaves))
+        return run, finish if bundled is None else lambda results: finish(
+            tuple(flattened(bundled[1], results))
+        )
+
+    def _begin(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Callable[[tuple[Any, ...]], Any]]:
+        """Check a call; return what the graph takes, and what makes the program's output of its results."""
         self._require_circumstances()
         changed = self._held.failing()
         if changed is not None:
@@ -241,19 +273,20 @@ class TracedProgram(RecordedProgram):
             arguments = self.inputs.arguments.bind(args, kwargs)
             objects = self._objects(arguments)
 
-        def run(*leaves: Any) -> tuple[Any, ...]:
-            return self._run(compiled, leaves)
-
+        write_back: WriteBack | None = None
         if self.mutations:
             write_back = WriteBack(self.mutations, leaves, self.inputs.names, self.state)
-            results = run_recorded(self, write_back.arguments(), run)
-            results = tuple(write_back.write(results, self.graph.outputs))
-        else:
-            results = run_recorded(self, leaves, run)
-        self._training.set()
-        if self._has_objects:
-            return self._updated(results, arguments, objects)
-        return self.outputs.build(results)
+            leaves = write_back.arguments()
+
+        def finish(results: tuple[Any, ...]) -> Any:
+            if write_back is not None:
+                results = tuple(write_back.write(results, self.graph.outputs))
+            self._training.set()
+            if self._has_objects:
+                return self._updated(results, arguments, objects)
+            return self.outputs.build(results)
+
+        return leaves, finish
 
     def _objects(self, arguments: Mapping[str, Any]) -> dict[Hashable, Any]:
         """Return the objects among the arguments of a replay by the ways to them.
@@ -313,12 +346,16 @@ class TracedProgram(RecordedProgram):
             )
         return takes, returns
 
+    def _given(self, leaves: Sequence[Any]) -> Sequence[Any]:
+        """Return what the graph takes, in which passes may have bundled some of the leaves."""
+        bundled = self._bundled
+        return leaves if bundled is None else list(nested(bundled[0], iter(leaves)))
+
     def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
         bundled = self._bundled
-        given = leaves if bundled is None else nested(bundled[0], iter(leaves))
         try:
             with plain_calls():
-                results = compiled.function(*given)
+                results = compiled.function(*self._given(leaves))
                 return results if bundled is None else tuple(flattened(bundled[1], results))
         except ValueError as error:
             explained = length_error(
@@ -327,6 +364,77 @@ class TracedProgram(RecordedProgram):
             if explained is None:
                 raise
             raise explained from error
+
+    def run(
+        self, *args: Any, keep: Iterable[Keep] | Keep = (), copy: bool = True, **kwargs: Any
+    ) -> RunResult:
+        """Replay the program as a call does, and keep some of the values that it makes.
+
+        Args:
+            args: what the program takes, as are ``kwargs``.
+            keep: names of values, ``"%attn"``; source lines, ``"model.py:41"``, for all tensors made there,
+                or of a line that only calls functions what these return; patterns of scopes, ``"layer1.*"``,
+                for the results of each; or functions that tell for each node whether its tensors are kept.
+            copy: whether copies are kept, without a history for gradients, so that what the program later
+                writes to a value does not show. Otherwise it is the very tensors.
+            kwargs: keyword arguments.
+
+        Raises:
+            GuardError: the program would go another way than it went at the trace.
+            InputError: the arguments do not fit those that the program was traced with.
+            ReplayError: nothing in the program is called so, and the message says what is near; or a trace is
+                running.
+        """
+        return run_keeping(
+            self._steps, keep, lambda compiled: self._call(compiled, args, kwargs), copy=copy
+        )
+
+    def profile(self, *args: Any, repeats: int = 5, **kwargs: Any) -> Profile:
+        """Measure how long each node takes: the median over some runs, after a first one.
+
+        Each run is from the same state, on copies of the arguments, and afterwards model, gradients and
+        random number generators are as before. Meanwhile a copy of parameters, buffers and inputs is held.
+
+        Args:
+            args: what the program takes, as are ``kwargs``; without any, the inputs of the trace are taken,
+                if they still exist.
+            repeats: the number of runs that count.
+            kwargs: keyword arguments.
+
+        Raises:
+            GuardError: the program would go another way than it went at the trace.
+            InputError: the arguments do not fit, or ``repeats`` is no number of runs.
+            ReplayError: there are no inputs to run it on, or a trace is running.
+        """
+        return profile_of(self._steps, lambda: self._runs(args, kwargs), repeats)
+
+    def statistics(self, *args: Any, **kwargs: Any) -> Statistics:
+        """Run the program once and return what the floating-point numbers that each node made are like.
+
+        Model, inputs and random number generators are left as they were, as :meth:`profile` does.
+
+        Args:
+            args: what the program takes, as are ``kwargs``; without any, the inputs of the trace are taken,
+                if they still exist.
+            kwargs: keyword arguments.
+
+        Raises:
+            GuardError: the program would go another way than it went at the trace.
+            InputError: the arguments do not fit those that the program was traced with.
+            ReplayError: there are no inputs to run it on, or a trace is running.
+        """
+        return statistics_of(self._steps, lambda: self._runs(args, kwargs))
+
+    def _runs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Runs:
+        """Return what runs the program again and again from the same state."""
+        if not args and not kwargs and self.inputs.names:
+            args, kwargs = self._inputs_of_trace()
+        function = _nothing if self.function is None else self.function
+        with unrecorded():
+            kept = KeptArguments(args, kwargs, own_tensors(function, self.state))
+            runs = Runs(self._subject(function), kept, 0)
+        runs.require_fit()
+        return runs
 
     def check(
         self,
@@ -361,7 +469,7 @@ class TracedProgram(RecordedProgram):
             InputError: the inputs do not fit the traced program.
             ReplayError: there is no program to run, or there are no inputs to run it on.
         """
-        subject = self._subject()
+        subject = self._subject(self._required_function())
         sets = list(_input_sets(more_inputs, kwargs))
         if not sets:
             sets = [self._inputs_of_trace()]
@@ -378,14 +486,17 @@ class TracedProgram(RecordedProgram):
             raise CheckError(str(report), report)
         return report
 
-    def _subject(self) -> Subject:
+    def _required_function(self) -> Callable[..., Any]:
         if self.function is None:
             raise ReplayError(
                 f"{self.graph.name} was not traced in this process, so there is no program to check it "
                 "against\n  call trace() with the program and compare the two graphs"
             )
+        return self.function
+
+    def _subject(self, function: Callable[..., Any]) -> Subject:
         return Subject(
-            self.function,
+            function,
             self.graph,
             self.state,
             self.inputs,
@@ -470,6 +581,10 @@ class TracedProgram(RecordedProgram):
                 raise circumstance_error(circumstance, failing)
 
 
+def _nothing() -> None:
+    """Stand for the program where there is only its graph, which knows its state."""
+
+
 def trace(
     function: Callable[..., Any],
     inputs: Any = (),
@@ -544,7 +659,7 @@ def trace(
     )
     traced = TracedProgram._of(captured, function, dynamic, depth)
     if before is not None:
-        traced._require_equal(traced._subject(), [before], 0, Tolerance())
+        traced._require_equal(traced._subject(function), [before], 0, Tolerance())
     if fake:
         traced._traced_with = None  # its tensors are of the fake world
     return traced

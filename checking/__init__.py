@@ -3,8 +3,10 @@
 from .arguments import KeptArguments
 from .check import check_program
 from .report import CheckDifference, CheckReport, DifferenceKind, Origin
-from .runs import Subject
+from .runs import Runs, Subject
 from .state import own_tensors
+from .storage import copy_of
+from .undefined import undefined_nodes
 
 __all__ = [
     "CheckDifference",
@@ -12,7 +14,10 @@ __all__ = [
     "DifferenceKind",
     "KeptArguments",
     "Origin",
+    "Runs",
     "Subject",
     "check_program",
+    "copy_of",
     "own_tensors",
+    "undefined_nodes",
 ]

@@ -18,6 +18,7 @@ from .graphs import GraphDifference
 from .report import Origin, origin_of
 from .runs import Runs, Subject
 from .storage import copy_of
+from .undefined import undefined_nodes
 
 _HELD = 8
 """Of how many nodes the values are held at once."""
@@ -112,7 +113,7 @@ class _Pairs:
 
     def candidates(self) -> list[Node]:
         """Return the nodes of the graph whose fingerprints differ from those of their twins."""
-        undefined = _undefined(self._subject.graph)
+        undefined = undefined_nodes(self._subject.graph)
         ours, theirs = self._replayed.prints, self._prints
         return [
             node
@@ -170,17 +171,6 @@ def _parting(graph: Graph, structural: GraphDifference) -> Node | None:
 def _calls(graph: Graph, node: Node, block: Block) -> bool:
     callee = node.args[0] if node.kind == CALL else None
     return isinstance(callee, FunctionRef) and graph.functions[callee.name].block is block
-
-
-def _undefined(graph: Graph) -> set[Node]:
-    """Return the nodes that give memory nobody has written yet, whose content means nothing."""
-    undefined: set[Node] = set()
-    for node in graph.block:
-        name = node.operator.base_name.partition("::")[2]
-        is_view = node.operator.is_view and any(v.node in undefined for v in node.inputs)
-        if is_view or name.startswith(("empty", "new_empty", "all_gather_copy_in")):
-            undefined.add(node)
-    return undefined
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:

@@ -124,6 +124,10 @@ class Runs:
     def _modes(self) -> Any:
         return _gradient_modes() if self._orders else _as_they_are()
 
+    def tensors(self) -> list[torch.Tensor]:
+        """Return the tensors of the program, and those among its arguments."""
+        return [*self.snapshot.tensors(), *self._for_replay().leaves]
+
     def require_fit(self) -> None:
         """Raise an ``InputError`` if the traced program does not take these arguments."""
         call = self._arguments.fresh(for_python=False)

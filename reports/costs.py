@@ -11,7 +11,7 @@ Note [What runs how often]
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
@@ -63,6 +63,7 @@ class Costs:
         activation_bytes: memory that came with their results; views and in-place results have none.
         saved_bytes: what autograd keeps of them for backward, see ``saved_tensors.py``.
         message_bytes: what they send between processes, see ``communication.py``.
+        duration_s: how long they took, where that was measured.
     """
 
     nodes: int = 0
@@ -71,6 +72,7 @@ class Costs:
     activation_bytes: int = 0
     saved_bytes: int = 0
     message_bytes: int = 0
+    duration_s: float = 0.0
 
     def add(self, other: Costs, times: int = 1) -> None:
         """Add what other nodes cost, run so many times."""
@@ -80,6 +82,7 @@ class Costs:
         self.activation_bytes += other.activation_bytes * times
         self.saved_bytes += other.saved_bytes * times
         self.message_bytes += other.message_bytes * times
+        self.duration_s += other.duration_s * times
 
 
 @dataclass(slots=True)
@@ -149,26 +152,28 @@ _SLICED: Final = {"higher_order::scan": 1, "higher_order::map_impl": 0}
 """Operators that run their block once per slice, with the argument that holds what is sliced."""
 
 
-def costs_of(graph: Graph, memory: Memory) -> Ledger:
+def costs_of(graph: Graph, memory: Memory, durations: Mapping[Node, float] | None = None) -> Ledger:
     """Return what a graph costs, its functions counted for each call. O(size).
 
     Args:
         graph: what is counted.
         memory: which of its results are on which memory, and what autograd saves of its nodes.
+        durations: how long nodes took, in seconds, blocks and called functions included.
     """
-    return _Accountant(graph, memory).ledger(graph)
+    return _Accountant(graph, memory, durations or {}).ledger(graph)
 
 
 class _Accountant:
     """Adds up a graph and, once each, the functions that it calls."""
 
-    def __init__(self, graph: Graph, memory: Memory) -> None:
+    def __init__(self, graph: Graph, memory: Memory, durations: Mapping[Node, float]) -> None:
         self._functions = graph.functions
         self._memory = memory
+        self._durations = durations
         self._ledgers: dict[str, Ledger] = {}
 
     def ledger(self, graph: Graph) -> Ledger:
-        book = _Book(graph, Phases(graph.walk()), self._memory)
+        book = _Book(graph, Phases(graph.walk()), self._memory, self._durations)
         self._take(graph.block, book, 1)
         book.ledger.tallies.extend(book.tallies.values())
         book.count_calls()
@@ -274,10 +279,13 @@ def _type_or_literal(arg: Argument) -> Hashable:
 class _Book:
     """The tallies of one graph while they are made."""
 
-    def __init__(self, graph: Graph, phases: Phases, memory: Memory) -> None:
+    def __init__(
+        self, graph: Graph, phases: Phases, memory: Memory, durations: Mapping[Node, float]
+    ) -> None:
         self.graph = graph
         self.phases = phases
         self._memory = memory
+        self._durations = durations
         self._sizes = Sizes()
         self._prices: dict[Hashable, _Price] = {}
         self.flops = FlopCounter()
@@ -289,7 +297,7 @@ class _Book:
 
     def fork(self) -> _Book:
         """Return an empty book for a part of the graph."""
-        return _Book(self.graph, self.phases, self._memory)
+        return _Book(self.graph, self.phases, self._memory, self._durations)
 
     def merge(self, other: _Book) -> None:
         """Take in what another book of the same graph holds."""
@@ -310,6 +318,7 @@ class _Book:
         costs = tally.costs
         costs.nodes += times
         costs.saved_bytes += self._memory.saved.get(node, 0) * times
+        costs.duration_s += self._durations.get(node, 0.0)
         for value in node.inputs:
             if value in self._external:
                 tally.state[value] = None

@@ -145,12 +145,11 @@ def by_operator(ledger: Ledger, name: str) -> Group:
     )
 
 
-def sort_by(group: Group, figure: str) -> None:
+def sort_by(group: Group, figure: Callable[[Group], float]) -> None:
     """Put the groups inside in order, most first, equal ones by what they move."""
-    key = FIGURES[figure]
     inner = sorted(
         group.inner.items(),
-        key=lambda item: (key(item[1]), item[1].total.moved_bytes),
+        key=lambda item: (figure(item[1]), item[1].total.moved_bytes),
         reverse=True,
     )
     group.inner = dict(inner)

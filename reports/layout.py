@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from .grouping import Group
 from .options import SummaryOptions
 from .phases import Phase
 from .table import Line, Table
-from .units import bytes_text, count_text, share_text
+from .units import bytes_text, count_text, duration_text, share_text
 
 _HEADINGS: Final = {"module": "Module", "line": "Line", "operator": "Operator"}
 _MOST_ROWS: Final = 50  # that a table has by itself
@@ -19,8 +19,8 @@ _MOST_ROWS: Final = 50  # that a table has by itself
 @dataclass(frozen=True, slots=True)
 class _Column:
     heading: str
-    figure: Callable[[Group], int]
-    text: Callable[[int], str]
+    figure: Callable[[Group], float]
+    text: Callable[[Any], str]
 
     def cell(self, group: Group) -> str:
         """Return the group's figure as text; a dash for none, so that the others stand out."""
@@ -35,14 +35,15 @@ def lay_out(
     depth = _fitting_depth(root) if options.depth is None else options.depth
     columns = _columns(root, options)
     share = next((i for i, column in enumerate(columns) if column.heading == "%"), None)
-    whole = root.total.flops
+    weight = _duration if _duration(root) else _flops
+    whole = weight(root)
     lines = tuple(
         Line(
             _one_line(label),
             _one_line(group.class_name),
             is_last,
             tuple(column.cell(group) for column in columns),
-            group.total.flops / whole if whole else 0.0,
+            weight(group) / whole if whole else 0.0,
         )
         for group, label, is_last in _shown(root, options, depth, ())
     )
@@ -58,6 +59,8 @@ def _columns(root: Group, options: SummaryOptions) -> list[_Column]:
         columns.append(_Column("Nodes", lambda group: group.total.nodes, "{:,}".format))
     elif any(group.calls > (len(group.members) or 1) for group in _walk(root)):
         columns.append(_Column("Calls", lambda group: group.calls, "{:,}".format))
+    if _duration(root):
+        return columns + list(_timed_columns(root))
     if options.by != "operator" and root.parameters:
         columns.append(_Column("Params", lambda group: group.parameters, count_text))
     if whole:
@@ -65,17 +68,45 @@ def _columns(root: Group, options: SummaryOptions) -> list[_Column]:
         if len(phases) > 1:
             columns += [_Column(p.value.capitalize(), _flops_of(p), count_text) for p in phases]
         else:
-            columns.append(_Column("FLOPs", lambda group: group.total.flops, count_text))
-        columns.append(
-            _Column("%", lambda group: group.total.flops, lambda part: share_text(part, whole))
-        )
-    columns.append(_Column("Moved", lambda group: group.total.moved_bytes, bytes_text))
+            columns.append(_Column("FLOPs", _flops, count_text))
+        columns.append(_Column("%", _flops, lambda part: share_text(part, whole)))
+    columns.append(_Column("Moved", _moved, bytes_text))
     columns.append(_Column("Activations", lambda group: group.total.activation_bytes, bytes_text))
     if root.total.saved_bytes:
         columns.append(_Column("Saved", lambda group: group.total.saved_bytes, bytes_text))
     if root.total.message_bytes:
         columns.append(_Column("Messages", lambda group: group.total.message_bytes, bytes_text))
     return columns
+
+
+def _timed_columns(root: Group) -> Iterator[_Column]:
+    """Yield the columns of a program that was timed: how long, and how much in a second."""
+    whole = _duration(root)
+    yield _Column("Time", _duration, duration_text)
+    yield _Column("%", _duration, lambda part: share_text(part, whole))
+    if root.total.flops:
+        yield _Column("FLOPs", _flops, count_text)
+        yield _Column("FLOP/s", lambda group: _rate(_flops(group), group), count_text)
+    yield _Column("Moved", _moved, bytes_text)
+    yield _Column("Moved/s", lambda group: _rate(_moved(group), group), bytes_text)
+
+
+def _duration(group: Group) -> float:
+    return group.total.duration_s
+
+
+def _flops(group: Group) -> int:
+    return group.total.flops
+
+
+def _moved(group: Group) -> int:
+    return group.total.moved_bytes
+
+
+def _rate(count: int, group: Group) -> int:
+    """Return how much of something a group does in a second."""
+    duration_s = _duration(group)
+    return round(count / duration_s) if duration_s else 0
 
 
 def _flops_of(phase: Phase) -> Callable[[Group], int]:

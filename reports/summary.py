@@ -14,7 +14,7 @@ from ..ir.collector import paused_collector
 from .communication import Communication
 from .costs import Costs, Ledger, costs_of
 from .flops import NO_FORMULA, Uncounted
-from .grouping import Group, by_line, by_module, by_operator, sort_by
+from .grouping import FIGURES, Group, by_line, by_module, by_operator, sort_by
 from .html_table import to_html
 from .layout import lay_out
 from .memory import Memory, memory_of
@@ -50,10 +50,10 @@ class Summary:
         self.communication: Communication = ledger.communication
         self.notes = tuple(_notes(ledger, self.memory))
         self._title = _title(graph)
-        self._root = _grouped(ledger, graph.name, options)
+        self._root = grouped(ledger, graph.name, options)
         sort = options.sort or ("flops" if options.by != "module" else None)
         if sort is not None:
-            sort_by(self._root, sort)
+            sort_by(self._root, FIGURES[sort])
         node = self.memory.peak_node
         self.peak_place = "" if node is None else f"{node.kind}, {provenance(node)}".rstrip(", ")
 
@@ -253,7 +253,8 @@ def summarize(graph: Graph, **options: Any) -> Summary:
 _OPTIONS: Final = tuple(field.name for field in fields(SummaryOptions))
 
 
-def _grouped(ledger: Ledger, name: str, options: SummaryOptions) -> Group:
+def grouped(ledger: Ledger, name: str, options: SummaryOptions) -> Group:
+    """Return the costs of a graph in the groups that were asked for."""
     if options.by == "line":
         return by_line(ledger, name, lambda file, line: _line_text(ledger.files.get(file), line))
     if options.by == "operator":

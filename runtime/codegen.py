@@ -117,33 +117,43 @@ def run_blocks(
 
 
 def _compiled(writer: Writer, name: str, function_names: list[str]) -> CompiledGraph:
+    source, filename = run_source(writer, name)
+    function = _take_out(writer.namespace, function_names)[function_names[0]]
+    compiled = CompiledGraph(source, function, filename, writer.nodes)
+    weakref.finalize(compiled.function, linecache.cache.pop, filename, None)
+    return compiled
+
+
+def run_source(writer: Writer, name: str) -> tuple[str, str]:
+    """Define in a writer's namespace what it has written; return the text, and the name of its file."""
     source = "\n".join(writer.lines) + "\n"
     filename = f"<opscope {name} {next(_program_numbers)}>"
     code = compile(source, filename, "exec")
     exec(code, writer.namespace)  # the source is our own, made from the graph
     # Tracebacks show the line that failed, as long as the function lives.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    function = _take_out(writer.namespace, function_names)
-    compiled = CompiledGraph(source, function, filename, writer.nodes)
-    weakref.finalize(compiled.function, linecache.cache.pop, filename, None)
-    return compiled
+    return source, filename
 
 
-def _take_out(namespace: dict[str, Any], names: list[str]) -> FunctionType:
-    """Return the first of the functions of a namespace; no globals of any of them lead back to it.
+def _take_out(namespace: dict[str, Any], names: list[str]) -> dict[str, FunctionType]:
+    """Take functions out of a namespace; no globals of any of them lead back to it.
 
     So functions, and the state that they read, go as soon as nobody needs them.
     """
     made: dict[str, FunctionType] = {name: namespace.pop(name) for name in names}
-    if len(made) > 1:
-        made = {
-            name: FunctionType(function.__code__, dict(namespace), name)
-            for name, function in made.items()
-        }
-        for function in made.values():
-            called = _names_in(function.__code__) & made.keys()
-            function.__globals__.update((name, made[name]) for name in called)
-    return made[names[0]]
+    return made if len(made) == 1 else apart(made, namespace)
+
+
+def apart(made: dict[str, FunctionType], namespace: dict[str, Any]) -> dict[str, FunctionType]:
+    """Return functions that call one another, each with globals of its own: a namespace and what it calls."""
+    made = {
+        name: FunctionType(function.__code__, dict(namespace), name)
+        for name, function in made.items()
+    }
+    for function in made.values():
+        called = _names_in(function.__code__) & made.keys()
+        function.__globals__.update((name, made[name]) for name in called)
+    return made
 
 
 def _names_in(code: CodeType) -> set[str]:

@@ -81,19 +81,50 @@ class Writer:
         Raises:
             ReplayError: a piece of state is missing.
         """
-        for entry in graph.state.values():
-            if entry.value.is_used:
-                if entry.name not in state:
-                    raise ReplayError(
-                        f"the program needs state {entry.name!r}, which was not given"
-                    )
-                kept = state[entry.name]
-                if isinstance(kept, HeldPlace):
-                    self._places[entry.value] = kept
-                else:
-                    self.give(entry.value, kept)
-        self._scope = set()
+        for value, kept in self.take_state(graph, state).items():
+            self.give(value, kept)
         return self.write_function(name, graph.block, (), (), graph.modes, reads=self._places)
+
+    def take_state(self, graph: Graph, state: Mapping[str, Any]) -> dict[Value, Any]:
+        """Note the places of a graph's state that are read at each run; return all other state in use.
+
+        Raises:
+            ReplayError: a piece of state is missing.
+        """
+        kept: dict[Value, Any] = {}
+        for entry in graph.state.values():
+            if not entry.value.is_used:
+                continue
+            if entry.name not in state:
+                raise ReplayError(f"the program needs state {entry.name!r}, which was not given")
+            part = state[entry.name]
+            if isinstance(part, HeldPlace):
+                self._places[entry.value] = part
+            else:
+                kept[entry.value] = part
+        self._scope = set()
+        return kept
+
+    def places_read(self, graph: Graph) -> dict[Value, HeldPlace]:
+        """Return the places of a graph's state, taken before, whose content it reads."""
+        values = [entry.value for entry in graph.state.values()]
+        return {v: self._places[v] for v in values if v in self._places and _is_read(v)}
+
+    def write_step(self, node: Node) -> tuple[str, list[Value]]:
+        """Write a function that runs one node; return its name, and the values that it takes, in order.
+
+        It returns a tuple of what the node makes.
+        """
+        read = dict.fromkeys(node.inputs)
+        if node.kind not in RUNS_BLOCKS_ITSELF:
+            read.update(dict.fromkeys(outer_values(node.blocks)))
+        takes = [value for value in read if not _only_stores(node, value)]
+        name = self.reserve(f"run_{readable(node.kind.rpartition('::')[2])}")
+        self.lines.append(f"def {name}({', '.join(self._named(takes))}):")
+        self._write_node(node, "    ", ())
+        made = "".join(f"{output}, " for output in self._named(node.outputs)).rstrip()
+        self.lines += [f"    return ({made})", ""]
+        return name, takes
 
     def write_callees(self, graph: Graph, state: Mapping[str, Any]) -> list[str]:
         """Write the functions that a graph calls; return their Python names."""
@@ -141,7 +172,7 @@ class Writer:
         parameters += [f"{self._local(value)}={self._local(value)}" for value in bound]
         self.lines.append(f"{indent}def {name}({', '.join(parameters)}):")
         for value, held in reads.items():
-            if any(not _only_stores(user, value) for user in value.users):
+            if _is_read(value):
                 local = self._local(value)
                 self.lines.append(
                     f"{indent}    {local} = {self._bind(f'read_{local}', held.read)}()"
@@ -160,11 +191,13 @@ class Writer:
             if node.modes != modes:
                 modes = node.modes
                 indent = self._open_modes(ambient, modes, base)
-            if node.blocks and node.kind not in RUNS_BLOCKS_ITSELF:
-                self._write_blocks(node, indent, dying.get(node, ()))
-            else:
-                statement = self._statement(node)
-                self._write_line(node, statement, indent, self._freed(dying.get(node, ())))
+            self._write_node(node, indent, dying.get(node, ()))
+
+    def _write_node(self, node: Node, indent: str, dying: tuple[Value, ...]) -> None:
+        if node.blocks and node.kind not in RUNS_BLOCKS_ITSELF:
+            self._write_blocks(node, indent, dying)
+        else:
+            self._write_line(node, self._statement(node), indent, self._freed(dying))
 
     def _open_modes(self, ambient: Modes, modes: Modes, indent: str) -> str:
         contexts = mode_contexts(ambient, modes)
@@ -354,6 +387,11 @@ class Writer:
         self._scope.add(name)
         self._all_locals.add(name)
         return name
+
+
+def _is_read(value: Value) -> bool:
+    """Whether anything reads a place of state, and does not only store into it."""
+    return any(not _only_stores(user, value) for user in value.users)
 
 
 def _only_stores(user: Node | Block, value: Value) -> bool:
