@@ -222,7 +222,14 @@ def test_pictures_show_a_box_for_the_call() -> None:
     assert "@Mlp" in dot
     assert "@Mlp · @Mlp" not in dot
     nodes = opscope.to_networkx(traced).nodes(data=True)
-    assert [data["op"] for _, data in nodes if "op" in data] == ["prim::call", "aten::add.Tensor"]
+    operators = {name: data["op"] for name, data in nodes if "op" in data}
+    assert operators == {
+        "node0": "prim::call",
+        "node1": "aten::add.Tensor",
+        "function0.node0": "aten::linear",
+        "function0.node1": "aten::relu",
+        "function0.node2": "aten::linear",
+    }
 
 
 def test_calls_replay_at_other_sizes_where_the_callee_does() -> None:
