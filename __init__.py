@@ -29,6 +29,7 @@ _HOMES: Final = {
     "interpreter": ("Interpreter",),
     "ir": ("Graph", "Node", "Value", "verify"),
     "ir.findings": ("Diagnostic", "DiagnosticKind", "Severity"),
+    "ir.measures": ("Measure",),
     "loaded": ("LoadedProgram", "load"),
     "passes.base": ("Pass", "PassResult"),
     "passes.patterns": ("RewriteRules",),

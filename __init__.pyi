@@ -36,6 +36,7 @@ from .ir import verify as verify
 from .ir.findings import Diagnostic as Diagnostic
 from .ir.findings import DiagnosticKind as DiagnosticKind
 from .ir.findings import Severity as Severity
+from .ir.measures import Measure as Measure
 from .loaded import LoadedProgram as LoadedProgram
 from .loaded import load as load
 from .passes.base import Pass as Pass

@@ -10,7 +10,7 @@ import html
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -21,6 +21,7 @@ from .errors import RenderError
 from .ir import Graph, Node, SourceRange
 from .ir.conditions import Guard
 from .ir.findings import Diagnostic
+from .ir.measures import Measure
 from .pictures import Drawable, graph_of, output_names
 from .reports import node_costs
 from .visualize import ViewOptions, build_scene, render
@@ -28,15 +29,28 @@ from .visualize.explorer import (
     Change,
     Comparison,
     Exhibit,
-    Measure,
     Remark,
     document,
     page,
 )
 from .visualize.files import replace_file
 
-Overlay: TypeAlias = "Measure | Mapping[Node, float] | Mapping[str, Mapping[Node, float]]"
-"""Numbers to colour nodes by: of one kind, or of several by their names."""
+
+@runtime_checkable
+class Measured(Protocol):
+    """What has measures, as the profile of a program has."""
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        """Numbers for nodes."""
+        ...
+
+
+NodeNumbers: TypeAlias = Mapping[Node, float]
+Overlay: TypeAlias = (
+    "Measured | Measure | Iterable[Measure] | NodeNumbers | Mapping[str, NodeNumbers]"
+)
+"""Numbers to colour nodes by: of one kind, or of several by their names; a profile, or statistics."""
 
 
 @runtime_checkable
@@ -65,8 +79,9 @@ def to_html(
     Args:
         program: a traced or loaded program, or a graph; or what ``opscope.diff`` returned, which is shown as
             both programs side by side.
-        overlay: numbers per node to colour by, besides FLOPs and bytes: ``{node: seconds}``, or several such
-            by their names.
+        overlay: numbers per node to colour by, besides FLOPs and bytes: ``{node: error}``, or several such by
+            their names; a ``Measure`` or several, which say their units; what ``traced.profile()`` or
+            ``traced.statistics()`` returned.
         sources: whether the user's source files come along, so that the page shows the lines.
         picture: whether a picture comes along for where scripts are off.
 
@@ -130,7 +145,7 @@ def show(
 
 
 def notebook_bundle(program: Drawable) -> dict[str, str]:
-    """Return what a notebook shows of a program, by kind of content: the explorer if it is not too large."""
+    """Return what a notebook shows of a program, by kind of content: the explorer if it is not large."""
     bundle = {"text/plain": repr(program)}
     graph = graph_of(program)
     drawn = _static_picture(program)
@@ -224,16 +239,29 @@ def _remarks(program: Drawable) -> Iterator[Remark]:
 def _overlaid(graph: Graph, overlay: Overlay | None) -> Iterator[Measure]:
     if overlay is None:
         return
-    if isinstance(overlay, Measure):
-        measures = [overlay]
-    elif all(isinstance(key, str) for key in overlay):
-        measures = [Measure(str(name), "", dict(some)) for name, some in overlay.items()]  # type: ignore[arg-type]
-    else:
-        measures = [Measure("overlay", "", dict(overlay))]  # type: ignore[arg-type]
     nodes = set(graph.walk())
-    for measure in measures:
+    for measure in _measures(overlay):
         _check(measure, nodes)
         yield measure
+
+
+def _measures(overlay: Overlay) -> Sequence[Measure]:
+    """Return an overlay as measures, however it is given."""
+    if isinstance(overlay, Measure):
+        return (overlay,)
+    if isinstance(overlay, Measured):
+        return overlay.measures
+    if not isinstance(overlay, Mapping):
+        if all(isinstance(measure, Measure) for measure in overlay):
+            return tuple(overlay)
+        raise RenderError(f"an overlay has numbers by node, and this is {type(overlay).__name__}")
+    if all(isinstance(key, str) for key in overlay):
+        return [
+            Measure(str(name), "", numbers)
+            for name, numbers in overlay.items()
+            if isinstance(numbers, Mapping)
+        ]
+    return (Measure("overlay", "", overlay),)  # type: ignore[arg-type]  # what its keys are, is checked
 
 
 def _check(measure: Measure, nodes: set[Node]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..ir import Graph, Node
 from ..ir.collector import paused_collector
+from ..ir.measures import Measure
 from .costs import Ledger, costs_of
 from .grouping import Group, sort_by
 from .html_table import to_html
@@ -23,8 +24,8 @@ from .units import duration_text
 class Profile:
     """How long each node takes in a replay that runs node by node.
 
-    ``print`` shows it by module; ``table`` by line and operator too. ``times`` can be an overlay of the
-    explorer: ``opscope.show(traced, overlay={"time": profile.times})``.
+    ``print`` shows it by module; ``table`` by line and operator too. The explorer colours by it:
+    ``opscope.show(traced, overlay=profile)``.
 
     Attributes:
         times: the median time of each node, in seconds; of one that owns blocks or calls a function of the
@@ -36,6 +37,11 @@ class Profile:
         self._graph = graph
         self.times = dict(times)
         self.repeats = repeats
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The times as an overlay of the explorer."""
+        return (Measure("time", "s", self.times),)
 
     @property
     def total_s(self) -> float:

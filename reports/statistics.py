@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from ..ir import Graph, Node, Value, value_names
+from ..ir.measures import Measure
 from ..ir.numbers import Numbers
 from ..ir.printer import node_text, value_text
 from .html_table import to_html
@@ -19,8 +20,8 @@ _MOST_GIVEN: Final = 3  # inputs and pieces of state that are named
 class Statistics:
     """What the floating-point numbers that each node made are like.
 
-    ``print`` shows the largest, and the first node that made a number which is none. The mappings can be
-    overlays of the explorer: ``opscope.show(traced, overlay={"absmax": statistics.absmax})``.
+    ``print`` shows the largest, and the first node that made a number which is none. The explorer colours by
+    them: ``opscope.show(traced, overlay=statistics)``.
 
     Attributes:
         numbers: all that is known, by node, in the order of the run.
@@ -46,6 +47,22 @@ class Statistics:
         self.absmax = {node: n.absmax for node, n in found if n.absmax is not None}
         self.nans = {node: n.nans for node, n in found if n.nans}
         self.infs = {node: n.infs for node, n in found if n.infs}
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The numbers as overlays of the explorer; what there is none of is left out."""
+        named = {
+            "absmax": self.absmax,
+            "std": self.std,
+            "mean": self.mean,
+            "NaNs": self.nans,
+            "infinities": self.infs,
+        }
+        return tuple(
+            Measure(name, "", numbers, is_additive=False)
+            for name, numbers in named.items()
+            if numbers
+        )
 
     @property
     def first_nonfinite(self) -> Node | None:

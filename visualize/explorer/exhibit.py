@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ...ir import Graph, Node, SourceRange
 from ...ir.collector import paused_collector
+from ...ir.measures import Measure
 from ..families import Family
 from ..options import Theme
 from ..themes import PALETTES, Palette
@@ -34,24 +35,6 @@ class Remark:
     hint: str = ""
     source: SourceRange | None = None
     nodes: tuple[Node, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A number per node, to colour by.
-
-    Attributes:
-        name: what it is called: ``FLOPs``.
-        unit: what it counts, such as ``B``, ``s`` or ``FLOP``; numbers are shown with it.
-        numbers: of the nodes that have one.
-        is_additive: whether the number of a scope is the sum of those of its nodes, as times and bytes are,
-            and not their largest.
-    """
-
-    name: str
-    unit: str = ""
-    numbers: Mapping[Node, float] = field(default_factory=dict)
-    is_additive: bool = True
 
 
 @dataclass(frozen=True, slots=True)

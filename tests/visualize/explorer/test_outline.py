@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from opscope.ir import parse
-from opscope.visualize.explorer import Exhibit, Measure
+from opscope.ir.measures import Measure
+from opscope.visualize.explorer import Exhibit
 
 Browse = Callable[..., Any]
 
