@@ -43,7 +43,7 @@ format: $(VENV)/check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/demo
+bench: $(VENV)/demo $(VENV)/test
 	$(BIN)/python -m benchmarks
 
 conformance: $(VENV)/conformance

@@ -23,6 +23,7 @@ from .graphs import graphs
 from .harness import QUICK, Effort, Report, show
 from .memory import memory
 from .networks import networks
+from .pages import explorer
 from .replay import replay
 from .scaling import scaling
 from .training import training
@@ -36,6 +37,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "graphs": graphs,
     "training": training,
     "scaling": scaling,
+    "explorer": explorer,
 }
 
 

@@ -10,7 +10,7 @@ Note [What makes two stretches equal]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..ir import Argument, Block, Node, TensorType, Type, Value
@@ -23,7 +23,7 @@ class _Mark:
 
 
 _STEPPING = frozenset(("aten::select.int", "aten::slice.Tensor", "aten::narrow"))
-_INSIDE, _OUTSIDE, _STATE, _BLOCKS, _FLOAT, _BOOL = (_Mark() for _ in range(6))
+_VALUE, _BLOCKS, _FLOAT, _BOOL = (_Mark() for _ in range(4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,14 @@ class PatternFinder:
     Args:
         ignores_steps: whether it does not count which part ``select``, ``slice`` and ``narrow`` take,
             so that the turns of a loop that goes through a tensor are equal.
+        is_at_rest: whether the graph stays as it is, so that what was seen of its nodes is remembered too.
     """
 
-    def __init__(self, *, ignores_steps: bool = False) -> None:
-        self._ignores_steps = ignores_steps
+    def __init__(self, *, ignores_steps: bool = False, is_at_rest: bool = False) -> None:
+        self._stepping = _STEPPING if ignores_steps else frozenset()
+        self._is_at_rest = is_at_rest
         self._numbers: dict[Hashable, int] = {}
+        self._spelled: dict[Node, tuple[int, tuple[Value, ...]]] = {}
         self._by_id: dict[
             int, tuple[Type, Hashable]
         ] = {}  # holds the type, so that ids stay its own
@@ -62,14 +65,35 @@ class PatternFinder:
     def pattern(self, nodes: Iterable[Node]) -> Pattern:
         """Return the pattern of a stretch, each owner of blocks before what is inside. O(size)."""
         stretch = list(nodes)
-        writer = _Writer(stretch, self.type_key, self._ignores_steps)
+        numbering = _Numbering(stretch)
         # Equal nodes get equal numbers, so a pattern is short and the spelled nodes can go at once.
         number = self._numbers.setdefault
-        items = [number(writer.node(node), len(self._numbers)) for node in stretch]
-        items.extend([number(text, len(self._numbers)) for text in writer.block_outputs(stretch)])
-        inputs, state = tuple(writer.outside), tuple(writer.state)
+        items = []
+        for node in stretch:
+            text, values = self._spelled.get(node) or self._spell(node)
+            items.append(number((text, numbering.references(values)), len(self._numbers)))
+        for node in stretch:
+            for block in node.blocks:
+                outputs = (_BLOCKS, numbering.references(block.outputs))
+                items.append(number(outputs, len(self._numbers)))
+        inputs, state = tuple(numbering.outside), tuple(numbering.state)
         types = tuple([self.type_key(value.type) for value in (*inputs, *state)])
-        return Pattern((tuple(items), types), inputs, state, writer.inside)
+        return Pattern((tuple(items), types), inputs, state, numbering.inside)
+
+    def _spell(self, node: Node) -> tuple[int, tuple[Value, ...]]:
+        """Return the number of all that a node says but which values it reads, and those."""
+        given = node.all_args
+        if node.operator.name in self._stepping:
+            given = given[:2]  # the tensor and the dimension
+        values: list[Value] = []
+        args = tuple([_argument(arg, values) for arg in given])
+        types = tuple([self.type_key(value.type) for value in node.outputs])
+        blocks = tuple([(len(block), len(block.inputs)) for block in node.blocks])
+        text = (node.operator.name, args, node.keywords, types, node.groups, blocks)
+        spelled = self._numbers.setdefault(text, len(self._numbers)), tuple(values)
+        if self._is_at_rest:
+            self._spelled[node] = spelled
+        return spelled
 
     def type_key(self, type_: Type) -> Hashable:
         """Return what counts of a type: element type and shape of a tensor, all of any other."""
@@ -84,17 +108,13 @@ class PatternFinder:
         return key
 
 
-class _Writer:
-    """Spells one stretch, numbering values: results as they stand, others as they are first read."""
+class _Numbering:
+    """Numbers the values of one stretch: results as they stand, others as they are first read."""
 
-    def __init__(
-        self, stretch: list[Node], type_key: Callable[[Type], Hashable], ignores_steps: bool
-    ) -> None:
+    def __init__(self, stretch: list[Node]) -> None:
         self.inside: dict[Value, int] = {}
         self.outside: dict[Value, int] = {}
         self.state: dict[Value, int] = {}
-        self._type_key = type_key
-        self._stepping = _STEPPING if ignores_steps else frozenset()
         inside = self.inside
         for node in stretch:
             for value in node.outputs:
@@ -103,41 +123,35 @@ class _Writer:
                 for value in block.inputs:
                     inside[value] = len(inside)
 
-    def node(self, node: Node) -> Hashable:
-        given = node.all_args
-        if node.operator.name in self._stepping:
-            given = given[:2]  # the tensor and the dimension
-        args = tuple([self._argument(arg) for arg in given])
-        types = tuple([self._type_key(value.type) for value in node.outputs])
-        blocks = tuple([(len(block), len(block.inputs)) for block in node.blocks])
-        return (node.operator.name, args, node.keywords, types, node.groups, blocks)
+    def references(self, values: Iterable[Value]) -> tuple[int, ...]:
+        """Return a number per value, in which the remainder by 3 says of which kind it is."""
+        found = []
+        for value in values:
+            number = self.inside.get(value)
+            if number is not None:
+                found.append(3 * number)
+            elif value.state is not None:
+                found.append(3 * self.state.setdefault(value, len(self.state)) + 1)
+            else:
+                found.append(3 * self.outside.setdefault(value, len(self.outside)) + 2)
+        return tuple(found)
 
-    def block_outputs(self, stretch: list[Node]) -> Iterator[Hashable]:
-        for node in stretch:
-            for block in node.blocks:
-                yield (_BLOCKS, tuple([self._argument(value) for value in block.outputs]))
 
-    def _argument(self, arg: Argument) -> Hashable:
-        kind = arg.__class__  # faster than isinstance, and none of these has subclasses
-        if kind is Value:
-            return self._reference(arg)  # type: ignore[arg-type]
-        if kind is int or kind is str:
-            return arg
-        if isinstance(arg, tuple):
-            return tuple([self._argument(item) for item in arg])
-        if isinstance(arg, bool):  # 1 == True == 1.0 in Python, but not as arguments
-            return (_BOOL, arg)
-        if isinstance(arg, float | complex):
-            return (_FLOAT, repr(arg))
+def _argument(arg: Argument, values: list[Value]) -> Hashable:
+    """Return what an argument says besides its values, which are added to a list."""
+    kind = arg.__class__  # faster than isinstance, and none of these has subclasses
+    if kind is Value:
+        values.append(arg)  # type: ignore[arg-type]
+        return _VALUE
+    if kind is int or kind is str:
         return arg
-
-    def _reference(self, value: Value) -> Hashable:
-        number = self.inside.get(value)
-        if number is not None:
-            return (_INSIDE, number)
-        if value.state is not None:
-            return (_STATE, self.state.setdefault(value, len(self.state)))
-        return (_OUTSIDE, self.outside.setdefault(value, len(self.outside)))
+    if isinstance(arg, tuple):
+        return tuple([_argument(item, values) for item in arg])
+    if isinstance(arg, bool):  # 1 == True == 1.0 in Python, but not as arguments
+        return (_BOOL, arg)
+    if isinstance(arg, float | complex):
+        return (_FLOAT, repr(arg))
+    return arg
 
 
 @dataclass(frozen=True, slots=True)

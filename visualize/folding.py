@@ -74,9 +74,15 @@ class Folding:
                 walks.append((part.item, iter(self.parts[part.item])))
 
 
-def fold(root: Region, options: ViewOptions) -> Folding:
-    """Decide what to open, with the root always open. O(nodes) for each level that is opened."""
-    opener = _Opener(options)
+def fold(root: Region, options: ViewOptions, folder: RepeatFolder | None = None) -> Folding:
+    """Decide what to open, with the root always open. O(nodes) for each level that is opened.
+
+    Args:
+        root: the region of everything.
+        options: how much to open.
+        folder: remembers what it has seen of the graph's nodes, where they are folded again later.
+    """
+    opener = _Opener(options, folder or RepeatFolder())
     opener.open(root)
     level = [root]
     if options.focus is not None:
@@ -93,11 +99,11 @@ def fold(root: Region, options: ViewOptions) -> Folding:
 class _Opener:
     """Opens regions one by one and keeps count of the boxes."""
 
-    def __init__(self, options: ViewOptions) -> None:
+    def __init__(self, options: ViewOptions, folder: RepeatFolder) -> None:
         self.parts: dict[Region, list[Part]] = {}
         self._options = options
         self._prepared: dict[Region, list[Part]] = {}
-        self._folder = RepeatFolder()
+        self._folder = folder
         self._compact: dict[Region, list[Part]] = {}
         self._boxes = 1
 
@@ -278,7 +284,7 @@ class RepeatFolder:
     """Folds equal neighbours among the items of a region."""
 
     def __init__(self) -> None:
-        self._finder = PatternFinder(ignores_steps=True)
+        self._finder = PatternFinder(ignores_steps=True, is_at_rest=True)
         self._patterns: dict[Item, Pattern] = {}
 
     def parts(self, region: Region) -> list[Part]:

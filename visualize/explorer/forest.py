@@ -81,7 +81,9 @@ def grow(graph: Graph) -> Forest:
     """Return the forest of a graph. O(nodes) for each level of nesting."""
     flags = _flags(graph)
     root = build_regions(graph, dict.fromkeys(flags))
-    grower = _Grower(fold(root, ViewOptions(max_boxes=_OPEN_AT_FIRST)))
+    folder = RepeatFolder()
+    opened = fold(root, ViewOptions(max_boxes=_OPEN_AT_FIRST), folder)
+    grower = _Grower(opened, folder)
     grower.grow(root)
     if flags:
         _plant(graph, flags, grower)
@@ -107,12 +109,12 @@ def _flags(graph: Graph) -> dict[Node, int]:
 class _Grower:
     """Makes branches of regions."""
 
-    def __init__(self, folding: Folding) -> None:
+    def __init__(self, folding: Folding, folder: RepeatFolder) -> None:
         self.branches: list[Branch] = []
         self.home: dict[Node, int] = {}
         self.scopes: list[tuple[Scope, ...]] = []
         self._opened = folding.parts
-        self._folder = RepeatFolder()
+        self._folder = folder
         self._reads = StateReads()
 
     def grow(self, root: Region) -> None:
