@@ -51,7 +51,7 @@ class Statistics:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """The numbers as overlays of the explorer; what there is none of is left out."""
-        named = {
+        named: dict[str, Mapping[Node, float]] = {
             "absmax": self.absmax,
             "std": self.std,
             "mean": self.mean,
