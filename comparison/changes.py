@@ -88,14 +88,14 @@ class StateChange:
     """A piece of state that only one graph has, or that differs in name, type or kind.
 
     Attributes:
-        function: the function of the graph that has it; empty for the graph itself.
+        function: the function of the graph that has it; None for the graph itself.
     """
 
     kind: ChangeKind
     before: StateEntry | None
     after: StateEntry | None
     details: tuple[Fact, ...] = ()
-    function: str = ""
+    function: str | None = None
 
     @property
     def entry(self) -> StateEntry:
@@ -114,7 +114,7 @@ class SignatureChange:
         position: which input or output, in the graph that has it, the second of two; 0 for all else.
         before: the input or output, the name, or the modes; None if it was added.
         after: the same in the second graph; None if it was removed.
-        function: the function of the graph that it is about; empty for the graph itself.
+        function: the function of the graph that it is about; None for the graph itself.
     """
 
     kind: ChangeKind
@@ -123,7 +123,7 @@ class SignatureChange:
     before: Value | Modes | str | None
     after: Value | Modes | str | None
     details: tuple[Fact, ...] = ()
-    function: str = ""
+    function: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

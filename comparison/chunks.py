@@ -129,8 +129,8 @@ class ChunkWriter:
     def _line(self, change: NodeChange) -> str:
         node = change.node
         line = f"  {SIGNS[change.kind]} {self._naming.statement(node)}"
-        place = shown(place_text(node.stack))
-        return f"{line:<{_COMMENT_COLUMN}}  # {place}" if place else line
+        place = place_text(node.stack)
+        return f"{line:<{_COMMENT_COLUMN}}  # {shown(place)}" if place else line
 
     def _details(self, change: NodeChange) -> Iterator[str]:
         for fact in change.details:

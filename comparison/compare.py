@@ -59,7 +59,7 @@ class _Comparison:
 
     def run(self) -> GraphDiff:
         before, after = self._before.functions, self._after.functions
-        self._compare(self._before, self._after, "")
+        self._compare(self._before, self._after, None)
         for name, other_name in self._functions.items():
             self._compare(before[name], after[other_name], other_name)
         changes = list(self._function_changes())
@@ -96,7 +96,7 @@ class _Comparison:
             if name not in known:
                 yield FunctionChange(ChangeKind.ADDED, None, name)
 
-    def _compare(self, before: Graph, after: Graph, function: str) -> None:
+    def _compare(self, before: Graph, after: Graph, function: str | None) -> None:
         numbers = {name: number for number, name in enumerate(self._functions)}
         other_numbers = {other: numbers[name] for name, other in self._functions.items()}
         side = Side(before, self._labels, numbers)

@@ -28,11 +28,19 @@ def is_in_order(before: Side, after: Side) -> bool:
     for one, another in zip_longest(_wiring(before), _wiring(after), fillvalue=()):
         if one != another:
             return one < another
-    names, other_names = list(before.graph.state), list(after.graph.state)
-    if names != other_names:
-        return names < other_names
-    scopes = (node.scope.address for node in before.nodes)
-    return list(scopes) <= [node.scope.address for node in after.nodes]
+    return _names(before) <= _names(after)
+
+
+def _names(side: Side) -> tuple[list[str], ...]:
+    """Return what inputs, state and scopes are called, and the types of inputs."""
+    inputs = side.graph.inputs
+    return (
+        [str(value.type) for value in inputs],
+        [value.name or "" for value in inputs],
+        list(side.graph.state),
+        [node.scope.address for node in side.nodes],
+        [node.scope.class_name for node in side.nodes],
+    )
 
 
 def _spelled(node: Node) -> list[str]:

@@ -100,7 +100,15 @@ class SourceChange:
 
 @dataclass(frozen=True, slots=True)
 class NameChange:
-    """Another name: of a program, or of a scope, by its address."""
+    """Another name, of a program or of a piece of state."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressChange:
+    """A scope at another address: it has another name, or stands in another scope."""
 
     before: str
     after: str
@@ -149,6 +157,7 @@ Fact: TypeAlias = (
     | BlocksChange
     | SourceChange
     | NameChange
+    | AddressChange
     | ClassChange
     | KindChange
     | NamesChange

@@ -99,7 +99,7 @@ class _PlainWriter:
             "operator": node.kind,
             "scope": node.scope.address,
             "source": place_text(node.stack),
-            "function": "" if graph is None else self._functions.get(graph, ""),
+            "function": None if graph is None else self._functions.get(graph),
         }
 
     def _facts(self, facts: tuple[Fact, ...], reader: Scope | None) -> list[dict[str, str]]:

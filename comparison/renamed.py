@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from .changes import ChangeKind, StateChange
 from .facts import NameChange, NamesChange
-from .wording import TO, shown
+from .wording import TO, of_function, shown
 
 _FEWEST: Final = 2  # pieces of state that are told as one
 
@@ -17,7 +17,7 @@ class _Renaming(NamedTuple):
 
     before: str
     after: str
-    function: str
+    function: str | None
 
 
 class Renamed:
@@ -40,7 +40,7 @@ class Renamed:
         for renaming, changes in self._changes.items():
             if len(changes) >= _FEWEST:
                 names = f"{_pattern(renaming.before)} {TO} {_pattern(renaming.after)}"
-                where = f" of function {shown(renaming.function)}" if renaming.function else ""
+                where = of_function(renaming.function)
                 yield f"  ~ {names}: {len(changes):,} pieces of state{where}"
 
 

@@ -10,11 +10,11 @@ from ..ir.composites import Composite, noted_composites
 from .changes import ChangeKind, NodeChange, ScopeDiff
 from .differences import Differences
 from .facts import (
+    AddressChange,
     ClassChange,
     CompositeChange,
     Fact,
     ModesChange,
-    NameChange,
     OperatorChange,
     TypeChange,
 )
@@ -103,7 +103,7 @@ class ScopeDifferences:
             parents[0] is not None and self._matching.scopes.get(parents[0]) is parents[1]
         )
         if not is_step or not is_below:
-            yield NameChange(scope.address, other.address)
+            yield AddressChange(scope.address, other.address)
         if scope.class_name != other.class_name and None not in parents:
             yield ClassChange(scope.class_name, other.class_name)
         yield from self._of_calls(self._calls.get(scope), self._other_calls.get(other))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
+from ..ir import Value
 from .labels import BARE, STRICT
 from .matching import Matching
+
+_END: Final = -1  # stands for the outputs of the graphs among the places of nodes
 
 
 def settle(matching: Matching) -> dict[int, None]:
@@ -20,33 +24,42 @@ def settle(matching: Matching) -> dict[int, None]:
         The labels of nodes whose matches were taken back for it. Among all of these labels, those that no
         reader speaks for may have to be matched anew, and are free after this.
     """
-    pending = deque(at for at, partner in enumerate(matching.before.partners) if partner >= 0)
+    before, after = matching.before, matching.after
+    pending = deque(at for at, partner in enumerate(before.partners) if partner >= 0)
+    pending.append(_END)
     freed: dict[int, None] = {}
     while pending:
-        at = pending.popleft()
-        partner = matching.before.partners[at]
-        if partner < 0:
-            continue
-        node, other = matching.before.nodes[at], matching.after.nodes[partner]
-        if matching.reads_same(node, other):
-            continue
-        for value, twin in zip(node.inputs, other.inputs, strict=False):
-            if matching.is_same(value, twin) or value.node is None or twin.node is None:
+        for value, twin in _disagreeing(matching, pending.popleft()):
+            maker = -1 if value.node is None else before.place.get(value.node, -1)
+            other_maker = -1 if twin.node is None else after.place.get(twin.node, -1)
+            if maker < 0 or other_maker < 0 or matching.is_same(value, twin):
                 continue
-            maker = matching.before.place.get(value.node, -1)
-            other_maker = matching.after.place.get(twin.node, -1)
-            if maker < 0 or other_maker < 0:
-                continue
-            partners, others = matching.before.partners, matching.after.partners
-            is_taken = partners[maker] >= 0 or others[other_maker] >= 0
+            is_taken = before.partners[maker] >= 0 or after.partners[other_maker] >= 0
             touched = _rematch(matching, maker, other_maker)
             if touched and is_taken:
-                freed[matching.before.labels[maker].strict] = None
+                freed[before.labels[maker].strict] = None
             for place in touched:
                 pending.append(place)
-                pending.extend(r for r, _ in matching.before.readers[place] if r >= 0)
+                pending.extend(reader for reader, _ in before.readers[place] if reader >= 0)
     _free(matching, freed)
     return freed
+
+
+def _disagreeing(matching: Matching, at: int) -> list[tuple[Value, Value]]:
+    """Return what a node and its partner, or the two graphs at their ends, read that is not the same."""
+    before, after = matching.before, matching.after
+    if at == _END:
+        pairs = list(zip(before.graph.outputs, after.graph.outputs, strict=False))
+    elif before.partners[at] < 0:
+        return []
+    else:
+        node, other = before.nodes[at], after.nodes[before.partners[at]]
+        if not node.blocks and matching.reads_same(node, other):
+            return []
+        pairs = list(zip(node.inputs, other.inputs, strict=False))
+        for block, twin in matching.blocks_of(node, other):
+            pairs += zip(block.outputs, twin.outputs, strict=False)
+    return [(value, twin) for value, twin in pairs if not matching.is_same(value, twin)]
 
 
 def _free(matching: Matching, labels: dict[int, None]) -> None:

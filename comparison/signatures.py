@@ -20,16 +20,16 @@ from .facts import (
 from .matching import Matching
 
 
-def signature_changes(matching: Matching, function: str) -> Iterator[SignatureChange]:
+def signature_changes(matching: Matching, function: str | None) -> Iterator[SignatureChange]:
     """Yield in what two graphs differ as seen from outside; names of functions aside.
 
     Args:
         matching: which node and value is which.
-        function: the function of the graph that this is; empty for the graph itself.
+        function: the function of the graph that this is; None for the graph itself.
     """
     graph, other = matching.before.graph, matching.after.graph
     changed = ChangeKind.CHANGED
-    if graph.name != other.name and not function:
+    if graph.name != other.name and function is None:
         name = NameChange(graph.name, other.name)
         yield SignatureChange(changed, "name", 0, graph.name, other.name, (name,), function)
     if graph.modes != other.modes:
@@ -69,7 +69,10 @@ class _Outputs:
             return [(at, at) for at in range(len(outputs))]
         atoms = [matching.atoms.get(value, 1) for value in outputs]
         other_atoms = [matching.other_atoms.get(value, 2) for value in others]
-        return align_in_rounds([(atoms, other_atoms), ([0] * len(atoms), [0] * len(other_atoms))])
+        if len(atoms) < len(other_atoms):
+            return _aligned(atoms, other_atoms)
+        # From the shorter to the longer, so that both directions give the same.
+        return [(at, other_at) for other_at, at in _aligned(other_atoms, atoms)]
 
     def facts(self, value: Value, twin: Value) -> Iterator[Fact]:
         if not self._matching.is_same(value, twin):
@@ -77,12 +80,17 @@ class _Outputs:
         yield from of_types("output", (value,), (twin,))
 
 
+def _aligned(atoms: list[int], others: list[int]) -> list[tuple[int, int]]:
+    """Align outputs by what they are, and what is between the same by order."""
+    return align_in_rounds([(atoms, others), ([0] * len(atoms), [0] * len(others))])
+
+
 def _of(
     what: str,
     values: tuple[Value, ...],
     twins: tuple[Value, ...],
     kind: _Inputs | _Outputs,
-    function: str,
+    function: str | None,
 ) -> Iterator[SignatureChange]:
     pairs = kind.positions()
     paired, other_paired = {at for at, _ in pairs}, {at for _, at in pairs}
@@ -100,7 +108,7 @@ def _of(
             yield SignatureChange(ChangeKind.ADDED, what, other_at, None, twin, (), function)
 
 
-def state_changes(matching: Matching, function: str) -> Iterator[StateChange]:
+def state_changes(matching: Matching, function: str | None) -> Iterator[StateChange]:
     """Yield what became of each piece of state that is not as it was."""
     state, other_state = matching.before.graph.state, matching.after.graph.state
     for entry in state.values():

@@ -16,11 +16,11 @@ from ..ir.printer import scope_text, value_text
 from ..ir.types import quote_name
 from .changes import ChangeKind, NodeChange, ScopeDiff, SignatureChange, StateChange
 from .chunks import SIGNS, Chunk, ChunkWriter
-from .facts import NameChange
+from .facts import AddressChange
 from .numbering import spans
 from .renamed import Renamed
 from .widespread import Widespread
-from .wording import TO, Naming, entry_text, shown, without_numbers
+from .wording import TO, Naming, entry_text, of_function, without_numbers
 
 if TYPE_CHECKING:
     from .graph_diff import GraphDiff  # which is written with the functions of this file
@@ -84,7 +84,7 @@ class _TextWriter:
         for change in self._diff.signature:
             if self._widespread.covers_all(change.details):
                 continue
-            where = f" of function {quote_name(change.function)}" if change.function else ""
+            where = of_function(change.function)
             what = f"{change.what}{where}"
             value = change.after if change.after is not None else change.before
             if isinstance(value, Value):
@@ -99,7 +99,7 @@ class _TextWriter:
 
     def _function_lines(self) -> Iterator[str]:
         for change in self._diff.functions:
-            names = [shown(name) for name in (change.before, change.after) if name is not None]
+            names = [quote_name(n) for n in (change.before, change.after) if n is not None]
             yield f"  {SIGNS[change.kind]} {f' {TO} '.join(names)}"
 
     def _state(self) -> Iterator[str]:
@@ -118,7 +118,7 @@ class _TextWriter:
             alike.setdefault(number if self._whole else self._state_key(change), []).append(change)
         for group in alike.values():
             change = group[0]
-            yield f"  {SIGNS[change.kind]} {entry_text(change.entry)}{_of_function(change.function)}"
+            yield f"  {SIGNS[change.kind]} {entry_text(change.entry)}{of_function(change.function)}"
             for fact in change.details:
                 if not self._widespread.covers(fact):
                     yield f"      {self._naming.words(fact)}"
@@ -139,11 +139,11 @@ class _TextWriter:
                 alike.setdefault(number if self._whole else key, []).append(scope)
         for group in alike.values():
             first = group[0]
-            is_renamed = any(isinstance(fact, NameChange) for fact in first.details)
+            is_renamed = any(isinstance(fact, AddressChange) for fact in first.details)
             start = f"{_address(first.before)} {TO} " if is_renamed else ""
             yield f"  ~ {start}{self._title(first.scope)}"
             for fact in first.details:
-                if not isinstance(fact, NameChange):
+                if not isinstance(fact, AddressChange):
                     yield f"      {self._naming.words(fact)}"
             others = [_address(scope.after) for scope in group[1:]]
             if is_renamed and others:
@@ -170,7 +170,7 @@ class _TextWriter:
             if not self._widespread.covers_all(change.details):
                 groups.setdefault(self._place_of(change), []).append(change)
         for number, ((graph, scope), changes) in enumerate(groups.items()):
-            function = "" if graph is None else self._functions.get(graph, "")
+            function = None if graph is None else self._functions.get(graph)
             diff = self._new_scopes.get(scope)
             title, lines = self._title(scope, function), tuple(self._writer.lines(changes))
             key: Hashable = (scope.class_name, function, self._writer.key(changes))
@@ -241,12 +241,11 @@ class _TextWriter:
                 return diff
         return None
 
-    def _title(self, scope: Scope, function: str = "") -> str:
-        """Return what a scope is called, with its class, and the name it had if that was another."""
-        title = scope_text(scope) or quote_name(self._diff.after.name)
-        return (
-            f"function {quote_name(function)}, {scope_text(scope) or 'top'}" if function else title
-        )
+    def _title(self, scope: Scope, function: str | None = None) -> str:
+        """Return what a scope is called, with its class; the top scope is called as the program is."""
+        if function is not None:
+            return f"function {quote_name(function)}, {scope_text(scope) or 'top'}"
+        return scope_text(scope) or quote_name(self._diff.after.name)
 
 
 def _address(scope: Scope | None, diff: GraphDiff | None = None) -> str:
@@ -258,10 +257,6 @@ def _address(scope: Scope | None, diff: GraphDiff | None = None) -> str:
 def _of_signature(change: SignatureChange, what: str) -> str:
     """Return what a detail of the signature is about: the new type is told as such."""
     return what.partition(" : ")[0] if change.kind is ChangeKind.CHANGED else what
-
-
-def _of_function(function: str) -> str:
-    return f" of function {quote_name(function)}" if function else ""
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

@@ -24,6 +24,7 @@ from ..ir.printer import node_text, operator_text, scope_text, value_text
 from ..ir.types import quote_name
 from .changes import ChangeKind
 from .facts import (
+    AddressChange,
     ArgumentChange,
     BlocksChange,
     ClassChange,
@@ -43,6 +44,7 @@ from .facts import (
 
 TO: Final = "→"
 _NOTHING: Final = "nothing"
+_TOP: Final = "top"  # what the top scope is called, whose address is empty
 _NUMBER = re.compile(r"[0-9]+")
 
 
@@ -144,7 +146,7 @@ class Naming:
             case ModesChange(modes, new_modes):
                 return Words("modes", str(modes), str(new_modes))
             case ScopeChange(scope, new_scope):
-                return Words("scope", scope_text(scope) or "top", scope_text(new_scope) or "top")
+                return Words("scope", scope_text(scope) or _TOP, scope_text(new_scope) or _TOP)
             case OrderChange(by):
                 return Words("order", _passed(by), "")
             case BlocksChange(count, new_count):
@@ -152,7 +154,9 @@ class Naming:
             case SourceChange(place, new_place):
                 return Words("source", shown(str(place or "?")), shown(str(new_place or "?")))
             case NameChange(before, after):
-                return Words("name", shown(before or "top"), shown(after or "top"))
+                return Words("name", shown(before), shown(after))
+            case AddressChange(before, after):
+                return Words("address", before or _TOP, after or _TOP)
             case ClassChange(before, after):
                 return Words("class", quote_name(before), quote_name(after))
             case KindChange(before, after):
@@ -169,7 +173,12 @@ class Naming:
 
 def shown(text: str) -> str:
     """Return a name as it is if it can stand on a line, else in JSON quotes."""
-    return text if text.isprintable() else json.dumps(text)
+    return text if text and text.isprintable() else json.dumps(text)
+
+
+def of_function(name: str | None) -> str:
+    """Return a phrase that says which function of a graph something belongs to; empty for None."""
+    return "" if name is None else f" of function {quote_name(name)}"
 
 
 def without_numbers(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 import opscope
 from opscope.comparison import ChangeKind, GraphDiff
-from opscope.comparison.facts import ArgumentChange, NameChange, OrderChange, ScopeChange
+from opscope.comparison.facts import AddressChange, ArgumentChange, OrderChange, ScopeChange
 from opscope.ir import Graph, parse
 
 _MLP = """
@@ -204,7 +204,7 @@ def test_a_module_with_another_name_is_told_once_and_its_nodes_and_state_are_the
     )
     assert diff
     renamed = [scope for scope in diff.scopes if scope.kind is ChangeKind.CHANGED]
-    assert [scope.details for scope in renamed] == [(NameChange("up", "first"),)]
+    assert [scope.details for scope in renamed] == [(AddressChange("up", "first"),)]
 
 
 def test_members_of_a_list_are_known_by_what_is_in_them_where_numbers_shift() -> None:

@@ -162,13 +162,13 @@ def test_plain_data_says_all_of_a_change() -> None:
             f"  %a : f32[2] = aten::f(%x, {literal})  # net.py:3 fc (Linear)\n  return (%a)\n"
         )
 
-    def node(literal: int) -> dict[str, str]:
+    def node(literal: int) -> dict[str, str | None]:
         return {
             "text": f"%a : f32[2] = aten::f(%x, {literal})",
             "operator": "aten::f",
             "scope": "fc",
             "source": "net.py:3",
-            "function": "",
+            "function": None,
         }
 
     plain = opscope.diff(program(1), program(2)).to_dict()
