@@ -65,7 +65,7 @@ _WORK = """async () => {
   });
   if (!session.marks.size) throw new Error('nothing was found');
   session.unfoldAll();
-  await frame();
+  await new Promise((done) => setTimeout(done, 500));
   let last = await frame();
   let longest = 0;
   for (let number = 0; number < 60; number++) {
