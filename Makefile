@@ -1,5 +1,5 @@
 # make demo          trace, print, replay and draw three real networks
-# make test          the test suite
+# make test          the test suite; with OPSCOPE_NO_BROWSER=1 without what needs a browser
 # make check         lint, format, types and the import contract
 # make bench         the benchmark table
 # make conformance   torch's own test corpora, replayed and compared with eager
