@@ -12,7 +12,7 @@ import opscope
 def test_importing_opscope_imports_no_torch() -> None:
     program = (
         "import opscope, sys; assert 'torch' not in sys.modules; "
-        "import opscope.ir, opscope.passes, opscope.reports, opscope.visualize; "
+        "import opscope.ir, opscope.passes, opscope.reports, opscope.visualize, opscope.comparing; "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
