@@ -9,9 +9,9 @@ Note [What is told once]
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ..ir import Graph, Node, Scope, Value
+from ..ir import Graph, Node, Scope, ScopeKind, Value
 from ..ir.printer import scope_text, value_text
 from ..ir.types import quote_name
 from .changes import ChangeKind, NodeChange, ScopeDiff, SignatureChange, StateChange
@@ -24,6 +24,8 @@ from .wording import TO, Naming, entry_text, of_function, without_numbers
 
 if TYPE_CHECKING:
     from .graph_diff import GraphDiff  # which is written with the functions of this file
+
+_Places: TypeAlias = "dict[tuple[ScopeKind, str], dict[Scope, list[Node]]]"
 
 _MOST_LISTED: Final = 12  # nodes of a scope that was added or removed that are shown one by one
 
@@ -57,6 +59,7 @@ class _TextWriter:
         functions = (*diff.before.functions.items(), *diff.after.functions.items())
         self._functions = {graph: name for name, graph in functions}
         self._new_scopes = {s.scope: s for s in diff.scopes if not (s.before and s.after)}
+        self._inside: dict[Graph, _Places] = {}
         self._scope_before = {other: scope for scope, other in diff.scope_matches.items()}
 
     def lines(self) -> Iterator[str]:
@@ -215,23 +218,29 @@ class _TextWriter:
         """Return a scope that both graphs have in which the same happens, the nearest before."""
         if any(change.before is not None and change.after is not None for change in changes):
             return None
-        graph = changes[0].node.graph
         known = self._scope_before if changes[0].before is None else self._diff.scope_matches
         wanted = [self._anonymous.statement(change.node) for change in changes]
-        inside: dict[Scope, list[Node]] = {}
-        for node in () if graph is None else graph.walk():
-            for part in node.scope.chain():
-                if (
-                    part.class_name == scope.class_name
-                    and part.kind is scope.kind
-                    and part in known
-                ):
-                    inside.setdefault(part, []).append(node)
-        for part in reversed(inside):
-            nodes = inside[part]
-            if len(nodes) == len(wanted) and [*map(self._anonymous.statement, nodes)] == wanted:
+        places = self._scopes_in(changes[0].node.graph)
+        for part in reversed(places.get((scope.kind, scope.class_name), {})):
+            nodes = places[scope.kind, scope.class_name][part]
+            if part not in known or len(nodes) != len(wanted):
+                continue
+            if [*map(self._anonymous.statement, nodes)] == wanted:
                 return part
         return None
+
+    def _scopes_in(self, graph: Graph | None) -> _Places:
+        """Return the scopes of a graph with the nodes at any depth in them, by kind and class."""
+        if graph is None:
+            return {}
+        places = self._inside.get(graph)
+        if places is None:
+            places = self._inside[graph] = {}
+            for node in graph.walk():
+                for part in node.scope.chain():
+                    group = places.setdefault((part.kind, part.class_name), {})
+                    group.setdefault(part, []).append(node)
+        return places
 
     def _new_owner(self, change: StateChange) -> ScopeDiff | None:
         """Return the outermost scope that is new like a piece of state that belongs to it."""

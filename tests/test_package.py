@@ -12,7 +12,8 @@ import opscope
 def test_importing_opscope_imports_no_torch() -> None:
     program = (
         "import opscope, sys; assert 'torch' not in sys.modules; "
-        "import opscope.exports, opscope.ir, opscope.passes, opscope.reports, opscope.visualize; "
+        "import opscope.comparing, opscope.exports, opscope.exploring, opscope.ir, opscope.passes, "
+        "opscope.reports, opscope.visualize; "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
