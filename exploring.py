@@ -63,6 +63,7 @@ class Stateful(Protocol):
 
 
 _MOST_SHOWN: Final = 20_000  # nodes above which a notebook shows the picture alone
+_OPTIONS: Final = ("overlay", "sources", "picture")
 _HEIGHT: Final = 640  # pixels of an explorer in a notebook
 _SMALL: Final = ViewOptions(max_boxes=40)  # the picture where scripts are off
 
@@ -96,16 +97,17 @@ def to_html(
 
 
 def save_html(program: Drawable | GraphDiff, path: Path, **options: Any) -> Path:
-    """Write the explorer of a program into a file; ``options`` are those of :func:`to_html`."""
-    try:
-        text = to_html(program, **options)
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
-            raise
-        name = str(error).partition("'")[2].partition("'")[0]
+    """Write the explorer of a program into a file; ``options`` are those of :func:`to_html`.
+
+    Raises:
+        RenderError: there is no such option, or see :func:`to_html`.
+    """
+    unknown = next((name for name in options if name not in _OPTIONS), None)
+    if unknown is not None:
         raise RenderError(
-            f"{name} is for pictures; a page of the explorer takes overlay, sources and picture"
-        ) from None
+            f"{unknown} is for pictures; a page of the explorer takes {', '.join(_OPTIONS)}"
+        )
+    text = to_html(program, **options)
     replace_file(path, text.encode(errors="replace"))
     return path
 

@@ -41,7 +41,9 @@ def run_diff(
     outputs = parse_outputs(() if page is None else (page,))
     for output in outputs:
         if output.kind is not OutputKind.PAGE:
-            raise CommandError(f"two programs side by side are a page; name {page} so, with .html")
+            raise CommandError(
+                f"{page} cannot show two programs side by side; a page can, such as -o diff.html"
+            )
     with waiting(f"comparing {before.name} with {after.name}"):
         found = diff(read_program(before), read_program(after), sources=sources)
         text = f"{found.to_json(indent=2)}\n" if as_json else found.text(whole=whole)

@@ -45,6 +45,24 @@ def test_json(opscope: Command) -> None:
     ]
 
 
+def test_both_are_shown_side_by_side_in_a_page(files: Path, opscope: Command) -> None:
+    result = opscope("diff", "a.opscope", "b.opscope", "-o", "diff.html")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout.startswith("Net: 1 changed, 2 equal\n")
+    page = (files / "diff.html").read_text()
+    assert "<title>Net, before and Net, after</title>" in page
+
+
+def test_no_other_file_shows_two_programs(files: Path, opscope: Command) -> None:
+    result = opscope("diff", "a.opscope", "b.opscope", "-o", "diff.svg")
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == "error: diff.svg cannot show two programs side by side; a page can, such as -o diff.html\n"
+    )
+    assert not (files / "diff.svg").exists()
+
+
 def test_source_lines_count_when_that_is_asked_for(files: Path, opscope: Command) -> None:
     moved = (files / "a.txt").read_text().replace("net.py:", "net.py:1")
     (files / "moved.txt").write_text(moved)
