@@ -129,7 +129,7 @@ class OperatorSelection:
         if self.debug_info:
             content["debug_info"] = list(self.debug_info)
         return yaml.safe_dump(
-            content, default_flow_style=False, sort_keys=False, allow_unicode=True, width=10**9
+            content, default_flow_style=False, sort_keys=False, allow_unicode=False, width=10**9
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
