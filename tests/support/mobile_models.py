@@ -56,8 +56,8 @@ class Training(nn.Module):
         self.drop = nn.Dropout(0.2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        loss = self.drop(self.norm(self.fc(x))).sum()
-        loss.backward()
+        loss: torch.Tensor = self.drop(self.norm(self.fc(x))).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
 
@@ -81,8 +81,8 @@ class Stepping(nn.Module):
         self.fc = nn.Linear(8, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        loss = self.fc(x).sum()
-        loss.backward()
+        loss: torch.Tensor = self.fc(x).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
 
@@ -145,7 +145,7 @@ def saved_lite(
 def saved_script(path: Path, module: nn.Module, inputs: Any = None) -> Path:
     """Save a module with ``torch.jit.save``."""
     with quiet():
-        torch.jit.save(scripted(module, inputs), str(path))  # type: ignore[no-untyped-call]
+        torch.jit.save(scripted(module, inputs), str(path))
     return path
 
 
@@ -157,7 +157,7 @@ def quantized(engine: str = "qnnpack") -> nn.Module:
     try:
         with quiet():
             module = Quantized().eval()
-            module.qconfig = quantization.get_default_qconfig(engine)  # type: ignore[assignment]
+            module.qconfig = quantization.get_default_qconfig(engine)
             prepared = quantization.prepare(module)
             prepared(torch.randn(1, 3, 8, 8))
             converted: nn.Module = quantization.convert(prepared)
@@ -169,7 +169,8 @@ def quantized(engine: str = "qnnpack") -> nn.Module:
 def dynamically_quantized() -> nn.Module:
     """Return a module whose linear layers choose scales as they run, which engines do in different ways."""
     with quiet():
-        module: nn.Module = torch.ao.quantization.quantize_dynamic(
+        quantization: Any = torch.ao.quantization
+        module: nn.Module = quantization.quantize_dynamic(
             nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)), {nn.Linear}, torch.qint8
         )
     return module
