@@ -11,6 +11,7 @@ from ..errors import FootprintError
 from .result import ModelKind
 
 _HEAD: Final = 64  # bytes
+_MOST_BYTES: Final = 256 << 20  # of a part that is a program rather than weights
 _CLASS: Final = re.compile(rb"__torch__\.torch\.classes((?:\.[A-Za-z0-9_]+){2,})")
 _REMEDY: Final = (
     "save the scripted model with model._save_for_lite_interpreter(path),"
@@ -58,7 +59,8 @@ def classes_named_in(path: Path) -> frozenset[str]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
-                if entry.filename.endswith((".py", ".pkl")):
+                is_small = entry.file_size <= _MOST_BYTES
+                if is_small and entry.filename.endswith((".py", ".pkl")):
                     found.update(_CLASS.findall(archive.read(entry)))
     else:
         found.update(_CLASS.findall(path.read_bytes()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -252,8 +252,8 @@ class TracerResult:
                 tag: observed[tag] for tag in observed if tag != _NOTHING_RUN
             },
             "runs": {
-                Path(model.name).name: {run.name: run.outcome.value for run in model.runs}
-                for model in self.models
+                name: {run.name: run.outcome.value for run in model.runs}
+                for name, model in _named(self.models)
             },
             "torch": self.torch_version,
             "unreached_root_operators": sorted(self.needs.unreached),
@@ -307,6 +307,13 @@ def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
 
 def _lists(table: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     return {key: sorted(values) for key, values in table.items()}
+
+
+def _named(models: Sequence[ModelFootprint]) -> Iterator[tuple[str, ModelFootprint]]:
+    """Yield models with the names of their files, or with whole paths where these are not unique."""
+    names = [Path(model.name).name for model in models]
+    for name, model in zip(names, models, strict=True):
+        yield (name if names.count(name) == 1 else model.name), model
 
 
 def _assets(models: Iterable[ModelFootprint]) -> dict[str, dict[str, list[str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
@@ -93,6 +93,9 @@ class _Session:
     """One run of a model.
 
     Attributes:
+        model: what is run.
+        recording: what is to see it.
+        given: what it is called with; None for what is bundled with it.
         counts: how many inputs each method has been called with.
         note: what a reader should know of the run.
     """
@@ -100,13 +103,8 @@ class _Session:
     model: Model
     recording: Recording
     given: Calls | None
-    counts: dict[str, int]
-    note: str
-
-    def __init__(self, model: Model, recording: Recording, given: Calls | None) -> None:
-        self.model, self.recording, self.given = model, recording, given
-        self.counts = {}
-        self.note = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    note: str = ""
 
     def run(self) -> None:
         asked, called = self._loaded(), self._loaded()

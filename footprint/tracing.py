@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -22,6 +23,7 @@ from .result import (
     RunReport,
     TracerResult,
     joined,
+    joined_tables,
 )
 from .runs import RUNS, Run, engine_kept, run_model, summary_of
 
@@ -143,22 +145,15 @@ def _static(
     model: Model, roots: frozenset[str], recording: Recording, features: frozenset[str]
 ) -> ModelFootprint:
     """Return the footprint of a model for Metal, which cannot be loaded elsewhere."""
-    roots |= _METAL_ROOTS
-    traced = frozenset(recording.callers) | ALWAYS_INCLUDED | _METAL_TRACED
-    needs = Needs(
-        root_ops=roots,
-        traced_operators=traced,
-        called_kernel_tags={**(recording.kernel_tags or recording.operator_dtypes), **_METAL_TAGS},
-        are_kernel_tags=bool(recording.kernel_tags),
-        loaded_classes=recording.classes_with(roots | traced) | model.classes(),
-        build_features=recording.features | features,
+    read = _needs(model, roots | _METAL_ROOTS, recording, features)
+    apps = dict.fromkeys(sorted(_METAL_TRACED), frozenset({"apps on Metal"}))
+    needs = replace(
+        read,
+        traced_operators=read.traced_operators | _METAL_TRACED,
+        called_kernel_tags={**read.called_kernel_tags, **_METAL_TAGS},
         enabled_backends=frozenset({_METAL}),
-        is_training=is_for_training(roots),
-        callers={
-            **dict.fromkeys(sorted(_METAL_TRACED), frozenset({"apps on Metal"})),
-            **recording.callers,
-        },
-        unreached=frozenset(),
+        callers=joined_tables((read.callers, apps)),
+        unreached=frozenset(),  # nothing was to reach them
         interpreted=frozenset(),
     )
     reason = "operators of Metal run on Apple's GPUs alone; what is listed was read from the file"
@@ -173,22 +168,18 @@ def _result(traced: Sequence[ModelFootprint], failures: Sequence[Failure]) -> Tr
     needs = joined(model.needs for model in traced)
     # Together models may train and have batch norms where none of them does both.
     together = _dependent(needs.root_ops)
-    extra = Needs(
-        root_ops=frozenset(),
-        traced_operators=frozenset(together.callers),
-        called_kernel_tags=together.kernel_tags or together.operator_dtypes,
-        are_kernel_tags=needs.are_kernel_tags,
-        loaded_classes=together.classes,
-        build_features=together.features,
-        enabled_backends=frozenset(),
-        is_training=False,
-        callers=together.callers,
-        unreached=frozenset(),
-        interpreted=frozenset(),
+    whole = replace(
+        needs,
+        traced_operators=needs.traced_operators | frozenset(together.callers),
+        called_kernel_tags=joined_tables(
+            (
+                needs.called_kernel_tags,
+                together.kernel_tags if needs.are_kernel_tags else together.operator_dtypes,
+            )
+        ),
+        callers=joined_tables((needs.callers, together.callers)),
     )
-    return TracerResult(
-        joined((needs, extra)), tuple(traced), tuple(failures), str(torch.__version__)
-    )
+    return TracerResult(whole, tuple(traced), tuple(failures), str(torch.__version__))
 
 
 def _setup() -> Recording:
@@ -225,8 +216,13 @@ def _roots(model: Model) -> frozenset[str] | None:
 
 @contextmanager
 def _plain_modes() -> Iterator[None]:
-    """Leave the modes that the caller runs in, as a program of its own would run in none."""
-    with torch.inference_mode(False), torch.enable_grad():
+    """Leave the modes that the caller runs in, and its random numbers to it, as other programs would."""
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.random.fork_rng(devices=[]),
+    ):
         yield
 
 

@@ -260,6 +260,14 @@ def test_modules_and_inputs_are_left_as_they_were() -> None:
         assert torch.equal(value, state[name])
 
 
+def test_random_numbers_are_left_to_the_caller() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    trace_run(torch.nn.Dropout(), [(X,)])
+    assert torch.equal(torch.rand(1), expected)
+
+
 def test_what_comes_out_is_read_whatever_it_is() -> None:
     class Odd(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, str, None]:
@@ -308,7 +316,7 @@ def test_a_model_that_all_chosen_runs_skip_is_an_error(models: Path) -> None:
 
 def test_modes_around_do_not_matter(models: Path) -> None:
     plain = trace_run(models / "training.ptl")
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu"):
         assert trace_run(models / "training.ptl") == plain
 
 
