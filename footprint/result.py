@@ -153,7 +153,7 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TracerResult:
     """What some models need together, and each of them.
 
@@ -168,6 +168,10 @@ class TracerResult:
     models: tuple[ModelFootprint, ...]
     failures: tuple[Failure, ...] = ()
     torch_version: str = ""
+
+    def __repr__(self) -> str:
+        count = f"{len(self.models)} model{'' if len(self.models) == 1 else 's'}"
+        return f"<TracerResult of {count}: {len(self.root_ops)} roots, {len(self.traced_operators)} traced>"
 
     @property
     def root_ops(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -69,8 +70,8 @@ def trace_run(
         build_features: features of a build to list, as torch does not report them.
 
     Raises:
-        FootprintError: a model cannot be run. Of several, all are tried first, and the error has what the
-            others need in its ``result``.
+        FootprintError: a model cannot be run, or another call of this function is running. Of several
+            models all are tried first, and the error has what the others need in its ``result``.
     """
     given = _listed(model)
     if not given:
@@ -80,7 +81,7 @@ def trace_run(
     features = frozenset(build_features)
     traced: list[ModelFootprint] = []
     failures: list[Failure] = []
-    with _plain_modes(), engine_kept():
+    with _alone(), _plain_modes(), engine_kept():
         setup = _setup()
         for one in given:
             try:
@@ -212,6 +213,23 @@ def _roots(model: Model) -> frozenset[str] | None:
         raise FootprintError(
             f"{model.name} cannot be loaded: {summary_of(error)}\n{hint}"
         ) from error
+
+
+_RUNNING: Final = threading.Lock()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Refuse to trace twice at a time: recorders see all threads, and engines are a process's."""
+    if not _RUNNING.acquire(blocking=False):
+        raise FootprintError(
+            "trace_run is running already in this process, and would record what this one calls\n"
+            "wait until it is done, or use another process"
+        )
+    try:
+        yield
+    finally:
+        _RUNNING.release()
 
 
 @contextmanager

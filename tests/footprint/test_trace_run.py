@@ -260,6 +260,27 @@ def test_modules_and_inputs_are_left_as_they_were() -> None:
         assert torch.equal(value, state[name])
 
 
+def test_tracing_twice_at_a_time_is_refused(models: Path) -> None:
+    class Nesting(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            trace_run(models / "branching.ptl")
+            return x
+
+    with pytest.raises(FootprintError, match="Nesting: trace_run is running already"):
+        trace_run(Nesting(), [(X,)])
+    assert trace_run(models / "branching.ptl").models
+
+
+def test_a_model_that_profiles_itself_is_an_error_that_names_it(models: Path) -> None:
+    class Profiling(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.profiler.profile():
+                return x + 1
+
+    with pytest.raises(FootprintError, match="Profiling: what ran was not recorded to its end"):
+        trace_run(Profiling(), [(X,)])
+
+
 def test_random_numbers_are_left_to_the_caller() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
