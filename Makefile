@@ -18,8 +18,8 @@ CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
 # A strict editable install links each file by itself, so it is made anew when the set of files changes.
-ROOMS := checking cli comparison interop ir passes reports runtime tracer visualize
-SOURCES := $(sort $(wildcard *.py *.pyi $(ROOMS:%=%/*.py) $(ROOMS:%=%/*/*.py) $(ROOMS:%=%/*/web/*)))
+ROOMS := checking cli comparison footprint interop ir passes reports runtime tracer visualize
+SOURCES := $(sort $(wildcard *.py *.pyi $(ROOMS:%=%/*.py) $(ROOMS:%=%/*.pyi) $(ROOMS:%=%/*/*.py) $(ROOMS:%=%/*/web/*)))
 FILES := $(VENV)/files-$(shell echo '$(SOURCES)' | cksum | cut -d' ' -f1)
 
 .PHONY: demo test check format bench conformance wheel clean

@@ -77,5 +77,17 @@ class FormatError(OpscopeError):
     """A file is not what it claims to be, or is damaged."""
 
 
+class FootprintError(OpscopeError):
+    """What a model needs cannot be found out, or a list of operators cannot be read.
+
+    Attributes:
+        result: what was found out of other models, an ``opscope.footprint.TracerResult``; None if nothing.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class TracerWarning(UserWarning):
     """A trace may not hold for other inputs; the message names the line that made it so."""

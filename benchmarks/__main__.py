@@ -19,6 +19,7 @@ import opscope
 
 from .capture import capture
 from .fake import fake
+from .footprint import footprint
 from .graphs import graphs
 from .harness import QUICK, Effort, Report, show
 from .memory import memory
@@ -38,6 +39,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "training": training,
     "scaling": scaling,
     "explorer": explorer,
+    "footprint": footprint,
 }
 
 

@@ -11,6 +11,7 @@ from .. import __version__
 from .errors import CommandError
 from .failures import reported
 from .file_commands import diff, inspect, opt, show
+from .footprint import footprint
 from .options import (
     Allow,
     Arguments,
@@ -278,6 +279,7 @@ app.command(no_args_is_help=True)(show)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(diff)
 app.command(no_args_is_help=True)(opt)
+app.command(no_args_is_help=True)(footprint)
 
 
 @app.command()
