@@ -6,7 +6,7 @@ Private API of torch stands here and in ``operators.py``. See Note [How operator
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -144,43 +144,51 @@ def _quiet_log() -> Iterator[None]:
 
 
 def _summed_up(roots: list[Any], *, with_dtypes: bool) -> Seen:
+    """Sum up a forest of events; there can be millions, so that each is looked at as little as possible."""
     seen = Seen()
     names: dict[tuple[str, str], str] = {}
-    taken = _names_by_scope(seen)
+    found: dict[tuple[str, str], set[torch.dtype]] = {}
     stack = [(root, "") for root in roots]
     while stack:
         event, caller = stack.pop()
-        if event.tag == _EventType.TorchOp:
-            fields = event.extra_fields
-            if fields.scope == RecordScope.FUNCTION:
-                key = (event.name, event.overload_name)
-                name = names.get(key)
-                if name is None:
-                    name = names[key] = known_operator(*key)
-                if name:
-                    dtypes = seen.calls.setdefault(Call(name, caller), set())
-                    if with_dtypes:
-                        dtypes.update(_dtypes_of(fields.inputs))
-                    caller = name
-            elif (found := taken.get(fields.scope)) is not None:
-                found.add(event.name)
+        key = (event.name, event.overload_name)
+        name = names.get(key)
+        if name is None:
+            name = names[key] = _operator_of(event, seen)
+        if name:
+            dtypes = found.get((name, caller))
+            if dtypes is None:
+                dtypes = found[name, caller] = set()
+            if with_dtypes:
+                _add_dtypes(dtypes, event.extra_fields.inputs)
+            caller = name
         children = event.children
         if children:
-            stack.extend((child, caller) for child in children)
+            stack.extend([(child, caller) for child in children])
+    for (name, caller), dtypes in found.items():
+        seen.calls[Call(name, caller)] = {name_of_dtype(dtype) for dtype in dtypes}
     return seen
 
 
-def _names_by_scope(seen: Seen) -> Mapping[RecordScope, set[str]]:
-    return {
-        RecordScope.KERNEL_FUNCTION_DTYPE: seen.kernel_dtypes,
-        RecordScope.CUSTOM_CLASS: seen.custom_classes,
-        RecordScope.BUILD_FEATURE: seen.build_features,
-    }
+def _operator_of(event: Any, seen: Seen) -> str:
+    """Return the operator whose call an event is, or an empty name; keep what else it may report."""
+    if event.tag != _EventType.TorchOp:
+        return ""
+    scope = event.extra_fields.scope
+    if scope == RecordScope.FUNCTION:
+        return known_operator(event.name, event.overload_name)
+    if scope == RecordScope.KERNEL_FUNCTION_DTYPE:
+        seen.kernel_dtypes.add(event.name)
+    elif scope == RecordScope.CUSTOM_CLASS:
+        seen.custom_classes.add(event.name)
+    elif scope == RecordScope.BUILD_FEATURE:
+        seen.build_features.add(event.name)
+    return ""
 
 
-def _dtypes_of(inputs: list[Any]) -> Iterator[str]:
+def _add_dtypes(dtypes: set[torch.dtype], inputs: list[Any]) -> None:
     for given in inputs:
         for item in given if isinstance(given, list) else (given,):
             dtype = getattr(item, "dtype", None)
-            if isinstance(dtype, torch.dtype):
-                yield name_of_dtype(dtype)
+            if dtype is not None:
+                dtypes.add(dtype)

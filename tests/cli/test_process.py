@@ -26,6 +26,7 @@ def test_version() -> None:
         ["--version"],
         ["trace", "--help"],
         ["demo", "--help"],
+        ["footprint", "--help"],
         ["trace", "a:b", "-i", "f3[1]"],
     ],
 )
