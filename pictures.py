@@ -108,8 +108,20 @@ def output_names(program: Drawable) -> list[str]:
 
 
 def graph_of(program: Drawable) -> Graph:
-    """Return the graph of a program; a graph is its own."""
-    return program if isinstance(program, Graph) else program.graph
+    """Return the graph of a program; a graph is its own.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(program, Graph):
+        return program
+    try:
+        return program.graph
+    except AttributeError as error:  # which says more of what several methods were traced of
+        raise TypeError(
+            f"a program that was traced, or a graph, can be shown; this is {type(program).__name__}\n"
+            "  trace it first, opscope.trace(model, inputs), or read it from its file, opscope.load(path)"
+        ) from error
 
 
 def _scene_of(program: Drawable, options: dict[str, Any]) -> visualize.Scene:

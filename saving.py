@@ -9,10 +9,11 @@ from typing import Any, Final, Protocol
 from . import __version__
 from .errors import RenderError
 from .exploring import save_html
-from .exports import export, export_suffix
+from .exports import EXPORTS, export, export_suffix
 from .ir import Graph
 from .ir.files import Contents, Data, write_file
-from .pictures import Program, draw
+from .pictures import Program, draw, graph_of
+from .visualize import PICTURES
 
 SUFFIX: Final = ".opscope"
 PAGES: Final = (".html", ".htm")
@@ -46,11 +47,13 @@ def save(
 
     Raises:
         FormatError: a tensor of the state cannot come back exactly, or the graph does not verify.
+        TypeError: it is neither a program nor a graph.
         RenderError: the suffix is not known, or the picture cannot be made; or an option is for another
             kind of file.
         OSError: the file cannot be written.
     """
     target = Path(path)
+    graph_of(program)  # or a TypeError that says what to pass
     if target.suffix.lower() != SUFFIX:
         return _save_for_others(program, target, state, options)
     if options:
@@ -75,6 +78,9 @@ def _save_for_others(
         return save_html(program, target, **options)
     suffix = export_suffix(target)
     if suffix is None:
+        if target.suffix.lower() not in PICTURES:
+            known = ", ".join((SUFFIX, PAGES[0], *PICTURES, *EXPORTS))
+            raise RenderError(f"no kind of file is named {target.suffix!r}; choose from {known}")
         return draw(program, target, **options)
     if options:
         raise RenderError(

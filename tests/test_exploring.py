@@ -5,6 +5,7 @@ import math
 import sys
 import types
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ graph Net(%x : f32[2]):
   %b : f32[2] = aten::exp(%a)    # net.py:2
   return (%b)
 """
+
+USES: list[Callable[[Any, Path], object]] = [
+    lambda program, _: opscope.show(program),
+    lambda program, _: opscope.to_html(program),
+    lambda program, folder: opscope.save(program, folder / "net.html"),
+    lambda program, folder: opscope.save(program, folder / "net.opscope"),
+    lambda program, folder: opscope.save(program, folder / "net.netron"),
+    lambda program, _: opscope.to_dot(program),
+]
 
 
 @pytest.fixture
@@ -129,3 +139,15 @@ def test_what_is_no_node_is_an_error() -> None:
 def framed(element: str) -> str:
     """Return the page that a frame holds."""
     return html.unescape(element.partition('srcdoc="')[2].partition('"')[0])
+
+
+@pytest.mark.parametrize("program", [None, "net.opscope", len], ids=["None", "path", "function"])
+@pytest.mark.parametrize("use", USES)
+def test_what_is_no_program_is_refused_with_what_to_do(
+    tmp_path: Path, program: Any, use: Callable[[Any, Path], object]
+) -> None:
+    with pytest.raises(
+        TypeError, match=rf"this is {type(program).__name__}\n  trace it first.* opscope\.load"
+    ):
+        use(program, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -116,3 +116,10 @@ def test_a_training_step_and_its_outlined_layers_are_exported() -> None:
     assert [node["type"] for node in outlined["nodes"]] == [
         node["type"] for node in json.loads(flat)["graphs"][0]["nodes"]
     ]
+
+
+@pytest.mark.parametrize("name", ["net", "net.txt", "net.onnx"])
+def test_an_unknown_suffix_is_refused_with_all_there_are(tmp_path: Path, name: str) -> None:
+    with pytest.raises(opscope.RenderError, match=r"choose from \.opscope, \.html, .*\.netron"):
+        opscope.save(parse(_NET), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,7 @@ from .build import build_scene
 from .dot import to_dot
 from .dot_objects import to_graphviz, to_pydot
 from .families import Family
-from .files import save_picture
+from .files import PICTURES, save_picture
 from .mermaid import to_mermaid
 from .networkx_export import to_networkx
 from .options import Direction, Theme, ViewOptions
@@ -12,6 +12,7 @@ from .rendering import render
 from .scene import Box, BoxKind, Cluster, Edge, EdgeKind, Scene
 
 __all__ = [
+    "PICTURES",
     "Box",
     "BoxKind",
     "Cluster",

@@ -18,6 +18,9 @@ from .rendering import FORMATS, render
 
 _TEXT: Final = {"dot": to_dot, "gv": to_dot, "mmd": to_mermaid}
 
+PICTURES: Final = tuple(f".{kind}" for kind in (*FORMATS, *_TEXT))
+"""The suffixes of pictures."""
+
 
 def save_picture(
     graph: Graph,
@@ -35,7 +38,7 @@ def save_picture(
     target = Path(path)
     kind = target.suffix.lower().removeprefix(".")
     if kind not in (*FORMATS, *_TEXT):
-        known = ", ".join(f".{suffix}" for suffix in (*FORMATS, *_TEXT))
+        known = ", ".join(PICTURES)
         raise RenderError(f"no kind of picture is named {target.suffix!r}; choose from {known}")
     scene = build_scene(graph, options, output_names)
     if kind in _TEXT:
