@@ -30,9 +30,17 @@ class Interpreter:
 
     Args:
         program: what to run.
+
+    Raises:
+        TypeError: it is no program that was traced or loaded.
     """
 
     def __init__(self, program: TracedProgram | LoadedProgram) -> None:
+        if not isinstance(program, TracedProgram | LoadedProgram):
+            raise TypeError(
+                f"a program that was traced or loaded can be run; this is {type(program).__name__}\n"
+                "  trace it first, opscope.trace(model, inputs), or read it from its file, opscope.load(path)"
+            )
         self.program = program
         self._breakpoints: list[_Breakpoint] = []
 

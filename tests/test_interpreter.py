@@ -283,3 +283,9 @@ def test_a_run_inside_a_trace_is_refused(interpreter: opscope.Interpreter, x: to
 
     with pytest.raises(opscope.ReplayError, match="which a trace cannot record"):
         opscope.trace(outer, x)
+
+
+@pytest.mark.parametrize("program", [nn.Linear(2, 2), opscope.parse("graph Net():\n  return ()")])
+def test_what_cannot_be_run_is_refused_at_once(program: Any) -> None:
+    with pytest.raises(TypeError, match=rf"this is {type(program).__name__}\n  trace it first"):
+        opscope.Interpreter(program)
