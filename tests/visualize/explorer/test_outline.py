@@ -106,8 +106,24 @@ def test_typing_finds_the_next_row_of_that_name_going_around(browse: Browse) -> 
 
 def test_quantities_are_short_and_carry_their_unit(browse: Browse) -> None:
     script = "return known.map(([figure, unit]) => quantity(figure, unit))"
-    known = [[0.0123, "s"], [2.5e-6, "s"], [3.2e9, "FLOP"], [784000, "B"], [12, ""], [1.5e9, ""]]
-    assert browse(script, known=known) == ["12.3 ms", "2.5 µs", "3.2 GFLOP", "784 kB", "12", "1.5B"]
+    known = [
+        [0.0123, "s"],
+        [2.5e-6, "s"],
+        [3.2e9, "FLOP"],
+        [784000, "B"],
+        [1010, "B"],
+        [12, ""],
+        [1.5e9, ""],
+    ]
+    assert browse(script, known=known) == [
+        "12.3 ms",
+        "2.5 µs",
+        "3.2 GFLOP",
+        "766 KiB",
+        "1010 B",
+        "12",
+        "1.5B",
+    ]
 
 
 def test_a_repeat_tells_how_many_it_stands_for(browse: Browse) -> None:

@@ -3,7 +3,8 @@
 import { counted, PHASES } from './data.js';
 import { Session } from './session.js';
 import { GraphView } from './graphview.js';
-import { rampColour, scaleOf, withUnit } from './emphasis.js';
+import { rampColour, scaleOf } from './emphasis.js';
+import { quantity } from './outline.js';
 import { download, toDot, toPng, toSvg } from './exports.js';
 import { button, copyText, el } from './dom.js';
 
@@ -143,9 +144,9 @@ export function legend(session) {
     if (scale) {
       const ramp = el('span', { class: 'legend-ramp' });
       ramp.style.background = `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(rampColour).join(', ')})`;
-      const words = [`${scale.measure.name}  ${withUnit(scale.least, scale.measure.unit)}`];
+      const words = [`${scale.measure.name}  ${quantity(scale.least, scale.measure.unit)}`];
       const more = scale.isSpread ? ' (logarithmic)' : '';
-      box.append(el('span', {}, words[0]), ramp, el('span', {}, `${withUnit(scale.most, scale.measure.unit)}${more}`));
+      box.append(el('span', {}, words[0]), ramp, el('span', {}, `${quantity(scale.most, scale.measure.unit)}${more}`));
       return;
     }
     const { program, model } = session;

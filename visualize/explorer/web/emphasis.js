@@ -4,7 +4,7 @@
  */
 
 import { GraphView } from './graphview.js';
-import { human } from './data.js';
+import { quantity } from './outline.js';
 
 // Blue to yellow in even steps of lightness, which the colour-blind can tell apart as well.
 const RAMP = [[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [122, 209, 81], [253, 231, 37]];
@@ -95,7 +95,7 @@ export function scaleOf(session) {
     /** @param {number} number @returns {string | null} */
     colour: (number) => (Number.isNaN(number) ? null : rampColour(Math.min(Math.max((level(number) - low) / width, 0), 1))),
     /** @param {number} number */
-    text: (number) => (Number.isNaN(number) ? '' : withUnit(number, measure.unit)),
+    text: (number) => (Number.isNaN(number) ? '' : quantity(number, measure.unit)),
   };
 }
 
@@ -105,18 +105,4 @@ export function rampColour(at) {
   const k = Math.min(Math.floor(place), RAMP.length - 2);
   const [r, g, b] = RAMP[k].map((c, channel) => Math.round(c + (RAMP[k + 1][channel] - c) * (place - k)));
   return `rgb(${r}, ${g}, ${b})`;
-}
-
-/** `1.2 GB`, `35 µs`, `12k` @param {number} number @param {string} unit */
-export function withUnit(number, unit) {
-  if (unit === 's') {
-    const [size, name] = number < 1e-3 ? [1e6, 'µs'] : number < 1 ? [1e3, 'ms'] : [1, 's'];
-    return `${Number((number * size).toPrecision(3))} ${name}`;
-  }
-  if (unit === 'B') {
-    const step = Math.min(Math.floor(Math.log(Math.max(number, 1)) / Math.log(1024)), 4);
-    return `${Number((number / 1024 ** step).toPrecision(3))} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][step]}`;
-  }
-  const text = human(number);
-  return unit ? `${text}${/[a-zA-Z]$/.test(text) ? '' : ' '}${unit}` : text;
 }

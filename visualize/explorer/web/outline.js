@@ -170,7 +170,7 @@ export function columnsOf(model) {
 }
 
 /**
- * A number with its unit as people read it: `1.2 ms`, `34 MB`, `2.1 GFLOP`.
+ * A number with its unit as people read it: `1.2 ms`, `34 MiB`, `2.1 GFLOP`.
  * @param {number} figure @param {string} unit
  */
 export function quantity(figure, unit) {
@@ -178,6 +178,11 @@ export function quantity(figure, unit) {
   if (unit === 's') {
     const [size, name] = figure >= 1 ? [1, 's'] : figure >= 1e-3 ? [1e-3, 'ms'] : figure >= 1e-6 ? [1e-6, 'µs'] : [1e-9, 'ns'];
     return `${Number((figure / Number(size)).toPrecision(3))} ${name}`;
+  }
+  if (unit === 'B') {
+    const step = Math.min(Math.floor(Math.log2(Math.max(Math.abs(figure), 1)) / 10), 4);
+    const size = figure / 1024 ** step;
+    return `${size >= 100 ? Math.round(size) : Number(size.toPrecision(3))} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][step]}`;
   }
   const short = human(figure);
   if (!unit || unit === '%') return short + unit;
