@@ -23,6 +23,7 @@ _MODULES = (
     "code_line",
     "finder",
     "outline",
+    "painter",
     "patterns",
     "python_call",
     "python_tokens",

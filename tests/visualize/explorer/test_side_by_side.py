@@ -1,11 +1,14 @@
 """Two programs side by side, in a real browser."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import opscope
 from support.explorer_page import ExplorerPage
+
+Browse = Callable[..., Any]
 
 BEFORE = """
 graph Net(%x : f32[2]):
@@ -132,3 +135,19 @@ def test_an_overlay_is_for_one_program() -> None:
     diff = opscope.diff(opscope.parse(BEFORE), opscope.parse(AFTER))
     with pytest.raises(opscope.RenderError, match="for one program"):
         opscope.to_html(diff, overlay={})
+
+
+def test_the_names_of_both_programs_can_be_read(page: ExplorerPage) -> None:
+    named = BEFORE.replace("Net", "ResidualNetworkWithAttention")
+    open_both(page, named, named.replace("neg", "abs"))
+    title = page.page.locator("h1")
+    assert title.evaluate("(h) => h.scrollWidth <= h.clientWidth")
+
+
+def test_what_changed_is_cut_where_a_box_has_no_room_for_it(browse: Browse) -> None:
+    script = """
+    const context = { measureText: (text) => ({ width: 5 * text.length }) };
+    return known.map((text) => fitted(context, text, 50));
+    """
+    known = ["- removed", "a bit longer", "~ input: %1 (removed) -> %0"]
+    assert browse(script, known=known) == ["- removed", "a bit longer", "~ input: %1…"]

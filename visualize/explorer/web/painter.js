@@ -8,6 +8,7 @@ const TEXT_FROM = 0.38; // zoom below which nothing can be read, so no text is d
 const SMALL_TEXT_FROM = 0.6;
 const CURVES_FROM = 0.22;
 const GATE_RADIUS = 2.5;
+const NARROWER = 1.3; // how much wider than its room a text may be, and is drawn narrower
 const STACK_STEP = 4; // how far the cards behind a folded run stick out
 
 /** @typedef {import('./arrangement.js').Picture} Picture */
@@ -294,7 +295,7 @@ class Brush {
     if (detail) {
       context.font = FONT.detail;
       context.fillStyle = ink || palette.faint;
-      context.fillText(detail, x, box.y + 8, box.width - 8);
+      context.fillText(fitted(context, detail, box.width - 8), x, box.y + 8, box.width - 8);
     }
     context.textAlign = 'start';
   }
@@ -365,4 +366,16 @@ export function arrowHead({ points, style, isDown }, sink) {
 export function inkOn(colour) {
   const [r, g, b] = (colour.match(/\d+/g) ?? ['255', '255', '255']).map(Number);
   return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? '#111' : '#fff';
+}
+
+/**
+ * A text that can be read in some room: drawn a little narrower it may be, and is cut where that is not enough.
+ * @param {CanvasRenderingContext2D} context @param {string} text @param {number} room
+ */
+export function fitted(context, text, room) {
+  const most = room * NARROWER;
+  if (context.measureText(text).width <= most) return text;
+  let length = text.length;
+  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > most) length--;
+  return `${text.slice(0, length).trimEnd()}…`;
 }
