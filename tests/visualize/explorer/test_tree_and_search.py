@@ -138,3 +138,16 @@ def test_the_minimap_moves_the_view(net: ExplorerPage) -> None:
     net.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 4)
     net.settle()
     assert net.ask("return view.view.y;") > before
+
+
+def test_enter_goes_to_what_was_typed_however_fast(net: ExplorerPage) -> None:
+    net.search("exp")
+    net.page.locator(".finder-input").evaluate(
+        """(input) => {
+          input.value = 'log';
+          input.dispatchEvent(new Event('input', { bubbles: true }));
+          input.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
+        }"""
+    )
+    net.settle()
+    assert net.ask("return model.nodeTitle(session.selection.id);") == "log"

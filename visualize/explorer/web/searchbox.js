@@ -17,6 +17,7 @@ export class SearchBox {
     /** @type {Map<import('./data.js').GraphModel, Finder>} */ this.finders = new Map();
     /** @type {import('./finder.js').Hit[]} in the order of the list */ this.hits = [];
     this.chosen = -1;
+    this.searched = ''; // what the list answers
     this.input = el('input', {
       type: 'text',
       class: 'finder-input',
@@ -106,7 +107,8 @@ export class SearchBox {
 
   #searchNow() {
     const { session } = this;
-    const query = parseQuery(this.input.value);
+    this.searched = this.input.value;
+    const query = parseQuery(this.searched);
     const found = this.#finder().find(query, MOST_LISTED, { withUndrawn: session.showsAll });
     this.clearButton.hidden = !this.input.value;
     this.chosen = -1;
@@ -200,7 +202,10 @@ export class SearchBox {
     const keys = {
       ArrowDown: () => this.#choose(this.panel.hidden ? Math.max(this.chosen, 0) : this.chosen >= last ? 0 : this.chosen + 1),
       ArrowUp: () => this.#choose(this.chosen <= 0 ? last : this.chosen - 1),
-      Enter: () => this.#take(Math.max(this.chosen, 0)),
+      Enter: () => {
+        if (this.input.value !== this.searched) this.#searchNow(); // one typed faster than a frame
+        this.#take(Math.max(this.chosen, 0));
+      },
       Escape: () => this.#escape(),
     };
     if (!Object.hasOwn(keys, event.key)) return;
