@@ -1,0 +1,51 @@
+"""What an executor complains of: compilations that fail or take long, with one warning for all of them."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+from ...errors import ExecutorWarning
+
+
+class Complaints:
+    """Warns once; what comes later stands in the debug state only.
+
+    Attributes:
+        is_engine_slow: whether the engine took so long that further plans do without it.
+
+    Args:
+        name: what the program is called.
+        slow_after: seconds after which a compilation counts as slow.
+    """
+
+    def __init__(self, name: str, slow_after: float) -> None:
+        self.is_engine_slow = False
+        self._name = name
+        self._slow_after = slow_after
+        self._has_warned = False
+        self._lock = threading.Lock()
+
+    def failed(self, depth: int, cause: str) -> None:
+        """Complain that the plan of a level is not what it was meant to be."""
+        self._warn(f"plan {depth} of {self._name} runs without it: {cause}")
+
+    def took(self, depth: int, engine: str, seconds: float) -> None:
+        """Complain of a slow engine."""
+        if engine != "plain" and seconds > self._slow_after:
+            self.is_engine_slow = True
+            self._warn(
+                f"engine {engine} took {seconds:.1f} s for plan {depth} of {self._name}, more than "
+                f"{self._slow_after:g} s: further plans run without it\n"
+                "  give more time with slow_after=, or compile ahead with prepare()"
+            )
+
+    def _warn(self, text: str) -> None:
+        with self._lock:
+            is_first, self._has_warned = not self._has_warned, True
+        if is_first:
+            warnings.warn(
+                f"{text}\n  later plans may do so too; explain() tells of each",
+                ExecutorWarning,
+                stacklevel=2,
+            )
