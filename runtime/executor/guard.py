@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 
+from ...ir.literals import CPU
 from ...ir.types import SymDim
 from ..literals import torch_literal
 from .facts import InputFact
 
-PLAIN_CLASSES = frozenset((torch.Tensor, torch.nn.Parameter))
+PLAIN_CLASSES: frozenset[Any] = frozenset((torch.Tensor, torch.nn.Parameter))
 
 
 class PlanGuard:
-    """Tells whether a plan may run on inputs.
+    """Tells whether a plan may run on inputs of the layout that they had at the trace.
 
     Attributes:
         admits: takes the inputs of the graph, and returns whether all that is promised of them holds.
@@ -62,16 +63,13 @@ def _on(is_on: bool) -> str:
 def _failing_base(fact: InputFact, tensor: Any) -> str | None:
     if tensor.__class__ not in PLAIN_CLASSES:
         return f"class: profiled torch.Tensor, got {tensor.__class__.__name__}"
-    base = fact.base
-    told: list[tuple[str, Any, Any]] = [
-        ("dtype", None if base.dtype is None else torch_literal(base.dtype), tensor.dtype),
-        ("device", torch_literal(base.device), tensor.device),
-        ("layout", torch_literal(base.layout), tensor.layout),
-        ("requires_grad", fact.requires_grad, tensor.requires_grad),
-    ]
-    for what, profiled, got in told:
-        if profiled is not None and profiled != got:
-            return f"{what}: profiled {profiled}, got {got}"
+    dtype, device = fact.base.dtype, torch_literal(fact.base.device)
+    if dtype is not None and tensor.dtype is not torch_literal(dtype):
+        return f"dtype: profiled {torch_literal(dtype)}, got {tensor.dtype}"
+    if tensor.device != device:
+        return f"device: profiled {device}, got {tensor.device}"
+    if fact.requires_grad is not None and tensor.requires_grad is not fact.requires_grad:
+        return f"requires_grad: profiled {fact.requires_grad}, got {tensor.requires_grad}"
     return None
 
 
@@ -122,11 +120,12 @@ class _GuardWriter:
         """Write the checks of one input."""
         tensor = f"t{fact.number}"
         base = fact.base
-        checks = [
-            f"{tensor}.__class__ not in plain",
-            f"{tensor}.device != {self._bind('device', torch_literal(base.device))}",
-            f"{tensor}.layout is not {self._bind('layout', torch_literal(base.layout))}",
-        ]
+        checks = [f"{tensor}.__class__ not in plain"]
+        if base.device == CPU:  # devices take long to compare
+            checks.append(f"not {tensor}.is_cpu")
+        else:
+            device = self._bind("device", torch_literal(base.device))
+            checks.append(f"{tensor}.device != {device}")
         if base.dtype is not None:
             dtype = self._bind("dtype", torch_literal(base.dtype))
             checks.append(f"{tensor}.dtype is not {dtype}")
@@ -142,8 +141,9 @@ class _GuardWriter:
             self._refuse_if(f"{tensor}.shape != {shape!r}")
         else:
             sizes = [f"{tensor}_{dimension}" for dimension in range(len(shape))]
-            self._refuse_if(f"{tensor}.dim() != {len(shape)}")
-            self._lines.append(f"    {', '.join(sizes)}, = {tensor}.shape")
+            self._lines.append(f"    sizes = {tensor}.shape")
+            self._refuse_if(f"len(sizes) != {len(shape)}")
+            self._lines.append(f"    {', '.join(sizes)}, = sizes")
             for name, size in zip(sizes, shape, strict=True):
                 wanted = repr(size) if isinstance(size, int) else self._bound.setdefault(size, name)
                 if wanted != name:

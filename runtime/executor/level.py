@@ -88,7 +88,7 @@ class Level:
         return self._next
 
     def ready(self) -> Plan | Profiling:
-        """Return the plan, made now if all is there that it takes; before that, what the level profiles with."""
+        """Return the plan, made now if all is there for it; before that, what the level profiles with."""
         return self.plan or self._advance()
 
     def _advance(self) -> Plan | Profiling:
