@@ -53,7 +53,7 @@ class ProfilingExecutor:
         profiled_runs: int = 1,
         fusion_strategy: Iterable[tuple[str, int]] = DEFAULT_STRATEGY,
         engine: str | Engine = "plain",
-        slow_after: float = 60.0,
+        slow_after: float = 120.0,
     ) -> None:
         self._program = program
         self._strategy = Strategy.read(fusion_strategy)

@@ -27,17 +27,17 @@ class Complaints:
         self._lock = threading.Lock()
 
     def failed(self, depth: int, cause: str) -> None:
-        """Complain that the plan of a level is not what it was meant to be."""
-        self._warn(f"plan {depth} of {self._name} runs without it: {cause}")
+        """Complain that the plan of a level is not what it was meant to be, with the cause in words."""
+        self._warn(f"the plan at depth {depth} of {self._name} {cause}")
 
     def took(self, depth: int, engine: str, seconds: float) -> None:
         """Complain of a slow engine."""
         if engine != "plain" and seconds > self._slow_after:
             self.is_engine_slow = True
             self._warn(
-                f"engine {engine} took {seconds:.1f} s for plan {depth} of {self._name}, more than "
-                f"{self._slow_after:g} s: further plans run without it\n"
-                "  give more time with slow_after=, or compile ahead with prepare()"
+                f"engine {engine} took {seconds:.1f} s for the plan at depth {depth} of {self._name}, which "
+                f"is more than {self._slow_after:g} s, so later plans run without it\n"
+                "  allow it more time with slow_after="
             )
 
     def _warn(self, text: str) -> None:
@@ -45,7 +45,7 @@ class Complaints:
             is_first, self._has_warned = not self._has_warned, True
         if is_first:
             warnings.warn(
-                f"{text}\n  later plans may do so too; explain() tells of each",
+                f"{text}\n  this is said once; explain() tells of each plan",
                 ExecutorWarning,
                 stacklevel=2,
             )

@@ -139,7 +139,7 @@ def _lines_of(level: LevelState) -> Iterator[str]:
         )
     yield title
     if level.failure is not None:
-        yield f"  {level.failure}"
+        yield f"  it {level.failure}"
     if level.kind == Kind.UNSPECIALIZED.value:
         yield "  for all inputs"
     for guard in level.guards:

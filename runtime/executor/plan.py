@@ -153,7 +153,7 @@ class Plan:
             program = self._make()
             compiled = program.compiled()
         except Exception as error:  # noqa: BLE001 - whatever it is, the program itself still runs
-            failure = f"optimizing failed: {_in_words(error)}"
+            failure = f"runs as it was traced, since optimizing it failed: {_in_words(error)}"
             self._complaints.failed(self._depth, failure)
             program = self._original
             compiled = program.compiled()
@@ -164,7 +164,7 @@ class Plan:
                 function = self._engine.compile(plain, given, dynamic=self._dynamic)
                 engine = self._engine.name
             except Exception as error:  # noqa: BLE001 - whatever it is, the plain plan still runs
-                failure = f"engine {self._engine.name} failed: {_in_words(error)}"
+                failure = _without(self._engine.name, error)
                 self._complaints.failed(self._depth, failure)
         seconds = time.perf_counter() - start
         self._complaints.took(self._depth, engine, seconds)
@@ -174,11 +174,15 @@ class Plan:
         return () if self._engine is None or body.engine == "plain" else self._engine.failures
 
     def _give_up(self, body: Body, error: Exception) -> None:
-        failure = f"engine {body.engine} failed: {_in_words(error)}"
+        failure = _without(body.engine, error)
         self._complaints.failed(self._depth, failure)
         self.body = Body(
             body.program, body.compiled, body.compiled.function, "plain", body.seconds, failure
         )
+
+
+def _without(engine: str, error: Exception) -> str:
+    return f"runs without engine {engine}, which failed: {_in_words(error)}"
 
 
 def _in_words(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ...ir import Graph, Node, ScalarType, Value
+from ...ir import Argument, Graph, Node, ScalarType, Value
 from ...ir.profiles import watch
 from ...ir.scalars import GUARD_OPERATOR, read_operator, scalar_operator
 from ...ir.types import SymDim
@@ -70,21 +70,50 @@ def _may_reorder(graph: Graph, grad: bool | None) -> bool:
 def _state_sizes(graph: Graph, facts: Sequence[InputFact]) -> list[Node]:
     """State what is promised of sizes as guards of the graph, for passes to go by; return these guards."""
     guards: list[Node] = []
-    known: dict[SymDim, Value] = {}
+    reads = _Reads(graph)
+    known: dict[SymDim, tuple[Value, int]] = {}
     with graph.inserting_after(graph.block):
         for fact in facts:
             value = graph.inputs[fact.number]
             for dimension, size in enumerate(fact.shape or ()):
-                first = known.get(size) if isinstance(size, SymDim) else None
-                read = graph.append(_READ_SIZE, (value, dimension), (ScalarType.INT,)).output
                 if isinstance(size, int):
+                    read = reads.read(value, dimension)
                     guards.append(graph.append(GUARD_OPERATOR, (read, size)))
-                elif first is None:
-                    known[size] = read
-                else:
-                    equal = graph.append(_EQUAL, (read, first), (ScalarType.BOOL,)).output
+                elif size in known:
+                    pair = reads.read(value, dimension), reads.read(*known[size])
+                    equal = graph.append(_EQUAL, pair, (ScalarType.BOOL,)).output
                     guards.append(graph.append(GUARD_OPERATOR, (equal, True)))
+                else:
+                    known[size] = value, dimension
     return guards
+
+
+class _Reads:
+    """Nodes that read sizes where a graph begins, with names and lines of those further down."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._later: dict[tuple[Argument, ...], Node] = {}
+        for node in graph.walk():
+            if node.kind == _READ_SIZE.name:
+                self._later.setdefault(node.all_args, node)
+        self._made: dict[tuple[Argument, ...], Value] = {}
+
+    def read(self, value: Value, dimension: int) -> Value:
+        """Return a size of an input."""
+        args = (value, dimension)
+        if args not in self._made:
+            like = self._later.get(args)
+            made = self._graph.append(
+                _READ_SIZE,
+                args,
+                (ScalarType.INT,),
+                scope=None if like is None else like.scope,
+                stack=None if like is None else like.stack,
+            ).output
+            made.name = made.name if like is None else like.output.name
+            self._made[args] = made
+        return self._made[args]
 
 
 def _tell_types(program: Program, facts: Sequence[InputFact]) -> None:
