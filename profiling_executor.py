@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from .errors import ReplayError
+from .loaded import LoadedProgram
 from .program import TracedProgram
 from .runtime.executor import (
     Chain,
@@ -33,7 +34,7 @@ class ProfilingExecutor:
     from several threads.
 
     Args:
-        program: what to run. Passes that are applied to it later count after :meth:`flush_cache`.
+        program: what to run, traced or loaded. What passes make of it later counts after :meth:`flush_cache`.
         profiled_runs: how many runs each level watches before it makes its plan.
         fusion_strategy: the kinds of plans, in order, with how many of each: ``"static"`` plans hold to the
             sizes and strides that were found, ``"dynamic"`` ones to which sizes were equal.
@@ -43,19 +44,20 @@ class ProfilingExecutor:
         slow_after: seconds after which a compilation by an engine counts as slow: further plans do without.
 
     Raises:
-        ReplayError: an option is not as it should be.
+        FormatError: the file of a loaded program is damaged.
+        ReplayError: an option is not as it should be, or there is no program that can be run.
     """
 
     def __init__(
         self,
-        program: TracedProgram,
+        program: TracedProgram | LoadedProgram,
         *,
         profiled_runs: int = 1,
         fusion_strategy: Iterable[tuple[str, int]] = DEFAULT_STRATEGY,
         engine: str | Engine = "plain",
         slow_after: float = 120.0,
     ) -> None:
-        self._program = program
+        self._program = _traced(program)
         self._strategy = Strategy.read(fusion_strategy)
         self._engine = engine_of(engine)
         self._slow_after = slow_after
@@ -169,3 +171,14 @@ class ProfilingExecutor:
 
     def __repr__(self) -> str:
         return f"<ProfilingExecutor of {self._program!r}: plans {self._strategy}>"
+
+
+def _traced(program: TracedProgram | LoadedProgram) -> TracedProgram:
+    if isinstance(program, LoadedProgram):
+        return program.traced
+    if not isinstance(program, TracedProgram):
+        raise ReplayError(
+            f"an executor runs a traced program, not {type(program).__qualname__}\n"
+            '  trace it first: opscope.trace(model, inputs); of a TracedModule take a method, m["forward"]'
+        )
+    return program

@@ -233,8 +233,12 @@ class TracedProgram(RecordedProgram):
         copied.graph = self.graph.copy()
         copied.state = dict(self.state)
         copied._private = dict(self._private)
-        twins = dict(zip(self.graph.walk(), copied.graph.walk(), strict=True))
-        copied._lengths = tuple(twins[node] for node in self._lengths)
+        ours, theirs = (
+            [n for part in (graph, *graph.functions.values()) for n in part.walk()]
+            for graph in (self.graph, copied.graph)
+        )
+        twins = dict(zip(ours, theirs, strict=True))
+        copied._lengths = tuple(twins[node] for node in self._lengths if node in twins)
         copied._folded = ()
         copied._forget_derived()
         return copied

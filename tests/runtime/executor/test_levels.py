@@ -1,6 +1,7 @@
 """The state machine of an executor: profiling, plans, misses and what is behind them."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -198,6 +199,16 @@ def test_profiled_graphs_are_released_when_it_is_time() -> None:
     assert executor.get_debug_state().levels[1].profiled_graph is None
 
 
+def test_a_call_releases_what_is_due() -> None:
+    executor = executor_of()
+    run(executor, (3, 4), (3, 4))
+    (level,) = executor._profiled.levels()
+    assert level.profiling is not None
+    executor._profiled.release_after = 0.0
+    run(executor, (3, 4))
+    assert level.profiling is None
+
+
 def test_without_optimization_nothing_is_profiled() -> None:
     executor = executor_of()
     executor.run_noopt_pass_pipeline = True
@@ -260,6 +271,7 @@ def test_many_threads_share_plans_and_compile_each_once(monkeypatch: pytest.Monk
 
     def counted(program: opscope.TracedProgram) -> opscope.TracedProgram:
         compiled.append(threading.get_ident())
+        time.sleep(0.05)  # long enough for others to come meanwhile
         return copy(program)
 
     monkeypatch.setattr(opscope.TracedProgram, "copy", counted)
