@@ -297,6 +297,7 @@ def test_many_threads_share_plans_and_compile_each_once(monkeypatch: pytest.Monk
     profiles = sum(level.profiled_graph is not None for level in levels)
     assert len(compiled) == plans + profiles
     assert sum(level.hits for level in levels) >= 160 - 2 * 8
+    assert {level.profiled_runs for level in levels if level.depth > 0} == {1}
 
 
 def test_a_setting_that_constants_were_computed_with_is_a_reason_to_miss() -> None:
