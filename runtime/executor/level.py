@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +27,7 @@ from .guard import PlanGuard
 from .plan import Plan
 from .profiling import Profiling
 from .program import Program
-from .specialization import optimize, specialize
+from .specialization import Recipe
 from .strategy import Kind, Strategy
 
 
@@ -127,17 +126,16 @@ class Level:
                 found.append((number, type_, type_.requires_grad))
         return facts_of(program.input_dimensions(), found, self.kind)
 
-    def _set_plan(self, facts: Sequence[InputFact], grad: bool | None) -> Plan:
-        settings = self._settings
+    def _set_plan(self, facts: tuple[InputFact, ...], grad: bool | None) -> Plan:
+        settings, program = self._settings, self._settings.program
+        recipe = Recipe(program, facts, grad)
         if self.kind is Kind.UNSPECIALIZED:
-            facts, grad = (), None
+            recipe = Recipe(program, pipeline=settings.pipeline)
         self._planned_at = time.monotonic()
         self.plan = Plan(
-            PlanGuard(len(settings.program.graph.inputs), facts, grad),
-            partial(_optimized, settings, self.kind, facts, grad),
-            settings.program,
+            PlanGuard(len(program.graph.inputs), recipe.facts, recipe.grad),
+            recipe,
             settings.engine,
-            dynamic=not facts or not all(fact.is_exact for fact in facts),
             depth=self.depth,
             complaints=settings.complaints,
         )
@@ -158,14 +156,3 @@ class Level:
         if self.profiling is not None and self.plan is not None:
             if time.monotonic() - self._planned_at >= after:
                 self.profiling = None
-
-
-def _optimized(
-    settings: Settings, kind: Kind, facts: Sequence[InputFact], grad: bool | None
-) -> Program:
-    copied = settings.program.copy()
-    if kind is Kind.UNSPECIALIZED:
-        optimize(copied, settings.pipeline)
-    else:
-        specialize(copied, facts, grad)
-    return copied

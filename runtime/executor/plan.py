@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from .complaints import Complaints
 from .engines import Engine, Function, traceable
 from .guard import PlanGuard
 from .program import Program
+from .specialization import Recipe
 
 _MOST_REASONS: Final = 100
 _OTHER: Final = "other reasons"
@@ -51,10 +52,8 @@ class Plan:
 
     Args:
         guard: what it may run on.
-        make: returns the optimized program.
-        original: the program itself.
+        recipe: how to make what it runs.
         engine: what compiles it further.
-        dynamic: whether the guard admits several sizes.
         depth: what it is called in complaints.
         complaints: where it tells what failed, or took long.
     """
@@ -62,11 +61,9 @@ class Plan:
     def __init__(
         self,
         guard: PlanGuard,
-        make: Callable[[], Program],
-        original: Program,
+        recipe: Recipe,
         engine: Engine | None,
         *,
-        dynamic: bool,
         depth: int,
         complaints: Complaints,
     ) -> None:
@@ -74,10 +71,8 @@ class Plan:
         self.hits = 0
         self.reasons: Counter[str] = Counter()
         self.body: Body | None = None
-        self._make = make
-        self._original = original
+        self._recipe = recipe
         self._engine = engine
-        self._dynamic = dynamic
         self._depth = depth
         self._complaints = complaints
         self._lock = threading.RLock()
@@ -150,18 +145,21 @@ class Plan:
         start = time.perf_counter()
         failure = None
         try:
-            program = self._make()
+            program = self._recipe.optimized()
             compiled = program.compiled()
+            self._recipe.tell_types(program)
         except Exception as error:  # noqa: BLE001 - whatever it is, the program itself still runs
             failure = f"runs as it was traced, since optimizing it failed: {_in_words(error)}"
             self._complaints.failed(self._depth, failure)
-            program = self._original
+            program = self._recipe.program.copy()
             compiled = program.compiled()
         function, engine = compiled.function, "plain"
         if self._engine is not None and failure is None and not self._complaints.is_engine_slow:
+            facts = self._recipe.facts
+            is_exact = bool(facts) and all(fact.is_exact for fact in facts)
             try:
                 plain = program.compiled(traceable).function
-                function = self._engine.compile(plain, given, dynamic=self._dynamic)
+                function = self._engine.compile(plain, given, dynamic=not is_exact)
                 engine = self._engine.name
             except Exception as error:  # noqa: BLE001 - whatever it is, the plain plan still runs
                 failure = _without(self._engine.name, error)

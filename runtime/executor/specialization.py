@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ...ir import Argument, Graph, Node, ScalarType, Value
@@ -22,30 +23,45 @@ _READ_SIZE: Final = read_operator("aten::sym_size.int", ("Tensor", "int"), Scala
 _EQUAL: Final = scalar_operator("aten::eq", (ScalarType.INT, ScalarType.INT), ScalarType.BOOL)
 
 
-def specialize(program: Program, facts: Sequence[InputFact], grad: bool | None) -> None:
-    """Optimize a program for inputs of which facts hold, in place.
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to make the program of a plan.
 
-    Args:
-        program: what to optimize.
-        facts: what guards see to before it runs.
+    Attributes:
+        program: what to begin with; it stays as it is.
+        facts: what guards see to before the plan runs.
         grad: the gradient mode that guards see to; None if it may be on.
+        pipeline: the passes to run, which hold for all inputs that guards admit.
     """
-    graph = program.graph
-    program.apply("inline")
-    promised = _state_sizes(graph, facts)
-    program.apply(*_pipeline("profiled", graph, grad))
-    if _may_reorder(graph, grad):
-        program.apply("no_grad")
-    for node in promised:
-        if node.block is not None:
-            node.erase()
-    program.apply("dce")
-    _tell_types(program, facts)
 
+    program: Program
+    facts: tuple[InputFact, ...] = ()
+    grad: bool | None = None
+    pipeline: str = "profiled"
 
-def optimize(program: Program, pipeline: str) -> None:
-    """Optimize a program with a pipeline for all inputs and gradient modes, in place."""
-    program.apply(*_pipeline(pipeline, program.graph, None))
+    def optimized(self) -> Program:
+        """Return the optimized program. Its types are still those of the trace."""
+        program = self.program.copy()
+        graph = program.graph
+        program.apply("inline")
+        promised = _state_sizes(graph, self.facts)
+        program.apply(*_pipeline(self.pipeline, graph, self.grad))
+        if _may_reorder(graph, self.grad):
+            program.apply("no_grad")
+        for node in promised:
+            if node.block is not None:
+                node.erase()
+        program.apply("dce")
+        return program
+
+    def tell_types(self, program: Program) -> None:
+        """Have the types of inputs say what guards promise, and those of other values no sizes.
+
+        That is for readers: what is compiled of a graph goes by the types of the trace, which say more.
+        """
+        for fact in self.facts:
+            watch(program.graph, program.graph.inputs[fact.number]).output.type = fact.type
+        program.apply(SpecializeTypes())
 
 
 def _pipeline(name: str, graph: Graph, grad: bool | None) -> list[Pass]:
@@ -114,12 +130,3 @@ class _Reads:
             made.name = made.name if like is None else like.output.name
             self._made[args] = made
         return self._made[args]
-
-
-def _tell_types(program: Program, facts: Sequence[InputFact]) -> None:
-    """Have the types of inputs say what guards promise, and those of other values no sizes."""
-    graph = program.graph
-    for fact in facts:
-        watch(graph, graph.inputs[fact.number]).output.type = fact.type
-    if facts:
-        program.apply(SpecializeTypes())

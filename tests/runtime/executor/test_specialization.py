@@ -94,3 +94,18 @@ def test_the_traced_graph_stays_as_it_is() -> None:
         executor(torch.ones(3, 4), torch.ones(3, 4))
     assert str(traced.graph) == text
     assert traced.state == state
+
+
+def test_plans_call_operators_as_directly_as_the_replay_does() -> None:
+    traced = opscope.trace(lambda x: ((x + 1).view(2, 6) + 1) * 2, torch.ones(3, 4))
+    executor = opscope.ProfilingExecutor(traced)
+    for _ in range(2):
+        executor(torch.ones(3, 4))
+    (level,) = executor._profiled.levels()
+    assert level.plan is not None
+    assert level.plan.body is not None
+    ours = level.plan.body.compiled.function.__globals__
+    theirs = traced._compiled.function.__globals__
+    for name in ("aten_add_Tensor", "aten_view", "aten_mul_Tensor"):
+        assert ours[name] is theirs[name]
+    assert "aten_add_Tensor_1" not in ours
