@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 
@@ -47,5 +48,14 @@ class Complaints:
             warnings.warn(
                 f"{text}\n  this is said once; explain() tells of each plan",
                 ExecutorWarning,
-                stacklevel=2,
+                stacklevel=_frames_of_ours(),
             )
+
+
+def _frames_of_ours() -> int:
+    """Return how far above the caller the first frame is that is not of this package."""
+    package = __name__.partition(".")[0] + "."
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
+        frame, level = frame.f_back, level + 1
+    return level

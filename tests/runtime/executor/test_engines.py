@@ -79,8 +79,9 @@ def test_an_engine_that_fails_is_warned_of_once_and_done_without() -> None:
         opscope.ExecutorWarning,
         match="the plan at depth 2 of doubled runs without engine fake, which failed: "
         "Broken: no compiler\n",
-    ):
+    ) as warned:
         run(executor, 3)
+    assert warned[0].filename == __file__, "it points at the call"
     run(executor, 3, 4, 5, 5)
     states = executor.get_debug_state().levels
     assert [state.engine for state in states] == ["plain", "plain"]
