@@ -5,6 +5,7 @@ from .comparing import diff as diff
 from .comparison import GraphDiff as GraphDiff
 from .errors import CaptureError as CaptureError
 from .errors import CheckError as CheckError
+from .errors import ExecutorWarning as ExecutorWarning
 from .errors import FormatError as FormatError
 from .errors import GuardError as GuardError
 from .errors import InputError as InputError
@@ -48,6 +49,7 @@ from .pictures import to_graphviz as to_graphviz
 from .pictures import to_mermaid as to_mermaid
 from .pictures import to_networkx as to_networkx
 from .pictures import to_pydot as to_pydot
+from .profiling_executor import ProfilingExecutor as ProfilingExecutor
 from .program import TracedProgram as TracedProgram
 from .program import functionalize as functionalize
 from .program import parse as parse

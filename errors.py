@@ -91,3 +91,7 @@ class FootprintError(OpscopeError):
 
 class TracerWarning(UserWarning):
     """A trace may not hold for other inputs; the message names the line that made it so."""
+
+
+class ExecutorWarning(UserWarning):
+    """A plan of an executor could not be compiled, or took long; the message names the cause."""

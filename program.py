@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, cached_property
+from itertools import islice
 from typing import Any, Literal
 
 import torch
 
 from .checking import CheckReport, KeptArguments, Runs, Subject, check_program, own_tensors
 from .errors import CheckError, GuardError, InputError, ReplayError, ReportError
-from .ir import Graph, Node, Operator, TupleType, Type, Value, unknown_operator
+from .ir import Graph, Node, Operator, TensorType, TupleType, Type, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance
 from .ir.files import Contents, Data
@@ -22,7 +24,7 @@ from .ir.mutation import Mutation
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
-from .ir.tuples import flattened, nested
+from .ir.tuples import flat_types, flattened, nested
 from .ir.updates import Stored, update
 from .passes.base import Pass
 from .passes.functionalize import Functionalize
@@ -202,8 +204,58 @@ class TracedProgram(RecordedProgram):
 
     @cached_property
     def _compiled(self) -> CompiledGraph:
-        bindings = ExactBindings(torch_literal)
-        return compile_graph(self.graph, self.state, bindings, self._dimension_names())
+        return self.compiled()
+
+    def compiled(
+        self, bindings: Callable[[Node], Callable[..., Any] | None] = lambda node: None
+    ) -> CompiledGraph:
+        """Compile the graph to a function of its inputs, which checks neither them nor circumstances.
+
+        Args:
+            bindings: gives the function that makes a node's call; where it gives None, the exact one does.
+
+        Raises:
+            ReplayError: an operator is not registered in this process.
+        """
+        exact = ExactBindings(torch_literal)
+
+        def binding_of(node: Node) -> Callable[..., Any] | None:
+            return bindings(node) or exact(node)
+
+        return compile_graph(self.graph, self.state, binding_of, self._dimension_names())
+
+    def copy(self) -> TracedProgram:
+        """Return the program with a graph of its own, for passes to change; its tensors are the same.
+
+        Operators that were folded can be unfolded in the original only.
+        """
+        copied = copy.copy(self)
+        copied.graph = self.graph.copy()
+        copied.state = dict(self.state)
+        copied._private = dict(self._private)
+        ours, theirs = (
+            [n for part in (graph, *graph.functions.values()) for n in part.walk()]
+            for graph in (self.graph, copied.graph)
+        )
+        twins = dict(zip(ours, theirs, strict=True))
+        copied._lengths = tuple(twins[node] for node in self._lengths if node in twins)
+        copied._folded = ()
+        copied._forget_derived()
+        return copied
+
+    def type_of(self, tensor: torch.Tensor) -> TensorType:
+        """Return the type of a tensor as graphs tell it."""
+        return type_of_tensor(tensor)
+
+    def input_dimensions(self) -> list[tuple[str, frozenset[int]] | None]:
+        """Return a name per input of the graph, and which of its sizes may differ; None for a tuple."""
+        leaves = iter(zip(self.inputs.names, self.inputs.dimensions, strict=True))
+        found: list[tuple[str, frozenset[int]] | None] = []
+        for value in self.graph.inputs:
+            parts = list(islice(leaves, sum(1 for _ in flat_types([value.type]))))
+            is_tuple = isinstance(value.type, TupleType)
+            found.append(None if is_tuple else (parts[0][0], frozenset(parts[0][1])))
+        return found
 
     @cached_property
     def _steps(self) -> SteppedGraph:
@@ -235,6 +287,25 @@ class TracedProgram(RecordedProgram):
                 other parameters and buffers by now, or the same in another dtype or shape.
         """
         return self._call(self._compiled, args, kwargs)
+
+    def call_through(
+        self,
+        function: Callable[..., tuple[Any, ...]],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Replay the program with another function in the place of its compiled graph.
+
+        Args:
+            function: takes the inputs of the graph, and returns what the graph does.
+            args: positional arguments of the program.
+            kwargs: keyword arguments.
+
+        Raises:
+            InputError: as a replay does.
+            GuardError: as a replay does.
+        """
+        return self._call(CompiledGraph("", function, "", {}), args, kwargs)
 
     def _call(
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -358,10 +429,8 @@ class TracedProgram(RecordedProgram):
                 results = compiled.function(*self._given(leaves))
                 return results if bundled is None else tuple(flattened(bundled[1], results))
         except ValueError as error:
-            explained = length_error(
-                self.graph, compiled.nodes, self._dimension_names(), compiled.filename, error
-            )
-            if explained is None:
+            explained = self.explained(compiled, error)
+            if explained is error:
                 raise
             raise explained from error
 
@@ -435,6 +504,22 @@ class TracedProgram(RecordedProgram):
             runs = Runs(self._subject(function), kept, 0)
         runs.require_fit()
         return runs
+
+    def graph_inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the inputs that the graph would run on in a call.
+
+        Raises:
+            InputError: the arguments do not fit those that the program was traced with.
+        """
+        return tuple(self._given(self.inputs.leaves(args, kwargs)))
+
+    def explained(self, compiled: CompiledGraph, error: ValueError) -> Exception:
+        """Return the error for a list that a node gave in another length than it did at the trace.
+
+        That is ``error`` itself if it says something else.
+        """
+        names, nodes = self._dimension_names(), compiled.nodes
+        return length_error(self.graph, nodes, names, compiled.filename, error) or error
 
     def check(
         self,

@@ -18,6 +18,7 @@ from rich.console import Console
 import opscope
 
 from .capture import capture
+from .executor import executor
 from .fake import fake
 from .footprint import footprint
 from .graphs import graphs
@@ -35,6 +36,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "memory": memory,
     "fake": fake,
     "replay": replay,
+    "executor": executor,
     "graphs": graphs,
     "training": training,
     "scaling": scaling,

@@ -11,7 +11,7 @@ from .graph import Graph
 from .literals import MemoryFormat
 from .names import is_number, value_names
 from .node import Node
-from .own_operators import AUTOGRAD_FUNCTION
+from .own_operators import AUTOGRAD_FUNCTION, PROFILE
 from .scalars import GUARD, Expression, scalar_form, write_expression, write_number
 from .source import SourceRange
 from .types import ScalarType
@@ -206,6 +206,8 @@ class ConditionWriter:
         node = value.node
         if node is None:
             return Expression(self._name(value))
+        if node.operator is PROFILE:
+            return self._argument(node.all_args[0])
         label = self._dimension_label(node)
         if label is not None:
             return Expression(label)
@@ -230,6 +232,8 @@ class ConditionWriter:
         if node.kind != "aten::sym_size.int" or len(node.all_args) != 2:
             return None
         tensor, dimension = node.all_args
+        while isinstance(tensor, Value) and tensor.node and tensor.node.operator is PROFILE:
+            tensor = tensor.node.all_args[0]
         if not isinstance(tensor, Value) or not isinstance(dimension, int):
             return None
         return self._dimension_names.get((tensor, dimension))

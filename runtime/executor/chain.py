@@ -1,0 +1,81 @@
+"""The chain of levels that a call goes along until a plan admits its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from ..codegen import CompiledGraph
+from .level import Level, Settings
+from .profiling import Profiling
+
+
+class Chain:
+    """All levels of an executor, from the first one on.
+
+    Attributes:
+        settings: what its levels have in common.
+        last_depth: the depth of the level that took the last call; None where none has.
+
+    Args:
+        settings: what its levels have in common.
+        release_after: seconds after which a level that has its plan lets go of what it profiled with; None
+            for never.
+    """
+
+    def __init__(self, settings: Settings, release_after: float | None = None) -> None:
+        self.settings = settings
+        self.release_after = release_after
+        self.last_depth: int | None = None
+        self._first = Level(settings, settings.strategy.depth)
+
+    def levels(self) -> Iterator[Level]:
+        """Yield the levels that were needed so far."""
+        level: Level | None = self._first
+        while level is not None:
+            yield level
+            level = level.next
+
+    def run(self, *given: Any) -> tuple[Any, ...]:
+        """Run the program on inputs of its graph."""
+        level: Level | None = self._first
+        while level is not None:
+            if self.release_after is not None:
+                level.release(self.release_after)
+            ready = level.ready()
+            if isinstance(ready, Profiling):
+                self.last_depth = level.depth
+                return level.profile(ready, given)
+            if ready.admits(given):
+                self.last_depth = level.depth
+                return ready.run(given)
+            level = level.following()
+        self.last_depth = None
+        return self._replay(given)
+
+    def prepare(self, given: tuple[Any, ...]) -> None:
+        """Compile the plan for inputs; one is made for them if there is none and a level has none yet."""
+        level: Level | None = self._first
+        while level is not None and not level.prepare(given):
+            level = level.following()
+
+    def release(self) -> None:
+        """Let go of what levels profiled with, where it is time."""
+        if self.release_after is not None:
+            for level in self.levels():
+                level.release(self.release_after)
+
+    @cached_property
+    def _original(self) -> CompiledGraph:
+        return self.settings.program.compiled()
+
+    def _replay(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Run the program as it is, where what around it is not as when plans for all inputs were made."""
+        try:
+            return self._original.function(*given)
+        except ValueError as error:
+            explained = self.settings.program.explained(self._original, error)
+            if explained is error:
+                raise
+            raise explained from error

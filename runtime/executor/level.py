@@ -1,0 +1,158 @@
+"""One level of the chain: it profiles, makes a plan, and hands what that does not admit to the next one.
+
+    level 3   profiles -> plan (static)  --miss-->  level 2  profiles -> plan (static)  --miss-->  ...
+    level 0   a plan for all inputs
+
+Note [When a level goes on]
+    A level profiles until it has seen as many runs as it was told to, and has a plan from then on, which
+    never changes. The plan is compiled when its guard admits inputs for the first time, so what a level was
+    made for and never comes again costs nothing. What the guard does not admit goes to the next level, which
+    begins by profiling it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .complaints import Complaints
+from .engines import Engine
+from .facts import InputFact, facts_of
+from .guard import PlanGuard
+from .plan import Plan
+from .profiling import Profiling
+from .program import Program
+from .specialization import Recipe
+from .strategy import Kind, Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What levels of one chain have in common.
+
+    Attributes:
+        program: the program, which stays as it is.
+        strategy: the kinds of plans.
+        complaints: where plans tell what failed.
+        profiled_runs: how many runs a level watches before it makes a plan.
+        engine: what compiles plans further; None for nothing.
+        pipeline: what makes the plan for all inputs.
+    """
+
+    program: Program
+    strategy: Strategy
+    complaints: Complaints
+    profiled_runs: int = 1
+    engine: Engine | None = None
+    pipeline: str = "profiling_insensitive"
+
+
+class Level:
+    """One level of the chain.
+
+    Attributes:
+        depth: how many specialized plans there can be from here on; 0 for the last level.
+        plan: what it runs; None as long as it profiles.
+        profiling: what it profiles with; None before it begins, and after it was let go of.
+        runs: how many runs it has watched.
+    """
+
+    def __init__(self, settings: Settings, depth: int) -> None:
+        self.depth = depth
+        self.kind = settings.strategy.kind_at(depth)
+        self.plan: Plan | None = None
+        self.profiling: Profiling | None = None
+        self.runs = 0
+        self._planned_at = 0.0
+        self._settings = settings
+        self._next: Level | None = None
+        self._lock = threading.RLock()
+
+    def following(self) -> Level | None:
+        """Return the level that takes what the plan does not admit; None behind the last one."""
+        if self._next is None and self.depth > 0:
+            with self._lock:
+                if self._next is None:
+                    self._next = Level(self._settings, self.depth - 1)
+        return self._next
+
+    @property
+    def next(self) -> Level | None:
+        """The following level, if it was needed so far."""
+        return self._next
+
+    def ready(self) -> Plan | Profiling:
+        """Return the plan, made now if all is there for it; before that, what the level profiles with."""
+        return self.plan or self._advance()
+
+    def _advance(self) -> Plan | Profiling:
+        settings, program = self._settings, self._settings.program
+        with self._lock:
+            if self.plan is not None:
+                return self.plan
+            if self.kind is Kind.UNSPECIALIZED or settings.profiled_runs == 0:
+                return self._set_plan((), None)
+            if self.profiling is None:
+                self.profiling = Profiling(program)
+            if self.runs < settings.profiled_runs:
+                return self.profiling
+            facts = facts_of(program.input_dimensions(), self.profiling.inputs(), self.kind)
+            modes = self.profiling.grad_modes
+            return self._set_plan(facts, next(iter(modes)) if len(modes) == 1 else None)
+
+    def prepare(self, given: Sequence[Any]) -> bool:
+        """Have a plan for inputs as if they had been profiled; whether that is compiled now.
+
+        A level that has a plan keeps it.
+        """
+        with self._lock:
+            plan = self.plan or self._set_plan(self._facts_for(given), torch.is_grad_enabled())
+        if not plan.guard.admits(*given):
+            return False
+        plan.compile(given)
+        return True
+
+    def _facts_for(self, given: Sequence[Any]) -> tuple[InputFact, ...]:
+        """Return what to hold inputs to where they alone have been seen."""
+        program, found = self._settings.program, []
+        for number, value in enumerate(program.graph.inputs):
+            if value.is_used and isinstance(given[number], torch.Tensor):
+                type_ = program.type_of(given[number])
+                found.append((number, type_, type_.requires_grad))
+        return facts_of(program.input_dimensions(), found, self.kind)
+
+    def _set_plan(self, facts: tuple[InputFact, ...], grad: bool | None) -> Plan:
+        settings, program = self._settings, self._settings.program
+        recipe = Recipe(program, facts, grad)
+        if self.kind is Kind.UNSPECIALIZED:
+            recipe = Recipe(program, pipeline=settings.pipeline)
+        self._planned_at = time.monotonic()
+        self.plan = Plan(
+            PlanGuard(len(program.graph.inputs), recipe.facts, recipe.grad),
+            recipe,
+            settings.engine,
+            depth=self.depth,
+            complaints=settings.complaints,
+        )
+        return self.plan
+
+    def profile(self, profiling: Profiling, given: Sequence[Any]) -> tuple[Any, ...]:
+        """Run the program, watched, on inputs that came while the level profiled."""
+        grad = torch.is_grad_enabled()
+        results, found = profiling.run(given)
+        with self._lock:
+            if self.runs < self._settings.profiled_runs:
+                self.runs += 1
+                profiling.add(found, grad)
+        return results
+
+    def release(self, after: float) -> None:
+        """Let go of what it profiled with, if it has had its plan for so many seconds."""
+        if self.profiling is not None and self.plan is not None:
+            if time.monotonic() - self._planned_at >= after:
+                self.profiling = None

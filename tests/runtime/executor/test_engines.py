@@ -1,0 +1,164 @@
+"""Engines: what they are given, what happens when they fail, and Inductor itself."""
+
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+
+import opscope
+from opscope.runtime.executor.engines import Function
+
+
+class Broken(Exception):
+    """What an engine of these tests says instead of compiling."""
+
+
+class FakeEngine:
+    """Gives functions as they are, and fails when it is told to."""
+
+    name = "fake"
+    failures = (Broken,)
+
+    def __init__(
+        self, *, error: Exception | None = None, late: bool = False, seconds: float = 0.0
+    ) -> None:
+        self.asked: list[tuple[tuple[int, ...], bool]] = []
+        self.ran = 0
+        self._error = error
+        self._late = late
+        self._seconds = seconds
+
+    def compile(self, function: Function, given: Sequence[Any], *, dynamic: bool) -> Function:
+        self.asked.append((tuple(given[0].shape), dynamic))
+        time.sleep(self._seconds)
+        if self._error is not None and not self._late:
+            raise self._error
+
+        def run(*args: Any) -> tuple[Any, ...]:
+            if self._error is not None:
+                raise self._error
+            self.ran += 1
+            return function(*args)
+
+        return run
+
+
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+
+def executor_with(engine: Any, **options: Any) -> opscope.ProfilingExecutor:
+    traced = opscope.trace(doubled, torch.ones(3))
+    strategy = [("static", 1), ("dynamic", 1)]
+    return opscope.ProfilingExecutor(traced, engine=engine, fusion_strategy=strategy, **options)
+
+
+def run(executor: Callable[..., Any], *sizes: int) -> None:
+    for size in sizes:
+        x = torch.randn(size)
+        assert torch.equal(executor(x), doubled(x))
+
+
+def test_an_engine_compiles_each_plan_once_static_or_dynamic() -> None:
+    engine = FakeEngine()
+    executor = executor_with(engine)
+    run(executor, 3, 3, 3, 4, 5, 6)
+    assert engine.asked == [((3,), False), ((5,), True)]
+    assert engine.ran == 4
+    assert [level.engine for level in executor.get_debug_state().levels] == ["fake", "fake"]
+
+
+def test_an_engine_that_fails_is_warned_of_once_and_done_without() -> None:
+    executor = executor_with(FakeEngine(error=Broken("no compiler\nwas found")))
+    run(executor, 3)
+    with pytest.warns(
+        opscope.ExecutorWarning,
+        match="the plan at depth 2 of doubled runs without engine fake, which failed: "
+        "Broken: no compiler\n",
+    ) as warned:
+        run(executor, 3)
+    assert warned[0].filename == __file__, "it points at the call"
+    run(executor, 3, 4, 5, 5)
+    states = executor.get_debug_state().levels
+    assert [state.engine for state in states] == ["plain", "plain"]
+    assert states[1].failure == "runs without engine fake, which failed: Broken: no compiler"
+    assert "  it runs without engine fake, which failed: Broken" in executor.explain()
+
+
+def test_a_function_that_says_at_a_call_that_it_is_not_compiled_is_given_up() -> None:
+    engine = FakeEngine(error=Broken("for this size"), late=True)
+    executor = executor_with(engine)
+    run(executor, 3)
+    with pytest.warns(opscope.ExecutorWarning, match="Broken: for this size"):
+        run(executor, 3)
+    run(executor, 3)
+    assert executor.get_debug_state().levels[0].engine == "plain"
+    assert len(engine.asked) == 1
+
+
+def test_other_errors_of_a_compiled_function_are_the_callers() -> None:
+    executor = executor_with(FakeEngine(error=RuntimeError("out of memory"), late=True))
+    run(executor, 3)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        executor(torch.ones(3))
+
+
+def test_after_a_slow_compilation_later_plans_do_without_the_engine() -> None:
+    engine = FakeEngine(seconds=0.02)
+    executor = executor_with(engine, slow_after=0.01)
+    run(executor, 3)
+    with pytest.warns(opscope.ExecutorWarning, match=r"engine fake took .* more than 0.01 s"):
+        run(executor, 3)
+    run(executor, 4, 5, 6)
+    assert [level.engine for level in executor.get_debug_state().levels] == ["fake", "plain"]
+    assert len(engine.asked) == 1
+
+
+def test_optimization_that_fails_leaves_the_program_as_it_was_traced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    executor = executor_with("plain")
+    run(executor, 3)
+    with monkeypatch.context() as patch:
+
+        def fail(*passes: Any) -> None:
+            raise opscope.PassError("pass dce broke the graph")
+
+        patch.setattr(opscope.TracedProgram, "apply", fail)
+        with pytest.warns(opscope.ExecutorWarning, match="since optimizing it failed: PassError"):
+            run(executor, 3)
+    run(executor, 3)
+    (level,) = executor.get_debug_state().levels
+    assert (level.hits, level.phase) == (2, "compiled")
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(opscope.ReplayError, match="there is no engine 'nvfuser'"):
+        executor_with("nvfuser")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a compiler of C++")
+def test_inductor_compiles_without_running_and_gives_what_eager_gives() -> None:
+    def program(x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        total.add_(1)
+        return x.sin() * x.shape[0]
+
+    total = torch.zeros(())
+    traced = opscope.trace(program, (torch.ones(3), total))
+    executor = opscope.ProfilingExecutor(
+        traced, engine="inductor", fusion_strategy=[("static", 1)], slow_after=3600
+    )
+    x = torch.randn(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch deprecates parts of its own
+        executor.prepare((x, total))
+        assert total == 1, "only the trace has run"
+        result = executor(x, total)
+    assert total == 2
+    torch.testing.assert_close(result, x.sin() * 3)
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.hits, level.failure) == ("inductor", 1, None)
