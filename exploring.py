@@ -169,6 +169,10 @@ def exhibit_of(
     """
     graph = graph_of(program)
     costs = node_costs(graph)
+    failed: Node | None = getattr(program, "failed_node", None)
+    if failed is not None:  # it has computed nothing
+        for numbers in (costs.flops, costs.moved_bytes, costs.made_bytes):
+            numbers.pop(failed, None)
     measures = [
         *_overlaid(graph, overlay),
         Measure("FLOPs", "FLOP", costs.flops),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .errors import FormatError
 from .ir import Node, SourceRange
 from .ir.files import Contents, Data
 from .ir.structure import Structure, StructureKind
@@ -26,8 +27,15 @@ class FailedTrace(RecordedProgram):
         self.failed_source: SourceRange | None = run.source
 
     def contents(self, *, with_state: bool) -> tuple[Contents, Data | None]:
-        """Return what a file is to hold: the graph alone."""
-        return Contents(self.graph), None
+        """Refuse: a file of a program would not tell that it failed.
+
+        Raises:
+            FormatError: always.
+        """
+        raise FormatError(
+            f"{self.graph.name} failed while it was traced, so there is no program to keep\n"
+            "  save what ran as .html, .svg or .txt, or its graph: opscope.save(failed.graph, path)"
+        )
 
     def __repr__(self) -> str:
         return (
@@ -45,6 +53,11 @@ def failed_trace(error: BaseException) -> FailedTrace | None:
 
     Args:
         error: what ``opscope.trace`` raised, or an error that was caused by that.
+
+    Raises:
+        TypeError: it is no error.
     """
+    if not isinstance(error, BaseException):
+        raise TypeError(f"an error that was raised is needed, not {type(error).__name__}")
     run = partial_run(error)
     return None if run is None else FailedTrace(run)

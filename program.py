@@ -599,7 +599,8 @@ class TracedProgram(RecordedProgram):
         if self._traced_with is None or any(leaf is None for leaf in leaves):
             raise ReplayError(
                 f"the inputs that {self.graph.name} was traced with are gone\n"
-                "  pass inputs: traced.check((x,)), or check while tracing: opscope.trace(..., check=True)"
+                "  pass inputs: traced.check((x,)), traced.profile(x); or check while tracing:"
+                " opscope.trace(..., check=True)"
             )
         return self.inputs.arguments.unbind(self.inputs.structure.build(leaves))
 

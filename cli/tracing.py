@@ -68,6 +68,8 @@ def _write_failed(error: ProgramError, request: TraceRequest) -> None:
     if writers:
         write_together(writers)
         typer.echo(f"what ran until it failed is in {', '.join(map(str, writers))}", err=True)
+    elif not error.hint:
+        error.hint = "what ran until it failed can be seen with -o NAME.html"
 
 
 def run_summary(request: TraceRequest, options: SummaryOptions, *, as_json: bool) -> None:

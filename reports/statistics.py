@@ -54,7 +54,6 @@ class Statistics:
         named: dict[str, Mapping[Node, float]] = {
             "absmax": self.absmax,
             "std": self.std,
-            "mean": self.mean,
             "NaNs": self.nans,
             "infinities": self.infs,
         }

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import opscope
+from opscope.exploring import exhibit_of
 
 
 class Mismatched(torch.nn.Module):
@@ -141,5 +142,19 @@ def test_a_failed_trace_is_saved_shown_and_searched(tmp_path: Path) -> None:
     assert "cannot be multiplied" not in trace.save(tmp_path / "net.svg").read_text()
     page = trace.save(tmp_path / "net.html").read_text()
     assert page.startswith("<!doctype html>")
-    loaded = opscope.load(trace.save(tmp_path / "net.opscope"))
+    with pytest.raises(opscope.FormatError, match="failed while it was traced"):
+        trace.save(tmp_path / "net.opscope")
+    loaded = opscope.load(opscope.save(trace.graph, tmp_path / "net.opscope"))
     assert str(loaded.graph) == str(trace.graph)
+
+
+def test_what_is_no_error_is_refused() -> None:
+    with pytest.raises(TypeError, match="an error that was raised is needed, not str"):
+        opscope.failed_trace("text")  # type: ignore[arg-type]
+
+
+def test_an_operator_that_failed_costs_nothing() -> None:
+    trace = failed(Mismatched().eval(), torch.randn(1, 4))
+    flops = exhibit_of(trace).measures[0]
+    assert [node.kind for node in flops.numbers] == ["aten::linear"]
+    assert trace.failed_node not in flops.numbers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from errno import ENOENT
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +52,8 @@ def save_picture(
 
 def replace_file(target: Path, content: bytes) -> None:
     """Write a file beside the target and put it in its place, so that no reader sees half of it."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(ENOENT, "there is no such folder", str(target.parent))
     beside = target.with_name(f".opscope-{secrets.token_hex(6)}.tmp")
     try:
         with beside.open("xb") as file:

@@ -224,8 +224,21 @@ def test_an_exception_of_the_program_is_one_block_with_the_users_line(opscope: C
         "  from net.py:14 in Net.forward",
         "    y = self.drop(self.activation(self.fc(x)))",
         "                                  ^^^^^^^^^^",
+        "  what ran until it failed can be seen with -o NAME.html",
         "  --debug shows the traceback",
     ]
+
+
+def test_what_ran_of_a_program_that_failed_is_written_beside_the_file_that_was_asked_for(
+    project: Path, opscope: Command
+) -> None:
+    (project / "net.html").write_text("an older page")
+    result = opscope("trace", "net.py:Net", "-i", "f32[2,5]", "-o", "net.html", "-o", "net.opscope")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("what ran until it failed is in net.failed.html\nerror: ")
+    assert (project / "net.failed.html").read_text().startswith("<!doctype html>")
+    assert (project / "net.html").read_text() == "an older page"
+    assert not (project / "net.opscope").exists()
 
 
 def test_messages_of_several_lines_are_indented(opscope: Command) -> None:

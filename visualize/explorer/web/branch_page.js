@@ -4,7 +4,7 @@ import { borders, operatorCounts, operatorsIn } from './branch_facts.js';
 import { counted, GraphModel, human } from './data.js';
 import { button, copyButton, el, jump } from './dom.js';
 import { quantity, timesOf } from './outline.js';
-import { branchLink, facts, limitedList, operatorBars, placedNodeLink, scopeCrumbs, section, sourcedValueLink, valueLink } from './pieces.js';
+import { branchLink, factName, facts, limitedList, operatorBars, placedNodeLink, scopeCrumbs, section, sourcedValueLink, valueLink } from './pieces.js';
 import { Session } from './session.js';
 import { stateEntry } from './node_page.js';
 
@@ -77,7 +77,7 @@ function branchFacts(session, b) {
     ['Operators', own === inside || own === 0 ? inside.toLocaleString('en') : `${inside.toLocaleString('en')}, of them ${own} its own`],
     ['Left out', left > 0 && `${counted(left, 'operator')} that ${left === 1 ? 'is' : 'are'} not drawn at first`],
     ['Parameters', model.parameters(b) > 0 && `${human(model.parameters(b))} (${model.parameters(b).toLocaleString('en')})`],
-    ...measures.map((measure) => /** @type {[string, string]} */ ([measure.name, measureFact(measure, b)])),
+    ...measures.map((measure) => /** @type {[string, string]} */ ([factName(measure), measureFact(measure, b)])),
   ]);
 }
 

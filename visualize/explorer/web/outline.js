@@ -145,7 +145,7 @@ export function columnsOf(model) {
     {
       key: 'operators',
       label: 'Ops',
-      title: 'Operators, with those of inner scopes',
+      title: 'Operators that are drawn at first, with those of inner scopes',
       of: (item) => (item < 0 ? model.drawnCount[~item] || NaN : NaN),
       text: human,
       hasBar: false,

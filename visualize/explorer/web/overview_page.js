@@ -4,7 +4,7 @@ import { operatorCounts, operatorsIn } from './branch_facts.js';
 import { counted, human, range } from './data.js';
 import { el, jump } from './dom.js';
 import { quantity } from './outline.js';
-import { facts, limitedList, nodeLink, operatorBars, remarkList, section } from './pieces.js';
+import { factName, facts, limitedList, nodeLink, operatorBars, remarkList, section } from './pieces.js';
 import { Session } from './session.js';
 
 const REMARK_ORDER = ['error', 'warning', 'info', 'guard'];
@@ -33,10 +33,10 @@ function totals(session) {
   const entries = model.c.state.kind.length;
   return facts([
     ['Operators', all.toLocaleString('en') + (left ? `, ${left.toLocaleString('en')} of them not drawn at first` : '')],
-    ['Scopes', `${(model.branchCount - 1).toLocaleString('en')}`],
+    ['Blocks', `${(model.branchCount - 1).toLocaleString('en')}`],
     ['Parameters', model.parameters(0) > 0 && `${human(model.parameters(0))} (${model.parameters(0).toLocaleString('en')})`],
     ['State', entries > 0 && counted(entries, 'tensor')],
-    ...measures.map((measure) => /** @type {[string, string]} */ ([measure.name, quantity(measure.branches[0], measure.unit)])),
+    ...measures.map((measure) => /** @type {[string, string]} */ ([factName(measure), quantity(measure.branches[0], measure.unit)])),
   ]);
 }
 

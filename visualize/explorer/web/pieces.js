@@ -157,3 +157,8 @@ function remarkEntry(session, remark) {
     ),
   );
 }
+
+/** What a measure is of a scope: the sum of what is in it, or the largest. @param {import('./data.js').Measure} measure */
+export function factName(measure) {
+  return measure.isAdditive ? measure.name : `largest ${measure.name}`;
+}
