@@ -70,6 +70,13 @@ def show(
         str | None,
         typer.Option(metavar="SCOPE", help="Draw only what happens in scopes like layers.0*."),
     ] = None,
+    around: Annotated[
+        str | None,
+        typer.Option(metavar="VALUE", help="Draw only what is near a value like %h."),
+    ] = None,
+    steps: Annotated[
+        str, typer.Option(metavar="N", help="How many operators near --around reaches.")
+    ] = "2",
     direction: Direction = "TB",
     theme: Theme = "light",
     debug: Debug = False,
@@ -97,7 +104,7 @@ def show(
         from .showing import run_show
         from .views import read_view
 
-        view = read_view(depth, direction, theme, focus)
+        view = read_view(depth, direction, theme, focus, around, steps)
         query = None if find is None else parse_query(find)
         selection = Selection(scope, op, line, query)
         wanted = {

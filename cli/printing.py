@@ -105,7 +105,7 @@ def refuse_drawing(options: Mapping[str, str], listing: Listing) -> None:
         options: the options that were given, by the names of their parameters.
         listing: what is to be printed.
     """
-    for name in ("outputs", "focus", "direction", "theme"):
+    for name in ("outputs", "focus", "around", "steps", "direction", "theme"):
         if name in options:
             raise CommandError(
                 f"{options[name]} is for pictures, and {listing.value} prints\n"

@@ -33,7 +33,7 @@ def run_show(
         CommandError: the file cannot be read, an output cannot be written, or an option is for pictures and
             there are none.
     """
-    for name in ("depth", "focus", "direction", "theme"):
+    for name in ("depth", "focus", "around", "steps", "direction", "theme"):
         if name in options and not outputs:
             raise CommandError(
                 f"{options[name]} is for pictures, and the browser shows a page\n"

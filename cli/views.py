@@ -12,7 +12,12 @@ _THEMES: Final = ("light", "dark", "print")
 
 
 def read_view(
-    depth: str | None, direction: str, theme: str, focus: str | None = None
+    depth: str | None,
+    direction: str,
+    theme: str,
+    focus: str | None = None,
+    around: str | None = None,
+    steps: str = "2",
 ) -> ViewOptions:
     """Return what options ask of a picture.
 
@@ -24,4 +29,6 @@ def read_view(
         direction=read_choice("--direction", direction, _DIRECTIONS),
         theme=read_choice("--theme", theme, _THEMES),
         focus=focus,
+        around=around,
+        steps=read_whole("--steps", steps),
     )

@@ -12,6 +12,7 @@ from .endings import add_inputs, add_outputs
 from .families import Family
 from .folding import fold
 from .labels import elements
+from .neighbourhood import neighbourhood
 from .options import Direction, Theme, ViewOptions
 from .placing import Placement, place
 from .regions import build_regions, focus_on
@@ -54,7 +55,7 @@ def build_scene(
             ``['logits']``, ``.hidden``.
 
     Raises:
-        RenderError: ``options.focus`` matches no scope.
+        RenderError: ``options.focus`` matches no scope, or no value is called ``options.around``.
     """
     with paused_collector():
         options = ViewOptions() if options is None else options
@@ -91,13 +92,19 @@ def _build(graph: Graph, options: ViewOptions, output_names: Sequence[str]) -> S
     if not options.show_all:
         graph, identities = without_identities(graph)
     clutter = _Clutter() if options.show_all else _find_clutter(graph, identities)
-    root = build_regions(graph, clutter.sizes | clutter.bookkeeping | clutter.unused)
+    hidden = clutter.sizes | clutter.bookkeeping | clutter.unused
+    if options.around is not None:
+        near = neighbourhood(graph, options.around, options.steps)
+        own = next(iter(near), None)  # is shown, whatever it is
+        hidden = {n: None for n in graph.walk() if n is not own and (n in hidden or n not in near)}
+    root = build_regions(graph, hidden)
     if options.focus is not None:
         root = focus_on(root, options.focus)
     drawn = list(root.nodes())
     placement = Placement()
     place(root, fold(root, options), placement)
-    wiring = Wiring(graph, placement, drawn, has_outside=options.focus is not None)
+    is_part = options.focus is not None or options.around is not None
+    wiring = Wiring(graph, placement, drawn, has_outside=is_part)
     usual = usual_dtype(graph)
     add_inputs(graph, drawn, placement, wiring, usual)
     wiring.connect()
@@ -155,6 +162,11 @@ def _notes(
     notes = []
     if options.focus is not None:
         notes.append(f"only {options.focus}: {counted(drawn, 'operation')}")
+    if options.around is not None:
+        near = counted(options.steps, "step")
+        notes.append(
+            f"only what is within {near} of {options.around}: {counted(drawn, 'operation')}"
+        )
     folded = sum(1 for box in placement.boxes.values() if box.kind is BoxKind.SCOPE)
     if folded:
         notes.append(f"{counted(folded, 'block')} folded")

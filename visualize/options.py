@@ -32,6 +32,8 @@ class ViewOptions:
             opens as many as ``max_boxes`` allows, one of each kind of block before its likes.
         max_boxes: about how many boxes to draw where ``depth`` is None.
         focus: draw only what happens in scopes whose path or address matches this shell pattern.
+        around: draw only what is near the value of this name: ``%h``, as the graph's text has it.
+        steps: how many operators near ``around`` reaches, before the value and behind it.
         fold_repeats: draw equal neighbouring blocks once, marked with their number.
         show_all: draw what only serves others too: arithmetic on sizes and other plain numbers,
             counters, results that nothing reads.
@@ -42,6 +44,8 @@ class ViewOptions:
     depth: int | None = None
     max_boxes: int = 60
     focus: str | None = None
+    around: str | None = None
+    steps: int = 2
     fold_repeats: bool = True
     show_all: bool = False
     direction: Direction | str = Direction.DOWN
@@ -57,6 +61,12 @@ class ViewOptions:
         object.__setattr__(self, "theme", _member(Theme, "theme", self.theme))
         if self.depth is not None and self.depth < 0:
             raise RenderError(f"depth counts opened levels of scopes; it cannot be {self.depth}")
+        if self.steps < 0:
+            raise RenderError(f"steps counts operators from a value; it cannot be {self.steps}")
+        if self.focus is not None and self.around is not None:
+            raise RenderError(
+                "a picture is of a scope (focus) or of what is around a value, not both"
+            )
         if self.max_boxes < 1:
             raise RenderError(f"max_boxes cannot be {self.max_boxes}; a picture has boxes")
 

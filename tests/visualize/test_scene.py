@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from opscope.errors import RenderError
-from opscope.ir import Graph
+from opscope.ir import Graph, parse
 from opscope.visualize import Family, Scene, ViewOptions, build_scene, to_dot
 from support.random_graphs import graphs
 
@@ -141,3 +141,44 @@ def test_any_graph_makes_a_whole_scene(graph: Graph) -> None:
         assert {box.cluster for box in scene.boxes} <= clusters
         assert {end for edge in scene.edges for end in (edge.source, edge.target)} <= boxes
         assert to_dot(scene) == to_dot(build_scene(graph.copy(), options))
+
+
+CHAIN = """
+graph Net(%x : f32[2]):
+  %a : f32[2] = aten::relu(%x)
+  %b : f32[2] = aten::exp(%a)
+  %c : f32[2] = aten::sin(%b)
+  %d : f32[2] = aten::cos(%c)
+  %e : f32[2] = aten::neg(%d)
+  return (%e)
+"""
+
+
+def titles_around(name: str, steps: int) -> list[str]:
+    scene = build_scene(parse(CHAIN), ViewOptions(around=name, steps=steps))
+    return [box.title for box in scene.boxes]
+
+
+def test_a_picture_around_a_value_has_what_is_a_few_steps_away() -> None:
+    assert titles_around("%c", 0) == ["b", "sin", "c"]
+    assert titles_around("%c", 1) == ["a", "exp", "sin", "cos", "d"]
+    assert titles_around("c", 9) == ["x", "relu", "exp", "sin", "cos", "neg", "e"]
+
+
+def test_a_picture_around_an_input_begins_with_what_reads_it() -> None:
+    assert titles_around("%x", 0)[:2] == ["x", "relu"]
+
+
+def test_a_picture_around_a_value_says_so() -> None:
+    scene = build_scene(parse(CHAIN), ViewOptions(around="%c", steps=1))
+    assert scene.notes == ("only what is within 1 step of %c: 3 operations",)
+
+
+def test_an_unknown_value_is_told_with_near_names() -> None:
+    with pytest.raises(RenderError, match=r"no value of 'Net' is called around='%cc'; .* %c"):
+        titles_around("%cc", 1)
+
+
+def test_a_picture_is_of_a_scope_or_around_a_value() -> None:
+    with pytest.raises(RenderError, match="not both"):
+        ViewOptions(focus="a", around="%c")
