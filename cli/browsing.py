@@ -22,6 +22,8 @@ def run_inspect(file: Path, find: str | None) -> None:
         CommandError: there is no terminal, Textual is not installed, or the file cannot be read.
         QueryError: what to search for cannot be read.
     """
+    if not file.exists():
+        raise CommandError(f"cannot read {file}: No such file or directory")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandError(
             "inspect needs a terminal to browse in\n"

@@ -35,12 +35,27 @@ def read_program(path: Path, *, with_schemas: bool = False) -> RecordedProgram:
         raise CommandError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise CommandError(f"cannot read {path}: {reason}") from error
+        file, _, name = str(path).rpartition(":")
+        hint = f"\nopscope trace {path} -o {name}.opscope writes a file of it" if file else ""
+        raise CommandError(f"cannot read {path}: {reason}{hint}") from error
     try:
         graph = _parsed(text, with_schemas=with_schemas)
     except ParseError as error:
-        raise CommandError(f"{path}: {error}") from error
+        raise CommandError(_other_kind(path) or f"{path}: {error}") from error
     return RecordedProgram(graph, Structure(StructureKind.CONSTANT), facts=FactsWhenAsked())
+
+
+def _other_kind(path: Path) -> str:
+    """Return what to do with a file of a kind that holds no graph to read; empty for others."""
+    match path.suffix.lower():
+        case ".html" | ".htm":
+            return f"{path} is a page\nopen it in a browser; commands read .opscope and .txt files"
+        case ".py":
+            return (
+                f"{path} is Python\n"
+                f"opscope trace {path}:NAME -o {path.stem}.opscope writes what this command reads"
+            )
+    return ""
 
 
 def _parsed(text: str, *, with_schemas: bool) -> Graph:

@@ -69,6 +69,34 @@ def test_show_opens_the_browser_without_outputs(
     assert page.read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "net.html",
+            "net.html is a page\n  open it in a browser; commands read .opscope and .txt files",
+        ),
+        (
+            "net.py",
+            "net.py is Python\n"
+            "  opscope trace net.py:NAME -o net.opscope writes what this command reads",
+        ),
+        (
+            "net.py:Net",
+            "cannot read net.py:Net: No such file or directory\n"
+            "  opscope trace net.py:Net -o Net.opscope writes a file of it",
+        ),
+    ],
+)
+def test_what_is_no_program_leads_to_one(
+    project: Path, opscope: Run, name: str, message: str
+) -> None:
+    (project / "net.html").write_text("<!doctype html>")
+    result = opscope("show", name, "--stats")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {message}\n"
+
+
 def test_show_refuses_options_of_pictures_where_the_browser_opens(
     opscope: Run, traced: Path
 ) -> None:

@@ -22,6 +22,7 @@ from ..wording import TIMES, counted, shortened
 
 _MOST_SIBLINGS: Final = 150  # items that a branch may show side by side
 _CHUNK: Final = 50  # items in each gathering where there are more
+_FEW: Final = 3  # items that name a turn of a repetition
 _OPEN_AT_FIRST: Final = 40  # boxes, about, that a page shows when it opens
 
 FLAGS: Final = {"sizes": 1, "bookkeeping": 2, "unused": 4, "identity": 8}
@@ -192,7 +193,9 @@ class _Grower:
     def _branch(self, region: Region, parent: int) -> Branch:
         scope = region.scopes[-1] if region.scopes else None
         title, note = span_name(Part(region)) or region.name, ""
-        if region.kind in (RegionKind.SECTION, RegionKind.GROUP) and not title:
+        if region.kind is RegionKind.GROUP:
+            title = _turn_title(region)
+        elif region.kind is RegionKind.SECTION and not title:
             title, note = counted(region.node_count, "operator"), _operators(region)
         return Branch(
             _kind(region, scope),
@@ -208,6 +211,16 @@ class _Grower:
 
     def _is_open(self, item: Item) -> bool:
         return isinstance(item, Region) and item in self._opened
+
+
+def _turn_title(region: Region) -> str:
+    """Return what one turn of several items is called: by the first of them, as long as that is short."""
+    names = [
+        operator_title(item) if isinstance(item, Node) else span_name(Part(item)) or item.name
+        for item in region.items
+    ]
+    shown = [name for name in names[:_FEW] if name]
+    return ", ".join([*shown, "…"] if len(names) > _FEW else shown)
 
 
 def _operators(region: Region) -> str:
