@@ -76,7 +76,7 @@ def test_source_lines_count_when_that_is_asked_for(files: Path, opscope: Command
     ("arguments", "message"),
     [
         (("a.txt", "missing.txt"), "error: cannot read missing.txt: No such file or directory\n"),
-        (("net.py", "a.txt"), "error: net.py: line 2"),
+        (("net.py", "a.txt"), "error: net.py is Python\n"),
         (("a.txt",), "error: B is missing\n"),
     ],
 )
