@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import opscope
 
@@ -123,8 +123,10 @@ def _round(browser: Browser, path: Path) -> list[float]:
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.add_init_script(_FIRST_PICTURE)
     page.goto(path.as_uri())
-    page.wait_for_function("window.__seen")
-    opened: Any = page.evaluate("window.__seen")
+    while not (
+        opened := page.evaluate("window.__seen")
+    ):  # the page's policy lets nothing wait inside it
+        page.wait_for_timeout(5)
     worked: list[float] = page.evaluate(_WORK)
     page.close()
     return [float(opened), *worked]

@@ -115,7 +115,10 @@ class ExplorerPage:
     def visit(self, at: str = "") -> None:
         """Go to the page's file, and wait until it is there."""
         self.page.goto(f"{self.address}#{at}" if at else self.address)
-        self.page.wait_for_function("window.__explorer")
+        while not self.page.evaluate(
+            "!!window.__explorer"
+        ):  # the page's policy lets nothing wait in it
+            self.page.wait_for_timeout(5)
         self.settle()
 
     def settle(self) -> None:

@@ -166,7 +166,8 @@ def test_in_the_frame_of_a_notebook_it_works(page: ExplorerPage, tmp_path: Path)
     inner = page.page.frame_locator("iframe")
     inner.locator(".graph canvas").first.wait_for()
     frame = page.page.frames[1]
-    frame.wait_for_function("window.__explorer")
+    while not frame.evaluate("!!window.__explorer"):
+        frame.wait_for_timeout(5)
     box = frame.evaluate(
         """() => { const { view } = window.__explorer; const b = view.picture.boxes[1];
         return [(b.x - view.view.x) * view.view.zoom, (b.y - view.view.y) * view.view.zoom]; }"""
