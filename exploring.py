@@ -258,16 +258,17 @@ def _measures(overlay: Overlay) -> Sequence[Measure]:
     if isinstance(overlay, Measured):
         return overlay.measures
     if not isinstance(overlay, Mapping):
-        if all(isinstance(measure, Measure) for measure in overlay):
-            return tuple(overlay)
-        raise RenderError(f"an overlay has numbers by node, and this is {type(overlay).__name__}")
-    if all(isinstance(key, str) for key in overlay):
-        return [
-            Measure(str(name), "", numbers)
-            for name, numbers in overlay.items()
-            if isinstance(numbers, Mapping)
-        ]
-    return (Measure("overlay", "", overlay),)  # type: ignore[arg-type]  # what its keys are, is checked
+        listed = tuple(overlay) if isinstance(overlay, Iterable) else (overlay,)
+        strange = next((each for each in listed if not isinstance(each, Measure)), None)
+        if strange is not None:
+            raise RenderError(f"an overlay has numbers by node, and this is {strange!r}")
+        return listed
+    if not all(isinstance(key, str) for key in overlay):
+        return (Measure("overlay", "", overlay),)  # type: ignore[arg-type]  # its keys are checked
+    for name, numbers in overlay.items():
+        if not isinstance(numbers, Mapping):
+            raise RenderError(f"the overlay {name!r} has no numbers by node: {numbers!r}")
+    return [Measure(str(name), "", numbers) for name, numbers in overlay.items()]  # type: ignore[arg-type]
 
 
 def _check(measure: Measure, nodes: set[Node]) -> None:

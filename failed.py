@@ -34,7 +34,7 @@ class FailedTrace(RecordedProgram):
         """
         raise FormatError(
             f"{self.graph.name} failed while it was traced, so there is no program to keep\n"
-            "  save what ran as .html, .svg or .txt, or its graph: opscope.save(failed.graph, path)"
+            "  save what ran as .html or .svg, or its graph: opscope.save(failed.graph, path)"
         )
 
     def __repr__(self) -> str:

@@ -89,8 +89,46 @@ class Needs:
     interpreted: frozenset[str]
 
 
+class HasNeeds:
+    """What needs something, asked for it directly; ``needs`` comes from the class that is this."""
+
+    __slots__ = ()
+
+    needs: Needs
+
+    @property
+    def root_ops(self) -> frozenset[str]:
+        """Operators that programs name."""
+        return self.needs.root_ops
+
+    @property
+    def traced_operators(self) -> frozenset[str]:
+        """Operators that were called, with those that a build always needs."""
+        return self.needs.traced_operators
+
+    @property
+    def called_kernel_tags(self) -> Mapping[str, frozenset[str]]:
+        """Types of elements by kernel or operator; ``needs.are_kernel_tags`` tells which."""
+        return self.needs.called_kernel_tags
+
+    @property
+    def loaded_classes(self) -> frozenset[str]:
+        """Classes in C++."""
+        return self.needs.loaded_classes
+
+    @property
+    def build_features(self) -> frozenset[str]:
+        """Features of a build."""
+        return self.needs.build_features
+
+    @property
+    def enabled_backends(self) -> frozenset[str]:
+        """Where models run."""
+        return self.needs.enabled_backends
+
+
 @dataclass(frozen=True, slots=True)
-class ModelFootprint:
+class ModelFootprint(HasNeeds):
     """What one model needs, and how that was found out.
 
     Attributes:
@@ -154,7 +192,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class TracerResult:
+class TracerResult(HasNeeds):
     """What some models need together, and each of them.
 
     Attributes:
@@ -172,36 +210,6 @@ class TracerResult:
     def __repr__(self) -> str:
         count = f"{len(self.models)} model{'' if len(self.models) == 1 else 's'}"
         return f"<TracerResult of {count}: {len(self.root_ops)} roots, {len(self.traced_operators)} traced>"
-
-    @property
-    def root_ops(self) -> frozenset[str]:
-        """Operators that the programs of the models name."""
-        return self.needs.root_ops
-
-    @property
-    def traced_operators(self) -> frozenset[str]:
-        """Operators that were called, with those that a build always needs."""
-        return self.needs.traced_operators
-
-    @property
-    def called_kernel_tags(self) -> Mapping[str, frozenset[str]]:
-        """Types of elements by kernel or operator; ``needs.are_kernel_tags`` tells which."""
-        return self.needs.called_kernel_tags
-
-    @property
-    def loaded_classes(self) -> frozenset[str]:
-        """Classes in C++."""
-        return self.needs.loaded_classes
-
-    @property
-    def build_features(self) -> frozenset[str]:
-        """Features of a build."""
-        return self.needs.build_features
-
-    @property
-    def enabled_backends(self) -> frozenset[str]:
-        """Where the models run."""
-        return self.needs.enabled_backends
 
     @property
     def selection(self) -> OperatorSelection:

@@ -151,3 +151,16 @@ def test_what_is_no_program_is_refused_with_what_to_do(
     ):
         use(program, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_measures_may_come_from_a_generator() -> None:
+    graph = opscope.parse(TEXT)
+    node = next(iter(graph.walk()))
+    given = (Measure(name, "s", {node: 1.0}) for name in ("one", "two"))
+    assert [measure.name for measure in exhibit_of(graph, given).measures][:2] == ["one", "two"]
+
+
+@pytest.mark.parametrize("overlay", [{"time": [1.0, 2.0]}, ["time"], 5])
+def test_an_overlay_without_numbers_by_node_is_refused(overlay: Any) -> None:
+    with pytest.raises(RenderError, match="numbers by node"):
+        opscope.to_html(opscope.parse(TEXT), overlay=overlay)

@@ -110,6 +110,14 @@ def test_the_cause_of_an_error_leads_to_what_ran() -> None:
     assert trace.failed_node.kind == "aten::view"
 
 
+def test_a_failure_while_another_is_handled_keeps_its_own_run() -> None:
+    try:
+        opscope.trace(lambda x: x.view(7), (torch.ones(2),))
+    except RuntimeError:
+        second = failed(lambda x: x.exp().reshape(5), torch.ones(2))
+    assert [node.kind for node in second.graph.walk()] == ["aten::exp", "aten::reshape"]
+
+
 def test_an_error_outside_any_trace_has_no_run() -> None:
     assert opscope.failed_trace(RuntimeError("elsewhere")) is None
 

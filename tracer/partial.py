@@ -66,8 +66,11 @@ class FailedCalls:
 
 
 def keep_partial_run(error: BaseException, graph: Graph, failed: FailedCalls) -> None:
-    """Keep with an error what ran until it was raised, unless a trace inside has done so."""
-    if partial_run(error) is not None:
+    """Keep with an error what ran until it was raised, unless a trace inside has done so.
+
+    What an earlier error keeps, while which this one was raised, is of another run.
+    """
+    if _RUN in error.__dict__:
         return
     first = next(iter(str(error).splitlines()), "")
     message = f"{type(error).__qualname__}: {first}" if first else type(error).__qualname__
