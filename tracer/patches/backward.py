@@ -2,6 +2,12 @@
 
 Autograd keeps sizes and numbers of the forward in C++ and gives them to its operators as plain ones. So
 a backward pass inside a program holds for the sizes and numbers that it was traced with.
+
+Note [One thread]
+    Outside a trace, the engine runs what is on an accelerator in a thread per device. Such a thread has no
+    frames that lead to the user's line, counts the nodes of its graph for itself, so that their numbers
+    would lead to other calls, and works while other threads do, where a graph is one sequence. So a traced
+    pass runs on the thread that asks for it, in the order that a queue of one device has.
 """
 
 from __future__ import annotations
@@ -44,7 +50,7 @@ def _run_backward(installed: Kernels, run: Any) -> Any:
             if kwargs.get("accumulate_grad"):
                 recorder.facts.gradients_stored()
             recorder = recorder.outer
-        with regions:
+        with regions, torch.autograd.set_multithreading_enabled(False):  # see Note [One thread]
             results = run(*args, **kwargs)
         recorder = recorder_here(installed)
         while recorder is not None:
