@@ -1,4 +1,4 @@
-"""Programs on an accelerator, which has threads of autograd's engine of its own, and needs no hardware here."""
+"""Programs on an accelerator made for tests, for which autograd's engine has a thread of its own."""
 
 from __future__ import annotations
 
