@@ -28,11 +28,13 @@ from .networks import networks
 from .pages import explorer
 from .replay import replay
 from .scaling import scaling
+from .steps import steps
 from .training import training
 
 BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "capture": capture,
     "networks": networks,
+    "steps": steps,
     "memory": memory,
     "fake": fake,
     "replay": replay,

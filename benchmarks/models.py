@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -93,6 +93,57 @@ def training_step() -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tenso
     tokens = torch.randint(0, 100, (2, 33))
     step(tokens)  # makes the optimizer's state
     return step, tokens
+
+
+class TrainingStep(NamedTuple):
+    """A step that updates its model; the optimizer's state is there.
+
+    Attributes:
+        run: takes the step.
+        inputs: what it is called with.
+        model: what learns.
+    """
+
+    run: Callable[..., torch.Tensor]
+    inputs: tuple[torch.Tensor, ...]
+    model: torch.nn.Module
+
+
+def resnet50_step() -> TrainingStep:
+    """Return a step of the examples' ResNet-50 on four images."""
+    model = _example("resnet").resnet50().train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return _step(model, optimizer, torch.randn(4, 3, 224, 224), torch.randint(0, 1000, (4,)))
+
+
+def small_gpt_step() -> TrainingStep:
+    """Return a step of the examples' GPT with 12 small layers on one sentence."""
+    return _gpt_step(heads=4, width=128, vocabulary=1000)
+
+
+def gpt_step() -> TrainingStep:
+    """Return a step of the examples' GPT with layers and a vocabulary of GPT-2's size on one sentence."""
+    return _gpt_step(heads=12, width=768, vocabulary=50257)
+
+
+def _gpt_step(**sizes: int) -> TrainingStep:
+    model = _example("gpt").gpt(layers=12, context=128, **sizes)
+    tokens = torch.randint(0, sizes["vocabulary"], (1, 129))
+    optimizer = torch.optim.AdamW(model.parameters())
+    return _step(model, optimizer, tokens[:, :-1], tokens[:, 1:])
+
+
+def _step(model: torch.nn.Module, optimizer: Any, *batch: torch.Tensor) -> TrainingStep:
+    def step(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = model(inputs).flatten(0, -2)
+        loss = torch.nn.functional.cross_entropy(logits, targets.flatten())
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return loss.detach()
+
+    step(*batch)
+    return TrainingStep(step, batch, model)
 
 
 def small_gpt2() -> Program:
