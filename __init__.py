@@ -9,6 +9,7 @@ graph can be read and drawn where torch is not installed. Type checkers read ``_
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import Any, Final
 
@@ -55,7 +56,14 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
+    # What comes now stays. The collector would look through it, and through all of torch, for garbage.
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        value = getattr(import_module(f".{home}", __name__), name)
+    finally:
+        if is_collecting:
+            gc.enable()
     globals()[name] = value
     return value
 

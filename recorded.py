@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .errors import PassError
-from .exploring import notebook_bundle
 from .ir import Graph, Node, StateKind, TensorType, TupleType, Value
 from .ir.conditions import Circumstance, Guard, guards_of
 from .ir.files import Contents, Data
@@ -22,11 +21,11 @@ from .ir.tuples import flat_types
 from .passes.base import Pass, PassResult
 from .passes.fold_operators import FoldOperators, FoldOperatorsResult
 from .passes.pipeline import OnPass, PipelineReport, run_passes
-from .passes.registry import read_passes
 from .passes.torch_facts import TorchFacts
 from .passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
-from .reports import Summary, summarize
-from .saving import save
+
+if TYPE_CHECKING:
+    from .reports import Summary
 
 
 class Inputs(Protocol):
@@ -116,6 +115,8 @@ class RecordedProgram:
         Raises:
             PassError: there is no such pass or option, or a pass broke the graph.
         """
+        from .passes.registry import read_passes  # which names all passes there are
+
         listed: list[Pass] = []
         for pass_ in passes:
             listed += read_passes(pass_) if isinstance(pass_, str) else (pass_,)
@@ -227,6 +228,8 @@ class RecordedProgram:
         Raises:
             ReportError: an option is not as it should be, or a FLOP formula failed.
         """
+        from .reports import summarize
+
         return summarize(self.graph, **options)
 
     def contents(self, *, with_state: bool) -> tuple[Contents, Data | None]:
@@ -235,6 +238,8 @@ class RecordedProgram:
 
     def save(self, path: str | Path, *, state: bool | None = None, **options: Any) -> Path:
         """Write the program to a file, or draw it into one; see :func:`opscope.save`."""
+        from .saving import save
+
         return save(self, path, state=state, **options)
 
     def state_notes(self) -> Mapping[str, str]:
@@ -243,6 +248,8 @@ class RecordedProgram:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Return what a notebook shows: the explorer."""
+        from .exploring import notebook_bundle
+
         return notebook_bundle(self)
 
     def __repr__(self) -> str:

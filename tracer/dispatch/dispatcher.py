@@ -32,6 +32,7 @@ from torch.utils._foreach_utils import _foreach_supported_types as of_gradients
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ...errors import UnsupportedTorchError
+from ...ir.collector import paused_collector
 from .detours import end_detour
 from .number import with_plain_numbers
 
@@ -154,7 +155,7 @@ class Kernels:
         """
         # Listing all operators takes milliseconds. New ones come with an import or a definition.
         sources = (len(sys.modules), len(torch.ops.loaded_libraries), len(torch.library._defs))
-        with self._lock:
+        with self._lock, paused_collector():
             if sources != self._covered:
                 for name in _C._dispatch_get_all_op_names():
                     if name not in self._operators:
@@ -168,21 +169,23 @@ class Kernels:
 
     def _install(self, qualified: str) -> None:
         namespace, _, rest = qualified.partition("::")
-        name, _, overload = rest.partition(".")
-        op = getattr(getattr(getattr(torch.ops, namespace), name), overload or "default")
         library = self._libraries.get(namespace)
         if library is None:
             library = self._libraries[namespace] = cast(Any, torch.library).Library(
                 namespace, "IMPL"
             )
-        kernel = _PASSED_BY if namespace == _ANNOTATIONS else self._kernel(op)
+        kernel = _PASSED_BY if namespace == _ANNOTATIONS else self._kernel(qualified)
         library.m.impl(rest, self.key_name, kernel, True)
 
-    def _kernel(self, op: Any) -> Callable[..., Any]:
+    def _kernel(self, qualified: str) -> Callable[..., Any]:
         stashed = _C._get_obj_in_tls
         pass_by = self.pass_by
+        op: Any = None  # found at the first call: a program calls few of all operators
 
         def kernel(keyset: Any, *args: Any, **kwargs: Any) -> Any:
+            nonlocal op
+            if op is None:
+                op = _operator_called(qualified)
             try:
                 recorder = stashed(_SLOT)
             except RuntimeError:  # this thread inherited the key but never had a recorder
@@ -220,6 +223,12 @@ class Kernels:
     def set_included(self, included: bool) -> None:
         """Switch our key on or off for this thread until further notice."""
         _C._dispatch_tls_set_dispatch_key_included(self.key, included)
+
+
+def _operator_called(qualified: str) -> Any:
+    namespace, _, rest = qualified.partition("::")
+    name, _, overload = rest.partition(".")
+    return getattr(getattr(getattr(torch.ops, namespace), name), overload or "default")
 
 
 @functools.cache
