@@ -20,6 +20,7 @@ import opscope
 from .capture import capture
 from .executor import executor
 from .fake import fake
+from .first import first
 from .footprint import footprint
 from .graphs import graphs
 from .harness import QUICK, Effort, Report, show
@@ -33,6 +34,7 @@ from .training import training
 
 BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "capture": capture,
+    "first": first,
     "networks": networks,
     "steps": steps,
     "memory": memory,
