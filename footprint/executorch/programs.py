@@ -13,7 +13,7 @@ from typing import Final
 from ...errors import FormatError
 from .buffers import Table, TableList
 from .container import is_bundle, is_program, root_of
-from .kernels import TensorKind, kernel_key, operator_name
+from ..kernel_keys import TensorKind, kernel_key, operator_name
 
 _MOST_DIMS: Final = 16  # the runtime has no larger tensors
 _NO_VALUE: Final = -1  # what stands for None in a list of tensors
@@ -53,7 +53,7 @@ class ProgramMethod:
         name: ``forward``.
         operators: all that it lists, whether it calls them or not.
         calls: how many instructions call each.
-        kernels: keys of the kernels that these take, by operator; see ``kernels.kernel_key``.
+        kernels: keys of the kernels that these take, by operator; see ``kernel_keys``.
         delegates: what backends run.
     """
 

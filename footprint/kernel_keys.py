@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...errors import FormatError
+from ..errors import FormatError
 
 ANY_KERNEL: Final = "default"
 """The key of a kernel for all types and orders of dimensions."""
