@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import FootprintError
@@ -148,7 +148,8 @@ def read_available(path: str | os.PathLike[str]) -> OperatorSelection:
         if target.suffix.lower() not in (".yaml", ".yml"):
             return _plain(_names_in_lines(text))
         if _begins_list(text):
-            return _plain(names_of_kernels(parse_yaml(text)))
+            names = names_of_kernels(parse_yaml(text))
+            return replace(_plain(names), et_kernel_metadata=dict.fromkeys(names, (ANY_KERNEL,)))
         return parse_selection(text)
     except FootprintError as error:
         raise FootprintError(f"{target} is no list of operators: {error}") from error
@@ -175,9 +176,7 @@ def _is_there(name: str, wanted: OperatorSelection, there: OperatorSelection) ->
     return there.is_selected(name)
 
 
-def _types_lacking(
-    name: str, wanted: OperatorSelection, there: OperatorSelection
-) -> Iterable[str]:
+def _types_lacking(name: str, wanted: OperatorSelection, there: OperatorSelection) -> Iterable[str]:
     """Return the types that an operator of ExecuTorch is needed for, and has not."""
     has = there.et_kernel_metadata.get(name, ())
     if not has or ANY_KERNEL in has or is_prim(name):

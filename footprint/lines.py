@@ -65,6 +65,12 @@ def size_text(size: int) -> str:
     return f"{amount:.0f} {_UNITS[unit]}" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
 
 
+def failure_line(name: str, message: str) -> str:
+    """Return that a model failed, and why, in one line."""
+    first = message.partition("\n")[0]
+    return printable(f"failed: {first}" if name in first else f"failed: {name}: {first}")
+
+
 def printable(text: str) -> str:
     """Return text in one line, without what a terminal would obey."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from .lines import counted, grouped_table, printable, shortened, size_text, wrapped
+from .lines import counted, failure_line, grouped_table, printable, shortened, size_text, wrapped
 from .result import ModelFootprint, Needs, RunReport, TracerResult
 
 _MOST_CALLERS: Final = 3
@@ -23,9 +23,7 @@ def report(result: TracerResult, width: int = 100) -> str:
         width: how many columns there are; the last one is cut to fit.
     """
     lines = [*_models(result.models), ""]
-    lines += [
-        printable(f"failed: {failure.name}: {failure.message}") for failure in result.failures
-    ]
+    lines += [failure_line(failure.name, failure.message) for failure in result.failures]
     lines += [*_operators(result.needs, width), *_rest(result.needs, width)]
     return "\n".join(lines) + "\n"
 
@@ -67,7 +65,9 @@ def _operators(needs: Needs, width: int) -> Iterator[str]:
         f" {traced_only} that are only called"
     )
     yield from grouped_table(
-        _HEADINGS, {name: [_row(one, needs) for one in group] for name, group in by_namespace.items()}, width
+        _HEADINGS,
+        {name: [_row(one, needs) for one in group] for name, group in by_namespace.items()},
+        width,
     )
 
 

@@ -13,7 +13,9 @@ from typing import Final
 
 from ...errors import FormatError
 
-_MOST_PARTS: Final = 1 << 21  # tables, and elements of lists; large language models have some 100,000
+_MOST_PARTS: Final = (
+    1 << 21
+)  # tables, and elements of lists; large language models have some 100,000
 _MOST_TEXT: Final = 4096  # bytes of one name
 
 _TEXT_OF_PART: Final = 16  # bytes, so that many names that are one cannot fill the memory

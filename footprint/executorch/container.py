@@ -41,7 +41,10 @@ def root_of(content: memoryview) -> Table:
             raise FormatError("it bundles inputs with no program")
         content, head = inner, bytes(inner[:8])
     if not is_program(head) or is_bundle(head):
-        raise FormatError("it is no program of ExecuTorch")
+        raise FormatError(
+            "it does not begin as they do\n"
+            "executorch.exir.to_edge(torch.export.export(model, inputs)).to_executorch().save(path) writes one"
+        )
     if head[4:] != _KNOWN:
         raise FormatError(
             f"it is of format {head[4:].decode()}, and {_KNOWN.decode()} is what can be read\n"

@@ -1,8 +1,8 @@
 """What ExecuTorch would make of a module, estimated by exporting it with torch alone.
 
-ExecuTorch exports a module with ``torch.export``, takes composite operators apart, and has each operator write
-into memory that was planned before: ``aten::add.Tensor`` becomes ``aten::add.out``. All of this can be done
-here. What its passes and backends do to a program afterwards cannot, so that the result is approximate.
+ExecuTorch exports a module with ``torch.export``, takes composite operators apart, and has each operator
+write into memory that was planned before: ``aten::add.Tensor`` becomes ``aten::add.out``. All of this can be
+done here. What its passes and backends do to a program afterwards cannot, so that the result is approximate.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def _inputs(node: torch.fx.Node, target: OpOverload) -> Iterator[TensorKind]:
     for parameter in target._schema.arguments:
         given = by_name.get(parameter.name)
         if isinstance(given, int | float) and str(parameter.type) == "Tensor":
-            result = next(_outputs(node), None)  # it becomes a tensor, most often of the result's type
+            result = next(
+                _outputs(node), None
+            )  # it becomes a tensor, most often of the result's type
             if result is not None:
                 yield TensorKind(result.dtype, ())
             continue

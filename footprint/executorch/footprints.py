@@ -13,13 +13,11 @@ from .needs import ExecuTorchFootprint, ExecuTorchModel, ExecuTorchSource
 from .programs import read_program
 
 _HOW: Final = (
-    "give the path of a .pte file, which is exact, or a torch.nn.Module with inputs, which is approximate"
+    "give the path of a .pte file, which is exact, or a torch.nn.Module with inputs, which is not"
 )
 
 
-def executorch_footprint(
-    model: Any | Sequence[Any], inputs: Any = None
-) -> ExecuTorchFootprint:
+def executorch_footprint(model: Any | Sequence[Any], inputs: Any = None) -> ExecuTorchFootprint:
     """Return what a model, or several, need of a build of ExecuTorch.
 
     Programs are read, and neither run nor loaded: what they call stands in them. A module is exported with

@@ -1,8 +1,8 @@
 """The other lists that the build of ExecuTorch takes, each of a selection, whatever that was read from.
 
-    operator_list(selection)      # aten::add.out,aten::mul.out        EXECUTORCH_SELECT_OPS_LIST, --root_ops
-    operator_dict(selection)      # {"aten::add.out": ["v1/6;0|..."]}  ops_dict, --ops_dict
-    operator_schema(selection)    # - op: add.out                      EXECUTORCH_SELECT_OPS_YAML
+operator_list(selection)      # aten::add.out,aten::mul.out        EXECUTORCH_SELECT_OPS_LIST, --root_ops
+operator_dict(selection)      # {"aten::add.out": ["v1/6;0|..."]}  ops_dict, --ops_dict
+operator_schema(selection)    # - op: add.out                      EXECUTORCH_SELECT_OPS_YAML
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Final
 
 import yaml
 
-from ...errors import FormatError, FootprintError
-from ..selection import OperatorSelection
+from ...errors import FootprintError, FormatError
 from ..kernel_keys import ANY_KERNEL, operator_name
+from ..selection import OperatorSelection
 
 _IMPLIED: Final = "aten::"
 

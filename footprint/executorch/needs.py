@@ -10,9 +10,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from ..kernel_keys import ANY_KERNEL, is_prim
 from ..result import Failure, joined_tables, short_names
 from ..selection import OperatorSelection, SelectedOperator
-from ..kernel_keys import ANY_KERNEL, is_prim
 from .programs import ProgramMethod
 
 

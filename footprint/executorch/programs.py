@@ -1,5 +1,4 @@
-"""What a ``.pte`` file says of itself: which operators each method calls, with which tensors, and what it
-leaves to backends."""
+"""What a ``.pte`` file says of itself: what each method calls, and what it leaves to backends."""
 
 from __future__ import annotations
 
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import FormatError
+from ..kernel_keys import TensorKind, kernel_key, operator_name
 from .buffers import Table, TableList
 from .container import is_bundle, is_program, root_of
-from ..kernel_keys import TensorKind, kernel_key, operator_name
 
 _MOST_DIMS: Final = 16  # the runtime has no larger tensors
 _NO_VALUE: Final = -1  # what stands for None in a list of tensors
@@ -195,7 +194,9 @@ def _operator(table: Table) -> str:
 def _tensor(table: Table) -> TensorKind:
     order = table.content(_TENSOR_DIM_ORDER)
     if order is not None and len(order) > _MOST_DIMS:
-        raise FormatError(f"it has a tensor of {len(order)} dimensions, where {_MOST_DIMS} are the most")
+        raise FormatError(
+            f"it has a tensor of {len(order)} dimensions, where {_MOST_DIMS} are the most"
+        )
     return TensorKind(table.byte(_TENSOR_DTYPE), tuple(order or ()))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ..lines import counted, grouped_table, printable, shortened, size_text, wrapped
 from ..kernel_keys import dim_orders_of, dtypes_of, is_plain, is_prim
+from ..lines import counted, failure_line, grouped_table, printable, shortened, size_text, wrapped
 from .needs import ExecuTorchFootprint, ExecuTorchModel
 from .programs import ProgramMethod
 
@@ -25,7 +25,7 @@ def executorch_report(footprint: ExecuTorchFootprint, width: int = 100) -> str:
         width: how many columns there are; the last one is cut to fit.
     """
     lines = [line for model in footprint.models for line in _model(model)]
-    lines += [printable(f"failed: {one.name}: {one.message}") for one in footprint.failures]
+    lines += [failure_line(one.name, one.message) for one in footprint.failures]
     lines += ["", *_operators(footprint, width), "", *_rest(footprint, width)]
     return "\n".join(lines) + "\n"
 
@@ -82,13 +82,17 @@ def _row(name: str, footprint: ExecuTorchFootprint, keys: Iterable[str]) -> Sequ
 def _dimensions(keys: Iterable[str]) -> str:
     """Return how many dimensions tensors have; orders that are not the usual one in full."""
     orders = dim_orders_of(keys)
-    return shortened([str(len(one)) if is_plain(one) else ",".join(map(str, one)) for one in orders])
+    return shortened(
+        [str(len(one)) if is_plain(one) else ",".join(map(str, one)) for one in orders]
+    )
 
 
 def _rest(footprint: ExecuTorchFootprint, width: int) -> Iterator[str]:
     delegates = footprint.delegates
     yield from wrapped(
-        "backends", [f"{name} ({counted(parts, 'part')})" for name, parts in delegates.items()], width
+        "backends",
+        [f"{name} ({counted(parts, 'part')})" for name, parts in delegates.items()],
+        width,
     )
     if delegates:
         yield "  what runs inside these is theirs, and in no list; the app must link them"

@@ -17,7 +17,12 @@ _INSTEAD: Final = {
     "aten::view_copy": "executorch_prim::et_view.default",
     "aten::_unsafe_view": "executorch_prim::et_view.default",
 }
-_OF_NUMBERS: Final = ("add", "sub", "mul", "div")  # their .Scalar takes a tensor that holds the number
+_OF_NUMBERS: Final = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+)  # their .Scalar takes a tensor that holds the number
 _COPY: Final = "_copy"
 
 
@@ -34,13 +39,13 @@ class OutVariants:
 
     def of(self, operator: OpOverload) -> tuple[str, bool]:
         """Return the name of a variant, and whether it writes into memory that it is given."""
-        name = operator.name()
+        name = _name(operator)
         if name not in self._found:
             self._found[name] = self._variant(operator)
         return self._found[name]
 
     def _variant(self, operator: OpOverload) -> tuple[str, bool]:
-        name = operator.name()
+        name = _name(operator)
         if name in _INSTEAD:
             return _INSTEAD[name], "et_view" not in _INSTEAD[name]
         if not _gives_tensors(operator):
@@ -52,7 +57,11 @@ class OutVariants:
         copying = f"{base}{_COPY}" if is_view(operator) else base
         found = _lookup(namespace, copying, operator)
         if found is None:
-            found = f"{namespace}::{copying}.{overload}_out" if overload else f"{namespace}::{copying}.out"
+            found = (
+                f"{namespace}::{copying}.{overload}_out"
+                if overload
+                else f"{namespace}::{copying}.out"
+            )
             self.guessed.add(found)
         return found, True
 
@@ -69,9 +78,13 @@ def _lookup(namespace: str, base: str, operator: OpOverload) -> str | None:
         rest = [_signature(argument) for argument in arguments if not argument.is_out]
         # Where all is memory to write into, what torch thinks of its type and place it does not take.
         if outs and (rest == wanted or rest == _without_placement(wanted)):
-            name: str = candidate.name()
-            return name
+            return _name(candidate)
     return None
+
+
+def _name(operator: Any) -> str:
+    name: str = operator.name()  # it is not typed
+    return name
 
 
 def _signature(argument: Any) -> tuple[str, str]:
@@ -79,7 +92,9 @@ def _signature(argument: Any) -> tuple[str, str]:
 
 
 def _without_placement(signature: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [part for part in signature if part[0] not in ("dtype", "layout", "device", "pin_memory")]
+    return [
+        part for part in signature if part[0] not in ("dtype", "layout", "device", "pin_memory")
+    ]
 
 
 def is_view(operator: OpOverload) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import executorch.kernels.quantized
+import executorch.kernels.quantized  # noqa: F401 - registers what quantized models call
 import torch
 import yaml
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -80,7 +80,10 @@ def programs() -> Iterable[tuple[str, bytes]]:
     image = torch.export.export(Image().eval(), (torch.randn(1, 1, 4, 4),))
     lowered = to_edge_transform_and_lower(image, partitioner=[XnnpackPartitioner()])
     yield "delegated", lowered.to_executorch().buffer
-    two = {"forward": perceptron, "encode": torch.export.export(Image().eval(), (torch.randn(1, 1, 4, 4),))}
+    two = {
+        "forward": perceptron,
+        "encode": torch.export.export(Image().eval(), (torch.randn(1, 1, 4, 4),)),
+    }
     yield "methods", to_edge(two).to_executorch().buffer
 
 
@@ -94,9 +97,12 @@ def main() -> None:
             listed = Path(folder) / "listed.yaml"
             gen_oplist(["--model_file_path", str(path), "--output_path", str(listed)])
             facts = yaml.safe_load(listed.read_text())
-        kept = {"operators": sorted(facts["operators"]), "et_kernel_metadata": {
-            operator: sorted(keys) for operator, keys in facts["et_kernel_metadata"].items()
-        }}
+        kept = {
+            "operators": sorted(facts["operators"]),
+            "et_kernel_metadata": {
+                operator: sorted(keys) for operator, keys in facts["et_kernel_metadata"].items()
+            },
+        }
         path.with_suffix(".yaml").write_text(yaml.safe_dump(kept))
 
 
