@@ -125,7 +125,7 @@ def _check(request: FootprintRequest, named: Named) -> None:
 
 
 def _find_out(request: FootprintRequest, named: Named) -> _Found:
-    modules = imported(named.modules)
+    modules = imported(named.modules) if named.modules else []
     calls = _inputs(request)
     for_executorch = [*named.programs, *(modules if request.outputs.for_executorch else [])]
     # A module is run for a build of torch, unless only one of ExecuTorch is asked about.

@@ -43,7 +43,7 @@ def root_of(content: memoryview) -> Table:
     if not is_program(head) or is_bundle(head):
         raise FormatError(
             "it does not begin as they do\n"
-            "executorch.exir.to_edge(torch.export.export(model, inputs)).to_executorch().save(path) writes one"
+            "to_edge(torch.export.export(model, inputs)).to_executorch().save(path) writes one"
         )
     if head[4:] != _KNOWN:
         raise FormatError(

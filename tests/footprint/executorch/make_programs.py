@@ -67,10 +67,7 @@ def quantized() -> Any:
 
 
 def programs() -> Iterable[tuple[str, bytes]]:
-    x = torch.randn(1, 4)
     rows = torch.export.Dim("rows", max=8)
-    perceptron = torch.export.export(Perceptron().eval(), (x,))
-    yield "perceptron", to_edge(perceptron).to_executorch().buffer
     flow = torch.export.export(
         Flow(), (torch.randn(2, 4), torch.tensor([0, 1])), dynamic_shapes=({0: rows}, None)
     )
@@ -80,11 +77,6 @@ def programs() -> Iterable[tuple[str, bytes]]:
     image = torch.export.export(Image().eval(), (torch.randn(1, 1, 4, 4),))
     lowered = to_edge_transform_and_lower(image, partitioner=[XnnpackPartitioner()])
     yield "delegated", lowered.to_executorch().buffer
-    two = {
-        "forward": perceptron,
-        "encode": torch.export.export(Image().eval(), (torch.randn(1, 1, 4, 4),)),
-    }
-    yield "methods", to_edge(two).to_executorch().buffer
 
 
 def main() -> None:
