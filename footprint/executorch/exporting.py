@@ -38,6 +38,8 @@ _LATER_DTYPES: Final = {
     torch.float8_e5m2: 23, torch.float8_e4m3fn: 24, torch.uint16: 27, torch.uint32: 28, torch.uint64: 29,
 }  # fmt: skip
 _DTYPES: Final = _FIRST_DTYPE | _LATER_DTYPES
+_VIEW_COPY: Final = "aten::view_copy.out"
+_VIEW: Final = "executorch_prim::et_view.default"
 
 
 def estimate(module: torch.nn.Module, calls: Calls) -> ExecuTorchModel:
@@ -127,13 +129,17 @@ class _Calls:
             if not target._schema.returns:
                 return  # what it asserts held when it was exported
             name, has_out = self.variants.of(target)
-            tensors = [*_inputs(node, target), *list(_outputs(node)) * (2 if has_out else 1)]
+            tensors = [*_inputs(node, target), *_results(node, target, has_out=has_out)]
         elif target in _NUMBERS:
             name, tensors = f"executorch_prim::{_NUMBERS[target]}.Scalar", []
         else:
             return  # control flow is jumps, and taking results apart is nothing
-        self.calls[name] = self.calls.get(name, 0) + 1
-        self.kernels.setdefault(name, set()).add(kernel_key(tensors))
+        # A view is an operator of the runtime, or a copy, or nothing: only planning its memory tells.
+        for one in (name, _VIEW) if name == _VIEW_COPY else (name,):
+            self.calls[one] = self.calls.get(one, 0) + 1
+            self.kernels.setdefault(one, set()).add(
+                kernel_key(tensors[: -1 if one == _VIEW else None])
+            )
 
 
 def _inputs(node: torch.fx.Node, target: OpOverload) -> Iterator[TensorKind]:
@@ -150,6 +156,15 @@ def _inputs(node: torch.fx.Node, target: OpOverload) -> Iterator[TensorKind]:
         first = next(_kinds([given]), None)  # a list counts as its first
         if first is not None:
             yield first
+
+
+def _results(node: torch.fx.Node, target: OpOverload, *, has_out: bool) -> list[TensorKind]:
+    """Return what stands for results: memory for each, then what is returned; a list is its first."""
+    returns = target._schema.returns
+    outputs = list(_outputs(node))
+    if len(returns) == 1:
+        outputs = outputs[:1]
+    return [*outputs, *outputs[:1]] if has_out else outputs
 
 
 def _parameter_names(target: OpOverload) -> Sequence[str]:

@@ -13,9 +13,6 @@ _INSTEAD: Final = {
     "aten::_to_copy": "dim_order_ops::_to_dim_order_copy.out",
     "aten::clone": "dim_order_ops::_clone_dim_order.out",
     "aten::empty.memory_format": "dim_order_ops::_empty_dim_order.out",
-    "aten::view": "executorch_prim::et_view.default",
-    "aten::view_copy": "executorch_prim::et_view.default",
-    "aten::_unsafe_view": "executorch_prim::et_view.default",
 }
 _OF_NUMBERS: Final = (
     "add",
@@ -24,6 +21,7 @@ _OF_NUMBERS: Final = (
     "div",
 )  # their .Scalar takes a tensor that holds the number
 _COPY: Final = "_copy"
+_BASES: Final = {"_unsafe_view": "view_copy"}
 
 
 @dataclass(slots=True)
@@ -47,14 +45,12 @@ class OutVariants:
     def _variant(self, operator: OpOverload) -> tuple[str, bool]:
         name = _name(operator)
         if name in _INSTEAD:
-            return _INSTEAD[name], "et_view" not in _INSTEAD[name]
+            return _INSTEAD[name], True
         if not _gives_tensors(operator):
             return name, False  # of numbers: the runtime has it itself
         namespace, _, rest = name.partition("::")
         base, _, overload = rest.partition(".")
-        if namespace == "aten" and overload == "Scalar" and base in _OF_NUMBERS:
-            return f"aten::{base}.out", True
-        copying = f"{base}{_COPY}" if is_view(operator) else base
+        copying = f"{base}{_COPY}" if is_view(operator) else _BASES.get(base, base)
         found = _lookup(namespace, copying, operator)
         if found is None:
             found = (
