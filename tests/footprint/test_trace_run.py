@@ -226,6 +226,12 @@ def test_models_that_do_not_train_need_none_of_that() -> None:
     assert "aten::bernoulli_.float" not in result.traced_operators
 
 
+def test_what_loading_a_model_runs_is_reached(models: Path) -> None:
+    needs = trace_run(models / "quantized.ptl", runs=["qnnpack"]).needs
+    assert needs.callers["quantized::conv2d_prepack"] == {"loading"}
+    assert needs.unreached == {"aten::pad"}
+
+
 def test_roots_of_all_models_count_for_what_training_needs(tmp_path: Path) -> None:
     norm = saved_lite(tmp_path / "norm.ptl", Normed().eval(), [(torch.ones(2, 4),)])
     step = saved_lite(tmp_path / "step.ptl", Stepping(), [(X,)])
