@@ -17,13 +17,50 @@ def footprint(
         typer.Argument(
             metavar="MODEL",
             show_default=False,
-            help="Files for the lite interpreter (.ptl) or of TorchScript (.pt); and .yaml files that this"
-            " or other tools wrote, which are merged with what the models need.",
+            help="Files for the lite interpreter (.ptl), of TorchScript (.pt) or of ExecuTorch (.pte);"
+            " modules in Python, as MODULE:CALLABLE; and .yaml files that this or other tools wrote, which"
+            " are merged with what the models need.",
         ),
     ],
     yaml: Annotated[
         Path | None,
-        typer.Option("--yaml", metavar="FILE", help="Where to write selected_operators.yaml."),
+        typer.Option(
+            "--yaml",
+            metavar="FILE",
+            help="Where to write selected_operators.yaml for a build of torch.",
+        ),
+    ] = None,
+    executorch_yaml: Annotated[
+        Path | None,
+        typer.Option(
+            "--executorch-yaml",
+            metavar="FILE",
+            help="Where to write selected_operators.yaml for a build of ExecuTorch.",
+        ),
+    ] = None,
+    executorch_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--executorch-list",
+            metavar="FILE",
+            help="Where to write what EXECUTORCH_SELECT_OPS_LIST takes; - for standard output.",
+        ),
+    ] = None,
+    executorch_dict: Annotated[
+        Path | None,
+        typer.Option(
+            "--executorch-dict",
+            metavar="FILE",
+            help="Where to write operators and their kernels as JSON (ops_dict); - for standard output.",
+        ),
+    ] = None,
+    executorch_schema: Annotated[
+        Path | None,
+        typer.Option(
+            "--executorch-schema",
+            metavar="FILE",
+            help="Where to write the list that EXECUTORCH_SELECT_OPS_YAML takes; - for standard output.",
+        ),
     ] = None,
     report: Annotated[
         bool,
@@ -48,11 +85,12 @@ def footprint(
         typer.Option("--feature", metavar="NAME", help="A build feature to list. Repeatable."),
     ] = None,
     available: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="FILE",
             show_default=False,
-            help="Operators that a build has (.yaml, or a name on each line): print which are missing.",
+            help="Operators that a build has (.yaml, also ExecuTorch's functions.yaml; or a name on each"
+            " line): print which are missing. Repeatable.",
         ),
     ] = None,
     since: Annotated[
@@ -66,7 +104,8 @@ def footprint(
     """Find out which operators, types and classes models need, by running them.
 
     Each model is run on the inputs that are bundled with it, or on --input, with the engines QNNPACK and
-    FBGEMM and in inference mode.
+    FBGEMM and in inference mode. Programs of ExecuTorch are read instead: they tell exactly. For ExecuTorch a
+    module in Python is exported, which tells approximately.
 
     The exit code is 1 if a model could not be traced, and then no file is written, or if operators are
     missing.
@@ -78,20 +117,27 @@ def footprint(
       opscope footprint model.ptl -i 'f32[1,3,224,224]' --yaml selected_operators.yaml
       opscope footprint model.ptl --available app_operators.yaml
       opscope footprint a.yaml b.yaml --yaml both.yaml
+      opscope footprint model.pte --executorch-yaml selected_operators.yaml --report
+      opscope footprint model.pte --executorch-list -
+      opscope footprint model.pte --available kernels/portable/functions.yaml
+      opscope footprint torchvision.models:resnet18 -i 'f32[1,3,224,224]' --executorch-yaml ops.yaml
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
-        from .footprinting import FootprintRequest, run_footprint  # what it loads, help needs not
+        from .footprint_outputs import FootprintOutputs  # what these load, help needs not
+        from .footprinting import FootprintRequest, run_footprint
         from .inputs import parse_input
 
         request = FootprintRequest(
             models=tuple(models),
-            yaml=yaml,
+            outputs=FootprintOutputs(
+                yaml, executorch_yaml, executorch_list, executorch_dict, executorch_schema
+            ),
             report=report,
             inputs=tuple(map(parse_input, inputs or ())),
             method=method,
             runs=tuple(runs or ()),
             features=tuple(features or ()),
-            available=available,
+            available=tuple(available or ()),
             since=since,
         )
         if not run_footprint(request):

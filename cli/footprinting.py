@@ -1,22 +1,25 @@
-"""``opscope footprint``: run models, write and print what is asked for. Loads torch to run models alone."""
+"""``opscope footprint``: run or read models, write and print what is asked for. Only running loads torch."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import typer
 
-from ..errors import FootprintError
+from ..errors import FootprintError, FormatError
 from ..footprint import (
+    ExecuTorchFootprint,
     OperatorSelection,
     TracerResult,
     coverage,
     diff,
+    executorch_footprint,
+    executorch_report,
     merge,
     read_available,
     read_selection,
@@ -24,11 +27,11 @@ from ..footprint import (
 )
 from .errors import CommandError
 from .failures import report as report_failure
+from .footprint_inputs import Named, imported
+from .footprint_outputs import FootprintOutputs
 from .inputs import InputSpec
 from .report import terminal_width
 from .waiting import waiting
-
-_LISTS: Final = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +39,35 @@ class FootprintRequest:
     """What a command line asks for.
 
     Attributes:
-        models: files of models, and lists of operators to merge.
-        yaml: where to write; None for nowhere.
+        models: files of models, modules to import, and lists of operators to merge.
+        outputs: where to write what.
         report: whether a table is printed.
         inputs: what to call the models with; empty for what is bundled with them.
         method: which method the inputs are for.
         runs: names of runs; empty for all.
         features: build features to list.
-        available: the file of a list of operators that there are.
+        available: files of lists of operators that there are.
         since: the file of a list to compare with.
     """
 
     models: tuple[Path, ...]
-    yaml: Path | None
+    outputs: FootprintOutputs
     report: bool
     inputs: tuple[InputSpec, ...]
     method: str
     runs: tuple[str, ...]
     features: tuple[str, ...]
-    available: Path | None
+    available: tuple[Path, ...]
     since: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found out, for torch and for ExecuTorch; None where nothing was to be, or all failed."""
+
+    torch: TracerResult | None
+    executorch: ExecuTorchFootprint | None
+    errors: tuple[str, ...]
 
 
 def run_footprint(request: FootprintRequest) -> bool:
@@ -65,42 +77,91 @@ def run_footprint(request: FootprintRequest) -> bool:
         CommandError: the command line cannot be followed.
         FootprintError: a list of operators cannot be read or written.
     """
-    _check_place(request)
-    lists = [read_selection(path) for path in request.models if _is_list(path)]
-    available = None if request.available is None else read_available(request.available)
+    named = Named.of(request.models)
+    _check(request, named)
+    request.outputs.check(named.sources)
+    lists = [read_selection(path) for path in named.lists]
+    available = merge(map(read_available, request.available)) if request.available else None
     since = None if request.since is None else read_selection(request.since)
-    result, failure = _traced(request)
-    _print_report(request, result)
-    if failure is not None:
+    found = _find_out(request, named)
+    _print_reports(request, found)
+    if found.errors:
         sys.stdout.flush()
-        report_failure("\n".join([str(failure), *_after_failure(request, result)]))
+        report_failure("\n".join([*found.errors, *_after_failure(request, found)]))
         return False
-    selection = merge([*([result.selection] if result is not None else []), *lists])
-    if request.yaml is not None:
-        selection.save(request.yaml)
-        typer.echo(f"wrote {request.yaml}: {_summary(selection)}", err=True)
-    return _compare(selection, available, since)
+    torch = merge([found.torch.selection] if found.torch is not None else [])
+    executorch = merge([found.executorch.selection] if found.executorch is not None else [])
+    for path, one in zip(named.lists, lists, strict=True):
+        if not request.outputs.for_executorch or (request.outputs.yaml and not _has_kernels(one)):
+            torch = torch.merged(one)
+        elif _has_kernels(one):
+            executorch = executorch.merged(one)
+        else:
+            raise FootprintError(
+                f"{path} lists no kernels (et_kernel_metadata), so ExecuTorch would build nothing of it"
+            )
+    request.outputs.write(torch, executorch)
+    return _compare(torch.merged(executorch), available, since)
 
 
-def _traced(request: FootprintRequest) -> tuple[TracerResult | None, FootprintError | None]:
-    """Return what the models need, as far as they could be traced, and what went wrong."""
-    paths = [path for path in request.models if not _is_list(path)]
-    if not paths:
-        return None, None
-    with waiting(f"running {', '.join(path.name for path in paths)}"), redirect_stdout(sys.stderr):
-        from ..footprint import trace_run  # loads torch, which merging lists needs not
+def _check(request: FootprintRequest, named: Named) -> None:
+    """Find out whether what is named and what is asked for fit each other."""
+    outputs = request.outputs
+    has_torch = bool(named.files or named.modules or named.lists)
+    has_executorch = bool(named.programs or named.modules or named.lists)
+    if outputs.for_executorch and not has_executorch:
+        raise CommandError(
+            "nothing here is for ExecuTorch: name a .pte file, or a module in Python as MODULE:CALLABLE"
+        )
+    if outputs.yaml is not None and named.programs and not outputs.for_executorch:
+        raise CommandError(
+            f"{named.programs[0]} is a program of ExecuTorch, and --yaml is for builds of torch\n"
+            "write --executorch-yaml instead"
+        )
+    if outputs.yaml is not None and not has_torch:
+        raise CommandError("--yaml is for builds of torch, and nothing here is run by it")
+    if named.modules and not request.inputs:
+        raise CommandError(f"{named.modules[0]} is run with inputs; give --input for each")
 
-        try:
-            return trace_run(paths, _inputs(request), **_options(request)), None
-        except FootprintError as error:
-            return error.result, error
+
+def _find_out(request: FootprintRequest, named: Named) -> _Found:
+    modules = imported(named.modules) if named.modules else []
+    calls = _inputs(request)
+    for_executorch = [*named.programs, *(modules if request.outputs.for_executorch else [])]
+    # A module is run for a build of torch, unless only one of ExecuTorch is asked about.
+    is_run = request.outputs.yaml is not None or not request.outputs.for_executorch
+    for_torch = [*named.files, *(modules if is_run else [])]
+    errors: list[str] = []
+    names = ", ".join(path.name for path in (*named.files, *named.programs)) or "modules"
+    with waiting(f"running {names}"), redirect_stdout(sys.stderr):
+        torch = _tried(lambda: _traced(request, for_torch, calls), for_torch, errors)
+        executorch = _tried(
+            lambda: executorch_footprint(for_executorch, calls), for_executorch, errors
+        )
+    return _Found(torch, executorch, tuple(errors))
 
 
-def _options(request: FootprintRequest) -> dict[str, Any]:
+def _tried(find: Callable[[], Any], models: list[Any], errors: list[str]) -> Any:
+    """Return what is found out of models, as far as they could be read, and add what went wrong."""
+    if not models:
+        return None
+    try:
+        return find()
+    except FootprintError as error:
+        errors.append(str(error))
+        return error.result
+    except FormatError as error:
+        errors.append(str(error))
+        return None
+
+
+def _traced(request: FootprintRequest, models: list[Any], calls: Any) -> TracerResult:
+    from ..footprint import trace_run  # loads torch, which merging lists needs not
+
     options: dict[str, Any] = {"build_features": request.features}
     if request.runs:
         options["runs"] = request.runs
-    return options
+    return trace_run(models, calls, **options)
 
 
 def _inputs(request: FootprintRequest) -> dict[str, list[tuple[Any, ...]]] | None:
@@ -111,18 +172,32 @@ def _inputs(request: FootprintRequest) -> dict[str, list[tuple[Any, ...]]] | Non
     return {request.method: [tuple(make_value(spec) for spec in request.inputs)]}
 
 
-def _print_report(request: FootprintRequest, result: TracerResult | None) -> None:
-    is_asked = request.report or not (request.yaml or request.available or request.since)
-    if is_asked and result is not None:
-        typer.echo(report(result, terminal_width()), nl=False)
+def _print_reports(request: FootprintRequest, found: _Found) -> None:
+    if not request.report and (request.outputs.all or request.available or request.since):
+        return
+    reports = []
+    if found.torch is not None:
+        reports.append(report(found.torch, terminal_width()))
+    if found.executorch is not None:
+        reports.append(executorch_report(found.executorch, terminal_width()))
+    typer.echo("\n".join(reports), nl=False)
 
 
-def _after_failure(request: FootprintRequest, result: TracerResult | None) -> Iterator[str]:
-    """Yield what became of the other models, and of the file."""
-    if result is not None:
-        yield f"traced without failure: {', '.join(model.name for model in result.models)}"
-    if request.yaml is not None:
-        yield f"{request.yaml} was not written, as it would lack what the failed need"
+def _after_failure(request: FootprintRequest, found: _Found) -> Iterator[str]:
+    """Yield what became of the other models, and of the files."""
+    names = [
+        model.name
+        for result in (found.torch, found.executorch)
+        for model in (result.models if result is not None else ())
+    ]
+    if names:
+        yield f"traced without failure: {', '.join(names)}"
+    for path in request.outputs.all:
+        yield f"{path} was not written, as it would lack what the failed need"
+
+
+def _has_kernels(selection: OperatorSelection) -> bool:
+    return bool(selection.et_kernel_metadata or selection.include_all_operators)
 
 
 def _compare(
@@ -137,25 +212,3 @@ def _compare(
     found = coverage(selection, available)
     typer.echo(str(found))
     return found.is_complete
-
-
-def _check_place(request: FootprintRequest) -> None:
-    """Find out whether the file can be written before anything is run."""
-    path = request.yaml
-    if path is None:
-        return
-    if path.is_dir():
-        raise CommandError(f"{path} is a folder")
-    if not path.resolve().parent.is_dir():
-        raise CommandError(f"there is no folder {path.parent} to write {path.name} into")
-    if any(path.resolve() == model.resolve() for model in request.models if not _is_list(model)):
-        raise CommandError(f"{path} is a model that is to be read; write to another file")
-
-
-def _is_list(path: Path) -> bool:
-    return path.suffix.lower() in _LISTS
-
-
-def _summary(selection: OperatorSelection) -> str:
-    roots = sum(operator.is_root for operator in selection.operators.values())
-    return f"{len(selection.operators)} operators, {roots} of them roots"

@@ -4,7 +4,11 @@
     result.root_ops, result.traced_operators
     result.save("selected_operators.yaml")
 
-Nothing here imports torch until what runs a model is used: lists of operators are read and compared without.
+    needs = executorch_footprint("model.pte")  # reads it; an ExecuTorchFootprint
+    needs.operators, needs.kernels, needs.delegates
+
+Nothing here imports torch until what runs a model is used: lists of operators, and programs of ExecuTorch,
+are read and compared without.
 """
 
 from __future__ import annotations
@@ -14,6 +18,11 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "comparing": ("Coverage", "SelectionDifference", "coverage", "diff", "read_available"),
+    "executorch.footprints": ("executorch_footprint",),
+    "executorch.lists": ("operator_dict", "operator_list", "operator_schema"),
+    "executorch.needs": ("ExecuTorchFootprint", "ExecuTorchModel", "ExecuTorchSource"),
+    "executorch.programs": ("Delegate", "Program", "ProgramMethod", "read_program"),
+    "executorch.reporting": ("executorch_report",),
     "recorders": (
         "BuildFeatureTracer", "CustomClassTracer", "KernelDTypeTracer", "OperatorCallTracer",
     ),

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import FootprintError
-from .selection import OperatorSelection, SelectedOperator, read_selection
+from .kernel_keys import ANY_KERNEL, dtypes_of, is_prim
+from .kernel_lists import names_of_kernels
+from .selection import (
+    OperatorSelection,
+    SelectedOperator,
+    parse_selection,
+    parse_yaml,
+    read_list_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +60,19 @@ class Coverage:
         covered: operators that are there.
         missing: operators that are not; a model that calls one fails.
         unused: what is there and not needed.
+        missing_types: operators of ExecuTorch that are there for other types of elements alone, each with a
+            type that they are needed for.
     """
 
     covered: tuple[str, ...]
     missing: tuple[str, ...]
     unused: tuple[str, ...]
+    missing_types: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing is missing."""
-        return not self.missing
+        return not self.missing and not self.missing_types
 
     def __str__(self) -> str:
         needed = len(self.covered) + len(self.missing)
@@ -69,6 +80,7 @@ class Coverage:
             f"{len(self.covered)} of {needed} operators are there; {len(self.unused)} more are not used"
         ]
         lines += [f"missing: {name}" for name in self.missing]
+        lines += [f"missing: {name} for {dtype}" for name, dtype in self.missing_types]
         return "\n".join(lines)
 
 
@@ -96,11 +108,13 @@ def coverage(
     Args:
         needed: a selection, or names of operators with their overloads.
         available: what is there: a selection, or names of operators. A selection that has all
-            overloads of a name has each.
+            overloads of a name has each. Of ExecuTorch a selection has the operators that it lists kernels
+            of, for the types that these are for; operators that the runtime has itself are always there.
     """
-    names = needed.operators if isinstance(needed, OperatorSelection) else dict.fromkeys(needed)
+    wanted = needed if isinstance(needed, OperatorSelection) else _plain(needed)
     there = available if isinstance(available, OperatorSelection) else _plain(available)
-    covered = sorted(name for name in names if there.is_selected(name))
+    names = wanted.operators
+    covered = sorted(name for name in names if _is_there(name, wanted, there))
     bases = {name.partition(".")[0] for name in names}
     return Coverage(
         covered=tuple(covered),
@@ -112,33 +126,65 @@ def coverage(
                 if name not in names and not (operator.all_overloads and name in bases)
             )
         ),
+        missing_types=tuple(
+            (name, dtype) for name in covered for dtype in _types_lacking(name, wanted, there)
+        ),
     )
 
 
 def read_available(path: str | os.PathLike[str]) -> OperatorSelection:
-    """Read which operators there are: a ``selected_operators.yaml``, or text with one name on each line.
+    """Read which operators there are.
 
-    Empty lines, and what follows a ``#``, are no names.
+    That is a ``selected_operators.yaml``; a list of kernels as ExecuTorch's libraries have it
+    (``functions.yaml``); or text with one name on each line, where empty lines, and what follows a ``#``, are
+    no names.
 
     Raises:
-        FootprintError: the file cannot be read, or is neither.
+        FootprintError: the file cannot be read, or is none of these.
     """
     target = Path(path)
-    if target.suffix.lower() in (".yaml", ".yml"):
-        return read_selection(target)
+    text = read_list_text(target)
     try:
-        lines = target.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise FootprintError(f"{target} is no list of operators: it is no text") from error
-    except OSError as error:
-        raise FootprintError(f"cannot read {target}: {error.strerror or error}") from error
-    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+        if target.suffix.lower() not in (".yaml", ".yml"):
+            return _plain(_names_in_lines(text))
+        if _begins_list(text):
+            names = names_of_kernels(parse_yaml(text))
+            return replace(_plain(names), et_kernel_metadata=dict.fromkeys(names, (ANY_KERNEL,)))
+        return parse_selection(text)
+    except FootprintError as error:
+        raise FootprintError(f"{target} is no list of operators: {error}") from error
+
+
+def _names_in_lines(text: str) -> list[str]:
+    names = [name for line in text.splitlines() if (name := line.partition("#")[0].strip())]
     for name in names:
         if "::" not in name or len(name.split()) > 1:
-            raise FootprintError(
-                f"{target} is no list of operators: {name[:60]!r} is no name such as aten::add.Tensor"
-            )
-    return _plain(names)
+            raise FootprintError(f"{name[:60]!r} is no name such as aten::add.Tensor")
+    return names
+
+
+def _begins_list(text: str) -> bool:
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    return next(lines, "").startswith("-")
+
+
+def _is_there(name: str, wanted: OperatorSelection, there: OperatorSelection) -> bool:
+    if wanted.et_kernel_metadata and is_prim(name):
+        return True
+    if there.et_kernel_metadata and not there.include_all_operators:
+        return name in there.operators and name in there.et_kernel_metadata
+    return there.is_selected(name)
+
+
+def _types_lacking(name: str, wanted: OperatorSelection, there: OperatorSelection) -> Iterable[str]:
+    """Return the types that an operator of ExecuTorch is needed for, and has not."""
+    has = there.et_kernel_metadata.get(name, ())
+    if not has or ANY_KERNEL in has or is_prim(name):
+        return ()
+    needs = wanted.et_kernel_metadata.get(name, ())
+    if ANY_KERNEL in needs:
+        return ("all types",)
+    return sorted({*dtypes_of(needs)} - {*dtypes_of(has)})
 
 
 def _plain(names: Iterable[str]) -> OperatorSelection:

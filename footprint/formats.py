@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ def kind_of_file(path: Path) -> ModelKind:
         FootprintError: it cannot be read, or holds no model that can be run; the message says what it is.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise FootprintError(f"{path} is no file")  # a pipe would be waited for
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except FileNotFoundError:
@@ -38,7 +41,8 @@ def kind_of_file(path: Path) -> ModelKind:
         return ModelKind.LITE_FLATBUFFER
     if head[4:6] == b"ET":
         raise FootprintError(
-            f"{path} is a program of ExecuTorch, which the lite interpreter cannot run"
+            f"{path} is a program of ExecuTorch, which torch cannot run\n"
+            "read it with opscope.footprint.executorch_footprint"
         )
     if head[:2] == b"PK":
         return _kind_of_archive(path)

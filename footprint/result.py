@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -255,6 +255,7 @@ class TracerResult(HasNeeds):
 
     def _notes(self) -> str:
         """Return as JSON what is of no effect on a build; tools that merge lists read its first two keys."""
+        names = short_names(model.name for model in self.models)
         observed = {} if self.needs.are_kernel_tags else _lists(self.called_kernel_tags)
         notes: dict[str, Any] = {
             "asset_info": _assets(self.models),
@@ -264,8 +265,8 @@ class TracerResult(HasNeeds):
                 tag: observed[tag] for tag in observed if tag != _NOTHING_RUN
             },
             "runs": {
-                name: {run.name: run.outcome.value for run in model.runs}
-                for name, model in _named(self.models)
+                names[model.name]: {run.name: run.outcome.value for run in model.runs}
+                for model in self.models
             },
             "torch": self.torch_version,
             "unreached_root_operators": sorted(self.needs.unreached),
@@ -313,19 +314,19 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return by paths the names of their files, or whole paths where these are not unique."""
+    files = {name: Path(name).name for name in names}
+    every = list(files.values())
+    return {name: file if every.count(file) == 1 else name for name, file in files.items()}
+
+
 def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset().union(*sets)
 
 
 def _lists(table: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     return {key: sorted(values) for key, values in table.items()}
-
-
-def _named(models: Sequence[ModelFootprint]) -> Iterator[tuple[str, ModelFootprint]]:
-    """Yield models with the names of their files, or with whole paths where these are not unique."""
-    names = [Path(model.name).name for model in models]
-    for name, model in zip(names, models, strict=True):
-        yield (name if names.count(name) == 1 else model.name), model
 
 
 def _assets(models: Iterable[ModelFootprint]) -> dict[str, dict[str, list[str]]]:

@@ -120,7 +120,8 @@ class _Session:
     def _loaded(self) -> Runnable:
         if not self.model.is_loaded_anew:
             return self.model.load()
-        with self.recording.phase(_LOADING):
+        # Classes in C++ pack their weights then, by operators that the program names.
+        with self.recording.phase(_LOADING, is_of_model=True):
             return self.model.load()
 
     def _inputs(self, model: Runnable) -> Calls:

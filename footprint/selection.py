@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -160,20 +161,31 @@ def read_selection(path: str | os.PathLike[str]) -> OperatorSelection:
     Raises:
         FootprintError: the file cannot be read, or is none.
     """
+    text = read_list_text(path)
+    try:
+        return parse_selection(text)
+    except FootprintError as error:
+        raise FootprintError(f"{Path(path)} is no selected_operators.yaml: {error}") from error
+
+
+def read_list_text(path: str | os.PathLike[str]) -> str:
+    """Return the text of a file that is to be a list of operators.
+
+    Raises:
+        FootprintError: it cannot be read, or is too large for one.
+    """
     target = Path(path)
     try:
-        size = target.stat().st_size
-        if size > _MOST_BYTES:
-            raise FootprintError(f"{target} is no list of operators: it has {size} bytes")
-        text = target.read_text(encoding="utf-8")
+        found = target.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise FootprintError(f"{target} is no file")  # a pipe would be waited for
+        if found.st_size > _MOST_BYTES:
+            raise FootprintError(f"{target} is no list of operators: it has {found.st_size} bytes")
+        return target.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise FootprintError(f"{target} is no list of operators: it is no text") from error
     except OSError as error:
         raise FootprintError(f"cannot read {target}: {error.strerror or error}") from error
-    try:
-        return parse_selection(text)
-    except FootprintError as error:
-        raise FootprintError(f"{target} is no selected_operators.yaml: {error}") from error
 
 
 def parse_selection(text: str) -> OperatorSelection:
@@ -182,10 +194,7 @@ def parse_selection(text: str) -> OperatorSelection:
     Raises:
         FootprintError: it is none; the message says where.
     """
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise FootprintError(_why_no_yaml(error)) from error
+    content = parse_yaml(text)
     if not isinstance(content, dict):
         raise FootprintError("it must have keys such as operators: at its top")
     for key in content:
@@ -209,6 +218,18 @@ def parse_selection(text: str) -> OperatorSelection:
         include_all_operators=_flag(content, "include_all_operators"),
         debug_info=_notes(content, "debug_info"),
     )
+
+
+def parse_yaml(text: str) -> Any:
+    """Return what a text in YAML says. Nothing in it can run code.
+
+    Raises:
+        FootprintError: it is none; the message says where.
+    """
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise FootprintError(_why_no_yaml(error)) from error
 
 
 def without_notes(selection: OperatorSelection) -> OperatorSelection:

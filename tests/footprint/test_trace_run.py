@@ -1,3 +1,4 @@
+import contextlib
 import copy
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from torch.jit.mobile import _load_for_lite_interpreter
 
 from opscope.errors import FootprintError
 from opscope.footprint import ModelKind, Outcome, TracerResult, trace_run
-from opscope.footprint.methods import ALWAYS_INCLUDED, call_setup_methods
+from opscope.footprint.methods import ALWAYS_INCLUDED, call_setup_methods, dependent_methods
 from support.mobile_models import (
     Branching,
     Normed,
@@ -68,6 +69,35 @@ def test_traced_operators_are_exactly_those_of_the_tool_in_c(
     finally:
         torch.backends.quantized.engine = before
     assert trace_run(models / name).traced_operators == expected | ALWAYS_INCLUDED
+
+
+def train_as_the_tool_does(path: Path) -> None:
+    """The same of a model that trains, its steps by the interpreter that Python can drive through them."""
+    call_setup_methods()
+    for is_inference in (False, True):
+        with torch.inference_mode(is_inference), contextlib.suppress(RuntimeError):
+            asked = _load_for_lite_interpreter(str(path))  # type: ignore[no-untyped-call]
+            _load_for_lite_interpreter(str(path))  # type: ignore[no-untyped-call]
+            (facts,) = asked.run_method("get_bundled_inputs_functions_and_info").values()
+            inputs = asked.run_method(facts["get_inputs_function_name"][0])
+            consume(inputs)
+            with quiet():
+                interpreted: Any = torch.jit.load(path)  # type: ignore[no-untyped-call]
+            with torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
+                consume([interpreted(*args) for args in inputs])
+    for method in dependent_methods(
+        frozenset({"aten::backward", "aten::batch_norm", "aten::dropout"})
+    ):
+        method()
+
+
+def test_traced_operators_of_training_are_exactly_those_of_the_tool_in_c(
+    models: Path, tmp_path: Path
+) -> None:
+    expected = observed_by_torch(lambda: train_as_the_tool_does(models / "training.ptl"), tmp_path)
+    result = trace_run(models / "training.ptl")
+    assert "aten::native_batch_norm_backward" in expected
+    assert result.traced_operators == expected | ALWAYS_INCLUDED
 
 
 def test_setup_methods_call_what_the_tool_calls() -> None:
@@ -194,6 +224,12 @@ def test_models_that_do_not_train_need_none_of_that() -> None:
     result = trace_run(scripted(Normed().eval()), [(torch.ones(2, 4),)])
     assert result.needs.callers["aten::batch_norm"] == {"forward()"}
     assert "aten::bernoulli_.float" not in result.traced_operators
+
+
+def test_what_loading_a_model_runs_is_reached(models: Path) -> None:
+    needs = trace_run(models / "quantized.ptl", runs=["qnnpack"]).needs
+    assert needs.callers["quantized::conv2d_prepack"] == {"loading"}
+    assert needs.unreached == {"aten::pad"}
 
 
 def test_roots_of_all_models_count_for_what_training_needs(tmp_path: Path) -> None:
