@@ -67,13 +67,23 @@ def parse_outputs(paths: Iterable[Path]) -> tuple[Output, ...]:
         place = path.resolve()  # a link stays, and the file that it leads to is replaced
         if place in outputs:
             raise CommandError(f"{path} is to be written twice")
-        if place.is_dir():
-            raise CommandError(f"{path} is a folder")
-        if not place.parent.is_dir():
-            raise CommandError(f"there is no folder {path.parent} to write {path.name} into")
-        _check_folder(path, place.parent)
+        check_place(path)
         outputs[place] = Output(path, KINDS[suffix])
     return tuple(outputs.values())
+
+
+def check_place(path: Path) -> None:
+    """Find out whether a file can be written, before anything is run for it.
+
+    Raises:
+        CommandError: it cannot.
+    """
+    place = path.resolve()
+    if place.is_dir():
+        raise CommandError(f"{path} is a folder")
+    if not place.parent.is_dir():
+        raise CommandError(f"there is no folder {path.parent} to write {path.name} into")
+    _check_folder(path, place.parent)
 
 
 def _suffix_of(path: Path) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from .lines import counted, cut, printable, wrapped
 from .result import ModelFootprint, Needs, RunReport, TracerResult
 
 _LEAST_WIDTH: Final = 60
@@ -28,7 +29,7 @@ def report(result: TracerResult, width: int = 100) -> str:
     """
     lines = [*_models(result.models), ""]
     lines += [
-        _printable(f"failed: {failure.name}: {failure.message}") for failure in result.failures
+        printable(f"failed: {failure.name}: {failure.message}") for failure in result.failures
     ]
     lines += [*_operators(result.needs, max(width, _LEAST_WIDTH)), *_rest(result.needs, width)]
     return "\n".join(lines) + "\n"
@@ -38,20 +39,20 @@ def _models(models: Sequence[ModelFootprint]) -> Iterator[str]:
     for model in models:
         size = f", {_size(model.size)}" if model.size else ""
         training = ", trains" if model.needs.is_training else ""
-        yield f"{_printable(model.name)}  ({model.kind.value}{size}{training})"
+        yield f"{printable(model.name)}  ({model.kind.value}{size}{training})"
         everywhere = frozenset.intersection(*(run.operators for run in model.runs))
         for run in model.runs:
             yield f"  {run.name:<10} {_of_run(run, everywhere)}"
 
 
 def _of_run(run: RunReport, everywhere: frozenset[str]) -> str:
-    calls = ", ".join(f"{name}() on {_count(count, 'input')}" for name, count in run.calls.items())
+    calls = ", ".join(f"{name}() on {counted(count, 'input')}" for name, count in run.calls.items())
     words = [f"ran {calls}" if calls and not _has_failed(run) else run.outcome.value]
     if run.reason:
-        words.append(f": {_printable(run.reason)}")
+        words.append(f": {printable(run.reason)}")
     elif run.operators - everywhere:
         words.append(
-            f"; {_count(len(run.operators - everywhere), 'operator')} not called in every run"
+            f"; {counted(len(run.operators - everywhere), 'operator')} not called in every run"
         )
     return "".join(words)
 
@@ -72,7 +73,7 @@ def _operators(needs: Needs, width: int) -> Iterator[str]:
         by_namespace.setdefault(name.partition("::")[0], []).append(name)
     traced_only = len(needs.traced_operators - needs.root_ops)
     yield (
-        f"{_count(len(names), 'operator')}: {_count(len(needs.root_ops), 'root')} that the programs name,"
+        f"{counted(len(names), 'operator')}: {counted(len(needs.root_ops), 'root')} that the programs name,"
         f" {traced_only} that are only called"
     )
     rows = {
@@ -82,13 +83,13 @@ def _operators(needs: Needs, width: int) -> Iterator[str]:
     widths = _widths([row for group in rows.values() for row in group])
     yield _line(_HEADINGS, widths, width)
     for namespace, group in rows.items():
-        yield f"{_printable(namespace)} ({len(group)})"
+        yield f"{printable(namespace)} ({len(group)})"
         for row in group:
             yield _line(row.cells, widths, width)
 
 
 def _row(name: str, needs: Needs) -> _Row:
-    plain = _printable(name.partition("::")[2])
+    plain = printable(name.partition("::")[2])
     return _Row((f"  {plain}", _part(name, needs), _types(name, needs), _callers(name, needs)))
 
 
@@ -110,7 +111,7 @@ def _types(name: str, needs: Needs) -> str:
 
 def _callers(name: str, needs: Needs) -> str:
     callers = sorted(needs.callers.get(name, ()), key=lambda caller: ("::" in caller, caller))
-    shown = [_printable(caller.removeprefix("aten::")) for caller in callers[:_MOST_CALLERS]]
+    shown = [printable(caller.removeprefix("aten::")) for caller in callers[:_MOST_CALLERS]]
     if len(callers) > _MOST_CALLERS:
         shown.append(f"{len(callers) - _MOST_CALLERS} more")
     if not callers and name in needs.traced_operators:
@@ -125,27 +126,27 @@ def _widths(rows: Sequence[_Row]) -> list[int]:
 
 def _line(cells: Sequence[str], widths: Sequence[int], width: int) -> str:
     padded = [cell.ljust(size) for cell, size in zip(cells[:-1], widths, strict=False)]
-    return _cut(_GAP.join([*padded, cells[-1]]).rstrip(), width)
+    return cut(_GAP.join([*padded, cells[-1]]).rstrip(), width)
 
 
 def _rest(needs: Needs, width: int) -> Iterator[str]:
     yield ""
     if needs.unreached:
-        yield from _wrapped(
+        yield from wrapped(
             f"never run by these inputs ({len(needs.unreached)})", sorted(needs.unreached), width
         )
         yield "  what these call is not in the list; give inputs that come to them"
     if needs.interpreted:
-        yield from _wrapped(
+        yield from wrapped(
             f"unseen, as the interpreter or torch calls them without telling ({len(needs.interpreted)})",
             sorted(needs.interpreted),
             width,
         )
-    yield from _wrapped("custom classes", sorted(needs.loaded_classes), width)
-    yield from _wrapped("backends", sorted(needs.enabled_backends), width)
-    yield from _wrapped("build features", sorted(needs.build_features), width)
+    yield from wrapped("custom classes", sorted(needs.loaded_classes), width)
+    yield from wrapped("backends", sorted(needs.enabled_backends), width)
+    yield from wrapped("build features", sorted(needs.build_features), width)
     if needs.are_kernel_tags:
-        yield from _wrapped(
+        yield from wrapped(
             "kernels",
             [
                 f"{tag} {' '.join(sorted(types))}"
@@ -157,34 +158,8 @@ def _rest(needs: Needs, width: int) -> Iterator[str]:
         yield "types are those of inputs of operators; what kernels need is not known, so a build has all"
 
 
-def _wrapped(title: str, items: Sequence[str], width: int) -> Iterator[str]:
-    if not items:
-        yield f"{title}: none"
-        return
-    line = f"{title}:"
-    for item in map(_printable, items):
-        if len(line) + len(item) + 2 > width and line.strip():
-            yield line
-            line = "   "
-        line += f" {item}{',' if item is not items[-1] else ''}"
-    yield line.rstrip(",")
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def _size(size: int) -> str:
     amount, unit = float(size), 0
     while amount >= 1000 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
     return f"{amount:.0f} {_UNITS[unit]}" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
-
-
-def _printable(text: str) -> str:
-    """Return text in one line, without what a terminal would obey."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
