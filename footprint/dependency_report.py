@@ -112,7 +112,7 @@ def _counts(dependencies: Dependencies) -> str:
     others = len(dependencies.modules) - ran
     more = f"; {others} more {'is' if others == 1 else 'are'} imported" if others else ""
     needed = counted(len(dependencies.distributions), "distribution")
-    return f"{counted(ran, 'module')} of Python ran{more}; {needed} needed"
+    return f"{counted(ran, 'Python module')} ran{more}; {needed} needed"
 
 
 def _groups(

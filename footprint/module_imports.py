@@ -86,6 +86,8 @@ def _imported(statement: ast.Import | ast.ImportFrom, package: list[str]) -> Ite
     if isinstance(statement, ast.Import):
         yield from (alias.name for alias in statement.names if alias.name in sys.modules)
         return
+    if statement.level > len(package):
+        return  # it leads out of all packages, and fails
     above = package[: len(package) - statement.level + 1] if statement.level else []
     base = ".".join([*above, *([statement.module] if statement.module else [])])
     if base in sys.modules:
