@@ -37,11 +37,13 @@ class DependencyOutput:
     Attributes:
         requirements: the file to write; None for none.
         why: the module or distribution whose way is printed; None for none.
+        modules: whether the table lists the modules of distributions.
         as_json: whether JSON is printed, and not lines for people.
     """
 
     requirements: Path | None
     why: str | None
+    modules: bool
     as_json: bool
 
 
@@ -93,8 +95,8 @@ def _print(found: Dependencies, output: DependencyOutput) -> None:
             typer.echo(way_to(found, output.why, terminal_width()), nl=False)
     elif output.as_json:
         typer.echo(json.dumps(dependency_record(found), indent=2))
-    elif output.requirements is None:
-        typer.echo(dependency_table(found, terminal_width()), nl=False)
+    elif output.modules or output.requirements is None:
+        typer.echo(dependency_table(found, terminal_width(), modules=output.modules), nl=False)
     sys.stdout.flush()
 
 

@@ -31,6 +31,9 @@ def deps(
             help="Print the way on which this module, or distribution, was first come to.",
         ),
     ] = None,
+    modules: Annotated[
+        bool, typer.Option("--modules", help="List the modules of distributions in the table, too.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     seed: Seed = "0",
     grad: Grad = None,
@@ -71,4 +74,4 @@ def deps(
         )
         from .dependencies import DependencyOutput, run_deps  # loads torch
 
-        run_deps(request, DependencyOutput(requirements, why, json))
+        run_deps(request, DependencyOutput(requirements, why, modules, json))

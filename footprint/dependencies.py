@@ -93,8 +93,13 @@ class Dependencies:
                 return module
         for distribution, modules in self.by_distribution.items():
             if normal_name(distribution.name) == normal_name(name):
-                return min(modules, key=lambda module: (not module.path, len(module.path)))
+                return nearest(modules)
         raise FootprintError(_not_needed(name, self))
+
+
+def nearest(modules: Iterable[Dependency]) -> Dependency:
+    """Return the module that has the shortest known way, of the first names if several have."""
+    return min(modules, key=lambda module: (not module.path, len(module.path)))
 
 
 def trace_dependencies(

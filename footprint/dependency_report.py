@@ -5,39 +5,38 @@ from __future__ import annotations
 import linecache
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-from .dependencies import Dependencies, Dependency, How
+from .dependencies import Dependencies, Dependency, How, nearest
 from .distributions import Distribution, OriginKind
 from .lines import counted, cut, printable, wrapped
 from .module_tracing import Step
 from .requirements import requirement
 
 _GAP: Final = "  "
-_MOST_NAME: Final = 50
+_MOST_NAME: Final = 48
 _LEAST_WIDTH: Final = 60
 _GROUPS: Final = {
-    OriginKind.LOCAL: "yours, in no distribution",
+    OriginKind.LOCAL: "yours",
     OriginKind.PACKAGE: "in a torch.package archive",
 }
 
 
-def dependency_table(dependencies: Dependencies, width: int = 100) -> str:
-    """Return what calls need as text that ends its last line: modules, by the distribution they come from.
+def dependency_table(dependencies: Dependencies, width: int = 100, *, modules: bool = False) -> str:
+    """Return what calls need as text that ends its last line, by the distribution it comes from.
 
     Args:
         dependencies: what they need.
         width: how many columns there are; lines are cut to fit.
+        modules: whether the modules of distributions are listed too, and not only those of the user.
     """
     width = max(width, _LEAST_WIDTH)
+    rows = [row for group in _groups(dependencies) for row in _rows(group, modules=modules)]
+    size = min(max((len(name) for name, _, _ in rows), default=0), _MOST_NAME)
     lines = [_counts(dependencies)]
-    rows = {title: [_row(one) for one in group] for title, group in _groups(dependencies)}
-    if rows:
-        size = min(max(len(name) for group in rows.values() for name, _ in group), _MOST_NAME)
-        lines.append(cut(f"{'module':<{size + 2}}{_GAP}first come to from", width))
-        for title, group in rows.items():
-            lines.append(cut(f"{title} ({len(group)})", width))
-            lines += [cut(f"  {name:<{size}}{_GAP}{place}", width) for name, place in group]
+    for name, count, place in [("", "modules", "first come to from"), *rows] if rows else []:
+        lines.append(cut(f"{name:<{size}}{_GAP}{count:>7}{_GAP}{place}".rstrip(), width))
     if standard := dependencies.of_kind(OriginKind.STANDARD_LIBRARY):
         title = f"standard library ({len(standard)})"
         lines += wrapped(title, [one.name for one in standard], width)
@@ -107,6 +106,13 @@ _NO_WAY: Final = {
 }
 
 
+_WHOSE: Final = {
+    OriginKind.LOCAL: "yours",
+    OriginKind.PACKAGE: "in a torch.package archive",
+    OriginKind.STANDARD_LIBRARY: "of the standard library",
+}
+
+
 def _counts(dependencies: Dependencies) -> str:
     ran = sum(one.how is How.RAN for one in dependencies.modules)
     others = len(dependencies.modules) - ran
@@ -115,17 +121,41 @@ def _counts(dependencies: Dependencies) -> str:
     return f"{counted(ran, 'Python module')} ran{more}; {needed} needed"
 
 
-def _groups(
-    dependencies: Dependencies,
-) -> Iterator[tuple[str, list[tuple[Dependency, frozenset[str]]]]]:
-    """Yield titles with their modules, what is the user's first."""
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Modules that come from one place.
+
+    Attributes:
+        title: what the place is.
+        modules: the modules.
+        first: the one that tells why they are needed; None if each of them does.
+        local: files that are the user's.
+    """
+
+    title: str
+    modules: tuple[Dependency, ...]
+    first: Dependency | None
+    local: frozenset[str]
+
+
+def _groups(dependencies: Dependencies) -> Iterator[_Group]:
+    """Yield what is the user's first, and then the distributions by name."""
     local = _local_files(dependencies)
     for kind, title in _GROUPS.items():
         if found := dependencies.of_kind(kind):
-            yield title, [(one, local) for one in found]
+            yield _Group(title, found, None, local)
     by_distribution = dependencies.by_distribution
     for one in dependencies.distributions:
-        yield _title(one), [(module, local) for module in by_distribution[one]]
+        found = by_distribution[one]
+        yield _Group(_title(one), found, nearest(found), local)
+
+
+def _rows(group: _Group, *, modules: bool) -> Iterator[tuple[str, str, str]]:
+    why = "" if group.first is None else _came_from(group.first, group.local)
+    yield group.title, str(len(group.modules)), why
+    if modules or group.first is None:
+        for one in group.modules:
+            yield f"  {printable(one.name)}", "", _came_from(one, group.local)
 
 
 def _title(one: Distribution) -> str:
@@ -139,12 +169,10 @@ def _title(one: Distribution) -> str:
     return printable(f"{one.name} {one.version}{where}")
 
 
-def _row(found: tuple[Dependency, frozenset[str]]) -> tuple[str, str]:
-    module, local = found
+def _came_from(module: Dependency, local: frozenset[str]) -> str:
     before = module.path[:-1] if module.how is How.RAN else module.path
     place = _place(before[-1], local) if before else _NO_PLACE[module.how]
-    imported = "import in " if before and module.how is How.IMPORTED else ""
-    return printable(module.name), f"{imported}{place}"
+    return f"import in {place}" if before and module.how is How.IMPORTED else place
 
 
 def _place(step: Step, local: frozenset[str]) -> str:
@@ -177,9 +205,7 @@ def _whose(module: Dependency) -> str:
     origin = module.origin
     if origin.distribution is not None:
         return f"of {printable(f'{origin.distribution.name} {origin.distribution.version}')}"
-    if origin.kind is OriginKind.STANDARD_LIBRARY:
-        return "of the standard library"
-    return _GROUPS.get(origin.kind, "of the environment")
+    return _WHOSE.get(origin.kind, "of the environment")
 
 
 def module_record(module: Dependency) -> dict[str, Any]:

@@ -100,12 +100,21 @@ def test_the_table_has_what_is_yours_first(found: Dependencies) -> None:
     lines = dependency_table(found).splitlines()
     assert lines[0].startswith("2 Python modules ran; ")
     assert lines[0].endswith(" 3 distributions needed")
-    assert lines[2] == "yours, in no distribution (3)"
+    assert lines[2].split() == ["yours", "3"]
     assert lines[3].split() == ["dep_far", "import", "in", "dep_near.py:1"]
     assert lines[4].split() == ["dep_main", "what", "was", "called"]
-    assert f"PyYAML {version(found, 'PyYAML')} (1)" in lines
+    assert [line.split()[0] for line in lines[5:9]] == ["dep_near", "networkx", "PyYAML", "torch"]
+    assert lines[7].split()[2:] == ["1", "import", "in", "dep_far.py:1"]
     assert lines[-1].startswith("standard library (")
     assert all(len(line) <= 60 for line in dependency_table(found, 1).splitlines()[1:])
+
+
+def test_the_table_lists_modules_of_distributions_if_asked(found: Dependencies) -> None:
+    lines = [line.split() for line in dependency_table(found, modules=True).splitlines()]
+    assert ["torch.nn.functional", "dep_main.py:5", "in", "run"] in lines
+    assert ["torch.nn.functional", "dep_main.py:5", "in", "run"] not in [
+        line.split() for line in dependency_table(found).splitlines()
+    ]
 
 
 def test_the_record_is_json(found: Dependencies) -> None:
