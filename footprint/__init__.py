@@ -22,7 +22,8 @@ _HOMES: Final = {
     ),
     "dependency_report": ("dependency_record", "dependency_table", "way_to"),
     "distributions": ("Distribution", "DistributionIndex", "Origin", "OriginKind"),
-    "module_tracing": ("FirstUse", "ModuleTracer", "Step"),
+    "first_uses": ("FirstUse", "Step"),
+    "module_tracing": ("ModuleTracer",),
     "recorders": (
         "BuildFeatureTracer", "CustomClassTracer", "KernelDTypeTracer", "OperatorCallTracer",
     ),

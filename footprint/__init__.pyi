@@ -16,9 +16,9 @@ from .distributions import Distribution as Distribution
 from .distributions import DistributionIndex as DistributionIndex
 from .distributions import Origin as Origin
 from .distributions import OriginKind as OriginKind
-from .module_tracing import FirstUse as FirstUse
+from .first_uses import FirstUse as FirstUse
+from .first_uses import Step as Step
 from .module_tracing import ModuleTracer as ModuleTracer
-from .module_tracing import Step as Step
 from .recorders import BuildFeatureTracer as BuildFeatureTracer
 from .recorders import CustomClassTracer as CustomClassTracer
 from .recorders import KernelDTypeTracer as KernelDTypeTracer

@@ -11,8 +11,9 @@ from typing import Any
 
 from ..errors import FootprintError, TracerWarning
 from .distributions import Distribution, DistributionIndex, Origin, OriginKind, file_of, normal_name
+from .first_uses import Step
 from .module_imports import imports_of
-from .module_tracing import NOT_WHOLE, ModuleTracer, Step
+from .module_tracing import NOT_WHOLE, ModuleTracer
 from .requirements import requirement
 
 _OF_THE_USER = (OriginKind.LOCAL, OriginKind.EDITABLE)
@@ -120,7 +121,7 @@ def trace_dependencies(
         TypeError: one of the inputs is neither a tuple, a list, nor a dictionary.
         FootprintError: a profiler is on that could not be put back.
     """
-    return sorted(_traced(callable, inputs).uses)
+    return _traced(callable, inputs).modules
 
 
 def find_dependencies(

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from .dependencies import Dependencies, Dependency, How, nearest
 from .distributions import Distribution, OriginKind
+from .first_uses import Step
 from .lines import counted, cut, printable, wrapped
-from .module_tracing import Step
 from .requirements import requirement
 
 _GAP: Final = "  "

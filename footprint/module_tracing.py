@@ -13,63 +13,23 @@ Note [What each event costs]
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable
 from types import FrameType, FunctionType
 from typing import Any, Final, TypeAlias
 
 from ..errors import FootprintError
+from .first_uses import FirstUse, Sighting, name_of, plain_name
 from .profilers import way_back
 
-MANGLED: Final = re.compile(r"<torch_package_\d+>")
 NOT_WHOLE: Final = (
     "the program changed the profile function of its thread, so modules that it came to later are missing\n"
     "sys.setprofile and cProfile do that, and recursion up to the limit; trace it without"
 )
-_MACHINERY: Final = frozenset(
-    ("importlib", "importlib._bootstrap", "importlib._bootstrap_external", "threading")
-)
+_IMPORTS: Final = "importlib._bootstrap"  # runs whenever something is imported for the first time
 
 _Profile: TypeAlias = Callable[[FrameType, str, Any], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A place on the way to a module.
-
-    Attributes:
-        module: the module that was running there; empty for code that belongs to none.
-        function: the function, or ``<module>`` while the module was imported.
-        file: where its code stands.
-        line: the line it had come to, from 1.
-    """
-
-    module: str
-    function: str
-    file: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class FirstUse:
-    """How a module came to run.
-
-    Attributes:
-        module: its name.
-        file: its file, as it says itself; None if it has none.
-        path: the way from what was called to the first frame of the module; one step for each stay in a
-            module, at the line where that was left. The machinery of imports and threads is left out.
-        package: the mark of the ``torch.package`` archive that it comes from; None for others.
-    """
-
-    module: str
-    file: str | None
-    path: tuple[Step, ...]
-    package: str | None = None
 
 
 class ModuleTracer:
@@ -79,13 +39,14 @@ class ModuleTracer:
     this thread, and of threads to come, are those that there were before. What several calls do adds up.
     """
 
-    __slots__ = ("_is_running", "_is_whole", "_known", "_outer", "_root", "_uses")
+    __slots__ = ("_is_running", "_is_whole", "_known", "_outer", "_root", "_seen", "_there")
 
     def __init__(self) -> None:
-        self._uses: dict[str, FirstUse] = {}
+        self._seen: dict[str, Sighting] = {}
         self._known: dict[str, None] = {}
         self._root: FrameType | None = None
         self._outer: ModuleTracer | None = None
+        self._there: frozenset[str] | None = None  # before the first import of a call
         self._is_running = False
         self._is_whole = True
 
@@ -97,12 +58,20 @@ class ModuleTracer:
     @property
     def uses(self) -> dict[str, FirstUse]:
         """How each module that ran came to it, by name and in the order of that."""
-        return dict(self._uses)
+        found: dict[str, FirstUse] = {}
+        for name, sighting in self._seen.items():
+            found.setdefault(plain_name(name), sighting.read())
+        return found
+
+    @property
+    def modules(self) -> list[str]:
+        """The names of the modules that ran, sorted."""
+        return sorted({plain_name(name) for name in self._seen})
 
     @property
     def loaded(self) -> tuple[str, ...]:
         """The modules that were imported meanwhile without any Python code, such as those written in C."""
-        return tuple(sorted(self._known.keys() - self._uses.keys()))
+        return tuple(sorted(self._known.keys() - self._seen.keys()))
 
     def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call something and return what it returns.
@@ -117,7 +86,6 @@ class ModuleTracer:
         previous, hook = sys.getprofile(), threading.getprofile()
         restore, given = way_back(previous)
         profile, profile_thread = self._profiles(hook)
-        loaded = set(sys.modules)
         self._outer, self._root, self._is_running = _tracer_of(previous), sys._getframe(), True
         threading.setprofile(profile_thread)
         try:
@@ -128,7 +96,9 @@ class ModuleTracer:
             restore(*given)
             threading.setprofile(hook)
             self._outer, self._root, self._is_running = None, None, False
-            self._known |= dict.fromkeys(name for name in set(sys.modules) - loaded)
+            if self._there is not None:
+                self._known |= dict.fromkeys(sys.modules.keys() - self._there)
+                self._there = None
 
     def _profiles(self, hook: Any) -> tuple[_Profile, _Profile]:
         """Return the profile functions of this thread, and of those that it starts.
@@ -159,66 +129,18 @@ class ModuleTracer:
         return profile, profile_thread
 
     def _record(self, frame: FrameType) -> bool:
-        """Record a module's first frame; return whether it need not be looked at again."""
+        """Note a module's first frame; return whether it need not be looked at again."""
         try:
-            names = frame.f_globals
-            name = _name_of(names)
+            name = name_of(frame.f_globals)
             if name is None:
                 return False
-            package = MANGLED.match(name)
-            plain = name if package is None else name[package.end() + 1 :]
-            if plain not in self._uses:
-                path = tuple(_shortened(self._way_to(frame)))
-                self._uses[plain] = FirstUse(plain, _file_of(names), path, package and package[0])
+            if name == _IMPORTS and self._there is None:
+                self._there = frozenset(sys.modules)
+            if name not in self._seen:
+                self._seen[name] = Sighting(name, frame, self._root)
             return self._outer is None or self._outer._record(frame)
         except RecursionError:  # the program is about to run into it itself
             return False
-
-    def _way_to(self, frame: FrameType) -> list[Step]:
-        steps = []
-        at: FrameType | None = frame
-        while at is not None and at is not self._root:
-            code = at.f_code
-            name = _name_of(at.f_globals) or ""
-            steps.append(
-                Step(
-                    MANGLED.sub("", name).lstrip("."),
-                    code.co_qualname,
-                    code.co_filename,
-                    at.f_lineno or 1,
-                )
-            )
-            at = at.f_back
-        return steps[::-1]
-
-
-def _shortened(steps: list[Step]) -> Iterator[Step]:
-    """Yield the last step of each stay in a module, without machinery."""
-    ways = [step for step in steps[:-1] if step.module not in _MACHINERY]
-    ways.append(steps[-1])
-    for step, following in zip(ways, [*ways[1:], None], strict=True):
-        if following is None or step.module != following.module:
-            yield step
-
-
-def _name_of(names: dict[str, Any]) -> str | None:
-    """Return the name of the module whose globals these are; None if they are of no module.
-
-    Code that programs make as they run, as named tuples do, has globals that were never a module's.
-    """
-    name = dict.get(names, "__name__")
-    spec = dict.get(names, "__spec__")
-    if type(name) is not str:
-        name = spec.name if type(spec) is ModuleSpec else None
-    if type(name) is not str:
-        return None
-    is_module = name in sys.modules or spec is not None or _file_of(names) is not None
-    return name if is_module or MANGLED.match(name) else None
-
-
-def _file_of(names: dict[str, Any]) -> str | None:
-    file = dict.get(names, "__file__")
-    return file if type(file) is str else None
 
 
 def _tracer_of(profile: Any) -> ModuleTracer | None:

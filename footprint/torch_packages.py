@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.package.package_exporter import PackageExporter, PackagingError
 
-from .module_tracing import MANGLED
+from .first_uses import MANGLED
 
 
 def is_from_package(obj: Any) -> bool:
