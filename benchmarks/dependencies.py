@@ -13,7 +13,6 @@ from opscope.footprint import trace_dependencies
 
 from .harness import Claim, Comparison, Effort, Report, interleave
 
-
 _CALLS: Final = 20  # a single one takes too little to be told from what a cold cache costs
 
 
