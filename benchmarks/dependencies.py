@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import torch
-from torch.package.analyze import trace_dependencies as torch_trace_dependencies
+from torch.package.analyze.trace_dependencies import (
+    trace_dependencies as torch_trace_dependencies,
+)
 
 from opscope.footprint import trace_dependencies
 
