@@ -18,6 +18,7 @@ from rich.console import Console
 import opscope
 
 from .capture import capture
+from .dependencies import dependencies
 from .executor import executor
 from .fake import fake
 from .first import first
@@ -46,6 +47,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "scaling": scaling,
     "explorer": explorer,
     "footprint": footprint,
+    "dependencies": dependencies,
 }
 
 

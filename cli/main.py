@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from .. import __version__
+from .deps import deps
 from .errors import CommandError
 from .failures import reported
 from .file_commands import diff, inspect, opt, show
@@ -29,10 +30,9 @@ from .options import (
     Theme,
     Train,
 )
-from .usage import PlainGroup, given_options, read_choice, read_whole
+from .usage import MOST_SEED, PlainGroup, given_options, read_choice, read_whole
 
 _DEMOS: Final = ("networks", "train")
-_MOST_SEED: Final = 2**64 - 1  # torch takes no larger one
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -149,7 +149,7 @@ def trace(
             arguments=parse_pairs("--arg", arguments or [], parse_argument),
             outputs=parse_outputs(outputs or ()),
             view=read_view(depth, direction, theme),
-            seed=read_whole("--seed", seed, _MOST_SEED),
+            seed=read_whole("--seed", seed, MOST_SEED),
             grad=grad,
             train=train,
             factory=factory,
@@ -249,7 +249,7 @@ def summary(
             arguments=parse_pairs("--arg", arguments or [], parse_argument),
             outputs=(),
             view=ViewOptions(),
-            seed=read_whole("--seed", seed, _MOST_SEED),
+            seed=read_whole("--seed", seed, MOST_SEED),
             grad=grad,
             train=train,
             factory=factory,
@@ -280,6 +280,7 @@ app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(diff)
 app.command(no_args_is_help=True)(opt)
 app.command(no_args_is_help=True)(footprint)
+app.command(no_args_is_help=True)(deps)
 
 
 @app.command()

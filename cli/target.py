@@ -39,29 +39,61 @@ class Program:
         return cls(call, owner if isinstance(owner, torch.nn.Module) else None)
 
 
+def plain_call(maker: Callable[..., Any], /, **arguments: Any) -> Any:
+    """Call something with keyword arguments."""
+    return maker(**arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes programs: calls a class, or a factory, with what the command line gives it."""
+
+    target: TargetName
+    arguments: Mapping[str, Any]
+    call: Callable[..., Any]
+
+    def made(self, maker: Callable[..., Any], hint: str = "") -> Any:
+        problem = _misfit(maker, self.arguments)
+        if problem is not None:
+            raise CommandError(
+                f"{self.target} cannot be called to make the program: {problem}\n"
+                + _join(
+                    "--arg name=value gives it arguments; --input and --kwarg are for what is traced",
+                    hint,
+                )
+            )
+        with user_code(f"making the program with {self.target.name}()", hint):
+            return self.call(maker, **self.arguments)
+
+
 def find_program(
-    target: TargetName, arguments: Mapping[str, Any], *, factory: bool | None = None
+    target: TargetName,
+    arguments: Mapping[str, Any],
+    *,
+    factory: bool | None = None,
+    make: Callable[..., Any] = plain_call,
 ) -> Program:
     """Import, look up and, for a class or a factory, make the program that a name stands for.
 
     A class is instantiated with ``arguments``, also where the name is that of a method. A function
     is a factory if there are ``arguments`` or if it needs none, every parameter having a default:
     it is called, and what it returns is the program. Anything else is the program itself.
-    ``factory`` overrides the rule for functions.
+    ``factory`` overrides the rule for functions, and ``make`` is what calls classes and factories.
 
     Raises:
         CommandError: there is no such program, or it does not take the arguments.
         ProgramError: the user's code failed while it was imported or made.
     """
-    value, is_made = _look_up(_import(target), target, arguments)
+    maker = _Maker(target, arguments, make)
+    value, is_made = _look_up(_import(target), target, maker)
     if is_made:
         return _program(value, target)
     if isinstance(value, type):
-        return _program(_make(value, arguments, target), target)
+        return _program(maker.made(value), target)
     program = _program(value, target)
     if program.module is None and (_is_factory(value, arguments) if factory is None else factory):
         hint = f"--no-factory traces {target.name} itself instead of what it returns"
-        return _program(_make(value, arguments, target, hint), target, hint)
+        return _program(maker.made(value, hint), target, hint)
     if arguments:
         raise CommandError(
             f"--arg is for classes and factories, and {target} is neither; "
@@ -147,9 +179,7 @@ def _search_first(folder: Path) -> None:
         sys.path.insert(0, os.fspath(folder))
 
 
-def _look_up(
-    module: ModuleType, target: TargetName, arguments: Mapping[str, Any]
-) -> tuple[Any, bool]:
+def _look_up(module: ModuleType, target: TargetName, maker: _Maker) -> tuple[Any, bool]:
     """Return what a name stands for, and whether a class was instantiated to get at its method."""
     holder: Any = module
     is_made = False
@@ -158,7 +188,7 @@ def _look_up(
             inspect.getattr_static(holder, name, None), FunctionType
         )
         if is_method:
-            holder = _make(holder, arguments, target)
+            holder = maker.made(holder)
             is_made = True
         try:
             holder = getattr(holder, name)
@@ -198,22 +228,6 @@ def _misfit(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str |
     except TypeError as error:
         return str(error)
     return None
-
-
-def _make(
-    maker: Callable[..., Any], arguments: Mapping[str, Any], target: TargetName, hint: str = ""
-) -> Any:
-    problem = _misfit(maker, arguments)
-    if problem is not None:
-        raise CommandError(
-            f"{target} cannot be called to make the program: {problem}\n"
-            + _join(
-                "--arg name=value gives it arguments; --input and --kwarg are for what is traced",
-                hint,
-            )
-        )
-    with user_code(f"making the program with {target.name}()", hint):
-        return maker(**arguments)
 
 
 def _program(value: Any, target: TargetName, hint: str = "") -> Program:

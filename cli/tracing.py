@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -10,7 +9,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import torch
 import typer
@@ -18,13 +16,12 @@ import typer
 from ..failed import failed_trace
 from ..program import TracedProgram, trace
 from ..reports import SummaryOptions
-from .errors import CommandError, ProgramError, user_code
+from .errors import ProgramError, user_code
 from .outputs import Output, OutputKind, write_together
+from .preparation import Prepared, prepare, refuse_module
 from .report import report_of
 from .request import TraceRequest
 from .summary import found_lines, summarize
-from .target import Program, find_program
-from .values import make_value
 from .waiting import waiting
 
 
@@ -88,30 +85,21 @@ def run_summary(request: TraceRequest, options: SummaryOptions, *, as_json: bool
 
 def _traced(request: TraceRequest) -> tuple[TracedProgram, float]:
     """Return the traced program, and how many seconds that took."""
-    with waiting(f"loading {request.target}"), redirect_stdout(sys.stderr):
-        torch.manual_seed(request.seed)
-        program = find_program(request.target, request.arguments, factory=request.factory)
-        torch.manual_seed(request.seed)  # so that inputs do not depend on how the program was made
-        args = tuple(make_value(spec) for spec in request.inputs)
-        kwargs = {name: make_value(spec) for name, spec in request.kwargs.items()}
-    _set_training(program, request)
-    _check_inputs(program, request, args, kwargs)
+    prepared = prepare(request)
     start = perf_counter()
     with waiting(f"tracing {request.target}"):
-        traced = _trace(program, request, args, kwargs)
+        traced = _trace(prepared, request)
     return traced, perf_counter() - start
 
 
-def _trace(
-    program: Program, request: TraceRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> TracedProgram:
+def _trace(prepared: Prepared, request: TraceRequest) -> TracedProgram:
     # What the program prints goes to stderr, so that stdout holds the graph and nothing else.
-    with redirect_stdout(sys.stderr), torch.set_grad_enabled(_wants_grad(program, request)):
+    with redirect_stdout(sys.stderr), torch.set_grad_enabled(prepared.wants_grad):
         with user_code(f"running {request.target.name}"):
             traced = trace(
-                program.call,
-                args,
-                kwargs,
+                prepared.program.call,
+                prepared.args,
+                prepared.kwargs,
                 dynamic=False if request.fixed else None,
                 warn=False,
                 fake=request.fake,
@@ -120,61 +108,8 @@ def _trace(
                 check=request.check,
                 depth=None if request.deep is None else "deep" if request.deep else "flat",
             )
-    if isinstance(traced.outputs.constant, torch.nn.Module):
-        raise CommandError(
-            f"{request.target} returned a module, so it is a factory\n"
-            "give what it is called with as --arg name=value, or none with --factory"
-        )
+    refuse_module(traced.outputs.constant, request)
     return traced
-
-
-def _set_training(program: Program, request: TraceRequest) -> None:
-    if program.module is not None:
-        program.module.train(bool(request.train))
-    elif request.train is not None:
-        option = "--train" if request.train else "--eval"
-        raise CommandError(f"{option} is for modules, and {request.target} is none")
-
-
-def _wants_grad(program: Program, request: TraceRequest) -> bool:
-    if request.grad is not None:
-        return request.grad
-    return program.module is None or program.module.training
-
-
-def _check_inputs(
-    program: Program, request: TraceRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    call = program.call
-    try:
-        signature = inspect.signature(call.forward if isinstance(call, torch.nn.Module) else call)
-    except (TypeError, ValueError):  # built-in functions have none
-        return
-    _check_names(signature, request)
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise CommandError(
-            f"the inputs do not fit {request.target}: {error}\n"
-            f"it takes {signature}; give positional inputs with --input, others with --kwarg name=SPEC"
-        ) from error
-
-
-def _check_names(signature: inspect.Signature, request: TraceRequest) -> None:
-    kinds = {parameter.kind for parameter in signature.parameters.values()}
-    if inspect.Parameter.VAR_KEYWORD in kinds:
-        return
-    known = [
-        name
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is not inspect.Parameter.VAR_POSITIONAL
-    ]
-    for name in request.kwargs:
-        if name not in known:
-            raise CommandError(
-                f"{name} is not a parameter of {request.target}; "
-                + (f"its parameters are {', '.join(known)}" if known else "it has none")
-            )
 
 
 def _writer(

@@ -6,13 +6,15 @@ import difflib
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from .errors import CommandError
 from .failures import FAILED, INTERRUPTED, report
+
+MOST_SEED: Final = 2**64 - 1  # torch takes no larger one
 
 
 class PlainGroup(TyperGroup):

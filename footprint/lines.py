@@ -76,7 +76,12 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def cut(text: str, width: int) -> str:
+    """Return text that is cut, and says so, if it is wider."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def _line(cells: Sequence[str], widths: Sequence[int], width: int) -> str:
     padded = [cell.ljust(size) for cell, size in zip(cells[:-1], widths, strict=False)]
     line = _GAP.join([*padded, cells[-1]]).rstrip()
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    return cut(line, width)
