@@ -1,4 +1,4 @@
-"""What Model Explorer takes for the same: its server runs as a process of its own, its page in the same browser.
+"""Model Explorer on the same graph: its server is a process of its own, its page in the same browser.
 
 Note [When Model Explorer has drawn]
     It lays graphs out in a worker, and says so on its page until that is done; what comes after is drawn in
