@@ -270,28 +270,41 @@ class GraphColumns:
         }
 
     def _flows(self) -> dict[str, list[int]]:
-        """Return what flows into each node: from which node, which value, and whether it is written."""
+        """Return what flows into each node: from which node, which value, and whether it is written.
+
+        ``isOther`` says that it is another origin of what the flow before it brings, as where a node gives
+        what one or the other of its blocks gave.
+        """
         starts = [0] * (len(self._graph.inputs) + 1)
         sources: list[int] = []
         values: list[int] = []
         written: list[int] = []
+        others: list[int] = []
         writers = last_writers(self._graph, self.number.keys())
         for node in self._forest.nodes:
             for operand, read in enumerate(node.inputs):
                 if read.state is not None and (node, read) not in writers:
                     continue
-                for source, value in self._origins(node, read, writers):
+                for turn, (source, value) in enumerate(self._origins(node, read, writers)):
                     sources.append(source)
                     values.append(value)
                     written.append(int(is_written(node, operand)))
+                    others.append(int(turn > 0))
             starts.append(len(sources))
         for result in self._graph.outputs:
-            for source, value in self._origins(None, result, writers):
+            for turn, (source, value) in enumerate(self._origins(None, result, writers)):
                 sources.append(source)
                 values.append(value)
                 written.append(0)
+                others.append(int(turn > 0))
             starts.append(len(sources))
-        return {"start": starts, "source": sources, "value": values, "isWrite": written}
+        return {
+            "start": starts,
+            "source": sources,
+            "value": values,
+            "isWrite": written,
+            "isOther": others,
+        }
 
     def _origins(
         self, reader: Node | None, read: Value, writers: Mapping[tuple[Node, Value], Node]

@@ -82,7 +82,7 @@ export class ScopeTree {
     const outline = this.outlines.get(model) ?? new Outline(model);
     this.outlines.set(model, outline);
     this.outline = outline;
-    this.columns = columnsOf(model);
+    this.columns = columnsOf(model, () => this.session.showsAll);
     outline.listsNode = (n) => this.showsOperators && this.session.isDrawn(n);
     this.focused = 0;
     this.body.scrollTop = 0;
