@@ -19,6 +19,7 @@ from .comparison.text import diff_notes
 from .comparison.wording import Naming
 from .errors import RenderError
 from .ir import Graph, Node, SourceRange
+from .ir.collector import paused_collector
 from .ir.conditions import Guard
 from .ir.findings import Diagnostic
 from .ir.measures import Measure
@@ -92,8 +93,9 @@ def to_html(
     if isinstance(program, GraphDiff):
         _refuse_overlay(overlay)
         return page(document(comparison_of(program, sources=sources)))
-    drawn = _static_picture(program) if picture else ""
-    return page(document(exhibit_of(program, overlay, sources=sources)), picture=drawn)
+    with paused_collector():
+        drawn = _static_picture(program) if picture else ""
+        return page(document(exhibit_of(program, overlay, sources=sources)), picture=drawn)
 
 
 def save_html(program: Drawable | GraphDiff, path: Path, **options: Any) -> Path:

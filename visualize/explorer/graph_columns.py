@@ -181,21 +181,24 @@ class GraphColumns:
             yield ("output", name, kind, -1, "", "", 0, -1, 0, "", "")
 
     def _node_rows(self) -> Iterator[tuple[str | int, ...]]:
-        phases: dict[Any, int] = {}
+        phases: dict[Any, tuple[int, str]] = {}
+        words: dict[str, tuple[str, int]] = {}  # of each operator's name: its title and family
         flags = self._forest.flags
         for node in self._forest.nodes:
-            scope = node.scope
+            scope, kind = node.scope, node.operator.name
             if scope not in phases:
-                phases[scope] = _phase(node)
+                phases[scope] = _phase(node), scope.address
+            if kind not in words:
+                words[kind] = operator_title(node), _FAMILIES[family_of(node.operator)]
             callee = next((arg.name for arg in node.args if isinstance(arg, FunctionRef)), "")
             yield (
                 node.kind,
-                operator_title(node),
+                words[kind][0],
                 operator_detail(node),
-                _FAMILIES[family_of(node.operator)],
-                scope.address,
+                words[kind][1],
+                phases[scope][1],
                 scope.class_name,
-                phases[scope],
+                phases[scope][0],
                 self._frames.number(node.stack),
                 flags.get(node, 0)
                 | (_FLAG_WRITES if any(p.is_written for p in node.operator.parameters) else 0)
