@@ -49,7 +49,8 @@ def layers(count: int) -> str:
 
 def test_a_run_that_shows_its_first_has_the_gates_of_one_turn(browse: Browse) -> None:
     script = """
-    const run = Array.from({ length: model.branchCount }, (_, b) => b).find((b) => model.kind(b) === 'repeat');
+    const branches = Array.from({ length: model.branchCount }, (_, b) => b);
+    const run = branches.find((b) => model.kind(b) === 'repeat');
     session.setFold(run, 1);
     session.setFold(~model.itemsOf(run)[0], 1);
     const { gates, frameOf, edges } = arrangement.picture();
