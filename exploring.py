@@ -19,6 +19,7 @@ from .comparison.text import diff_notes
 from .comparison.wording import Naming
 from .errors import RenderError
 from .ir import Graph, Node, SourceRange
+from .ir.collector import paused_collector
 from .ir.conditions import Guard
 from .ir.findings import Diagnostic
 from .ir.measures import Measure
@@ -92,8 +93,9 @@ def to_html(
     if isinstance(program, GraphDiff):
         _refuse_overlay(overlay)
         return page(document(comparison_of(program, sources=sources)))
-    drawn = _static_picture(program) if picture else ""
-    return page(document(exhibit_of(program, overlay, sources=sources)), picture=drawn)
+    with paused_collector():
+        drawn = _static_picture(program) if picture else ""
+        return page(document(exhibit_of(program, overlay, sources=sources)), picture=drawn)
 
 
 def save_html(program: Drawable | GraphDiff, path: Path, **options: Any) -> Path:
@@ -149,13 +151,20 @@ def show(
 def notebook_bundle(program: Drawable) -> dict[str, str]:
     """Return what a notebook shows of a program, by kind of content: the explorer if it is not large."""
     bundle = {"text/plain": repr(program)}
-    graph = graph_of(program)
+    size = sum(1 for _ in graph_of(program).walk())
     drawn = _static_picture(program)
     if drawn:
         bundle["image/svg+xml"] = drawn
-    if sum(1 for _ in graph.walk()) <= _MOST_SHOWN:
+    if size <= _MOST_SHOWN:
         text = page(document(exhibit_of(program)), picture=drawn)
         bundle["text/html"] = _framed(text)
+    else:
+        words = (
+            f"{size:,} operators would make this notebook large, so the explorer is not in it by itself. "
+            "<code>opscope.show(traced)</code> puts it here, <code>opscope.show(traced, 'net.html')</code> "
+            "into a file that opens in the browser."
+        )
+        bundle["text/html"] = f"<p>{words}</p>{drawn}"
     return bundle
 
 

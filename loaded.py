@@ -40,7 +40,13 @@ class LoadedProgram(RecordedProgram):
         obstacles: why a replay from the file is refused, in words; mostly nothing.
     """
 
-    def __init__(self, contents: Contents, archive: Archive, objects: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        archive: Archive,
+        objects: Mapping[str, Any],
+        sharing: LoadedProgram | None = None,
+    ) -> None:
         record = contents.program
         if record is None:
             super().__init__(
@@ -67,6 +73,7 @@ class LoadedProgram(RecordedProgram):
         self._contents = contents
         self._archive = archive
         self._objects = dict(objects)
+        self._sharing = sharing  # another program of the same file, with the same state
 
     @property
     def _inputs(self) -> Inputs | None:
@@ -94,7 +101,8 @@ class LoadedProgram(RecordedProgram):
                 "torch is not installed, and a replay needs it; the graph needs none\n"
                 f"  install torch {self.torch_version}"
             ) from error
-        return Restoration(self._contents, self._archive, self._objects)
+        shared = None if self._sharing is None else self._sharing._restoration
+        return Restoration(self._contents, self._archive, self._objects, shared)
 
     @property
     def state(self) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, cached_property
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, Never
 
 import torch
 
 from .checking import CheckReport, KeptArguments, Runs, Subject, check_program, own_tensors
-from .errors import CheckError, GuardError, InputError, ReplayError, ReportError
+from .errors import CaptureError, CheckError, GuardError, InputError, ReplayError, ReportError
 from .ir import Graph, Node, Operator, TensorType, TupleType, Type, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance
@@ -675,7 +676,7 @@ def trace(
     function: Callable[..., Any],
     inputs: Any = (),
     kwargs: Mapping[str, Any] | None = None,
-    *,
+    *others: Never,
     dynamic: Dynamic = None,
     strict: bool = False,
     warn: bool = True,
@@ -693,6 +694,7 @@ def trace(
         function: a module, a method of one, a function, or any other callable.
         inputs: a tuple of positional arguments; anything else, a tensor say, is the only one.
         kwargs: keyword arguments.
+        others: nothing; several inputs are one tuple.
         dynamic: which sizes of the inputs may differ at a replay. None: all that the program does not
             use in a way that fixes them; ``guards`` lists what it fixed. False: none. Else a mapping
             from input names to dimensions: ``{"x": {0: "batch"}}`` or ``{"x": ("batch", None)}``;
@@ -719,10 +721,12 @@ def trace(
     Raises:
         CheckError: ``check`` found a difference.
         CaptureError: the program cannot be traced; or not exactly, and ``strict`` or a replay would be
-            wrong for the very inputs of the trace.
+            wrong for the very inputs of the trace; or inputs are given one by one and not as a tuple.
         PassError: ``force_outplace``, and a write cannot be made a value.
         UnsupportedTorchError: the installed torch cannot be captured on.
     """
+    if others or not (kwargs is None or isinstance(kwargs, Mapping)):
+        raise CaptureError(_one_by_one(function, 2 + len(others)))
     args = inputs if type(inputs) is tuple else (inputs,)
     if fake and check:
         raise CheckError(
@@ -749,6 +753,21 @@ def trace(
     if fake:
         traced._traced_with = None  # its tensors are of the fake world
     return traced
+
+
+def _one_by_one(function: Callable[..., Any], count: int) -> str:
+    """Return what to write where so many inputs were given one by one."""
+    name = getattr(function, "__name__", "")
+    name = name if name.isidentifier() else "model" if hasattr(function, "forward") else "function"
+    try:
+        known = list(inspect.signature(getattr(function, "forward", function)).parameters)
+    except (TypeError, ValueError):  # as of what is written in C
+        known = []
+    inputs = ", ".join([*known, *(f"input{n}" for n in range(len(known) + 1, count + 1))][:count])
+    return (
+        "several inputs come as one tuple, and keyword arguments as a mapping after it\n"
+        f"  opscope.trace({name}, ({inputs}))"
+    )
 
 
 def _input_sets(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import IO, Any, Protocol
 
@@ -71,9 +71,48 @@ def contents_of(program: Traced, *, with_state: bool) -> tuple[Contents, Data | 
     Raises:
         FormatError: a tensor of its state cannot come back exactly.
     """
-    tensors = TensorWriter(type_of_tensor, with_gradients=_has_gradients(program.graph))
+    made, data = contents_of_all((program,), with_state=with_state)
+    return made[0], data
+
+
+def contents_of_all(
+    programs: Sequence[Traced], *, with_state: bool
+) -> tuple[list[Contents], Data | None]:
+    """Return what a file is to hold of programs that share their state, and the data of its tensors.
+
+    Raises:
+        FormatError: a tensor of the state cannot come back exactly.
+    """
+    has_gradients = any(_has_gradients(program.graph) for program in programs)
+    tensors = TensorWriter(type_of_tensor, with_gradients=has_gradients)
     places = PlaceWriter(tensors.add) if with_state else None
-    objects = dict(_objects(program, tensors, places)) if places is not None else {}
+    # Everything that all of them refer to is collected before it is told of.
+    objects = [
+        {} if places is None else dict(_objects(program, tensors, places)) for program in programs
+    ]
+    records = [_record(program, tensors, places) for program in programs]
+    tensors.require_apart()
+    if places is not None:
+        shared = StateRecord(
+            {},
+            tuple(tensors.records),
+            tuple([entry.name for entry in tensors.entries]),
+            places.places,
+            places.holders,
+        )
+        records = [
+            replace(record, state=replace(shared, objects=own))
+            for record, own in zip(records, objects, strict=True)
+        ]
+    contents = [
+        Contents(program.graph, record, torch=torch.__version__)
+        for program, record in zip(programs, records, strict=True)
+    ]
+    return contents, _data(tensors)
+
+
+def _record(program: Traced, tensors: TensorWriter, places: PlaceWriter | None) -> ProgramRecord:
+    """Return what a file is to hold of a program besides its graph and state."""
     obstacles = []
     circumstances: list[SavedCircumstance] = []
     for each in saved_circumstances(program.circumstances, tensors.number, places):
@@ -87,8 +126,9 @@ def contents_of(program: Traced, *, with_state: bool) -> tuple[Contents, Data | 
         if number is None and places is not None:
             obstacles.append(f"it puts something into {put.place.name}, which a file cannot hold")
         stored.append(SavedStored(put.place.name, number, put.structure, put.is_whole))
-    record = ProgramRecord(
-        inputs=saved_inputs(program.inputs, tensors.add if with_state else lambda *_: None),
+    add = tensors.add if places is not None else lambda *_: None
+    return ProgramRecord(
+        inputs=saved_inputs(program.inputs, add),
         outputs=program.outputs,
         depth=program.depth,
         diagnostics=program.diagnostics,
@@ -101,17 +141,6 @@ def contents_of(program: Traced, *, with_state: bool) -> tuple[Contents, Data | 
         private=tuple([name for name in program.private if name in program.graph.state]),
         obstacles=tuple(obstacles),
     )
-    tensors.require_apart()
-    if places is not None:
-        state = StateRecord(
-            objects,
-            tuple(tensors.records),
-            tuple([entry.name for entry in tensors.entries]),
-            places.places,
-            places.holders,
-        )
-        record = replace(record, state=state)
-    return Contents(program.graph, record, torch=torch.__version__), _data(tensors)
 
 
 def _has_gradients(graph: Graph) -> bool:

@@ -33,12 +33,20 @@ class Restoration:
         contents: what the file holds.
         archive: the file.
         objects: what the user gives for what the file does not hold.
+        sharing: another program of the same file, with which this one has its tensors and places in common.
     """
 
-    def __init__(self, contents: Contents, archive: Archive, objects: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        archive: Archive,
+        objects: Mapping[str, Any],
+        sharing: Restoration | None = None,
+    ) -> None:
         self._contents = contents
         self._archive = archive
         self._given = objects
+        self._sharing = sharing
 
     @property
     def _record(self) -> ProgramRecord:
@@ -68,6 +76,8 @@ class Restoration:
             FormatError: the file is damaged, or another one by now.
             ReplayError: one is on a device that is not here.
         """
+        if self._sharing is not None:
+            return self._sharing.tensors
         saved = self._saved
         memories: list[torch.UntypedStorage] = []
         if self._archive.data is not None:
@@ -82,6 +92,8 @@ class Restoration:
 
     @cached_property
     def _places(self) -> PlaceRestorer:
+        if self._sharing is not None:
+            return self._sharing._places
         saved = self._saved
         plain = Resolver(self._given, self.tensors).plain
         return PlaceRestorer(saved.places, saved.holders, self.tensors, plain)

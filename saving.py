@@ -68,6 +68,21 @@ def save(
     return target
 
 
+def module_target(path: str | Path) -> Path:
+    """Return where the file of a module goes.
+
+    Raises:
+        RenderError: the suffix is that of another kind of file.
+    """
+    target = Path(path)
+    if target.suffix.lower() != SUFFIX:
+        raise RenderError(
+            f"a module of several programs is saved as {SUFFIX}, and not as {target.suffix!r}\n"
+            '  save or draw one of them: module["forward"].save(...)'
+        )
+    return target
+
+
 def _save_for_others(
     program: Storable | Graph, target: Path, state: bool | None, options: dict[str, Any]
 ) -> Path:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 
+from . import __version__
 from .errors import CaptureError
+from .ir.files import ModuleContents, write_module
 from .ir.places import HeldPlace
 from .program import TracedProgram, trace
+from .program_contents import contents_of_all
+from .saving import module_target
 from .tracer import Diagnostic, DiagnosticKind, Dynamic
 
 
@@ -79,6 +85,30 @@ class TracedModule:
         return sum(
             part.numel() for part in self.state.values() if isinstance(part, torch.nn.Parameter)
         )
+
+    def save(self, path: str | Path, *, state: bool | None = None) -> Path:
+        """Write all methods to one ``.opscope`` file, which ``opscope.load_module`` reads; return its path.
+
+        Args:
+            path: where to write; an existing file is replaced in one step.
+            state: whether the file holds the state, each part of it once, so that the methods can be
+                replayed: yes, if left out.
+
+        Raises:
+            FormatError: a tensor of the state cannot come back exactly.
+            RenderError: the suffix is not ``.opscope``; pictures and pages are of one method.
+            OSError: the file cannot be written.
+        """
+        target = module_target(path)
+        programs = list(self.methods.values())
+        made, data = contents_of_all(programs, with_state=state is not False)
+        writer = f"opscope {__version__}"
+        methods = {
+            name: replace(contents, writer=writer)
+            for name, contents in zip(self.methods, made, strict=True)
+        }
+        write_module(target, ModuleContents(self.name, methods), data)
+        return target
 
     def __repr__(self) -> str:
         return f"<TracedModule {self.name}: {', '.join(self.methods)}>"

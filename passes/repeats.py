@@ -80,6 +80,25 @@ class PatternFinder:
         types = tuple([self.type_key(value.type) for value in (*inputs, *state)])
         return Pattern((tuple(items), types), inputs, state, numbering.inside)
 
+    def key_of(self, node: Node) -> Hashable:
+        """Return the key of the pattern of one node, in less time than the pattern. O(its operands)."""
+        if node.blocks:
+            return self.pattern((node,)).key
+        text, values = self._spelled.get(node) or self._spell(node)
+        outside: dict[Value, int] = {}
+        state: dict[Value, int] = {}
+        references = tuple(
+            [
+                3 * outside.setdefault(value, len(outside)) + 2
+                if value.state is None
+                else 3 * state.setdefault(value, len(state)) + 1
+                for value in values
+            ]
+        )
+        types = tuple([self.type_key(value.type) for value in (*outside, *state)])
+        number = self._numbers.setdefault((text, references), len(self._numbers))
+        return (number,), types
+
     def _spell(self, node: Node) -> tuple[int, tuple[Value, ...]]:
         """Return the number of all that a node says but which values it reads, and those."""
         given = node.all_args

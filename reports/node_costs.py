@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from ..errors import ReportError
 from ..ir import Graph, Node
+from ..passes.storages import Storages
 from .flops import FlopCounter
-from .memory import memory_of
 from .traffic import Sizes, moved_bytes
 
 
@@ -28,7 +28,9 @@ class NodeCosts:
 
 def node_costs(graph: Graph) -> NodeCosts:
     """Return what each node of a graph costs. O(size)."""
-    shared = memory_of(graph).shared
+    storages = Storages()
+    storages.follow_all(graph.block)
+    shared = storages.shared
     counter = FlopCounter()
     sizes = Sizes()
     costs = NodeCosts()

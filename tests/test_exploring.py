@@ -103,7 +103,11 @@ def test_a_bundle_has_the_page_in_a_frame_a_picture_and_words() -> None:
 
 def test_a_bundle_of_a_large_program_is_its_picture_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opscope.exploring._MOST_SHOWN", 1)
-    assert sorted(notebook_bundle(opscope.parse(TEXT))) == ["image/svg+xml", "text/plain"]
+    shown = notebook_bundle(opscope.parse(TEXT))["text/html"]
+    assert "<iframe" not in shown
+    assert "<svg" in shown
+    assert "2 operators would make this notebook large" in shown
+    assert "opscope.show(traced)" in shown
 
 
 def test_numbers_are_of_one_kind_or_of_several_by_name_before_flops_and_bytes() -> None:

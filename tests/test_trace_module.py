@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ import torch
 from torch import nn
 
 import opscope
+from support.hostile_files import entries_of, mutants, zipped
 
 
 class Coder(nn.Module):
@@ -178,3 +182,124 @@ def test_methods_are_checked_and_diagnostics_expected() -> None:
     assert len(traced.diagnostics) == 1
     with pytest.raises(opscope.CheckError):
         opscope.trace_module(Reading(), {"forward": x}, fake=True, check=True)
+
+
+class Counting(nn.Module):
+    """Two methods that write the same buffer and read the same parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.register_buffer("seen", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.add_(x.sum(0))
+        return self.fc(x)
+
+    def recall(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.mul_(2.0)
+        return self.fc(x) + self.seen
+
+
+def saved_counting(path: Path, **options: Any) -> tuple[Counting, opscope.LoadedModule]:
+    module, x = Counting(), torch.randn(3, 4)
+    traced = opscope.trace_module(module, {"forward": x, "recall": x})
+    assert traced.save(path, **options) == path
+    return module, opscope.load_module(path)
+
+
+def test_a_module_that_was_saved_loads_with_one_state_for_all_its_methods(tmp_path: Path) -> None:
+    module, loaded = saved_counting(tmp_path / "counting.opscope")
+    assert repr(loaded) == "<LoadedModule Counting: forward, recall>"
+    assert list(loaded) == ["forward", "recall"]
+    assert loaded["recall"] is loaded.recall is loaded.methods["recall"]
+    x = torch.randn(3, 4)
+    for step in (module, module.recall, module):
+        name = getattr(step, "__name__", "forward")
+        assert torch.equal(loaded[name](x), step(x))
+    assert torch.equal(loaded.state["seen"], module.seen)
+    assert loaded.forward.state["fc.weight"] is loaded.recall.state["fc.weight"]
+    assert loaded.forward.state["fc.weight"] is loaded.state["fc.weight"]
+
+
+def test_the_file_of_a_module_holds_each_tensor_once(tmp_path: Path) -> None:
+    saved_counting(tmp_path / "counting.opscope")
+    with zipfile.ZipFile(tmp_path / "counting.opscope") as archive:
+        length = int.from_bytes(archive.read("state.safetensors")[:8], "little")
+        header = json.loads(archive.read("state.safetensors")[8 : 8 + length])
+    assert sorted(name for name in header if name != "__metadata__") == [
+        "fc.bias",
+        "fc.weight",
+        "seen",
+    ]
+
+
+def test_a_loaded_module_is_saved_as_it_is_by_then(tmp_path: Path) -> None:
+    module, loaded = saved_counting(tmp_path / "counting.opscope")
+    x = torch.randn(3, 4)
+    loaded(x), module(x)
+    again = opscope.load_module(loaded.save(tmp_path / "counting.opscope"))
+    assert torch.equal(again.recall(x), module.recall(x))
+
+
+def test_a_module_saved_without_state_can_be_read_and_not_replayed(tmp_path: Path) -> None:
+    _, loaded = saved_counting(tmp_path / "counting.opscope", state=False)
+    assert "aten::linear" in str(loaded.recall.graph)
+    with pytest.raises(opscope.ReplayError, match="saved without the state"):
+        loaded.recall(torch.randn(3, 4))
+    again = opscope.load_module(loaded.save(tmp_path / "again.opscope"))
+    assert str(again) == str(loaded)
+
+
+def test_one_method_of_a_loaded_module_is_saved_by_itself(tmp_path: Path) -> None:
+    module, loaded = saved_counting(tmp_path / "counting.opscope")
+    alone = opscope.load(loaded.recall.save(tmp_path / "recall.opscope"))
+    x = torch.randn(3, 4)
+    assert torch.equal(alone(x), module.recall(x))
+
+
+def test_files_of_modules_and_of_programs_lead_to_what_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "counting.opscope"
+    _, loaded = saved_counting(path)
+    with pytest.raises(opscope.FormatError, match=r"methods forward, recall\n.*load_module"):
+        opscope.load(path)
+    alone = loaded.forward.save(tmp_path / "forward.opscope")
+    with pytest.raises(opscope.FormatError, match=r"one program.*\n.*opscope\.load"):
+        opscope.load_module(alone)
+    with pytest.raises(opscope.RenderError, match=r"save or draw one of them"):
+        loaded.save(tmp_path / "counting.svg")
+
+
+def test_a_hostile_file_of_a_module_is_a_format_error(tmp_path: Path) -> None:
+    path = tmp_path / "counting.opscope"
+    saved_counting(path)
+    entries = entries_of(path)
+    program = json.loads(entries["methods/1/program.json"])
+    program["state"]["tensors"] = program["state"]["tensors"][::-1]
+    manifest = json.loads(entries["opscope.json"])
+    hostile = [
+        {**entries, "methods/1/program.json": json.dumps(program).encode()},
+        {**entries, "methods/2/graph.json": entries["methods/1/graph.json"]},
+        {**entries, "graph.json": entries["methods/1/graph.json"]},
+        {name: content for name, content in entries.items() if name != "methods/1/graph.json"},
+        {name: content for name, content in entries.items() if name != "methods/1/program.json"},
+    ]
+    for module in ([], ["Counting", []], ["Counting", ["a", "a"]], ["Counting", [1]], "x"):
+        text = json.dumps({**manifest, "module": module}).encode()
+        hostile.append({**entries, "opscope.json": text})
+    for made in hostile:
+        with pytest.raises(opscope.FormatError):
+            opscope.load_module(zipped(made, tmp_path / "hostile.opscope"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fuzzed_file_of_a_module_is_read_or_refused(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "counting.opscope"
+    saved_counting(path)
+    refused = 0
+    for mutant in mutants(path, 40, seed):
+        try:
+            opscope.load_module(mutant)
+        except opscope.FormatError:
+            refused += 1
+    assert refused

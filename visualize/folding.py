@@ -309,13 +309,22 @@ class RepeatFolder:
         numbers: dict[Hashable, int] = {}
         sketches = [_sketch(item) for item in items]
         counts = Counter(sketches)
+        named: list[Hashable] = []
         keys = []
-        for item, sketch in zip(items, sketches, strict=True):
-            # Only what has enough look-alikes is worth the price of its whole pattern.
-            is_alone = counts[sketch] < (2 if _is_block([item]) else _LEAST_RUN)
-            key: Hashable = item if is_alone else self._pattern(item).key
+        # Only what has enough look-alikes is worth the price of a closer look, and then of its whole pattern.
+        least = [
+            2 if isinstance(item, Region) and not item.is_leaf else _LEAST_RUN for item in items
+        ]
+        for item, sketch, enough in zip(items, sketches, least, strict=True):
+            named.append(_operator_names(item) if counts[sketch] >= enough else item)
+        counts = Counter(named)
+        for item, names, enough in zip(items, named, least, strict=True):
+            key: Hashable = item if counts[names] < enough else self._key(item)
             keys.append(numbers.setdefault(key, len(numbers)))
         return keys
+
+    def _key(self, item: Item) -> Hashable:
+        return self._finder.key_of(item) if isinstance(item, Node) else self._pattern(item).key
 
     def _pattern(self, item: Item) -> Pattern:
         pattern = self._patterns.get(item)
@@ -385,6 +394,13 @@ def _periods(keys: list[int]) -> Iterator[tuple[int, int, int]]:
             start += count * period
         else:
             start += 1
+
+
+def _operator_names(item: Item) -> Hashable:
+    """Return the names of all operators of an item, in order."""
+    if isinstance(item, Node):
+        return item.operator.name
+    return tuple([node.operator.name for node in item.nodes()])
 
 
 def _sketch(item: Item) -> Hashable:

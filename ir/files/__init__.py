@@ -1,9 +1,10 @@
 """Programs and graphs in files: the ``.opscope`` format, without torch."""
 
 from .archive import Archive, Data
-from .file import VERSION, read_file, write_file
+from .file import VERSION, read_file, read_module, write_file, write_module
 from .records import (
     Contents,
+    ModuleContents,
     PlaceRef,
     ProgramRecord,
     SavedCircumstance,
@@ -29,6 +30,7 @@ __all__ = [
     "Data",
     "Entry",
     "Member",
+    "ModuleContents",
     "Named",
     "PlaceRef",
     "ProgramRecord",
@@ -48,5 +50,7 @@ __all__ = [
     "past",
     "read_file",
     "read_header",
+    "read_module",
     "write_file",
+    "write_module",
 ]

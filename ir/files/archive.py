@@ -1,4 +1,4 @@
-"""The zip that a file is: four entries of JSON, and the data of tensors, stored as it is.
+"""The zip that a file is: JSON, for each program its own entries, and the data of tensors as it is.
 
 Nothing is ever unpacked to disk. What is read is bounded before it is read.
 """
@@ -6,6 +6,7 @@ Nothing is ever unpacked to disk. What is read is bounded before it is read.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import struct
@@ -25,6 +26,8 @@ PROGRAM: Final = "program.json"
 SOURCES: Final = "sources.json"
 STATE: Final = "state.safetensors"
 
+_OF_METHOD: Final = re.compile(r"methods/[0-9]{1,6}/(graph|program|sources)\.json", re.ASCII)
+
 _MOST_BYTES: Final = 1 << 30
 """Bytes that an entry of JSON may have when it is unpacked."""
 
@@ -36,6 +39,11 @@ _MAGIC: Final = b"PK\x03\x04"
 _LEVEL: Final = 3  # of compression: half again as large as the best, in a fourth of the time
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the first date of a zip: equal programs give equal files
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def of_method(number: int, name: str) -> str:
+    """Return what an entry is called that belongs to a method of a module."""
+    return f"methods/{number}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +171,7 @@ def _infos(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     known = (MANIFEST, GRAPH, PROGRAM, SOURCES, STATE)
     for info in archive.infolist():
         name = info.orig_filename
-        if name not in known:
+        if name not in known and _OF_METHOD.fullmatch(name) is None:
             raise FormatError(f"it has an entry {name[:80]!r}, which no .opscope file has")
         if name in infos:
             raise FormatError(f"it has the entry {name} twice")
@@ -174,9 +182,8 @@ def _infos(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         ):
             raise FormatError(f"{name} is packed in a way that no .opscope file is")
         infos[name] = info
-    for name in (MANIFEST, GRAPH):
-        if name not in infos:
-            raise FormatError(f"it is not an .opscope file: it has no entry {name}")
+    if MANIFEST not in infos:
+        raise FormatError(f"it is not an .opscope file: it has no entry {MANIFEST}")
     return infos
 
 

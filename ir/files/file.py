@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,15 +17,16 @@ from .archive import (
     STATE,
     Archive,
     Data,
+    of_method,
     read_archive,
     write_archive,
 )
-from .fields import dump_json, fields, load_json, text, whole
+from .fields import dump_json, fields, listed, load_json, text, whole
 from .graph_reader import GraphReader
 from .graph_writer import GraphWriter
 from .origins import sources_of
 from .programs import ProgramReader, ProgramWriter
-from .records import Contents
+from .records import Contents, ModuleContents
 from .state import extent
 from .tensors import read_header
 
@@ -47,26 +48,52 @@ def write_file(path: Path, contents: Contents, data: Data | None = None) -> None
         OSError: the file cannot be written.
     """
     with paused_collector():
-        graphs = GraphWriter()
-        graph = graphs.write(contents.graph)
-        program = None
-        if contents.program is not None:
-            program = ProgramWriter(graphs).write(contents.program, contents.graph)
-            graph.update(graphs.origins.tables())  # which has more now
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "writer": contents.writer,
-            "torch": contents.torch,
-        }
-        entries = {
-            MANIFEST: dump_json(manifest, "the manifest"),
-            GRAPH: dump_json(graph, "the graph"),
-            SOURCES: dump_json(graphs.origins.sources(), "the sources"),
-        }
-        if program is not None:
-            entries[PROGRAM] = dump_json(program, "the program")
+        manifest = _manifest_of(contents)
+        entries = {MANIFEST: dump_json(manifest, "the manifest"), **_entries(contents)}
     write_archive(path, entries, data)
+
+
+def write_module(path: Path, module: ModuleContents, data: Data | None = None) -> None:
+    """Write a file of several programs with one state, whole or not at all. O(size).
+
+    Raises:
+        FormatError: see :func:`write_file`.
+        OSError: the file cannot be written.
+    """
+    with paused_collector():
+        first = next(iter(module.methods.values()))
+        manifest = {**_manifest_of(first), "module": [module.name, list(module.methods)]}
+        entries = {MANIFEST: dump_json(manifest, "the manifest")}
+        for number, contents in enumerate(module.methods.values()):
+            for name, content in _entries(contents).items():
+                entries[of_method(number, name)] = content
+    write_archive(path, entries, data)
+
+
+def _manifest_of(contents: Contents) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "writer": contents.writer,
+        "torch": contents.torch,
+    }
+
+
+def _entries(contents: Contents) -> dict[str, bytes]:
+    """Return the JSON of a program by the names of its entries."""
+    graphs = GraphWriter()
+    graph = graphs.write(contents.graph)
+    program = None
+    if contents.program is not None:
+        program = ProgramWriter(graphs).write(contents.program, contents.graph)
+        graph.update(graphs.origins.tables())  # which has more now
+    entries = {
+        GRAPH: dump_json(graph, "the graph"),
+        SOURCES: dump_json(graphs.origins.sources(), "the sources"),
+    }
+    if program is not None:
+        entries[PROGRAM] = dump_json(program, "the program")
+    return entries
 
 
 def read_file(path: Path) -> tuple[Contents, Archive]:
@@ -76,20 +103,99 @@ def read_file(path: Path) -> tuple[Contents, Archive]:
         FormatError: it is no such file, of a later version, damaged, or too large.
         OSError: it cannot be read.
     """
-    try:
+    with _told_of(path):
         archive = read_archive(path)
         with paused_collector():
-            return _contents(archive), archive
+            return _only_program(archive), archive
+
+
+def read_module(path: Path) -> tuple[ModuleContents, Archive]:
+    """Read a file of several programs with one state, as :func:`read_file` reads that of one.
+
+    Raises:
+        FormatError: it is no such file, of a later version, damaged, or too large.
+        OSError: it cannot be read.
+    """
+    with _told_of(path):
+        archive = read_archive(path)
+        with paused_collector():
+            return _module(archive), archive
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Say which file something is wrong with."""
+    try:
+        yield
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     except RecursionError as error:
         raise FormatError(f"{path}: it is nested too deeply to be read") from error
 
 
-def _contents(archive: Archive) -> Contents:
+def _only_program(archive: Archive) -> Contents:
     manifest = _manifest(load_json(archive.entries[MANIFEST], MANIFEST))
+    if "module" in manifest:
+        _, methods = _methods(manifest)
+        raise FormatError(
+            f"it holds a module with methods {', '.join(methods)}\n  read it with opscope.load_module"
+        )
+    _require_known(archive, (GRAPH, PROGRAM, SOURCES))
+    contents = _contents(archive, manifest, {name: name for name in archive.entries})
+    _require_data(contents, archive)
+    return contents
+
+
+def _module(archive: Archive) -> ModuleContents:
+    manifest = _manifest(load_json(archive.entries[MANIFEST], MANIFEST))
+    if "module" not in manifest:
+        raise FormatError("it holds one program, and no module\n  read it with opscope.load")
+    name, methods = _methods(manifest)
+    kinds = (GRAPH, PROGRAM, SOURCES)
+    _require_known(archive, {of_method(n, kind) for n in range(len(methods)) for kind in kinds})
+    read = {}
+    for number, method in enumerate(methods):
+        own = {kind: of_method(number, kind) for kind in kinds}
+        names = {kind: entry for kind, entry in own.items() if entry in archive.entries}
+        read[method] = _contents(archive, manifest, names)
+        _require_data(read[method], archive)
+    _require_one_state(read.values())
+    return ModuleContents(name, read)
+
+
+def _require_known(archive: Archive, known: Collection[str]) -> None:
+    stray = next((name for name in archive.entries if name not in (MANIFEST, *known)), None)
+    if stray is not None:
+        raise FormatError(f"it has an entry {stray}, which belongs to nothing in it")
+
+
+def _methods(manifest: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the name of a module, and those of its methods."""
+    where = f"{MANIFEST}: module"
+    name, methods = listed(manifest["module"], where, 2)
+    names = [text(each, where) for each in listed(methods, where)]
+    if not names or len(set(names)) < len(names):
+        raise FormatError(f"{where} has no methods, or one twice")
+    return text(name, where), names
+
+
+def _require_one_state(methods: Collection[Contents]) -> None:
+    """Raise a FormatError where the programs of a module do not share the tensors and places they have."""
+    states = [None if each.program is None else each.program.state for each in methods]
+    shared = [  # as text, in which a number that is not even equal to itself is the same
+        state and repr((state.tensors, state.entries, state.places, state.holders))
+        for state in states
+    ]
+    if any(each != shared[0] for each in shared) or any(each.program is None for each in methods):
+        raise FormatError("its methods do not have one state")
+
+
+def _contents(archive: Archive, manifest: Mapping[str, Any], names: Mapping[str, str]) -> Contents:
+    """Return what the entries of one program say; ``names`` are those that there are, by kind."""
+    if GRAPH not in names:
+        raise FormatError(f"it is not an .opscope file: it has no entry {GRAPH}")
     entry: dict[str, Any] = {
-        name: load_json(content, name) for name, content in archive.entries.items()
+        kind: load_json(archive.entries[name], name) for kind, name in names.items()
     }
     with _in(SOURCES):
         sources = tuple(sources_of(entry.get(SOURCES, [])))
@@ -99,9 +205,7 @@ def _contents(archive: Archive) -> Contents:
     if PROGRAM in entry:
         with _in(PROGRAM):
             program = ProgramReader(graphs).read(entry[PROGRAM])
-    contents = Contents(graphs.graph, program, sources, manifest["torch"], manifest["writer"])
-    _require_data(contents, archive)
-    return contents
+    return Contents(graphs.graph, program, sources, manifest["torch"], manifest["writer"])
 
 
 @contextmanager
@@ -122,7 +226,7 @@ def _manifest(value: Any) -> Mapping[str, Any]:
             f"it is of version {found} of the format, and this opscope reads up to {VERSION}\n"
             "  install a later release of opscope"
         )
-    parts = fields(value, MANIFEST, ("format", "version", "writer", "torch"))
+    parts = fields(value, MANIFEST, ("format", "version", "writer", "torch"), ("module",))
     text(parts["torch"], MANIFEST)
     text(parts["writer"], MANIFEST)
     return parts

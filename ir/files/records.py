@@ -278,6 +278,20 @@ class Contents:
         return replace(self, program=program)
 
 
+@dataclass(frozen=True, slots=True)
+class ModuleContents:
+    """All that the file of a module holds but the data of tensors.
+
+    Attributes:
+        name: the class of the module.
+        methods: what the file holds of each method; their programs have one state, each its own part of
+            the objects in it.
+    """
+
+    name: str
+    methods: Mapping[str, Contents]
+
+
 def _without_tensors(signature: inspect.Signature | None) -> inspect.Signature | None:
     """Return a signature whose defaults are no tensors of the file."""
     if signature is None:

@@ -22,6 +22,12 @@ def harness(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("benchmarks.harness")
 
 
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT)
+    return importlib.import_module("benchmarks.pages")
+
+
 def test_one_command_prints_a_table_and_writes_json(tmp_path: Path) -> None:
     written = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "replay", "--json", written]
@@ -82,3 +88,26 @@ def test_the_peak_of_live_tensor_bytes_is_exact(monkeypatch: pytest.MonkeyPatch)
         return torch.relu(kept)
 
     assert memory.peak_bytes(two_at_once) == 8000
+
+
+def test_what_a_peer_does_not_come_to_fails_and_what_it_is_not_asked_is_left_out(
+    pages: ModuleType,
+) -> None:
+    rows = list(pages._beside([1.0, 2.0, 3.0, 4.0], [10.0, None, 9.0]))
+    assert [row.figures.get("Model Explorer", "not asked") for row in rows] == [
+        10.0,
+        None,
+        9.0,
+        "not asked",
+    ]
+    assert [[claim.value for claim in row.claims] for row in rows] == [
+        [1.0, 10.0],
+        [2.0],
+        [3.0, 3.0],
+        [4.0],
+    ]
+
+
+def test_without_a_peer_its_column_is_left_out(pages: ModuleType) -> None:
+    rows = list(pages._beside([1.0, 2.0, 3.0, 4.0], None))
+    assert [list(row.figures) for row in rows] == [["opscope"]] * 4

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -481,12 +482,24 @@ def test_modes_and_subclasses_may_be_active() -> None:
     ]
 
 
-def test_two_arguments_without_a_tuple_are_told_to_be_one() -> None:
-    x: Any = torch.ones(2)
-    with pytest.raises(
-        opscope.CaptureError, match=r"as one tuple: opscope.trace\(function, \(x, y\)\)"
-    ):
-        opscope.trace(torch.add, x, x)
+def scaled_sum(x: torch.Tensor, y: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    return (x + y) * scale
+
+
+@pytest.mark.parametrize(
+    ("function", "count", "call"),
+    [
+        (scaled_sum, 2, "opscope.trace(scaled_sum, (x, y))"),
+        (scaled_sum, 3, "opscope.trace(scaled_sum, (x, y, scale))"),
+        (nn.Linear(2, 2), 3, "opscope.trace(model, (input, input2, input3))"),
+        (torch.add, 2, "opscope.trace(add, (input1, input2))"),
+        (lambda x, y: x + y, 2, "opscope.trace(function, (x, y))"),
+    ],
+)
+def test_arguments_without_a_tuple_are_told_to_be_one(function: Any, count: int, call: str) -> None:
+    inputs: list[Any] = [torch.ones(2)] * count
+    with pytest.raises(opscope.CaptureError, match=r"come as one tuple.*\n  " + re.escape(call)):
+        opscope.trace(function, *inputs)
 
 
 def test_what_cannot_be_traced_says_so() -> None:

@@ -18,11 +18,12 @@ from ..folding import Folding, Part, RepeatFolder, fold
 from ..labels import StateReads, class_of, elements, operator_title, sharing, span_name
 from ..options import ViewOptions
 from ..regions import Item, Region, RegionKind, build_regions
-from ..wording import TIMES, counted, shortened
+from ..wording import TIMES, TO, counted, shortened
 
 _MOST_SIBLINGS: Final = 150  # items that a branch may show side by side
 _CHUNK: Final = 50  # items in each gathering where there are more
 _FEW: Final = 3  # items that name a turn of a repetition
+_SEPARATOR: Final = " · "
 _OPEN_AT_FIRST: Final = 40  # boxes, about, that a page shows when it opens
 
 FLAGS: Final = {"sizes": 1, "bookkeeping": 2, "unused": 4, "identity": 8}
@@ -117,6 +118,7 @@ class _Grower:
         self._opened = folding.parts
         self._folder = folder
         self._reads = StateReads()
+        self._spans: dict[Region, str] = {}  # titles of sections that are all there is in theirs
 
     def grow(self, root: Region) -> None:
         """Make the branches of a region and of all inside it."""
@@ -127,6 +129,7 @@ class _Grower:
         pending = [(root, number)]
         for region, number in pending:
             parts = self._opened.get(region) or self._folder.parts(region)
+            self._spans.update(_spans(parts))
             for parent, part in self._gathered(parts, number):
                 pending.extend(self._settle(part, parent))
 
@@ -196,7 +199,8 @@ class _Grower:
         if region.kind is RegionKind.GROUP:
             title = _turn_title(region)
         elif region.kind is RegionKind.SECTION and not title:
-            title, note = counted(region.node_count, "operator"), _operators(region)
+            title = self._spans.get(region) or counted(region.node_count, "operator")
+            note = _SEPARATOR.join(filter(None, (_source_lines(region), _operators(region))))
         return Branch(
             _kind(region, scope),
             parent,
@@ -230,6 +234,28 @@ def _operators(region: Region) -> str:
     return shortened(", ".join(words), 48)
 
 
+def _spans(parts: list[Part]) -> Iterator[tuple[Region, str]]:
+    """Yield a title for each part, where all are neighbours put together: which operators they are."""
+    sections = [part.item for part in parts if isinstance(part.item, Region) and not part.twins]
+    if len(sections) < len(parts) or any(s.kind is not RegionKind.SECTION for s in sections):
+        return
+    start = 1
+    for section in sections:
+        end = start + section.node_count - 1
+        yield section, f"operators {start:,} {TO} {end:,}"
+        start = end + 1
+
+
+def _source_lines(region: Region) -> str:
+    """Return from which lines the operators of a region are; empty where they are of several files."""
+    places = [node.source for node in region.nodes() if node.source is not None]
+    if len({place.file for place in places}) != 1:
+        return ""
+    numbers = sorted({place.line for place in places})
+    lines = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]}{TO}{numbers[-1]}"
+    return f"{places[0].file.rpartition('/')[2]}:{lines}"
+
+
 def _kind(region: Region, scope: Scope | None) -> str:
     if region.kind is RegionKind.GROUP:
         return "turn"
@@ -242,24 +268,25 @@ def _kind(region: Region, scope: Scope | None) -> str:
 
 
 def _plant(graph: Graph, flags: dict[Node, int], grower: _Grower) -> None:
-    """Put the nodes that pictures leave out behind the node before them, in a branch of their scope."""
+    """Put the nodes that pictures leave out into the branch of their scope, behind what ran before."""
     branches = grower.branches
+    of_scope = {scope: n for n, scopes in enumerate(grower.scopes) for scope in scopes}
+    latest: dict[int, Node | int] = {}  # by branch, the item in it that ran last
     after: dict[Node | int, list[Node]] = {}
     first: dict[int, list[Node]] = {}
-    near: Node | int = -1
-    branch = 0
     for node in graph.walk():
-        if node not in flags:
-            branch = grower.home[node]
-            near = node
+        if node in flags:
+            branch = _section(latest, branches, _branch_of(node.scope, of_scope))
+            if branch in latest:
+                after.setdefault(latest[branch], []).append(node)
+            else:
+                first.setdefault(branch, []).append(node)
             continue
-        while branch and not _holds(grower.scopes[branch], node.scope):
-            near = ~branch
-            branch = branches[branch].parent
-        if near == -1:
-            first.setdefault(branch, []).append(node)
-        else:
-            after.setdefault(near, []).append(node)
+        item: Node | int = node
+        branch = grower.home[node]
+        while branch >= 0:
+            latest[branch] = item
+            item, branch = ~branch, branches[branch].parent
     for number, made in enumerate(branches):
         made.items = [
             *first.get(number, ()),
@@ -267,8 +294,18 @@ def _plant(graph: Graph, flags: dict[Node, int], grower: _Grower) -> None:
         ]
 
 
-def _holds(scopes: tuple[Scope, ...], scope: Scope) -> bool:
-    return bool(scopes) and any(scope.is_within(step) for step in scopes[-1:])
+def _branch_of(scope: Scope, of_scope: dict[Scope, int]) -> int:
+    """Return the innermost branch of a scope or of one around it; the root where none has one."""
+    return next((of_scope[s] for s in (scope, *scope.ancestors()) if s in of_scope), 0)
+
+
+def _section(latest: dict[int, Node | int], branches: list[Branch], branch: int) -> int:
+    """Return the innermost gathering of neighbours in a branch in which something ran last, or the branch."""
+    while True:
+        item = latest.get(branch)
+        if not isinstance(item, int) or branches[~item].kind != "section":
+            return branch
+        branch = ~item
 
 
 def _sort(graph: Graph, branches: list[Branch]) -> None:

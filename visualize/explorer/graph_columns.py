@@ -181,21 +181,24 @@ class GraphColumns:
             yield ("output", name, kind, -1, "", "", 0, -1, 0, "", "")
 
     def _node_rows(self) -> Iterator[tuple[str | int, ...]]:
-        phases: dict[Any, int] = {}
+        phases: dict[Any, tuple[int, str]] = {}
+        words: dict[str, tuple[str, int]] = {}  # of each operator's name: its title and family
         flags = self._forest.flags
         for node in self._forest.nodes:
-            scope = node.scope
+            scope, kind = node.scope, node.operator.name
             if scope not in phases:
-                phases[scope] = _phase(node)
+                phases[scope] = _phase(node), scope.address
+            if kind not in words:
+                words[kind] = operator_title(node), _FAMILIES[family_of(node.operator)]
             callee = next((arg.name for arg in node.args if isinstance(arg, FunctionRef)), "")
             yield (
                 node.kind,
-                operator_title(node),
+                words[kind][0],
                 operator_detail(node),
-                _FAMILIES[family_of(node.operator)],
-                scope.address,
+                words[kind][1],
+                phases[scope][1],
                 scope.class_name,
-                phases[scope],
+                phases[scope][0],
                 self._frames.number(node.stack),
                 flags.get(node, 0)
                 | (_FLAG_WRITES if any(p.is_written for p in node.operator.parameters) else 0)
@@ -270,28 +273,41 @@ class GraphColumns:
         }
 
     def _flows(self) -> dict[str, list[int]]:
-        """Return what flows into each node: from which node, which value, and whether it is written."""
+        """Return what flows into each node: from which node, which value, and whether it is written.
+
+        ``isOther`` says that it is another origin of what the flow before it brings, as where a node gives
+        what one or the other of its blocks gave.
+        """
         starts = [0] * (len(self._graph.inputs) + 1)
         sources: list[int] = []
         values: list[int] = []
         written: list[int] = []
+        others: list[int] = []
         writers = last_writers(self._graph, self.number.keys())
         for node in self._forest.nodes:
             for operand, read in enumerate(node.inputs):
                 if read.state is not None and (node, read) not in writers:
                     continue
-                for source, value in self._origins(node, read, writers):
+                for turn, (source, value) in enumerate(self._origins(node, read, writers)):
                     sources.append(source)
                     values.append(value)
                     written.append(int(is_written(node, operand)))
+                    others.append(int(turn > 0))
             starts.append(len(sources))
         for result in self._graph.outputs:
-            for source, value in self._origins(None, result, writers):
+            for turn, (source, value) in enumerate(self._origins(None, result, writers)):
                 sources.append(source)
                 values.append(value)
                 written.append(0)
+                others.append(int(turn > 0))
             starts.append(len(sources))
-        return {"start": starts, "source": sources, "value": values, "isWrite": written}
+        return {
+            "start": starts,
+            "source": sources,
+            "value": values,
+            "isWrite": written,
+            "isOther": others,
+        }
 
     def _origins(
         self, reader: Node | None, read: Value, writers: Mapping[tuple[Node, Value], Node]

@@ -209,7 +209,7 @@ def _at_line(pattern: re.Pattern[str], place: SourceRange) -> Match | None:
     return Match("line", text) if pattern.search(text) else None
 
 
-def _named(pattern: re.Pattern[str], names: Names) -> set[Value]:
+def named_values(pattern: re.Pattern[str], names: Names) -> set[Value]:
     """Return the values that a pattern names, state by any of its names."""
     found = {value for value, name in names.items() if pattern.search(name)}
     for value in names:
@@ -221,7 +221,7 @@ def _named(pattern: re.Pattern[str], names: Names) -> set[Value]:
 
 def by_user(pattern: re.Pattern[str], names: Names) -> Look:
     """Look at whether values are read that the pattern names."""
-    wanted = _named(pattern, names)
+    wanted = named_values(pattern, names)
 
     def look(node: Node) -> Match | None:
         value = next((value for value in node.inputs if value in wanted), None)
@@ -232,7 +232,7 @@ def by_user(pattern: re.Pattern[str], names: Names) -> Look:
 
 def by_producer(pattern: re.Pattern[str], names: Names) -> Look:
     """Look at whether values are made that the pattern names."""
-    wanted = _named(pattern, names)
+    wanted = named_values(pattern, names)
 
     def look(node: Node) -> Match | None:
         value = next((value for value in node.outputs if value in wanted), None)

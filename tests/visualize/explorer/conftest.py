@@ -17,6 +17,7 @@ from support.explorer_page import ExplorerPage, started_browser
 
 _WEB = Path(explorer.__file__).with_name("web")
 _MODULES = (
+    "arrangement",
     "data",
     "session",
     "branch_facts",

@@ -1,6 +1,8 @@
 """The forest of a graph: what its branches are, what stands in them, and what is left out at first."""
 
+import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 from opscope.ir import Effect, Graph, Node, Operator, Parameter, parse
 from opscope.visualize.explorer.forest import FLAGS, Forest, grow
@@ -141,6 +143,50 @@ def test_sizes_and_unread_results_stand_where_they_were_made_and_are_flagged() -
         "    aten::exp (unused)",
         "    aten::reshape",
     )
+
+
+def test_what_is_not_drawn_stands_in_its_scope_where_it_is_the_first_there_too() -> None:
+    forest = grow(
+        read("""
+        graph Net(%x : f32[2, 3]):
+          scope body (Body)
+          scope body.up (Up)
+          scope head (Head)
+          %a : f32[2, 3] = aten::relu(%x)  # net.py:1
+          %n : int = aten::sym_size.int(%a, 0)  # net.py:2 body
+          %b : f32[2, 3] = aten::reshape(%a, [%n, 3])  # net.py:3 body.up
+          %c : f32[2, 3] = aten::exp(%b)  # net.py:4 body.up
+          %m : int = aten::sym_size.int(%c, 0)  # net.py:5 head
+          %d : f32[2, 3] = aten::reshape(%c, [%m, 3])  # net.py:6 head
+          return (%d)
+        """)
+    )
+    assert drawn(forest) == lines(
+        "Net: root",
+        "  aten::relu",
+        "  body › up: module, Up",
+        "    aten::sym_size (sizes)",
+        "    aten::reshape",
+        "    aten::exp",
+        "  head: module, Head",
+        "    aten::sym_size (sizes)",
+        "    aten::reshape",
+    )
+
+
+def test_sections_say_which_operators_they_are_and_from_which_lines() -> None:
+    kinds = random.Random(0).choices(("relu", "exp", "neg", "mul", "sin"), k=400)
+    chain = "\n".join(
+        f"  %v{n} : f32[2] = aten::{kind}(%{f'v{n - 1}' if n else 'x'})  # pkg/net.py:{10 + n // 4}"
+        for n, kind in enumerate(kinds)
+    )
+    graph = read(f"graph Flat(%x : f32[2]):\n{chain}\n  return (%v399)\n")
+    sections = [branch for branch in grow(graph).branches if branch.kind == "section"]
+    spans = [section.title.removeprefix("operators ").split(" – ") for section in sections]
+    assert spans[0][0] == "1"
+    assert spans[-1][1] == "400"
+    assert all(int(last) + 1 == int(first) for (_, last), (first, _) in pairwise(spans))
+    assert sections[0].note.startswith(f"net.py:10–{10 + (int(spans[0][1]) - 1) // 4} · ")
 
 
 def test_blocks_of_an_operator_are_branches_beside_it() -> None:

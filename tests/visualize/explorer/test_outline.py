@@ -114,6 +114,8 @@ def test_quantities_are_short_and_carry_their_unit(browse: Browse) -> None:
         [1010, "B"],
         [12, ""],
         [1.5e9, ""],
+        [0.00012345, ""],
+        [-0.0000005, ""],
     ]
     assert browse(script, known=known) == [
         "12.3 ms",
@@ -123,6 +125,8 @@ def test_quantities_are_short_and_carry_their_unit(browse: Browse) -> None:
         "1010 B",
         "12",
         "1.5B",
+        "1.23e-4",
+        "-5e-7",
     ]
 
 
@@ -138,3 +142,19 @@ def test_a_repeat_tells_how_many_it_stands_for(browse: Browse) -> None:
     return Array.from({ length: model.branchCount }, (_, b) => timesOf(model, ~b)).filter((times) => times);
     """
     assert browse(script, graph) == [4]
+
+
+def test_what_is_not_drawn_at_first_counts_with_everything(browse: Browse) -> None:
+    graph = """
+    graph Net(%x : f32[2, 3]):
+      scope body (Body)
+      %n : int = aten::sym_size.int(%x, 0)  # net.py:1 body
+      %a : f32[2, 3] = aten::reshape(%x, [%n, 3])  # net.py:2 body
+      %b : f32[2, 3] = aten::exp(%a)  # net.py:3 body
+      return (%b)
+    """
+    script = """
+    const figures = (showsAll) => [~0, ~1].map(columnsOf(model, () => showsAll)[0].of);
+    return [figures(false), figures(true)];
+    """
+    assert browse(script, graph) == [[2, 2], [3, 3]]

@@ -178,9 +178,38 @@ def test_in_the_frame_of_a_notebook_it_works(page: ExplorerPage, tmp_path: Path)
     page.picture("notebook")
 
 
+def test_in_a_frame_that_may_only_run_scripts_it_works(page: ExplorerPage, tmp_path: Path) -> None:
+    """As notebooks in editors show what they are given: no address, no storage, no window above."""
+    shown = html.escape(notebook_bundle(opscope.parse(SMALL))["text/html"], quote=True)
+    outer = tmp_path / "editor.html"
+    outer.write_text(
+        f'<!doctype html><iframe sandbox="allow-scripts" srcdoc="{shown}" width="1200" height="700">',
+        encoding="utf-8",
+    )
+    page.address = outer.as_uri()
+    page.page.goto(outer.as_uri())
+    inner = page.page.frame_locator("iframe").frame_locator("iframe")
+    inner.locator(".graph canvas").first.wait_for()
+    frame = page.page.frames[2]
+    while not frame.evaluate("!!window.__explorer"):
+        frame.wait_for_timeout(5)
+    assert frame.evaluate("window.origin") == "null"
+    frame.locator(".tree-row").nth(0).click()
+    assert "Small, unfolded" in frame.locator(".live").inner_text()
+    inner.get_by_role("button", name="Let data flow to the right").click()
+    inner.get_by_role("button", name="Light or dark").click()
+    assert frame.evaluate("document.documentElement.dataset.theme") == "dark"
+    inner.get_by_role("combobox", name="Search").fill("op:exp")
+    inner.locator(".finder-hit").first.click()
+    assert "exp" in frame.locator(".live").inner_text()
+    inner.get_by_role("button", name="Copy IR").wait_for()
+    assert inner.get_by_role("button", name="Copy link").count() == 0
+
+
 def test_five_thousand_nodes_in_one_scope_are_in_sections_and_open(page: ExplorerPage) -> None:
     page.open(chain(5000))
-    assert page.boxes() == ["x", *["250 operators"] * 20, "output"]
+    spans = [f"operators {n * 250 + 1:,} – {n * 250 + 250:,}" for n in range(20)]
+    assert page.boxes() == ["x", *spans, "output"]
     page.picture("flat_5000")
     last = page.ask("return model.nodeCount - 2;")
     page.ask("session.select({ kind: 'node', id: given }, { reveal: true });", last)

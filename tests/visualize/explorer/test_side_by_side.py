@@ -80,6 +80,17 @@ def test_keys_go_from_change_to_change(page: ExplorerPage) -> None:
     assert selected(page) == ["dropout", "dropout"]
 
 
+def test_the_help_tells_the_keys_which_wait_while_it_is_open(page: ExplorerPage) -> None:
+    open_both(page)
+    page.page.keyboard.press("?")
+    assert "the next change, the one before" in page.text("dialog")
+    page.page.keyboard.press("n")
+    assert selected(page) == ["neg", None]
+    page.page.keyboard.press("Escape")
+    page.page.keyboard.press("n")
+    assert selected(page) == ["relu", "relu"]
+
+
 def test_what_is_selected_in_one_pane_is_selected_in_the_other(page: ExplorerPage) -> None:
     open_both(page)
     script = """() => { const [one] = window.__explorer.sessions;

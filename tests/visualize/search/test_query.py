@@ -9,6 +9,15 @@ from support.annotated_graph import annotated_graph
 from support.ir_text import node_named
 
 
+@pytest.mark.parametrize("query", ["from:%zzz", "user:zzz op:add", "-from:%zzz"])
+def test_a_value_that_does_not_exist_is_told_and_not_found_nothing_of(
+    graph: Graph, query: str
+) -> None:
+    with pytest.raises(QueryError, match="there is no value %zzz"):
+        parse_query(query).find(graph)
+    assert parse_query("from:zz*").find(graph) == []
+
+
 @pytest.fixture(scope="module")
 def graph() -> Graph:
     return annotated_graph()

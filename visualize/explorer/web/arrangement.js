@@ -4,7 +4,7 @@
  */
 
 import { FOLD, Session } from './session.js';
-import { Flows, inside } from './wiring.js';
+import { Flows, inside, twinValues } from './wiring.js';
 import { apart, goesPast, labelPlace, mergeEqual, portOf, spread } from './edges.js';
 import { layered } from './layered.js';
 import { counted, human } from './data.js';
@@ -192,7 +192,7 @@ export class Arrangement {
     const across = [...content.inPorts.map(() => 10), ...sizes.map((s) => (isDown ? s.width : s.height)), ...content.outPorts.map(() => 10)];
     const along = [...content.inPorts.map(() => 0), ...sizes.map((s) => (isDown ? s.height : s.width)), ...content.outPorts.map(() => 0)];
     const edges = content.edges.map((edge) => this.#ends(branch, edge, content, sizes));
-    const merged = mergeEqual(edges);
+    const merged = mergeEqual(edges, this.flows.isOther);
     const isBack = merged.map((edge) => edge.from > edge.to);
     const hasLabels = labels.some((label) => label);
     const alongGap = isDown ? (hasLabels ? 36 : 26) : hasLabels ? 76 : 34;
@@ -313,7 +313,10 @@ export class Arrangement {
     const shift = content.inPorts.length;
     const from = sizes[edge.from - shift];
     const to = sizes[edge.to - shift];
-    const [made, read] = this.#shownEnds(branch, edge.flows[0]);
+    const [flow] = edge.flows;
+    const value = this.flows.value[flow];
+    const isOfFirst = this.session.model.kind(branch) === 'repeat' && this.session.folding[branch] === FOLD.OPEN;
+    const [made, read] = isOfFirst ? twinValues(this.flows, branch, flow) : [value, value];
     const fromPort = from && 'inside' in from ? from.outPort.get(made) ?? -1 : -1;
     const toPort = to && 'inside' in to ? to.inPort.get(read) ?? -1 : -1;
     return {
@@ -325,36 +328,6 @@ export class Arrangement {
       fromAt: from && 'inside' in from && fromPort >= 0 ? from.outAt[fromPort] : 0,
       toAt: to && 'inside' in to && toPort >= 0 ? to.inAt[toPort] : 0,
     };
-  }
-
-  /**
-   * The values as which a flow leaves and reaches what is drawn. A run of equal neighbours shows the first of
-   * them, so what the last makes is drawn as what the first makes, and so is what any of them reads.
-   * @param {number} branch @param {number} flow @returns {[number, number]}
-   */
-  #shownEnds(branch, flow) {
-    const { model } = this.session;
-    const { flows } = this;
-    const value = flows.value[flow];
-    if (model.kind(branch) !== 'repeat' || this.session.folding[branch] !== FOLD.OPEN) return [value, value];
-    const source = this.#twin(branch, flows.source[flow]);
-    const target = this.#twin(branch, flows.target[flow]);
-    const isMade = model.producer(value) === flows.source[flow] && source !== flows.source[flow];
-    const made = isMade ? model.resultStart[source] + (value - model.resultStart[flows.source[flow]]) : value;
-    const twin = flows.inStart[target] + (flow - flows.inStart[flows.target[flow]]);
-    const read = twin < flows.inStart[target + 1] ? flows.value[twin] : value;
-    return [made, read];
-  }
-
-  /** The node in the place of one in the first of equal neighbours; itself outside. @param {number} branch
-   *  @param {number} node */
-  #twin(branch, node) {
-    const { model } = this.session;
-    if (node < model.first[branch] || node >= model.end[branch]) return node;
-    const items = model.itemsOf(branch);
-    const start = (/** @type {number} */ item) => (item >= 0 ? item : model.first[~item]);
-    const holder = items.findLast((item) => start(item) <= node) ?? items[0];
-    return start(items[0]) + (node - start(holder));
   }
 
   /** The shape on each edge where it is another than that of what its source got; empty on others. */
@@ -387,7 +360,7 @@ export class Arrangement {
 
   /** @param {import('./wiring.js').Port} port @param {number} x @param {number} y @returns {Gate} */
   #gate(port, x, y) {
-    return { x, y, title: this.#valuesText(port.values), flows: port.flows };
+    return { x, y, title: this.#valuesText(port.named), flows: port.flows };
   }
 
   /** @param {number[]} values */

@@ -2,7 +2,7 @@
 
 import { borders, operatorCounts, operatorsIn } from './branch_facts.js';
 import { counted, GraphModel, human } from './data.js';
-import { button, copyButton, el, jump } from './dom.js';
+import { button, copyButton, el, jump, linkButton } from './dom.js';
 import { quantity, timesOf } from './outline.js';
 import { branchLink, factName, facts, limitedList, operatorBars, placedNodeLink, scopeCrumbs, section, sourcedValueLink, valueLink } from './pieces.js';
 import { Session } from './session.js';
@@ -57,7 +57,7 @@ function branchHeading(session, b) {
       button('Unfold', () => session.unfoldAll(b), { title: 'Draw all that is inside' }),
       button('Mark', () => session.mark(nodes), { title: 'Mark its operators in the graph' }),
       copyButton('Copy IR', () => nodes.map((n) => model.irText(n)).join('\n'), 'Copy its lines of the graph'),
-      copyButton('Copy link', () => location.href, 'Copy the address of this view'),
+      linkButton(),
     ),
   );
 }
@@ -67,14 +67,15 @@ function branchFacts(session, b) {
   const { model, program } = session;
   const own = [...model.itemsOf(b)].filter((item) => item >= 0 && !model.isEnd(item) && !model.isHidden(item)).length;
   const inside = model.drawnCount[b];
-  const left = operatorsIn(model, b).length - inside;
+  const left = model.operatorCount(b) - inside;
+  const operators = own === inside || own === 0 ? inside.toLocaleString('en') : `${inside.toLocaleString('en')}, of them ${own} its own`;
   const calls = callsOf(session, b);
   const measures = model === program.graphs[0] ? program.measures : [];
   return facts([
     ['Kind', KIND_WORDS[model.kind(b)] ?? model.kind(b)],
     ['Call', calls.length > 1 && callsFact(session, b, calls)],
     ['Weights', weightsFact(model, b)],
-    ['Operators', own === inside || own === 0 ? inside.toLocaleString('en') : `${inside.toLocaleString('en')}, of them ${own} its own`],
+    ['Operators', model.operatorCount(b) > 0 && operators],
     ['Left out', left > 0 && `${counted(left, 'operator')} that ${left === 1 ? 'is' : 'are'} not drawn at first`],
     ['Parameters', model.parameters(b) > 0 && `${human(model.parameters(b))} (${model.parameters(b).toLocaleString('en')})`],
     ...measures.map((measure) => /** @type {[string, string]} */ ([factName(measure), measureFact(measure, b)])),

@@ -24,7 +24,7 @@ export function toolbar(view, say) {
   bar.append(graphPicker(session), levelPicker(session, say), phaseToggles(session), measurePicker(session));
   const everything = button('Everything', () => session.setShowsAll(!session.showsAll), { title: 'Draw size arithmetic, counters and unread results too' });
   const across = button('→', () => session.setDirection(session.direction === 'TB' ? 'LR' : 'TB'), { title: 'Direction' });
-  const theme = button('◐', () => session.setTheme(session.theme === 'dark' ? 'light' : 'dark'), { title: 'Light or dark' });
+  const theme = button('◐', () => session.setTheme(session.theme === 'dark' ? 'light' : 'dark'), { title: 'Light or dark', 'aria-label': 'Light or dark' });
   const update = () => {
     everything.setAttribute('aria-pressed', `${session.showsAll}`);
     across.textContent = session.direction === 'TB' ? '→' : '↓';

@@ -124,6 +124,8 @@ export class GraphModel {
     this.flowSource = Int32Array.from(columns.flows.source);
     this.flowValue = Int32Array.from(columns.flows.value);
     this.flowIsWrite = Uint8Array.from(columns.flows.isWrite);
+    /** whether a flow is another origin of what the one before it brings: what either block of a node may give */
+    this.flowIsOther = Uint8Array.from(columns.flows.isOther);
     this.resultStart = Int32Array.from(columns.values.resultStart);
     /** the branch that holds each node */
     this.nodeBranch = new Int32Array(this.nodeCount);
@@ -177,6 +179,11 @@ export class GraphModel {
     const before = new Int32Array(this.nodeCount + 1);
     for (let n = 0; n < this.nodeCount; n++) before[n + 1] = before[n] + (this.isEnd(n) || this.isHidden(n) ? 0 : 1);
     return this.first.map((first, branch) => before[this.end[branch]] - before[first]);
+  }
+
+  /** How many operators a branch holds at any depth, drawn at first or not. @param {number} b */
+  operatorCount(b) {
+    return Math.max(Math.min(this.end[b], this.nodeCount - this.c.outputs) - Math.max(this.first[b], this.inputCount), 0);
   }
 
   /** @param {number} number @returns {string} */
@@ -453,12 +460,13 @@ export function range(from, to) {
   return Array.from({ length: Math.max(to - from, 0) }, (_, i) => from + i);
 }
 
-/** `25.6M` @param {number} count */
+/** `25.6M`, `1.2e-5` @param {number} count */
 export function human(count) {
   for (const [size, unit] of /** @type {[number, string][]} */ ([[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'k']])) {
     if (Math.abs(count) >= size * 0.9995) return `${Number((count / size).toPrecision(3))}${unit}`;
   }
-  return `${Number(count.toPrecision(3))}`;
+  const rounded = Number(count.toPrecision(3));
+  return count && Math.abs(count) < 1e-3 ? rounded.toExponential() : `${rounded}`;
 }
 
 /** `1 op`, `42 ops` @param {number} count @param {string} noun */

@@ -60,6 +60,12 @@ export function copyButton(label, text, title) {
   return made;
 }
 
+/** A button that copies the address of what is seen; none where a page has no address, as in a notebook. */
+export function linkButton() {
+  if (!/^(https?|file):$/.test(location.protocol)) return null;
+  return copyButton('Copy link', () => location.href, 'Copy the address of this view');
+}
+
 /**
  * Put text on the clipboard; pages of files and frames may not use the newer way.
  * @param {string} text @returns {Promise<boolean>} whether it is there

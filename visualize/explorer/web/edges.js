@@ -15,9 +15,10 @@
 
 /**
  * @param {(Omit<MergedEdge, 'count' | 'first'>)[]} edges
+ * @param {Uint8Array} isOther which flows are another origin of what one before brings, and no value more
  * @returns {MergedEdge[]}
  */
-export function mergeEqual(edges) {
+export function mergeEqual(edges, isOther) {
   /** @type {Map<string, MergedEdge>} */
   const merged = new Map();
   edges.forEach((edge, e) => {
@@ -25,7 +26,7 @@ export function mergeEqual(edges) {
     const known = merged.get(key);
     if (known) {
       known.flows = known.flows.concat(edge.flows);
-      known.count++;
+      if (edge.flows.some((f) => !isOther[f])) known.count++;
     } else merged.set(key, { ...edge, count: 1, first: e });
   });
   return [...merged.values()];

@@ -1,7 +1,8 @@
 /** What is seen, as files and as text: SVG, PNG, and DOT; all of what is unfolded, in the colours of the theme. */
 
 import { FONT, HEAD } from './arrangement.js';
-import { paint, traceEdge, arrowHead, inkOn } from './painter.js';
+import { CARDS, FRAME_RADIUS, GATE_RADIUS, STUB_HEIGHT, detailOf, edgeColour, edgeDash, edgeText, frameDash, frameTint, inkOn, radiusOf, stubText, textPlaces, tintOf } from './look.js';
+import { arrowHead, paint, traceEdge } from './painter.js';
 import { GraphView } from './graphview.js';
 
 const MARGIN_OUT = 16;
@@ -12,6 +13,11 @@ function escaped(text) {
   return text
     .replace(/[\x00-\x08\x0b-\x1f\ufffe\uffff]/g, '\ufffd')
     .replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] ?? c);
+}
+
+/** An attribute for dashes. @param {number[]} dash */
+function dashed(dash) {
+  return dash.length ? ` stroke-dasharray="${dash.join(' ')}"` : '';
 }
 
 /** Collects the commands of a path. */
@@ -64,46 +70,45 @@ export function toSvg(view) {
     out.push(`<text x="${x.toFixed(1)}" y="${(y + 4).toFixed(1)}" font-size="${isTitle ? 12 : 10.5}"${isTitle ? ' font-weight="600"' : ''} fill="${colour}" text-anchor="${anchor}">${escaped(content)}</text>`);
   };
   for (const frame of picture.frames) {
-    const fill = palette.frames[Math.min(frame.depth, palette.frames.length - 1)];
-    const dash = frame.isStack ? ' stroke-dasharray="5 4"' : '';
-    out.push(`<rect x="${frame.x.toFixed(1)}" y="${frame.y.toFixed(1)}" width="${frame.width.toFixed(1)}" height="${frame.height.toFixed(1)}" rx="9" fill="${fill}" stroke="${frame.isStack ? palette.scope[1] : palette.frame}"${dash}/>`);
+    const tint = frameTint(frame, palette);
+    out.push(`<rect x="${frame.x.toFixed(1)}" y="${frame.y.toFixed(1)}" width="${frame.width.toFixed(1)}" height="${frame.height.toFixed(1)}" rx="${FRAME_RADIUS}" fill="${tint.fill}" stroke="${tint.line}"${dashed(frameDash(frame))}/>`);
   }
-  const colours = { flow: palette.line, back: palette.line, skip: palette.skip, write: palette.write };
   for (const edge of picture.edges) {
     const line = new SvgPath();
     traceEdge(edge, line);
-    const dash = edge.style === 'back' || edge.style === 'write' ? ' stroke-dasharray="4 3"' : '';
-    out.push(`<path d="${line}" fill="none" stroke="${colours[edge.style]}"${dash}/>`);
+    const colour = edgeColour(edge.style, palette);
+    out.push(`<path d="${line}" fill="none" stroke="${colour}"${dashed(edgeDash(edge.style))}/>`);
     if (!edge.hasHead) continue;
     const head = new SvgPath();
     arrowHead(edge, head);
-    out.push(`<path d="${head}" fill="${colours[edge.style]}"/>`);
+    out.push(`<path d="${head}" fill="${colour}"/>`);
   }
   for (const frame of picture.frames) {
     out.push(`<text x="${(frame.x + 12).toFixed(1)}" y="${(frame.y + HEAD / 2 + 4).toFixed(1)}" font-size="12" fill="${palette.text}"><tspan font-weight="600">${escaped(frame.title)}</tspan><tspan dx="10" font-size="10.5" fill="${palette.faint}">${escaped(frame.detail)}</tspan></text>`);
   }
   for (const edge of picture.edges) {
-    const label = edge.count > 1 ? [edge.label, `×${edge.count}`].filter(Boolean).join('  ') : edge.label;
+    const label = edgeText(edge);
     if (label) text(label, edge.labelX + 6, edge.labelY, FONT.detail, palette.faint);
   }
   for (const box of picture.boxes) {
     const left = box.x - box.width / 2;
     const top = box.y - box.height / 2;
-    const tint = box.kind === 'end' ? palette.ends : box.family >= 0 ? palette.families[box.family] : palette.scope;
+    const tint = tintOf(box, palette);
     const fill = emphasis.fill(box.item) ?? tint[0];
-    const radius = box.kind === 'end' ? box.height / 2 : box.kind === 'operator' ? 6 : 8;
+    const radius = radiusOf(box);
     const rect = (/** @type {number} */ by) => out.push(`<rect x="${(left + by).toFixed(1)}" y="${(top + by).toFixed(1)}" width="${box.width.toFixed(1)}" height="${box.height.toFixed(1)}" rx="${radius}" fill="${fill}" stroke="${tint[1]}"/>`);
-    if (box.kind === 'stack') [8, 4].forEach(rect);
+    if (box.kind === 'stack') CARDS.forEach(rect);
     rect(0);
     const ink = emphasis.fill(box.item) ? inkOn(fill) : '';
-    const detail = emphasis.figure(box.item) || box.detail;
-    text(box.title, box.x, detail ? box.y - 7 : box.y, FONT.title, ink || palette.text, 'middle');
-    if (detail) text(detail, box.x, box.y + 8, FONT.detail, ink || palette.faint, 'middle');
+    const detail = detailOf(box, emphasis);
+    const at = textPlaces(detail);
+    text(box.title, box.x, box.y + at.title, FONT.title, ink || palette.text, 'middle');
+    if (detail) text(detail, box.x, box.y + at.detail, FONT.detail, ink || palette.faint, 'middle');
   }
-  for (const gate of picture.gates) out.push(`<circle cx="${gate.x.toFixed(1)}" cy="${gate.y.toFixed(1)}" r="2.5" fill="${palette.line}"/>`);
+  for (const gate of picture.gates) out.push(`<circle cx="${gate.x.toFixed(1)}" cy="${gate.y.toFixed(1)}" r="${GATE_RADIUS}" fill="${palette.line}"/>`);
   for (const stub of picture.stubs) {
-    out.push(`<rect x="${stub.x.toFixed(1)}" y="${(stub.y - 7).toFixed(1)}" width="${stub.width.toFixed(1)}" height="14" rx="7" fill="${palette.ends[0]}" stroke="${palette.ends[1]}" stroke-width=".6"/>`);
-    text(`${stub.title} ▸`, stub.x + 5, stub.y, FONT.detail, palette.faint);
+    out.push(`<rect x="${stub.x.toFixed(1)}" y="${(stub.y - STUB_HEIGHT / 2).toFixed(1)}" width="${stub.width.toFixed(1)}" height="${STUB_HEIGHT}" rx="${STUB_HEIGHT / 2}" fill="${palette.ends[0]}" stroke="${palette.ends[1]}" stroke-width=".6"/>`);
+    text(stubText(stub), stub.x + 5, stub.y, FONT.detail, palette.faint);
   }
   out.push('</svg>');
   return out.join('\n');
@@ -155,7 +160,7 @@ export function toDot(view) {
   const boxes = (/** @type {number} */ branch) => {
     for (const item of inBranch.get(branch) ?? []) {
       const box = /** @type {import('./arrangement.js').Box} */ (picture.boxOf.get(item));
-      const tint = box.kind === 'end' ? palette.ends : box.family >= 0 ? palette.families[box.family] : palette.scope;
+      const tint = tintOf(box, palette);
       const label = [box.title, box.detail].filter(Boolean).join('\n');
       out.push(`${name.get(item)} [label=${dotQuoted(label)} fillcolor=${dotQuoted(tint[0])} color=${dotQuoted(tint[1])}]`);
     }

@@ -12,6 +12,7 @@ import { legend, toolbar } from './chrome.js';
 import { KEYS, listenForKeys } from './keys.js';
 import { SideBySide } from './sidebyside.js';
 import { followAddress } from './address.js';
+import { helpDialog } from './help.js';
 import { button, el } from './dom.js';
 
 const LEAST_PANEL = 140; // pixels
@@ -44,14 +45,14 @@ export function start(root, document_) {
   const graph = el('div', { class: 'graph' });
   stage.append(graph, legend(session));
   const view = new GraphView(session, graph);
-  const help = helpDialog();
+  const help = helpDialog(KEYS, 'Scroll to move, Ctrl and scroll to zoom, drag to move. Click selects; a double click folds and unfolds. A run of equal blocks shows the first of them, then all.');
   graph.append(whereabouts(view), toast, live, help);
   new Minimap(view, graph);
   const tab = tabs(right, session);
   new ScopeTree(session, left);
   const box = new SearchBox(session, search);
   const showHelp = () => help.showModal();
-  bar.append(toolbar(view, say), button('?', showHelp, { title: 'Help: what every key does' }));
+  bar.append(toolbar(view, say), button('?', showHelp, { title: 'Help: what every key does', 'aria-label': 'Help' }));
   listenForKeys(view, { search: () => box.focus(), help: showHelp, tab, say });
   session.watch(['selection'], () => (live.textContent = describe(view)));
   const wrong = session.program.remarks.find((remark) => remark.kind === 'error' && remark.nodes.length);
@@ -137,18 +138,6 @@ function splitter(root, property, sign) {
     if (by) set(width() + sign * by);
   });
   return bar;
-}
-
-function helpDialog() {
-  const rows = KEYS.map(([key, what]) => el('tr', {}, el('td', {}, ...key.split(' ').map((part) => el('kbd', {}, part))), el('td', {}, what)));
-  const dialog = el('dialog', {}, el('h2', {}, 'Keys'), el('table', {}, el('tbody', {}, ...rows)));
-  dialog.append(el('p', {}, 'Scroll to move, Ctrl and scroll to zoom, drag to move. Click selects; a double click folds and unfolds. A run of equal blocks shows the first of them, then all.'));
-  const close = button('Close', () => dialog.close());
-  dialog.append(close);
-  dialog.addEventListener('click', (event) => {
-    if (event.target === dialog) dialog.close();
-  });
-  return dialog;
 }
 
 /** Open the page. */

@@ -1,7 +1,7 @@
 /** The inspector's page of a node. */
 
 import { counted, FLAG, human, PHASES } from './data.js';
-import { button, copyButton, el, jump } from './dom.js';
+import { button, copyButton, el, jump, linkButton } from './dom.js';
 import { quantity } from './outline.js';
 import { facts, limitedList, placedNodeLink, remarkList, scopeCrumbs, section, sourcedValueLink, stateKind, swatch, valueLink } from './pieces.js';
 import { pythonCall } from './python_call.js';
@@ -51,7 +51,7 @@ function nodeHeading(session, n) {
       button('Show in graph', () => session.reveal(n), { title: 'Unfold what is around it and bring it into view' }),
       copyButton('Copy IR', () => model.irText(n), 'Copy its line of the graph'),
       copyButton('Copy Python', () => pythonCall(model, n), 'Copy the call of torch that does the same'),
-      copyButton('Copy link', () => location.href, 'Copy the address of this view'),
+      linkButton(),
     ),
   );
 }

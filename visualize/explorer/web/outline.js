@@ -137,16 +137,18 @@ export function timesOf(model, item) {
 
 /**
  * The columns of figures that a program has.
- * @param {GraphModel} model @returns {Column[]}
+ * @param {GraphModel} model
+ * @param {() => boolean} [showsAll] whether operators count that are not drawn at first
+ * @returns {Column[]}
  */
-export function columnsOf(model) {
+export function columnsOf(model, showsAll = () => false) {
   const measures = model === model.program.graphs[0] ? model.program.measures : [];
   return [
     {
       key: 'operators',
       label: 'Ops',
-      title: 'Operators that are drawn at first, with those of inner scopes',
-      of: (item) => (item < 0 ? model.drawnCount[~item] || NaN : NaN),
+      title: 'Operators, with those of inner scopes; those that are not drawn at first count with Everything',
+      of: (item) => (item < 0 && (showsAll() ? model.operatorCount(~item) : model.drawnCount[~item])) || NaN,
       text: human,
       hasBar: false,
     },

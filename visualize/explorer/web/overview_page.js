@@ -1,6 +1,6 @@
 /** The inspector's page when nothing is selected: the program as a whole. */
 
-import { operatorCounts, operatorsIn } from './branch_facts.js';
+import { operatorCounts } from './branch_facts.js';
 import { counted, human, range } from './data.js';
 import { el, jump } from './dom.js';
 import { quantity } from './outline.js';
@@ -28,7 +28,7 @@ export function overviewPage(session) {
 function totals(session) {
   const { model, program } = session;
   const measures = model === program.graphs[0] ? program.measures : [];
-  const all = operatorsIn(model, 0).length;
+  const all = model.operatorCount(0);
   const left = all - model.drawnCount[0];
   const entries = model.c.state.kind.length;
   return facts([

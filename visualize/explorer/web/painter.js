@@ -3,13 +3,12 @@
  */
 
 import { FONT, HEAD } from './arrangement.js';
+import { CARDS, FRAME_RADIUS, GATE_RADIUS, STUB_HEIGHT, detailOf, edgeColour, edgeDash, edgeText, frameDash, frameTint, inkOn, radiusOf, stubText, textPlaces, tintOf } from './look.js';
 
 const TEXT_FROM = 0.38; // zoom below which nothing can be read, so no text is drawn
 const SMALL_TEXT_FROM = 0.6;
 const CURVES_FROM = 0.22;
-const GATE_RADIUS = 2.5;
 const NARROWER = 1.3; // how much wider than its room a text may be, and is drawn narrower
-const STACK_STEP = 4; // how far the cards behind a folded run stick out
 
 /** @typedef {import('./arrangement.js').Picture} Picture */
 /** @typedef {import('./arrangement.js').Box} Box */
@@ -115,16 +114,16 @@ class Brush {
   /** @param {Frame} frame */
   frame(frame) {
     const { context, palette } = this;
-    const fills = palette.frames;
-    context.fillStyle = fills[Math.min(frame.depth, fills.length - 1)];
-    context.strokeStyle = frame.isStack ? palette.scope[1] : palette.frame;
+    const tint = frameTint(frame, palette);
+    context.fillStyle = tint.fill;
+    context.strokeStyle = tint.line;
     context.lineWidth = 1;
-    context.setLineDash(frame.isStack ? [5, 4] : []);
-    rounded(context, frame.x, frame.y, frame.width, frame.height, 9);
+    context.setLineDash(frameDash(frame));
+    rounded(context, frame.x, frame.y, frame.width, frame.height, FRAME_RADIUS);
     context.fill();
     context.stroke();
     context.setLineDash([]);
-    this.#ring(~frame.branch, frame.x, frame.y, frame.width, frame.height, 9);
+    this.#ring(~frame.branch, frame.x, frame.y, frame.width, frame.height, FRAME_RADIUS);
   }
 
   /** @param {Frame} frame */
@@ -136,7 +135,6 @@ class Brush {
     }
     const { y } = frame;
     const x = frame.x + 10;
-    const fills = palette.frames;
     context.font = FONT.title;
     const width = context.measureText(frame.title).width;
     context.font = FONT.detail;
@@ -145,7 +143,7 @@ class Brush {
     const both = figure ? `${frame.detail} · ${figure}` : frame.detail;
     const detail = figure && context.measureText(both).width > room ? figure : both;
     const said = room > 0 ? Math.min(context.measureText(detail).width, room) + 12 : 0;
-    context.fillStyle = fills[Math.min(frame.depth, fills.length - 1)];
+    context.fillStyle = frameTint(frame, palette).fill;
     context.globalAlpha = 0.9;
     context.fillRect(x - 4, y + 3, Math.min(width + 26 + said, frame.width - 8), HEAD - 6);
     context.globalAlpha = 1;
@@ -191,7 +189,7 @@ class Brush {
   /** @param {Edge[]} edges */
   edges(edges) {
     const { emphasis, palette } = this;
-    /** @type {Map<string, Edge[]>} */
+    /** @type {Map<Edge['style'], Edge[]>} */
     const plain = new Map();
     /** @type {[Edge, string][]} */ const special = [];
     const isAsked = emphasis.into.size + emphasis.outOf.size > 0;
@@ -200,23 +198,22 @@ class Brush {
       if (colour) special.push([edge, colour]);
       else plain.set(edge.style, [...(plain.get(edge.style) ?? []), edge]);
     }
-    const colours = { flow: palette.line, back: palette.line, skip: palette.skip, write: palette.write };
     for (const [style, some] of plain) {
       this.context.globalAlpha = this.dims ? 0.35 : isAsked ? 0.6 : 1;
-      this.#strokes(some, colours[/** @type {'flow'} */ (style)], style === 'skip' ? 1.3 : 1, style === 'back' || style === 'write');
+      this.#strokes(some, edgeColour(style, palette), style === 'skip' ? 1.3 : 1, edgeDash(style));
     }
     this.context.globalAlpha = 1;
-    for (const [edge, colour] of special) this.#strokes([edge], colour, 2.2, edge.style === 'back');
-    if (this.zoom >= SMALL_TEXT_FROM) for (const edge of edges) if (edge.label || edge.count > 1) this.#edgeText(edge);
+    for (const [edge, colour] of special) this.#strokes([edge], colour, 2.2, edge.style === 'back' ? edgeDash('back') : []);
+    if (this.zoom >= SMALL_TEXT_FROM) for (const edge of edges) if (edgeText(edge)) this.#edgeText(edge);
   }
 
-  /** @param {Edge[]} edges @param {string} colour @param {number} width @param {boolean} isDashed */
-  #strokes(edges, colour, width, isDashed) {
+  /** @param {Edge[]} edges @param {string} colour @param {number} width @param {number[]} dash */
+  #strokes(edges, colour, width, dash) {
     const { context, zoom } = this;
     context.strokeStyle = colour;
     context.fillStyle = colour;
     context.lineWidth = Math.max(width, 0.7 / zoom);
-    context.setLineDash(isDashed ? [4, 3] : []);
+    context.setLineDash(dash);
     context.beginPath();
     for (const edge of edges) {
       if (zoom >= CURVES_FROM) traceEdge(edge, context);
@@ -237,7 +234,7 @@ class Brush {
   /** @param {Edge} edge */
   #edgeText(edge) {
     const { context, palette } = this;
-    const text = edge.count > 1 ? [edge.label, `×${edge.count}`].filter(Boolean).join('  ') : edge.label;
+    const text = edgeText(edge);
     context.font = FONT.detail;
     const width = context.measureText(text).width;
     context.fillStyle = palette.page;
@@ -254,8 +251,8 @@ class Brush {
     const { context, palette, zoom, emphasis } = this;
     const left = box.x - box.width / 2;
     const top = box.y - box.height / 2;
-    const tint = box.kind === 'end' ? palette.ends : box.family >= 0 ? palette.families[box.family] : palette.scope;
-    const radius = box.kind === 'end' ? box.height / 2 : box.kind === 'operator' ? 6 : 8;
+    const tint = tintOf(box, palette);
+    const radius = radiusOf(box);
     context.globalAlpha = this.dims && !emphasis.marked.has(box.item) ? 0.35 : 1;
     const fill = emphasis.fill(box.item);
     context.fillStyle = fill ?? tint[0];
@@ -266,8 +263,8 @@ class Brush {
       context.lineWidth = 3;
     }
     if (box.kind === 'stack') {
-      for (const step of [2, 1]) {
-        rounded(context, left + step * STACK_STEP, top + step * STACK_STEP, box.width, box.height, radius);
+      for (const by of CARDS) {
+        rounded(context, left + by, top + by, box.width, box.height, radius);
         context.fill();
         context.stroke();
       }
@@ -289,13 +286,13 @@ class Brush {
     context.textAlign = 'center';
     context.font = FONT.title;
     context.fillStyle = ink || palette.text;
-    const figure = this.emphasis.figure(box.item);
-    const detail = figure || box.detail;
-    context.fillText(box.title, x, detail ? box.y - 7 : box.y, box.width - 8);
+    const detail = detailOf(box, this.emphasis);
+    const at = textPlaces(detail);
+    context.fillText(box.title, x, box.y + at.title, box.width - 8);
     if (detail) {
       context.font = FONT.detail;
       context.fillStyle = ink || palette.faint;
-      context.fillText(fitted(context, detail, box.width - 8), x, box.y + 8, box.width - 8);
+      context.fillText(fitted(context, detail, box.width - 8), x, box.y + at.detail, box.width - 8);
     }
     context.textAlign = 'start';
   }
@@ -318,11 +315,11 @@ class Brush {
     context.fillStyle = palette.ends[0];
     context.strokeStyle = isAsked ? palette.outOf : palette.ends[1];
     context.lineWidth = isAsked ? 1.6 : 0.6;
-    rounded(context, stub.x, stub.y - 7, stub.width, 14, 7);
+    rounded(context, stub.x, stub.y - STUB_HEIGHT / 2, stub.width, STUB_HEIGHT, STUB_HEIGHT / 2);
     context.fill();
     context.stroke();
     context.fillStyle = palette.faint;
-    context.fillText(`${stub.title} ▸`, stub.x + 5, stub.y + 0.5);
+    context.fillText(stubText(stub), stub.x + 5, stub.y + 0.5);
   }
 
   /** @param {number} item @param {number} x @param {number} y @param {number} width @param {number} height
@@ -360,12 +357,6 @@ export function arrowHead({ points, style, isDown }, sink) {
     sink.lineTo(x - back, y + 3.4);
   }
   sink.closePath();
-}
-
-/** Black or white, whichever can be read on a colour. @param {string} colour as `rgb(r, g, b)` */
-export function inkOn(colour) {
-  const [r, g, b] = (colour.match(/\d+/g) ?? ['255', '255', '255']).map(Number);
-  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? '#111' : '#fff';
 }
 
 /**

@@ -6,7 +6,17 @@ import { GraphView } from './graphview.js';
 import { Minimap } from './minimap.js';
 import { Inspector } from './inspector.js';
 import { CHANGE_KINDS, Side } from './changes.js';
+import { helpDialog } from './help.js';
 import { button, el } from './dom.js';
+
+/** What each key does, as the help shows it. @type {[string, string][]} */
+const DIFF_KEYS = [
+  ['n p', 'the next change, the one before; both graphs show its place'],
+  ['+ − 0', 'nearer, further, all of it'],
+  ['h', 'back to the beginning'],
+  ['t', 'light or dark'],
+  ['?', 'this help'],
+];
 
 const ROOM = 120; // boxes that a pane shows at first, about
 
@@ -55,8 +65,10 @@ export class SideBySide {
     });
     const bar = el('header', { class: 'topbar' }, el('h1', {}, content.title), el('span', { class: 'change-counts' }, ...counts));
     bar.append(
-      el('span', { class: 'bar-tools' }, button('↑', () => this.show(this.at - 1), { title: 'The change before (p)' }), button('↓', () => this.show(this.at + 1), { title: 'The next change (n)' }), button('◐', theme, { title: 'Light or dark' })),
+      el('span', { class: 'bar-tools' }, button('↑', () => this.show(this.at - 1), { title: 'The change before (p)', 'aria-label': 'The change before' }), button('↓', () => this.show(this.at + 1), { title: 'The next change (n)', 'aria-label': 'The next change' }), button('◐', theme, { title: 'Light or dark', 'aria-label': 'Light or dark' }), button('?', () => help.showModal(), { title: 'Help: what every key does', 'aria-label': 'Help' })),
     );
+    const help = helpDialog(DIFF_KEYS, 'A click on a change shows it in both graphs. What is selected in one graph is selected in the other, if it is there. A double click folds and unfolds.');
+    bar.append(help);
     this.list = el('ol', { class: 'change-list', tabindex: 0, 'aria-label': 'Changes' });
     const left = el('nav', { class: 'panel', 'aria-label': 'What changed' });
     const notes = content.notes.map((/** @type {string} */ note) => el('li', {}, note));
@@ -83,11 +95,12 @@ export class SideBySide {
     theme();
     this.#fillList();
     document.addEventListener('keydown', (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const isInDialog = event.target instanceof Element && event.target.closest('dialog');
+      if (event.ctrlKey || event.metaKey || event.altKey || isInDialog) return;
       const step = { n: 1, p: -1 }[event.key];
       if (step) this.show(this.at + step);
       const views = this.views;
-      const actions = { '+': () => views.forEach((v) => v.zoomBy(1.25)), '-': () => views.forEach((v) => v.zoomBy(0.8)), 0: () => views.forEach((v) => v.fit()), h: () => views.forEach((v) => v.home()) };
+      const actions = { '+': () => views.forEach((v) => v.zoomBy(1.25)), '-': () => views.forEach((v) => v.zoomBy(0.8)), 0: () => views.forEach((v) => v.fit()), h: () => views.forEach((v) => v.home()), t: theme, '?': () => help.showModal() };
       /** @type {Record<string, () => void>} */ (actions)[event.key]?.();
     });
   }

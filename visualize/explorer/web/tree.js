@@ -82,7 +82,7 @@ export class ScopeTree {
     const outline = this.outlines.get(model) ?? new Outline(model);
     this.outlines.set(model, outline);
     this.outline = outline;
-    this.columns = columnsOf(model);
+    this.columns = columnsOf(model, () => this.session.showsAll);
     outline.listsNode = (n) => this.showsOperators && this.session.isDrawn(n);
     this.focused = 0;
     this.body.scrollTop = 0;
@@ -218,11 +218,15 @@ export class ScopeTree {
     return el(
       'div',
       { class: 'tree-name', style: `padding-left: ${(level - 1) * 11}px`, title: [title, faint].filter(Boolean).join('\n') },
-      el('span', { class: `twisty${isExpandable ? '' : ' is-leaf'}`, 'aria-hidden': 'true', text: isExpandable ? (outline.isExpanded(item) ? '▾' : '▸') : '' }),
-      el('span', { class: 'tree-title', text: title }),
-      times > 0 && el('span', { class: 'tree-times', text: `×${times}` }),
-      el('span', { class: 'tree-class', text: faint }),
-      hits > 0 && el('span', { class: 'tree-hits', text: item < 0 ? human(hits) : '', title: 'Marked operators here' }),
+      el(
+        'span',
+        { class: 'tree-label' },
+        el('span', { class: `twisty${isExpandable ? '' : ' is-leaf'}`, 'aria-hidden': 'true', text: isExpandable ? (outline.isExpanded(item) ? '▾' : '▸') : '' }),
+        el('span', { class: 'tree-title', text: title }),
+        times > 0 && el('span', { class: 'tree-times', text: `×${times}` }),
+        hits > 0 && el('span', { class: 'tree-hits', text: item < 0 ? human(hits) : '', title: 'Marked operators here' }),
+      ),
+      faint && el('span', { class: 'tree-class', text: faint }),
     );
   }
 

@@ -1,6 +1,6 @@
 /** The inspector's page of a value. */
 
-import { copyButton, el } from './dom.js';
+import { copyButton, el, linkButton } from './dom.js';
 import { stateEntry } from './node_page.js';
 import { facts, limitedList, placedNodeLink, section } from './pieces.js';
 import { Session } from './session.js';
@@ -21,7 +21,7 @@ export function valuePage(session, v) {
         { class: 'insp-actions' },
         copyButton('Copy name', () => `%${model.valueName(v)}`, 'Copy its name in the graph'),
         copyButton('Copy type', () => model.valueType(v), 'Copy its type'),
-        copyButton('Copy link', () => location.href, 'Copy the address of this view'),
+        linkButton(),
       ),
     ),
     facts([

@@ -28,6 +28,7 @@ export class Flows {
     /** @type {number[]} */ const target = [];
     /** @type {number[]} */ const value = [];
     /** @type {number[]} */ const isWrite = [];
+    /** @type {number[]} */ const isOther = [];
     for (let n = 0; n < model.nodeCount; n++) {
       if (!this.isDrawn[n]) continue;
       for (let f = model.flowStart[n]; f < model.flowStart[n + 1]; f++) {
@@ -40,12 +41,14 @@ export class Flows {
         target.push(n);
         value.push(model.flowValue[at]);
         isWrite.push(model.flowIsWrite[f]);
+        isOther.push(model.flowIsOther[f]);
       }
     }
     this.source = Int32Array.from(source);
     this.target = Int32Array.from(target);
     this.value = Int32Array.from(value);
     this.isWrite = Uint8Array.from(isWrite);
+    this.isOther = Uint8Array.from(isOther);
     /** flows are sorted by their targets */
     this.inStart = grouped(this.target, model.nodeCount)[0];
     const [outStart, outFlow] = grouped(this.source, model.nodeCount);
@@ -61,9 +64,41 @@ export class Flows {
 }
 
 /**
- * Values that go into or out of a branch by one way.
- * @typedef {{values: number[], flows: number[]}} Port
+ * The node in the place of one in the first of equal neighbours; itself outside.
+ * @param {GraphModel} model @param {number} branch the run of neighbours @param {number} node
  */
+export function twinOf(model, branch, node) {
+  if (node < model.first[branch] || node >= model.end[branch]) return node;
+  const items = model.itemsOf(branch);
+  const start = (/** @type {number} */ item) => (item >= 0 ? item : model.first[~item]);
+  const holder = items.findLast((item) => start(item) <= node) ?? items[0];
+  return start(items[0]) + (node - start(holder));
+}
+
+/**
+ * The values as which a flow leaves and reaches the first of equal neighbours, which stands for all: what the
+ * last makes is drawn as what the first makes, and so is what any of them reads.
+ * @param {Flows} flows @param {number} branch the run of neighbours @param {number} flow
+ * @returns {[number, number]}
+ */
+export function twinValues(flows, branch, flow) {
+  const { model } = flows;
+  const value = flows.value[flow];
+  const [from, to] = [flows.source[flow], flows.target[flow]];
+  const [source, target] = [twinOf(model, branch, from), twinOf(model, branch, to)];
+  const isMade = model.producer(value) === from && source !== from;
+  const made = isMade ? model.resultStart[source] + (value - model.resultStart[from]) : value;
+  const twin = flows.inStart[target] + (flow - flows.inStart[to]);
+  return [made, twin < flows.inStart[target + 1] ? flows.value[twin] : value];
+}
+
+/**
+ * Values that go into or out of a branch by one way; `named` are those that it is called by, which for equal
+ * neighbours that are shown by their first are that one's.
+ * @typedef {{values: number[], named: number[], flows: number[]}} Port
+ */
+
+/** @typedef {{value: number, named: number, slot: number, flows: number[]}} Crossing */
 
 /**
  * The inside of a branch: what stands in it, by slots. Slots are ports in, then items, then ports out.
@@ -91,13 +126,15 @@ export function inside(flows, branch, fold) {
     else slots.fill(slot, model.first[~item] - low, model.end[~item] - low);
   });
   /** @type {Map<string, {from: number, to: number, flows: number[]}>} */ const edges = new Map();
-  /** @type {Map<string, {value: number, slot: number, flows: number[]}>} */ const entering = new Map();
-  /** @type {Map<string, {value: number, slot: number, flows: number[]}>} */ const leaving = new Map();
-  const note = (/** @type {typeof entering} */ into, /** @type {number} */ value, /** @type {number} */ slot, /** @type {number} */ flow) => {
+  /** @type {Map<string, Crossing>} */ const entering = new Map();
+  /** @type {Map<string, Crossing>} */ const leaving = new Map();
+  const note = (/** @type {Map<string, Crossing>} */ into, /** @type {number} */ slot, /** @type {number} */ flow) => {
+    const value = flows.value[flow];
     const key = `${value} ${slot}`;
     const known = into.get(key);
+    const named = isOne ? twinValues(flows, branch, flow)[into === entering ? 1 : 0] : value;
     if (known) known.flows.push(flow);
-    else into.set(key, { value, slot, flows: [flow] });
+    else into.set(key, { value, named, slot, flows: [flow] });
   };
   for (let n = low; n < high; n++) {
     const slot = slots[n - low];
@@ -105,7 +142,7 @@ export function inside(flows, branch, fold) {
     for (let f = flows.inStart[n]; f < flows.inStart[n + 1]; f++) {
       const source = flows.source[f];
       if (source < low || source >= high) {
-        note(entering, flows.value[f], slot, f);
+        note(entering, slot, f);
         continue;
       }
       const from = slots[source - low];
@@ -117,7 +154,7 @@ export function inside(flows, branch, fold) {
     }
     for (let at = flows.outStart[n]; at < flows.outStart[n + 1]; at++) {
       const target = flows.target[flows.outFlow[at]];
-      if (target < low || target >= high) note(leaving, flows.value[flows.outFlow[at]], slot, flows.outFlow[at]);
+      if (target < low || target >= high) note(leaving, slot, flows.outFlow[at]);
     }
   }
   const into = ports([...entering.values()]);
@@ -137,26 +174,27 @@ export function inside(flows, branch, fold) {
 }
 
 /**
- * A port per value; where there are many, one for all values that have the same slots inside.
- * @param {{value: number, slot: number, flows: number[]}[]} crossing
+ * A port per value, by what it is called; where there are many, one for all that have the same slots inside.
+ * @param {Crossing[]} crossing
  * @returns {{ports: Port[], ends: {port: number, slot: number, flows: number[]}[]}}
  */
 function ports(crossing) {
   /** @type {Map<number, typeof crossing>} */
   const byValue = new Map();
-  for (const end of crossing) byValue.set(end.value, [...(byValue.get(end.value) ?? []), end]);
+  for (const end of crossing) byValue.set(end.named, [...(byValue.get(end.named) ?? []), end]);
   const isMany = byValue.size > MOST_PORTS;
   /** @type {Map<string, number>} */ const known = new Map();
   /** @type {Port[]} */ const found = [];
   /** @type {Map<string, {port: number, slot: number, flows: number[]}>} */ const ends = new Map();
-  for (const [value, some] of byValue) {
-    const key = isMany ? some.map((end) => end.slot).sort().join() : `${value}`;
+  for (const [named, some] of byValue) {
+    const key = isMany ? [...new Set(some.map((end) => end.slot))].sort().join() : `${named}`;
     const port = known.get(key) ?? found.length;
     if (port === found.length) {
       known.set(key, port);
-      found.push({ values: [], flows: [] });
+      found.push({ values: [], named: [], flows: [] });
     }
-    found[port].values.push(value);
+    found[port].named.push(named);
+    found[port].values.push(...new Set(some.map((end) => end.value)));
     for (const end of some) {
       found[port].flows.push(...end.flows);
       const at = `${port} ${end.slot}`;
