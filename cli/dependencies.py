@@ -11,17 +11,17 @@ from pathlib import Path
 import torch
 import typer
 
-from ..footprint.dependencies import Dependencies, dependencies_of
-from ..footprint.dependency_report import (
+from ..footprint.dependencies.distributions import file_of
+from ..footprint.dependencies.finding import Dependencies, dependencies_of
+from ..footprint.dependencies.report import (
     dependency_record,
     dependency_table,
     local_files,
     module_record,
     way_to,
 )
-from ..footprint.distributions import file_of
-from ..footprint.module_tracing import NOT_WHOLE, ModuleTracer
-from ..footprint.requirements import requirements_text
+from ..footprint.dependencies.requirements import requirements_text
+from ..footprint.dependencies.tracing import NOT_WHOLE, ModuleTracer
 from .errors import user_code
 from .outputs import check_place, write_together
 from .preparation import Prepared, prepare, refuse_module

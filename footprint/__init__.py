@@ -20,31 +20,31 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "comparing": ("Coverage", "SelectionDifference", "coverage", "diff", "read_available"),
-    "dependencies": (
+    "dependencies.distributions": ("Distribution", "DistributionIndex", "Origin", "OriginKind"),
+    "dependencies.finding": (
         "Dependencies", "Dependency", "How", "dependencies_of", "find_dependencies",
         "trace_dependencies",
     ),
-    "dependency_report": ("dependency_record", "dependency_table", "way_to"),
-    "distributions": ("Distribution", "DistributionIndex", "Origin", "OriginKind"),
+    "dependencies.first_uses": ("FirstUse", "Step"),
+    "dependencies.report": ("dependency_record", "dependency_table", "way_to"),
+    "dependencies.requirements": ("requirement", "requirements_text"),
+    "dependencies.torch_packages": ("find_first_use_of_broken_modules", "is_from_package"),
+    "dependencies.tracing": ("ModuleTracer",),
     "executorch.footprints": ("executorch_footprint",),
     "executorch.lists": ("operator_dict", "operator_list", "operator_schema"),
     "executorch.needs": ("ExecuTorchFootprint", "ExecuTorchModel", "ExecuTorchSource"),
     "executorch.programs": ("Delegate", "Program", "ProgramMethod", "read_program"),
     "executorch.reporting": ("executorch_report",),
-    "first_uses": ("FirstUse", "Step"),
-    "module_tracing": ("ModuleTracer",),
     "recorders": (
         "BuildFeatureTracer", "CustomClassTracer", "KernelDTypeTracer", "OperatorCallTracer",
     ),
     "reporting": ("report",),
-    "requirements": ("requirement", "requirements_text"),
     "result": (
         "Failure", "ModelFootprint", "ModelKind", "Needs", "Outcome", "RunReport", "TracerResult",
     ),
     "selection": (
         "OperatorSelection", "SelectedOperator", "merge", "parse_selection", "read_selection",
     ),
-    "torch_packages": ("find_first_use_of_broken_modules", "is_from_package"),
     "tracing": ("trace_run",),
 }  # fmt: skip
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}

@@ -3,19 +3,28 @@ from .comparing import SelectionDifference as SelectionDifference
 from .comparing import coverage as coverage
 from .comparing import diff as diff
 from .comparing import read_available as read_available
-from .dependencies import Dependencies as Dependencies
-from .dependencies import Dependency as Dependency
-from .dependencies import How as How
-from .dependencies import dependencies_of as dependencies_of
-from .dependencies import find_dependencies as find_dependencies
-from .dependencies import trace_dependencies as trace_dependencies
-from .dependency_report import dependency_record as dependency_record
-from .dependency_report import dependency_table as dependency_table
-from .dependency_report import way_to as way_to
-from .distributions import Distribution as Distribution
-from .distributions import DistributionIndex as DistributionIndex
-from .distributions import Origin as Origin
-from .distributions import OriginKind as OriginKind
+from .dependencies.distributions import Distribution as Distribution
+from .dependencies.distributions import DistributionIndex as DistributionIndex
+from .dependencies.distributions import Origin as Origin
+from .dependencies.distributions import OriginKind as OriginKind
+from .dependencies.finding import Dependencies as Dependencies
+from .dependencies.finding import Dependency as Dependency
+from .dependencies.finding import How as How
+from .dependencies.finding import dependencies_of as dependencies_of
+from .dependencies.finding import find_dependencies as find_dependencies
+from .dependencies.finding import trace_dependencies as trace_dependencies
+from .dependencies.first_uses import FirstUse as FirstUse
+from .dependencies.first_uses import Step as Step
+from .dependencies.report import dependency_record as dependency_record
+from .dependencies.report import dependency_table as dependency_table
+from .dependencies.report import way_to as way_to
+from .dependencies.requirements import requirement as requirement
+from .dependencies.requirements import requirements_text as requirements_text
+from .dependencies.torch_packages import (
+    find_first_use_of_broken_modules as find_first_use_of_broken_modules,
+)
+from .dependencies.torch_packages import is_from_package as is_from_package
+from .dependencies.tracing import ModuleTracer as ModuleTracer
 from .executorch.footprints import executorch_footprint as executorch_footprint
 from .executorch.lists import operator_dict as operator_dict
 from .executorch.lists import operator_list as operator_list
@@ -28,16 +37,11 @@ from .executorch.programs import Program as Program
 from .executorch.programs import ProgramMethod as ProgramMethod
 from .executorch.programs import read_program as read_program
 from .executorch.reporting import executorch_report as executorch_report
-from .first_uses import FirstUse as FirstUse
-from .first_uses import Step as Step
-from .module_tracing import ModuleTracer as ModuleTracer
 from .recorders import BuildFeatureTracer as BuildFeatureTracer
 from .recorders import CustomClassTracer as CustomClassTracer
 from .recorders import KernelDTypeTracer as KernelDTypeTracer
 from .recorders import OperatorCallTracer as OperatorCallTracer
 from .reporting import report as report
-from .requirements import requirement as requirement
-from .requirements import requirements_text as requirements_text
 from .result import Failure as Failure
 from .result import ModelFootprint as ModelFootprint
 from .result import ModelKind as ModelKind
@@ -50,6 +54,4 @@ from .selection import SelectedOperator as SelectedOperator
 from .selection import merge as merge
 from .selection import parse_selection as parse_selection
 from .selection import read_selection as read_selection
-from .torch_packages import find_first_use_of_broken_modules as find_first_use_of_broken_modules
-from .torch_packages import is_from_package as is_from_package
 from .tracing import trace_run as trace_run

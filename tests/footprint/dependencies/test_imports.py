@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-from opscope.footprint.module_imports import imports_of
+from opscope.footprint.dependencies.imports import imports_of
 
 
 @pytest.fixture

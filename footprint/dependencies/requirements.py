@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from ..lines import printable
 from .distributions import Distribution
-from .lines import printable
 
 _INDEX_OF_TORCH: Final = "https://download.pytorch.org/whl/"
 

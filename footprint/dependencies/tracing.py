@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import FrameType, FunctionType
 from typing import Any, Final, TypeAlias
 
-from ..errors import FootprintError
+from ...errors import FootprintError
 from .first_uses import FirstUse, Sighting, name_of, plain_name
 from .profilers import way_back
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ..errors import FootprintError, TracerWarning
+from ...errors import FootprintError, TracerWarning
 from .distributions import Distribution, DistributionIndex, Origin, OriginKind, file_of, normal_name
 from .first_uses import Step
-from .module_imports import imports_of
-from .module_tracing import NOT_WHOLE, ModuleTracer
+from .imports import imports_of
 from .requirements import requirement
+from .tracing import NOT_WHOLE, ModuleTracer
 
 _OF_THE_USER = (OriginKind.LOCAL, OriginKind.EDITABLE)
 

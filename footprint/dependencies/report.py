@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .dependencies import Dependencies, Dependency, How, nearest
+from ..lines import counted, cut, printable, wrapped
 from .distributions import Distribution, OriginKind
+from .finding import Dependencies, Dependency, How, nearest
 from .first_uses import Step
-from .lines import counted, cut, printable, wrapped
 from .requirements import requirement
 
 _GAP: Final = "  "

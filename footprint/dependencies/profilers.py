@@ -7,7 +7,7 @@ from _lsprof import Profiler as NativeProfiler
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ..errors import FootprintError
+from ...errors import FootprintError
 
 WayBack: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]
 """What is to be called, and with what."""

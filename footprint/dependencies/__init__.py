@@ -1,0 +1,1 @@
+"""Which Python modules a program runs, where they come from, and what to install for them."""
