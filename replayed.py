@@ -8,20 +8,21 @@ from typing import Any
 
 import torch
 
-from .errors import GuardError, InputError, ReplayError
+from .errors import GuardError, ReplayError
 from .ir import Graph, Node, TupleType, Type
 from .ir.conditions import Circumstance
 from .ir.findings import Diagnostic
-from .ir.identities import Way, objects_in, speaks_of_objects, unlike_twins, way_text
+from .ir.identities import Way
 from .ir.mutation import Mutation
 from .ir.structure import Structure
 from .ir.tuples import flattened, nested
-from .ir.updates import Stored, update
+from .ir.updates import Stored
 from .passes.torch_facts import TorchFacts
 from .recorded import Inputs, RecordedProgram
 from .runtime import (
     CompiledGraph,
     GraphRun,
+    ObjectsAfter,
     SteppedGraph,
     WriteBack,
     circumstance_error,
@@ -192,9 +193,10 @@ class ReplayedProgram(RecordedProgram):
         leaves = self.inputs.leaves(args, kwargs)
         arguments: dict[str, Any] = {}
         objects: dict[Hashable, Any] = {}
-        if self._has_objects:
+        after = self._objects_after
+        if after is not None:
             arguments = self.inputs.arguments.bind(args, kwargs)
-            objects = self._objects(arguments)
+            objects = after.found(arguments)
 
         write_back: WriteBack | None = None
         if self.mutations:
@@ -205,8 +207,8 @@ class ReplayedProgram(RecordedProgram):
             if write_back is not None:
                 results = tuple(write_back.write(results, self.graph.outputs))
             self._training.set()
-            if self._has_objects:
-                return self._updated(results, arguments, objects)
+            if after is not None:
+                return after.leave(results, arguments, objects)
             return self.outputs.build(results)
 
         return leaves, finish
@@ -217,41 +219,13 @@ class ReplayedProgram(RecordedProgram):
             if failing is not None:
                 raise circumstance_error(circumstance, failing)
 
-    def _objects(self, arguments: Mapping[str, Any]) -> dict[Hashable, Any]:
-        """Return the objects among the arguments of a replay by the ways to them.
-
-        Raises:
-            InputError: one that the program changes stands in two places, or not, as it did not at the trace.
-        """
-        spec = self.inputs.structure
-        objects: dict[Hashable, Any] = {w: whole for w, whole, _ in objects_in(spec, arguments)}
-        unlike = unlike_twins(self._twins, objects)
-        if unlike is None:
-            return objects
-        one, other = (way_text(spec, way) for way in unlike)
-        are_one = objects[unlike[0]] is objects[unlike[1]]
-        now, then = ("one object", "two") if are_one else ("two objects", "one")
-        raise InputError(
-            f"inputs {one} and {other} are {now} now and were {then} when the program was traced, which "
-            "changes what they hold\n  pass them as they were, or trace again with these"
-        )
-
-    def _updated(
-        self, results: Sequence[Any], arguments: Mapping[str, Any], objects: dict[Hashable, Any]
-    ) -> Any:
-        """Change the caller's arguments, and what the program holds, as it does; return what it returns."""
-        count = len(self.outputs.leaf_paths())
-        held = iter(results[count:])
-        for name, structure in self.updates.items():
-            update(structure, arguments[name], held, objects)
-        for stored in self.stored:
-            stored.store(held, objects)
-        return update(self.outputs, None, iter(results[:count]), objects)
-
     @cached_property
-    def _has_objects(self) -> bool:
-        """Whether arguments or held objects change, or what the program returns has an object of theirs."""
-        return bool(self.updates or self.stored) or speaks_of_objects(self.outputs)
+    def _objects_after(self) -> ObjectsAfter | None:
+        """What the program leaves in objects; None where it leaves all as they are."""
+        after = ObjectsAfter(
+            self.inputs.structure, self.outputs, self.updates, self.stored, self._twins
+        )
+        return after if after.is_anything else None
 
     @cached_property
     def _bundled(self) -> tuple[tuple[Type, ...], tuple[Type, ...]] | None:
