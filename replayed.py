@@ -193,7 +193,7 @@ class ReplayedProgram(RecordedProgram):
         leaves = self.inputs.leaves(args, kwargs)
         arguments: dict[str, Any] = {}
         objects: dict[Hashable, Any] = {}
-        after = self._objects_after
+        after = self.objects_after
         if after is not None:
             arguments = self.inputs.arguments.bind(args, kwargs)
             objects = after.found(arguments)
@@ -220,7 +220,7 @@ class ReplayedProgram(RecordedProgram):
                 raise circumstance_error(circumstance, failing)
 
     @cached_property
-    def _objects_after(self) -> ObjectsAfter | None:
+    def objects_after(self) -> ObjectsAfter | None:
         """What the program leaves in objects; None where it leaves all as they are."""
         after = ObjectsAfter(
             self.inputs.structure, self.outputs, self.updates, self.stored, self._twins
