@@ -11,11 +11,9 @@ from itertools import islice
 from typing import Any, Literal
 
 import torch
-from torch.fx.graph_module import GraphModule
 
 from .checking import CheckReport, KeptArguments, Runs, Subject, check_program, own_tensors
 from .errors import CheckError, InputError, ReplayError, ReportError
-from .interop.fx import graph_module_of
 from .ir import Graph, Node, Operator, TensorType, TupleType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance
@@ -287,20 +285,6 @@ class TracedProgram(ReplayedProgram):
             runs = Runs(self._subject(function), kept, 0)
         runs.require_fit()
         return runs
-
-    def to_fx(self, *, checks: bool = True) -> GraphModule:
-        """Return the program as a ``torch.fx.GraphModule``, which takes and gives what a call does.
-
-        It holds the program's own parameters, buffers and constants. ``docs/fx.md`` says what its nodes are
-        told in ``meta``, and what it does not check.
-
-        Args:
-            checks: whether it checks its inputs and the program's guards, by calls of functions of opscope.
-
-        Raises:
-            ReplayError: something in the program has no counterpart there.
-        """
-        return graph_module_of(self, self._dimension_names(), checks=checks)
 
     def check(
         self,

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch.fx.graph_module import GraphModule
 
 from .errors import GuardError, ReplayError
+from .interop.fx import graph_module_of
 from .ir import Graph, Node, TupleType, Type
 from .ir.conditions import Circumstance
 from .ir.findings import Diagnostic
@@ -42,6 +44,7 @@ class ReplayedProgram(RecordedProgram):
         state: what the graph reads besides its inputs, by name.
         inputs: what the program takes: parameter names, structure, types.
         stored: what the program puts into objects that it holds; a replay does so too.
+        compilable: what ``torch.compile`` follows in the place of a replay; made when it first does.
 
     Args:
         modules: the modules of the program, with their paths, which must hold what they held.
@@ -73,6 +76,7 @@ class ReplayedProgram(RecordedProgram):
         self._twins = twins or {}
         self._held = HeldState(graph, self.state, modules)
         self._training = ModesOfModules()
+        self.compilable: GraphModule | None = None
 
     @property
     def twins(self) -> Mapping[Way, frozenset[Way]]:
@@ -85,6 +89,7 @@ class ReplayedProgram(RecordedProgram):
 
     def _forget_derived(self) -> None:
         super()._forget_derived()
+        self.compilable = None
         for derived in ("_compiled", "_steps", "_bundled"):
             self.__dict__.pop(derived, None)
 
@@ -115,6 +120,20 @@ class ReplayedProgram(RecordedProgram):
         bindings = ExactBindings(torch_literal)
         return compile_steps(self.graph, self.state, bindings, self._dimension_names())
 
+    def to_fx(self, *, checks: bool = True) -> GraphModule:
+        """Return the program as a ``torch.fx.GraphModule``, which takes and gives what a call does.
+
+        It holds the program's own parameters, buffers and constants. ``docs/fx.md`` says what its nodes are
+        told in ``meta``, and what it does not check.
+
+        Args:
+            checks: whether it checks its inputs and the program's guards, by calls of functions of opscope.
+
+        Raises:
+            ReplayError: something in the program has no counterpart there.
+        """
+        return graph_module_of(self, self._dimension_names(), checks=checks)
+
     @property
     def code(self) -> str:
         """The Python function that a replay runs."""
@@ -131,6 +150,9 @@ class ReplayedProgram(RecordedProgram):
             GuardError: the program would go another way than it went at the trace, or the model holds
                 other parameters and buffers by now, or the same in another dtype or shape.
         """
+        if torch.compiler.is_compiling():
+            _prepare_compilation(self)
+            return self.compilable(*args, **kwargs)  # type: ignore[misc]  # it is there now
         return self._call(self._compiled, args, kwargs)
 
     def call_through(
@@ -186,10 +208,7 @@ class ReplayedProgram(RecordedProgram):
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Sequence[Any], Callable[[tuple[Any, ...]], Any]]:
         """Check a call; return what the graph takes, and what makes the program's output of its results."""
-        self._require_circumstances()
-        changed = self._held.failing()
-        if changed is not None:
-            raise GuardError(f"this run cannot follow the trace: {changed}")
+        self.require_unchanged()
         leaves = self.inputs.leaves(args, kwargs)
         arguments: dict[str, Any] = {}
         objects: dict[Hashable, Any] = {}
@@ -212,6 +231,17 @@ class ReplayedProgram(RecordedProgram):
             return self.outputs.build(results)
 
         return leaves, finish
+
+    def require_unchanged(self) -> None:
+        """Require that what is around the program is as it was at the trace.
+
+        Raises:
+            GuardError: something is not.
+        """
+        self._require_circumstances()
+        changed = self._held.failing()
+        if changed is not None:
+            raise GuardError(f"this run cannot follow the trace: {changed}")
 
     def _require_circumstances(self) -> None:
         for circumstance in self.circumstances:
@@ -273,3 +303,21 @@ class ReplayedProgram(RecordedProgram):
         """
         names, nodes = self._dimension_names(), compiled.nodes
         return length_error(self.graph, nodes, names, compiled.filename, error) or error
+
+
+def _prepare_compilation(program: ReplayedProgram) -> bool:
+    """Have ready what a compiler follows in the place of a replay.
+
+    The compiler runs this when it meets the call, and takes what it returns for a constant.
+
+    Raises:
+        GuardError: the program would go another way than it went at the trace.
+    """
+    program.require_unchanged()
+    if program.compilable is None:
+        program.compilable = program.to_fx()
+    return True
+
+
+# What ``torch.compiler.assume_constant_result`` does, without loading the compiler.
+_prepare_compilation._dynamo_marked_constant = True  # type: ignore[attr-defined]

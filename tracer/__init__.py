@@ -28,6 +28,7 @@ from .program.input_sizes import Sizes, inputs_at
 from .program.inputs import InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.modules import held_objects
 from .program.program_state import mentioned_objects, named_objects, number_holders
+from .sources.frames import is_library_file
 from .state import TracingState
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "input_leaves",
     "input_names",
     "inputs_at",
+    "is_library_file",
     "is_opaque",
     "is_tensor",
     "is_tracing",

@@ -102,7 +102,13 @@ def hold(actual: Any, expected: Any, message: str) -> None:
     Raises:
         GuardError: it is not.
     """
-    if actual != expected:
+    if expected is True:
+        is_other = not actual
+    elif expected is False:
+        is_other = bool(actual)  # compilers follow truth, and not a comparison of truths
+    else:
+        is_other = actual != expected
+    if is_other:
         raise GuardError(message)
 
 

@@ -326,8 +326,8 @@ class Emitter:
         for number, block in enumerate(node.blocks):
             values = _free_values(node, convention, number)
             module = self._block_module(node, convention, number, block, values, dropped)
-            name = f"{node.kind.rpartition('::')[2]}_{number}"
-            functions.append(self.attribute(name, module))
+            function = self.attribute(f"{node.kind.rpartition('::')[2]}_{number}", module)
+            functions.append(function)
             free.append([self.values[value] for value in values])
         args = [self._argument(arg) for arg in convention.without_dropped(node.args, dropped)]
         kwargs = {name: self._argument(arg) for name, arg in node.kwargs.items()}
