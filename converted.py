@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import torch
 from torch.export import ExportedProgram
 from torch.fx.graph_module import GraphModule
 
-from .errors import CaptureError, OpscopeError, ReplayError
-from .interop.fx import Origins, example_inputs, reading_sizes, stack_told_by
+from .errors import CaptureError, InputError, OpscopeError, ReplayError
+from .interop.fx import (
+    Origins,
+    example_inputs,
+    places_of,
+    program_of,
+    reading_sizes,
+    stack_told_by,
+)
 from .loaded import LoadedProgram
 from .program import TracedProgram, trace
 from .tracer import DiagnosticKind, Dynamic
+
+_WITH_INPUTS: Final = (
+    "nothing was computed, since no inputs were given: pass some, opscope.from_fx(module, (x,))"
+)
 
 
 def to_fx(program: TracedProgram | LoadedProgram, *, checks: bool = True) -> GraphModule:
@@ -68,13 +79,15 @@ def from_fx(
             f"from_fx takes a torch.fx.GraphModule or an exported program, not {type(module).__qualname__}\n"
             "  opscope.trace takes any module or function"
         )
+    if is_fake:
+        _require_no_places(module)
     if inputs is None and kwargs is None:
         inputs, kwargs = example_inputs(module)
     module = reading_sizes(module)
     origins = Origins(module)
     try:
         traced = trace(
-            _forward_of(module),
+            program_of(module),
             () if inputs is None else inputs,
             kwargs,
             dynamic=dynamic,
@@ -85,7 +98,7 @@ def from_fx(
             depth="flat",
         )
     except Exception as error:
-        explained = _explained(error, origins)
+        explained = _explained(error, origins, is_fake=is_fake)
         if explained is None:
             raise
         raise explained from error
@@ -95,15 +108,22 @@ def from_fx(
     return traced
 
 
-def _forward_of(module: GraphModule) -> Callable[..., Any]:
-    """Return what a module calls: torch.fx would print its own account of an error in a call."""
-    forward: Callable[..., Any] = module.forward
-    return forward
+def _require_no_places(module: GraphModule) -> None:
+    place = next(places_of(module), None)
+    if place is not None:
+        raise InputError(
+            f"the module goes by what an object holds in {place.name}, so only a run of it can be converted\n"
+            "  pass inputs: opscope.from_fx(module, (x,)); the object changes as in any run of it"
+        )
 
 
-def _explained(error: Exception, origins: Origins) -> CaptureError | None:
+def _explained(error: Exception, origins: Origins, *, is_fake: bool) -> CaptureError | None:
     """Return the error that says which node failed; None if none of them did."""
-    node = origins.failed(error.__traceback__)
+    node: torch.fx.Node | None = None
+    cause: BaseException | None = error
+    while node is None and cause is not None:
+        node = origins.failed(cause.__traceback__)
+        cause = cause.__cause__
     if node is None:
         return None
     lines = [f"node {node.name} of the module cannot be converted: {error}", f"  {_text(node)}"]
@@ -111,10 +131,11 @@ def _explained(error: Exception, origins: Origins) -> CaptureError | None:
     if stack is not None:
         source = stack.user.range
         lines.append(f"  from {source} in {source.function}: {source.text.strip()}")
-    if not isinstance(error, OpscopeError):
+    if is_fake:
+        lines.append(f"  {_WITH_INPUTS}")
+    elif not isinstance(error, OpscopeError):
         lines.append(
-            "  call the module on the same inputs: where that fails too, it is the node that has to change; "
-            "else pass these inputs, opscope.from_fx(module, (x,))"
+            "  the module fails on these inputs by itself: pass others, or change the node"
         )
     return CaptureError("\n".join(lines))
 

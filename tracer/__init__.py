@@ -12,7 +12,7 @@ from .active import (
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind, Severity
 from .dispatch.bindings import ExactBindings
-from .dispatch.dispatcher import plain_torch, storage_key
+from .dispatch.dispatcher import make_fake_mode, plain_torch, storage_key
 from .dispatch.literals import equal_literals
 from .dispatch.modes import ModeReader
 from .dispatch.operator_facts import MetaFacts
@@ -60,6 +60,7 @@ __all__ = [
     "is_opaque",
     "is_tensor",
     "is_tracing",
+    "make_fake_mode",
     "mentioned_objects",
     "named_objects",
     "number_holders",

@@ -12,6 +12,7 @@ import torch
 from torch.fx.node import has_side_effect
 
 from ...errors import GuardError, InputError
+from ...ir.own_operators import AUTOGRAD_FUNCTION
 from ...ir.places import HeldPlace
 from ...ir.structure import Structure
 from ...runtime import ObjectsAfter
@@ -106,9 +107,25 @@ def hold(actual: Any, expected: Any, message: str) -> None:
         is_other = not actual
     elif expected is False:
         is_other = bool(actual)  # compilers follow truth, and not a comparison of truths
+    elif type(expected) is int:
+        is_other = int(actual) != expected  # where this is traced, the number is fixed
     else:
         is_other = actual != expected
     if is_other:
+        raise GuardError(message)
+
+
+@_kept
+def hold_truth(tensor: torch.Tensor, expected: bool, message: str) -> None:
+    """Require that the only element of a tensor is as true as it was at the trace.
+
+    Raises:
+        GuardError: it is not.
+        RuntimeError: likewise, where it was compiled.
+    """
+    if torch.compiler.is_compiling():
+        torch._assert_async(tensor if expected else torch.logical_not(tensor), message)
+    elif torch.is_nonzero(tensor) is not expected:
         raise GuardError(message)
 
 
@@ -138,6 +155,16 @@ def hold_length(parts: Sequence[Any], count: int, message: str) -> None:
 def run_operator(kind: str, *args: Any, **kwargs: Any) -> Any:
     """Run an operator that is opscope's own, such as ``prim::set_data``."""
     return callable_of(kind)(*args, **kwargs)
+
+
+@_kept
+def apply_function(
+    class_: Any, *args: Any, structure: Structure | None = None, **flags: Any
+) -> Any:
+    """Apply a custom autograd function."""
+    if structure is None and torch.compiler.is_compiling():
+        return class_.apply(*args)  # which compilers know
+    return callable_of(AUTOGRAD_FUNCTION.name)(class_, *args, structure=structure, **flags)
 
 
 @_kept

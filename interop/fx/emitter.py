@@ -26,7 +26,7 @@ from ...ir import (
     Value,
 )
 from ...ir.conditions import ConditionWriter
-from ...ir.own_operators import LITERAL, SET_NUMBER
+from ...ir.own_operators import AUTOGRAD_FUNCTION, LITERAL, SET_NUMBER
 from ...ir.scalars import GUARD
 from ...passes.liveness import outer_values
 from ...runtime import find_overload, torch_literal
@@ -35,10 +35,12 @@ from ...runtime.modes import mode_settings
 from ...runtime.operators import RUNS_BLOCKS_ITSELF, is_own
 from .attributes import Attributes
 from .calls import (
+    apply_function,
     call_blocks,
     hold,
     hold_exactly,
     hold_length,
+    hold_truth,
     run_in_modes,
     run_operator,
     store_number,
@@ -156,6 +158,8 @@ class Emitter:
             self._store(node)
         elif node.kind == LITERAL.name:
             self.values[node.output] = self._argument(node.args[0])
+        elif _only_decides(node):
+            pass  # the guards ask the tensor itself
         elif node.kind.startswith("prim::Tuple"):
             self._tuple(node)
         elif node.blocks and node.kind not in RUNS_BLOCKS_ITSELF:
@@ -199,6 +203,8 @@ class Emitter:
         kind = node.kind
         if kind == CALL:
             raise ReplayError(_refusal(node, "calls a function that keeps state of its own"))
+        if kind == AUTOGRAD_FUNCTION.name:
+            return self.call(apply_function, args, kwargs, name=name)
         if is_own(kind):
             return self.call(run_operator, (kind, *args), kwargs, name=name)
         overload = find_overload(kind)
@@ -248,6 +254,10 @@ class Emitter:
             return
         actual, expected = node.all_args
         message = _place(node, self._conditions.condition(node) or "a condition")
+        asked = actual.node if isinstance(actual, Value) else None
+        if asked is not None and _only_decides(asked) and isinstance(expected, bool):
+            self.call(hold_truth, (self._argument(asked.args[0]), expected, message))
+            return
         given = self._argument(actual)
         if isinstance(expected, float) and (expected == 0 or not math.isfinite(expected)):
             self.call(hold_exactly, (given, repr(expected), message))
@@ -308,14 +318,23 @@ class Emitter:
         """Add inputs for a value, and for its place if it has one; return what ``outer`` has for them."""
         given: list[FxArgument] = []
         if value in outer.values:
-            node = self.placeholder(self.name_of(value))
-            node.meta.update(self.metadata.of_value(value.type))
-            self.values[value] = node
+            self.values[value] = self._parameter(value)
             given.append(outer.values[value])
         if value in outer.places:
-            self.places[value] = self.placeholder(f"{self.name_of(value)}_place")
+            self.places[value] = self._named_parameter(f"{self.name_of(value)}_place")
             given.append(outer.places[value])
         return given
+
+    def _parameter(self, value: Value) -> torch.fx.Node:
+        node = self._named_parameter(self.name_of(value))
+        node.meta.update(self.metadata.of_value(value.type))
+        return node
+
+    def _named_parameter(self, wanted: str) -> torch.fx.Node:
+        """Add an input that nobody names, so that any name will do."""
+        node = self.placeholder(wanted)
+        node.target = node.name
+        return node
 
     def _blocks(self, node: Node) -> None:
         """Write the blocks of a node as modules, and the call of what runs them."""
@@ -352,8 +371,7 @@ class Emitter:
         inner = self._inside()
         for position, value in enumerate(block.inputs):
             if position not in dropped:
-                inner.values[value] = placed = inner.placeholder(inner.name_of(value))
-                placed.meta.update(self.metadata.of_value(value.type))
+                inner.values[value] = inner._parameter(value)
         for value in values:
             inner.take_in(value, self)
         inner.block(block, convention.ambient(node.modes))
@@ -391,6 +409,13 @@ class Emitter:
                 else self.call(operator.getitem, (given, position))
             )
             self._flatten(element, part, found)
+
+
+def _only_decides(node: Node) -> bool:
+    """Whether a node tells whether a tensor is true, for guards alone."""
+    return node.kind == "aten::is_nonzero" and all(
+        isinstance(user, Node) and user.kind == GUARD for user in node.output.users
+    )
 
 
 def _nested(type_: Any, leaves: Iterator[FxArgument]) -> FxArgument:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +13,8 @@ from torch.fx.passes.shape_prop import TensorMetadata
 from torch.utils import _pytree as pytree
 
 from ...errors import InputError
+from ...tracer import make_fake_mode
+from .metadata import ARGUMENT
 
 _REMEDY = (
     "pass inputs, opscope.from_fx(module, (x,)), or run torch.fx.passes.shape_prop.ShapeProp on it"
@@ -24,19 +28,34 @@ def example_inputs(module: GraphModule) -> tuple[tuple[Any, ...], dict[str, Any]
         InputError: a placeholder does not tell what it takes.
     """
     mode = _mode_of(module)
-    leaves = []
-    for node in module.graph.find_nodes(op="placeholder"):
-        if node.args and not node.meta.keys() & {"val", "example_value", "tensor_meta"}:
-            leaves.append(node.args[0])  # its default
-        else:
-            leaves.append(_example(node, mode))
+    placeholders = module.graph.find_nodes(op="placeholder")
     info = getattr(module.graph._codegen, "pytree_info", None)
     if info is None:
-        return tuple(leaves), {}
-    given = pytree.tree_unflatten(leaves, info.in_spec)
+        return _arguments(placeholders, mode)
+    given = pytree.tree_unflatten([_example(node, mode) for node in placeholders], info.in_spec)
     if info.in_spec.type is tuple and len(given) == 2 and isinstance(given[1], dict):
         return tuple(given[0]), dict(given[1])
     return tuple(given), {}
+
+
+def _arguments(
+    placeholders: Iterable[torch.fx.Node], mode: FakeTensorMode
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    is_by_name = False
+    for node in placeholders:
+        target, example = str(node.target), _example(node, mode)
+        if target.startswith("**"):
+            kwargs.update(example)
+        elif target.startswith("*"):
+            args += example
+            is_by_name = True
+        elif is_by_name:
+            kwargs[target] = example
+        else:
+            args.append(example)
+    return tuple(args), kwargs
 
 
 def _mode_of(module: torch.nn.Module) -> FakeTensorMode:
@@ -44,13 +63,17 @@ def _mode_of(module: torch.nn.Module) -> FakeTensorMode:
     for tensor in (*module.parameters(), *module.buffers()):
         if isinstance(tensor, FakeTensor):
             return tensor.fake_mode
-    return FakeTensorMode(allow_non_fake_inputs=True)
+    return make_fake_mode(allow_non_fake_inputs=True)
 
 
 def _example(node: torch.fx.Node, mode: FakeTensorMode) -> Any:
+    if ARGUMENT in node.meta:
+        return pytree.tree_map(partial(_made, node, mode=mode), node.meta[ARGUMENT])
     for key in ("val", "example_value", "tensor_meta"):
         if key in node.meta:
             return _made(node, node.meta[key], mode)
+    if node.args:  # its default
+        return node.args[0]
     raise InputError(f"placeholder {node.name} does not tell what it takes\n  {_REMEDY}")
 
 

@@ -39,12 +39,17 @@ class Inputs:
         self._spec = spec
         self._constants: list[tuple[str, torch.fx.Node, Any]] = []
         named = list(zip(spec.structure.keys, spec.structure.children, strict=True))
+        types = iter(spec.types)
         stars = _stars(spec)
         optional = _optional(named, stars)
         for name, structure in named:
             default = structure.constant if name in optional else inspect.Signature.empty
             node = emitter.placeholder(f"{stars.get(name, '')}{name}", default)
             self.arguments[name] = node
+            if structure.kind is not StructureKind.LEAF:
+                node.meta.update(emitter.metadata.of_argument(structure, types))
+            else:
+                next(types)
             self._take_apart(structure, node, str(name))
         self._tell_types()
         if checks:

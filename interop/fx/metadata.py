@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -11,10 +11,14 @@ from torch._subclasses import FakeTensorMode
 from torch.fx.passes.shape_prop import TensorMetadata, _extract_tensor_metadata
 
 from ...ir import Frame, Node, Scope, ScopeKind, TensorType, Type, row_major_strides
+from ...ir.structure import Structure
 from ...runtime import torch_literal
 
 SCOPE: Final = "opscope_scope"
 """The key under which a node has the address of its scope."""
+
+ARGUMENT: Final = "opscope_argument"
+"""The key under which a placeholder has an example of an argument that is no tensor."""
 
 
 class Metadata:
@@ -29,6 +33,13 @@ class Metadata:
         """Return what is told of a value of a type."""
         made = self._fake(type_)
         return {} if made is None else {"val": made, "tensor_meta": _tensor_meta(made)}
+
+    def of_argument(self, structure: Structure, types: Iterator[Type]) -> dict[str, Any]:
+        """Return what is told of an argument: an example, its tensors without data."""
+        leaves = [self._fake(next(types)) for _ in structure.leaf_paths()]
+        if any(leaf is None for leaf in leaves):
+            return {}
+        return {ARGUMENT: structure.build(leaves)}
 
     def of_results(self, types: Sequence[Type], groups: Sequence[int | None]) -> dict[str, Any]:
         """Return what is told of what an operator returns, which groups results to lists."""
