@@ -19,6 +19,7 @@ _HOMES: Final = {
     "checking": ("CheckReport",),
     "comparing": ("diff",),
     "comparison": ("GraphDiff",),
+    "converted": ("from_fx", "to_fx"),
     "errors": (
         "CaptureError", "CheckError", "ExecutorWarning", "FormatError", "GuardError", "IRError", "InputError",
         "OpscopeError", "ParseError", "PassError", "QueryError", "RenderError", "ReplayError", "ReportError",

@@ -3,6 +3,8 @@ from typing import Final
 from .checking import CheckReport as CheckReport
 from .comparing import diff as diff
 from .comparison import GraphDiff as GraphDiff
+from .converted import from_fx as from_fx
+from .converted import to_fx as to_fx
 from .errors import CaptureError as CaptureError
 from .errors import CheckError as CheckError
 from .errors import ExecutorWarning as ExecutorWarning

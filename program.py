@@ -5,50 +5,41 @@ from __future__ import annotations
 import copy
 import inspect
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache, cached_property
+from functools import cache
 from itertools import islice
 from typing import Any, Literal, Never
 
 import torch
 
 from .checking import CheckReport, KeptArguments, Runs, Subject, check_program, own_tensors
-from .errors import CaptureError, CheckError, GuardError, InputError, ReplayError, ReportError
-from .ir import Graph, Node, Operator, TensorType, TupleType, Type, Value, unknown_operator
+from .errors import CaptureError, CheckError, InputError, ReplayError, ReportError
+from .ir import Graph, Node, Operator, TensorType, TupleType, Value, unknown_operator
 from .ir import parse as parse_graph
 from .ir.conditions import Circumstance
 from .ir.files import Contents, Data
 from .ir.findings import Diagnostic, DiagnosticKind
-from .ir.identities import Way, objects_in, speaks_of_objects, unlike_twins, way_text
+from .ir.identities import Way
 from .ir.mutation import Mutation
 from .ir.own_operators import OWN_OPERATORS
 from .ir.scalars import scalar_named
 from .ir.structure import Structure
-from .ir.tuples import flat_types, flattened, nested
-from .ir.updates import Stored, update
+from .ir.tuples import flat_types
+from .ir.updates import Stored
 from .passes.base import Pass
 from .passes.functionalize import Functionalize
 from .passes.patterns import Rule
 from .passes.patterns import rewrite_rule as rule_for
 from .program_contents import contents_of
-from .recorded import Inputs, RecordedProgram
+from .replayed import ReplayedProgram
 from .reports import Profile, Statistics, Summary, summarize
 from .running import Keep, RunResult, profile_of, run_keeping, statistics_of
 from .runtime import (
-    CompiledGraph,
-    GraphRun,
     StateTensors,
-    SteppedGraph,
     Tolerance,
-    WriteBack,
-    circumstance_error,
-    compile_graph,
-    compile_steps,
     find_overload,
-    length_error,
     mode_contexts,
-    plain_calls,
     run_blocks,
     state_notes,
     torch_literal,
@@ -56,25 +47,21 @@ from .runtime import (
 from .tracer import (
     Capture,
     Dynamic,
-    ExactBindings,
-    HeldState,
     InputSpec,
     MetaFacts,
     ModeReader,
-    ModesOfModules,
     Sizes,
     apart,
     capture,
     inputs_at,
     operator_of,
-    run_recorded,
     type_of_tensor,
     unrecorded,
 )
 from .tracer.blocks.hops import higher_order_named
 
 
-class TracedProgram(RecordedProgram):
+class TracedProgram(ReplayedProgram):
     """A program as it ran once: its graph, its state, and how to call it.
 
     Calling it replays the graph: the same operators in the same order, on the parameters of the
@@ -118,16 +105,19 @@ class TracedProgram(RecordedProgram):
     ) -> None:
         super().__init__(
             graph,
+            state,
+            inputs,
             outputs,
             diagnostics,
             lengths,
             mutations,
             circumstances,
             updates,
+            stored,
+            modules,
+            twins,
             torch_facts(),
         )
-        self.state = dict(state)
-        self.inputs = inputs
         self.function = function
         # The inputs of the trace belong to the caller, who may let them go.
         self._traced_with: tuple[weakref.ref[torch.Tensor], ...] | None = None
@@ -135,11 +125,7 @@ class TracedProgram(RecordedProgram):
         self._asked_depth: str | None = None
         self._is_functional = False
         self._private: dict[int, Any] = {}  # the constants that nobody else has, by their id
-        self.stored = stored
         self.torch_version = str(torch.__version__)
-        self._twins = twins or {}
-        self._held = HeldState(graph, self.state, modules)
-        self._training = ModesOfModules()
 
     @classmethod
     def _of(
@@ -173,15 +159,6 @@ class TracedProgram(RecordedProgram):
         return program
 
     @property
-    def twins(self) -> Mapping[Way, frozenset[Way]]:
-        """The ways to objects among the arguments that the program changes, each with all to that object."""
-        return self._twins
-
-    @property
-    def _inputs(self) -> Inputs:
-        return self.inputs
-
-    @property
     def private(self) -> tuple[str, ...]:
         """The names of the constants whose memory nobody else has."""
         return tuple([name for name, kept in self.state.items() if id(kept) in self._private])
@@ -197,33 +174,6 @@ class TracedProgram(RecordedProgram):
             yield [pass_.with_tensors(tensors) for pass_ in equipped]
         known = {circumstance.text for circumstance in self.circumstances}
         self.circumstances += tuple(c for c in tensors.circumstances if c.text not in known)
-
-    def _forget_derived(self) -> None:
-        super()._forget_derived()
-        for derived in ("_compiled", "_steps", "_bundled"):
-            self.__dict__.pop(derived, None)
-
-    @cached_property
-    def _compiled(self) -> CompiledGraph:
-        return self.compiled()
-
-    def compiled(
-        self, bindings: Callable[[Node], Callable[..., Any] | None] = lambda node: None
-    ) -> CompiledGraph:
-        """Compile the graph to a function of its inputs, which checks neither them nor circumstances.
-
-        Args:
-            bindings: gives the function that makes a node's call; where it gives None, the exact one does.
-
-        Raises:
-            ReplayError: an operator is not registered in this process.
-        """
-        exact = ExactBindings(torch_literal)
-
-        def binding_of(node: Node) -> Callable[..., Any] | None:
-            return bindings(node) or exact(node)
-
-        return compile_graph(self.graph, self.state, binding_of, self._dimension_names())
 
     def copy(self) -> TracedProgram:
         """Return the program with a graph of its own, for passes to change; its tensors are the same.
@@ -258,16 +208,6 @@ class TracedProgram(RecordedProgram):
             found.append(None if is_tuple else (parts[0][0], frozenset(parts[0][1])))
         return found
 
-    @cached_property
-    def _steps(self) -> SteppedGraph:
-        bindings = ExactBindings(torch_literal)
-        return compile_steps(self.graph, self.state, bindings, self._dimension_names())
-
-    @property
-    def code(self) -> str:
-        """The Python function that a replay runs."""
-        return self._compiled.source
-
     def contents(self, *, with_state: bool) -> tuple[Contents, Data | None]:
         """Return what a file is to hold of the program, and the data of its tensors.
 
@@ -275,165 +215,6 @@ class TracedProgram(RecordedProgram):
             FormatError: a tensor of its state cannot come back exactly.
         """
         return contents_of(self, with_state=with_state)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Replay the program. Inside a trace that is one ``prim::call`` of it.
-
-        What the program writes to its arguments and state, the replay writes too. If the graph is
-        functional, that happens when it has run, with the contents that ``mutations`` lists.
-
-        Raises:
-            InputError: the arguments do not fit those that the program was traced with.
-            GuardError: the program would go another way than it went at the trace, or the model holds
-                other parameters and buffers by now, or the same in another dtype or shape.
-        """
-        return self._call(self._compiled, args, kwargs)
-
-    def call_through(
-        self,
-        function: Callable[..., tuple[Any, ...]],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> Any:
-        """Replay the program with another function in the place of its compiled graph.
-
-        Args:
-            function: takes the inputs of the graph, and returns what the graph does.
-            args: positional arguments of the program.
-            kwargs: keyword arguments.
-
-        Raises:
-            InputError: as a replay does.
-            GuardError: as a replay does.
-        """
-        return self._call(CompiledGraph("", function, "", {}), args, kwargs)
-
-    def _call(
-        self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Any:
-        leaves, finish = self._begin(args, kwargs)
-        return finish(run_recorded(self, list(leaves), lambda *leaves: self._run(compiled, leaves)))
-
-    def stepped_run(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[GraphRun, Callable[[tuple[Any, ...]], Any]]:
-        """Return a run of the graph that halts where it is told to, and what makes the output of its results.
-
-        Raises:
-            GuardError: the program would go another way than it went at the trace.
-            InputError: the arguments do not fit those that the program was traced with.
-        """
-        leaves, finish = self._begin(args, kwargs)
-        bundled = self._bundled
-        run = GraphRun(self._steps, self._given(leaves))
-        return run, finish if bundled is None else lambda results: finish(
-            tuple(flattened(bundled[1], results))
-        )
-
-    def _begin(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[Sequence[Any], Callable[[tuple[Any, ...]], Any]]:
-        """Check a call; return what the graph takes, and what makes the program's output of its results."""
-        self._require_circumstances()
-        changed = self._held.failing()
-        if changed is not None:
-            raise GuardError(f"this run cannot follow the trace: {changed}")
-        leaves = self.inputs.leaves(args, kwargs)
-        arguments: dict[str, Any] = {}
-        objects: dict[Hashable, Any] = {}
-        if self._has_objects:
-            arguments = self.inputs.arguments.bind(args, kwargs)
-            objects = self._objects(arguments)
-
-        write_back: WriteBack | None = None
-        if self.mutations:
-            write_back = WriteBack(self.mutations, leaves, self.inputs.names, self.state)
-            leaves = write_back.arguments()
-
-        def finish(results: tuple[Any, ...]) -> Any:
-            if write_back is not None:
-                results = tuple(write_back.write(results, self.graph.outputs))
-            self._training.set()
-            if self._has_objects:
-                return self._updated(results, arguments, objects)
-            return self.outputs.build(results)
-
-        return leaves, finish
-
-    def _objects(self, arguments: Mapping[str, Any]) -> dict[Hashable, Any]:
-        """Return the objects among the arguments of a replay by the ways to them.
-
-        Raises:
-            InputError: one that the program changes stands in two places, or not, as it did not at the trace.
-        """
-        spec = self.inputs.structure
-        objects: dict[Hashable, Any] = {w: whole for w, whole, _ in objects_in(spec, arguments)}
-        unlike = unlike_twins(self._twins, objects)
-        if unlike is None:
-            return objects
-        one, other = (way_text(spec, way) for way in unlike)
-        are_one = objects[unlike[0]] is objects[unlike[1]]
-        now, then = ("one object", "two") if are_one else ("two objects", "one")
-        raise InputError(
-            f"inputs {one} and {other} are {now} now and were {then} when the program was traced, which "
-            "changes what they hold\n  pass them as they were, or trace again with these"
-        )
-
-    def _updated(
-        self, results: Sequence[Any], arguments: Mapping[str, Any], objects: dict[Hashable, Any]
-    ) -> Any:
-        """Change the caller's arguments, and what the program holds, as it does; return what it returns."""
-        count = len(self.outputs.leaf_paths())
-        held = iter(results[count:])
-        for name, structure in self.updates.items():
-            update(structure, arguments[name], held, objects)
-        for stored in self.stored:
-            stored.store(held, objects)
-        return update(self.outputs, None, iter(results[:count]), objects)
-
-    @cached_property
-    def _has_objects(self) -> bool:
-        """Whether arguments or held objects change, or what the program returns has an object of theirs."""
-        return bool(self.updates or self.stored) or speaks_of_objects(self.outputs)
-
-    @cached_property
-    def _bundled(self) -> tuple[tuple[Type, ...], tuple[Type, ...]] | None:
-        """The types that the graph takes and returns, where a tuple is among them; None otherwise.
-
-        What the program takes and returns has no tuples for leaves, whatever passes bundle in the graph.
-
-        Raises:
-            ReplayError: it is functional, and says by position which outputs are new contents.
-        """
-        takes, returns = (
-            tuple([value.type for value in values])
-            for values in (self.graph.inputs, self.graph.outputs)
-        )
-        if not any(isinstance(type_, TupleType) for type_ in (*takes, *returns)):
-            return None
-        if self.mutations:
-            raise ReplayError(
-                "a graph whose mutations are listed takes or returns tuples, which moves what they list\n"
-                "  run the pass lower_all_tuples"
-            )
-        return takes, returns
-
-    def _given(self, leaves: Sequence[Any]) -> Sequence[Any]:
-        """Return what the graph takes, in which passes may have bundled some of the leaves."""
-        bundled = self._bundled
-        return leaves if bundled is None else list(nested(bundled[0], iter(leaves)))
-
-    def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
-        bundled = self._bundled
-        try:
-            with plain_calls():
-                results = compiled.function(*self._given(leaves))
-                return results if bundled is None else tuple(flattened(bundled[1], results))
-        except ValueError as error:
-            explained = self.explained(compiled, error)
-            if explained is error:
-                raise
-            raise explained from error
 
     def run(
         self, *args: Any, keep: Iterable[Keep] | Keep = (), copy: bool = True, **kwargs: Any
@@ -505,22 +286,6 @@ class TracedProgram(RecordedProgram):
             runs = Runs(self._subject(function), kept, 0)
         runs.require_fit()
         return runs
-
-    def graph_inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the inputs that the graph would run on in a call.
-
-        Raises:
-            InputError: the arguments do not fit those that the program was traced with.
-        """
-        return tuple(self._given(self.inputs.leaves(args, kwargs)))
-
-    def explained(self, compiled: CompiledGraph, error: ValueError) -> Exception:
-        """Return the error for a list that a node gave in another length than it did at the trace.
-
-        That is ``error`` itself if it says something else.
-        """
-        names, nodes = self._dimension_names(), compiled.nodes
-        return length_error(self.graph, nodes, names, compiled.filename, error) or error
 
     def check(
         self,
@@ -660,12 +425,6 @@ class TracedProgram(RecordedProgram):
                 )
                 raise
         return TracedProgram._of(captured, self.function, self._dynamic, self._asked_depth)
-
-    def _require_circumstances(self) -> None:
-        for circumstance in self.circumstances:
-            failing = circumstance.failing()
-            if failing is not None:
-                raise circumstance_error(circumstance, failing)
 
 
 def _nothing() -> None:

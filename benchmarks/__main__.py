@@ -28,7 +28,7 @@ from .harness import QUICK, Effort, Report, show
 from .memory import memory
 from .networks import networks
 from .pages import explorer
-from .replay import replay
+from .replay import models, operators, replay
 from .scaling import scaling
 from .steps import steps
 from .training import training
@@ -41,6 +41,8 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "memory": memory,
     "fake": fake,
     "replay": replay,
+    "operators": operators,
+    "models": models,
     "executor": executor,
     "graphs": graphs,
     "training": training,

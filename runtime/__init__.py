@@ -8,6 +8,7 @@ from .guards import circumstance_error, length_error
 from .literals import torch_literal
 from .modes import mode_contexts
 from .numbers import numbers_of
+from .objects_after import ObjectsAfter
 from .operators import find_overload, plain_calls
 from .resolved import Resolver
 from .state_notes import state_notes
@@ -19,6 +20,7 @@ __all__ = [
     "Clock",
     "CompiledGraph",
     "GraphRun",
+    "ObjectsAfter",
     "Resolver",
     "StateTensors",
     "SteppedGraph",

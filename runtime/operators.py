@@ -44,6 +44,11 @@ def callable_of(name: str) -> Callable[..., Any]:
     return overload._op
 
 
+def is_own(name: str) -> bool:
+    """Whether an operator is run by a function of opscope."""
+    return name in _OWN
+
+
 def find_overload(name: str) -> torch._ops.OpOverload | None:
     """Return torch's operator of a qualified name; None if this process has not registered it."""
     namespace, _, rest = name.partition("::")

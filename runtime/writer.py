@@ -108,7 +108,7 @@ class Writer:
     def places_read(self, graph: Graph) -> dict[Value, HeldPlace]:
         """Return the places of a graph's state, taken before, whose content it reads."""
         values = [entry.value for entry in graph.state.values()]
-        return {v: self._places[v] for v in values if v in self._places and _is_read(v)}
+        return {v: self._places[v] for v in values if v in self._places and is_read(v)}
 
     def write_step(self, node: Node) -> tuple[str, list[Value]]:
         """Write a function that runs one node; return its name, and the values that it takes, in order.
@@ -172,7 +172,7 @@ class Writer:
         parameters += [f"{self._local(value)}={self._local(value)}" for value in bound]
         self.lines.append(f"{indent}def {name}({', '.join(parameters)}):")
         for value, held in reads.items():
-            if _is_read(value):
+            if is_read(value):
                 local = self._local(value)
                 self.lines.append(
                     f"{indent}    {local} = {self._bind(f'read_{local}', held.read)}()"
@@ -389,7 +389,7 @@ class Writer:
         return name
 
 
-def _is_read(value: Value) -> bool:
+def is_read(value: Value) -> bool:
     """Whether anything reads a place of state, and does not only store into it."""
     return any(not _only_stores(user, value) for user in value.users)
 

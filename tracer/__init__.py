@@ -12,7 +12,7 @@ from .active import (
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind, Severity
 from .dispatch.bindings import ExactBindings
-from .dispatch.dispatcher import plain_torch, storage_key
+from .dispatch.dispatcher import make_fake_mode, plain_torch, storage_key
 from .dispatch.literals import equal_literals
 from .dispatch.modes import ModeReader
 from .dispatch.operator_facts import MetaFacts
@@ -28,6 +28,7 @@ from .program.input_sizes import Sizes, inputs_at
 from .program.inputs import InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.modules import held_objects
 from .program.program_state import mentioned_objects, named_objects, number_holders
+from .sources.frames import is_library_file
 from .state import TracingState
 
 __all__ = [
@@ -55,9 +56,11 @@ __all__ = [
     "input_leaves",
     "input_names",
     "inputs_at",
+    "is_library_file",
     "is_opaque",
     "is_tensor",
     "is_tracing",
+    "make_fake_mode",
     "mentioned_objects",
     "named_objects",
     "number_holders",

@@ -49,7 +49,7 @@ _LIBRARIES = tuple(
         sysconfig.get_paths()["platstdlib"],
     )
 )
-_ROOMS = ("checking", "cli", "ir", "passes", "reports", "runtime", "tracer", "visualize")
+_ROOMS = ("checking", "cli", "interop", "ir", "passes", "reports", "runtime", "tracer", "visualize")
 _OWN_ROOMS = (
     *(os.path.join(_PACKAGE, room, "") for room in _ROOMS),
     *(

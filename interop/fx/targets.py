@@ -1,0 +1,74 @@
+"""What a node of the graph is in torch.fx where it is one call: operators of torch, and those on numbers."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ...ir.scalars import MATH_FUNCTIONS, scalar_form
+
+_ARITHMETIC: Final[Mapping[str, Callable[..., Any]]] = {
+    "aten::add": operator.add,
+    "aten::sub": operator.sub,
+    "aten::mul": operator.mul,
+    "aten::div": operator.truediv,
+    "aten::floordiv": operator.floordiv,
+    "aten::remainder": operator.mod,
+    "aten::pow": operator.pow,
+    "aten::neg": operator.neg,
+    "aten::__and__": operator.and_,
+    "aten::__or__": operator.or_,
+    "aten::__xor__": operator.xor,
+    "aten::__lshift__": operator.lshift,
+    "aten::__rshift__": operator.rshift,
+    "aten::__not__": operator.not_,
+    "aten::eq": operator.eq,
+    "aten::ne": operator.ne,
+    "aten::lt": operator.lt,
+    "aten::le": operator.le,
+    "aten::gt": operator.gt,
+    "aten::ge": operator.ge,
+    "prim::min": builtins.min,
+    "prim::max": builtins.max,
+    "prim::abs": builtins.abs,
+    "aten::Int": builtins.int,
+    "aten::Float": builtins.float,
+    "aten::Bool": builtins.bool,
+    "aten::round": builtins.round,
+    **{f"aten::{name}": getattr(math, name) for name in MATH_FUNCTIONS},
+}
+METHODS: Final[Mapping[str, str]] = {
+    "aten::dim": "dim",
+    "aten::is_contiguous": "is_contiguous",
+    "prim::is_view": "_is_view",
+    "prim::is_inference": "is_inference",
+    "prim::is_shared": "is_shared",
+    "prim::is_conj": "is_conj",
+    "prim::is_neg": "is_neg",
+}
+"""Facts of tensors that a method gives."""
+
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    "prim::requires_grad": "requires_grad",
+    "prim::is_leaf": "is_leaf",
+    "prim::retains_grad": "retains_grad",
+    "prim::version": "_version",
+}
+"""Facts of tensors that an attribute is."""
+
+ABSENCES: Final[Mapping[str, str]] = {
+    "prim::has_no_history": "grad_fn",
+    "prim::has_no_gradient": "grad",
+    "prim::is_no_view": "_base",
+}
+"""Facts of tensors that an attribute is None."""
+
+
+def arithmetic(kind: str) -> Callable[..., Any] | None:
+    """Return Python's function for an operator on numbers; None for all other operators."""
+    if scalar_form(kind) is None:
+        return None
+    return _ARITHMETIC.get(kind.partition(".")[0])
