@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 
-from ...ir import Node, TensorType
+from ...ir import Graph, Node, TensorType, Value
+from ...ir.literals import CPU
 from ...ir.profiles import Profile, watch
+from .libraries import calls_library
 from .program import Program
 
-Found = list[tuple[Node, TensorType]]
+
+@dataclass(slots=True)
+class Run:
+    """What one run was like.
+
+    Attributes:
+        found: nodes that watch, in order, with the types of what came by.
+        seconds: how long the run took until something came by them, since something had come by another one.
+        clock: when something came by last.
+    """
+
+    found: list[tuple[Node, TensorType]] = field(default_factory=list)
+    seconds: dict[Node, float] = field(default_factory=dict)
+    clock: float = 0.0
+
+    def note(self, node: Node, tensor: torch.Tensor, type_of: Callable[..., TensorType]) -> None:
+        """Take note of a tensor that comes by."""
+        passed = time.perf_counter() - self.clock
+        self.seconds[node] = self.seconds.get(node, 0.0) + passed
+        self.found.append((node, type_of(tensor)))
+        self.clock = time.perf_counter()
 
 
 class _Noting(threading.local):
-    """Where the run of this thread notes what it finds."""
+    """The run of this thread."""
 
-    found: Found | None = None
+    run: Run | None = None
 
 
 class Profiling:
@@ -27,7 +53,6 @@ class Profiling:
 
     Attributes:
         program: the program, each of whose tensors is watched.
-        grad_modes: the gradient modes that runs found.
         profile: what the runs have in common.
 
     Args:
@@ -36,37 +61,40 @@ class Profiling:
 
     def __init__(self, program: Program) -> None:
         self.program = program.copy()
-        self.grad_modes: set[bool] = set()
         graph = self.program.graph
         numbers = {value: number for number, value in enumerate(graph.inputs)}
         self._inputs: dict[Node, int] = {}
-        for value in [*graph.inputs, *(value for node in graph.block for value in node.outputs)]:
-            if value.is_used and isinstance(value.type, TensorType):
-                node = watch(graph, value)
-                if value in numbers:
-                    self._inputs[node] = numbers[value]
+        self._makers: dict[Node, Node] = {}
+        for part, value in _watched(graph):
+            node = watch(part, value)
+            if value in numbers:
+                self._inputs[node] = numbers[value]
+            elif value.node is not None:
+                self._makers[node] = value.node
         self.profile = Profile(graph)
         self._watching = frozenset(self.profile.nodes)
         self._followed: dict[int, set[bool]] = {}  # whether autograd followed an input, run by run
+        self._seconds: dict[Node, float] = {}
         self._noting = _Noting()
         self._compiled = self.program.compiled(self._binding_of)
 
-    def run(self, given: Sequence[Any]) -> tuple[tuple[Any, ...], Found]:
+    def run(self, given: Sequence[Any]) -> tuple[tuple[Any, ...], Run]:
         """Run the program; return what it gives and what was found, which is not merged yet."""
-        with self._notes() as found:
+        with self._notes() as run:
             try:
-                return self._compiled.function(*given), found
+                return self._compiled.function(*given), run
             except ValueError as error:
                 explained = self.program.explained(self._compiled, error)
                 if explained is error:
                     raise
                 raise explained from error
 
-    def add(self, found: Found, grad: bool) -> None:
-        """Merge what a run found, and the gradient mode that it ran in."""
-        self.profile.add_run(found)
-        self.grad_modes.add(grad)
-        for node, type_ in found:
+    def add(self, run: Run) -> None:
+        """Merge what a run found."""
+        self.profile.add_run(run.found)
+        for node, seconds in run.seconds.items():
+            self._seconds[node] = self._seconds.get(node, 0.0) + seconds
+        for node, type_ in run.found:
             if node in self._inputs:
                 self._followed.setdefault(self._inputs[node], set()).add(type_.requires_grad)
 
@@ -77,14 +105,31 @@ class Profiling:
             if isinstance(type_, TensorType):
                 yield number, type_, followed.pop() if len(followed) == 1 else None
 
+    def library_share(self) -> float | None:
+        """Return which part of the time went to operators that an engine leaves to libraries.
+
+        None where nobody can say: on devices that work on when a call has returned.
+        """
+        types = [node.output.type for node in self._seconds]
+        if not types or any(
+            not isinstance(type_, TensorType) or type_.device != CPU for type_ in types
+        ):
+            return None
+        in_libraries = sum(
+            seconds
+            for node, seconds in self._seconds.items()
+            if node in self._makers and calls_library(self._makers[node].kind)
+        )
+        return in_libraries / (sum(self._seconds.values()) or 1.0)
+
     @contextmanager
-    def _notes(self) -> Iterator[Found]:
-        outer, found = self._noting.found, list[tuple[Node, TensorType]]()
-        self._noting.found = found
+    def _notes(self) -> Iterator[Run]:
+        outer, run = self._noting.run, Run(clock=time.perf_counter())
+        self._noting.run = run
         try:
-            yield found
+            yield run
         finally:
-            self._noting.found = outer
+            self._noting.run = outer
 
     def _binding_of(self, node: Node) -> Callable[[torch.Tensor], torch.Tensor] | None:
         if node not in self._watching:
@@ -92,8 +137,20 @@ class Profiling:
         noting, type_of = self._noting, self.program.type_of
 
         def note(tensor: torch.Tensor) -> torch.Tensor:
-            if noting.found is not None:
-                noting.found.append((node, type_of(tensor)))
+            run = noting.run
+            # Operators that call functions trace them for autograd, with stand-ins that have no values.
+            if run is not None and not isinstance(tensor, (FakeTensor, FunctionalTensor)):
+                run.note(node, tensor, type_of)
             return tensor
 
         return note
+
+
+def _watched(graph: Graph) -> list[tuple[Graph, Value]]:
+    """Return the tensors that a graph, blocks in it and functions that it calls make, with whose they are."""
+    return [
+        (part, value)
+        for part in (graph, *graph.functions.values())
+        for value in part.values()
+        if value.is_used and isinstance(value.type, TensorType)
+    ]

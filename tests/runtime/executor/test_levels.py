@@ -91,14 +91,38 @@ def test_several_profiled_runs_are_merged() -> None:
     assert second.profiled_runs == 1
 
 
-def test_gradient_modes_have_plans_of_their_own() -> None:
+def test_each_mode_has_a_chain_of_its_own() -> None:
     executor = executor_of()
     run(executor, (3, 4), (3, 4))
     with torch.no_grad():
         run(executor, (3, 4), (3, 4))
-    first, second = executor.get_debug_state().levels
-    assert first.miss_reasons == {"grad mode: profiled on, got off": 2}
-    assert second.guards[0] == "grad mode off"
+    with torch.inference_mode():
+        run(executor, (3, 4), (3, 4))
+    chains = executor.get_debug_state().chains
+    assert [chain.mode for chain in chains] == [
+        "with grad mode on", "with grad mode off", "in inference mode",
+    ]  # fmt: skip
+    for chain in chains:
+        (level,) = chain.levels
+        assert (level.depth, level.hits, level.misses) == (12, 1, 0)
+    assert [chain.levels[0].guards[0] for chain in chains] == [
+        "grad mode on", "grad mode off", "grad mode off",
+    ]  # fmt: skip
+    assert "calls in inference mode:\ndepth 12, static: compiled by plain" in executor.explain()
+
+
+def test_autocast_has_a_chain_of_its_own() -> None:
+    executor = opscope.ProfilingExecutor(opscope.trace(lambda x: x @ x, torch.ones(3, 3)))
+    x = torch.randn(3, 3)
+    for _ in range(2):
+        assert executor(x).dtype == torch.float32
+    with torch.autocast("cpu"):
+        for _ in range(2):
+            assert executor(x).dtype == torch.bfloat16
+    assert [chain.mode for chain in executor.get_debug_state().chains] == [
+        "with grad mode on",
+        "with grad mode on, autocast cpu torch.bfloat16",
+    ]
 
 
 def test_inputs_that_nothing_reads_are_not_guarded() -> None:
