@@ -82,7 +82,15 @@ class ProfilingExecutor:
             InputError: the arguments do not fit those that the program was traced with.
             GuardError: the program would go another way than it went at the trace.
         """
-        return self._program.call_through(self._chains.run, args, kwargs)
+        chains, program = self._chains, self._program
+        # Where the guard of a plan has looked at all there is, nobody needs to look again.
+        if not kwargs and len(args) == self._direct:
+            run = chains.run_of(args)
+            if run is not None:
+                return program.call_directly(run, args)
+        elif self._direct is None and not kwargs:
+            self._direct = len(args) if program.takes_directly(args) else -1
+        return program.call_through(chains.run, args, kwargs)
 
     @property
     def num_profiled_runs(self) -> int:
@@ -126,6 +134,7 @@ class ProfilingExecutor:
     def flush_cache(self) -> None:
         """Forget all plans and all that was found, and take program and settings as they are now."""
         program = self._program.copy()
+        self._direct: int | None = None  # how many tensors a call has that are the inputs as they are
         with self._lock:
             complaints = Complaints(
                 program.graph.name, self._slow_after, self._most_compilations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -307,6 +308,44 @@ class TracedProgram(RecordedProgram):
         """
         return self._call(CompiledGraph("", function, "", {}), args, kwargs)
 
+    def takes_directly(self, args: tuple[Any, ...]) -> bool:
+        """Whether positional arguments are the inputs of the graph, and results its outputs, as they are.
+
+        So it is then for all calls with as many tensors, which must be different ones.
+
+        Raises:
+            InputError: they do not fit those that the program was traced with.
+        """
+        spec = self._inputs
+        if self.mutations or self._has_objects or self._bundled is not None:
+            return False
+        if any(twin is not None for twin in spec.same_as) or any(spec.state):
+            return False
+        leaves = spec.leaves(args, {})
+        return len(leaves) == len(args) and all(map(operator.is_, leaves, args))
+
+    def call_directly(
+        self, function: Callable[..., tuple[Any, ...]], args: tuple[torch.Tensor, ...]
+    ) -> Any:
+        """Replay the program with another function, on arguments that it takes directly.
+
+        Args:
+            function: as for :meth:`call_through`.
+            args: tensors that are known to fit.
+
+        Raises:
+            GuardError: as a replay does.
+        """
+        self._require_same_surroundings()
+
+        def run(*args: torch.Tensor) -> tuple[Any, ...]:
+            with plain_calls():
+                return function(*args)
+
+        results = run_recorded(self, list(args), run)
+        self._training.set()
+        return self.outputs.build(results)
+
     def _call(
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
@@ -333,10 +372,7 @@ class TracedProgram(RecordedProgram):
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Sequence[Any], Callable[[tuple[Any, ...]], Any]]:
         """Check a call; return what the graph takes, and what makes the program's output of its results."""
-        self._require_circumstances()
-        changed = self._held.failing()
-        if changed is not None:
-            raise GuardError(f"this run cannot follow the trace: {changed}")
+        self._require_same_surroundings()
         leaves = self.inputs.leaves(args, kwargs)
         arguments: dict[str, Any] = {}
         objects: dict[Hashable, Any] = {}
@@ -358,6 +394,12 @@ class TracedProgram(RecordedProgram):
             return self.outputs.build(results)
 
         return leaves, finish
+
+    def _require_same_surroundings(self) -> None:
+        self._require_circumstances()
+        changed = self._held.failing()
+        if changed is not None:
+            raise GuardError(f"this run cannot follow the trace: {changed}")
 
     def _objects(self, arguments: Mapping[str, Any]) -> dict[Hashable, Any]:
         """Return the objects among the arguments of a replay by the ways to them.

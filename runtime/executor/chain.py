@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
 from ..codegen import CompiledGraph
 from .call_mode import CallMode
 from .level import Level, Settings
+from .plan import Plan
 from .profiling import Profiling
 
 
@@ -70,6 +71,25 @@ class Chain:
             level = level.following()
         self.last_depth = None
         return self._replay(given)
+
+    def run_of(self, given: tuple[Any, ...]) -> Callable[..., tuple[Any, ...]] | None:
+        """Return what runs inputs that a compiled plan admits whose guard looks at all of them; else None."""
+        if self.release_after is not None:
+            return None
+        level: Level | None = self._first
+        passed: list[Plan] = []
+        while level is not None:
+            plan = level.plan
+            if plan is None or plan.body is None:
+                return None
+            if plan.is_complete and plan.guard.admits(*given) and plan.is_current:
+                for other in passed:
+                    other.admits(given)  # which takes note of why not
+                self.last_depth = level.depth
+                return plan.run_directly
+            passed.append(plan)
+            level = level.next
+        return None
 
     def prepare(self, given: tuple[Any, ...]) -> None:
         """Compile the plan for inputs; one is made for them if there is none and a level has none yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .call_mode import CallMode, ModeKey, mode_key
@@ -46,6 +47,16 @@ class Chains:
         """Run the program on inputs of its graph."""
         self._last = chain = self._current()
         return chain.run(given)
+
+    def run_of(self, given: tuple[Any, ...]) -> Callable[..., tuple[Any, ...]] | None:
+        """Return what runs inputs that a guard looks at wholly and admits; None where there is no such plan.
+
+        The inputs are tensors. What is returned takes them.
+        """
+        if len(given) > 1 and len(set(map(id, given))) < len(given):
+            return None
+        self._last = chain = self._current()
+        return chain.run_of(given)
 
     def prepare(self, given: tuple[Any, ...]) -> None:
         """Compile the plan for inputs, in the modes of the caller."""

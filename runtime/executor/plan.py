@@ -70,6 +70,7 @@ class Plan:
         reasons: how often it did not, by the reason in words.
         served: how many calls that it admits were run as traced, since it was being compiled.
         body: what it runs; None as long as there is nothing.
+        is_complete: whether its guard holds all inputs, read or not, to their very sizes and strides.
 
     Args:
         guard: what it may run on.
@@ -101,6 +102,9 @@ class Plan:
         self._depth = depth
         self._complaints = complaints
         self._refusal = refusal
+        self.is_complete = len(recipe.facts) == len(recipe.program.graph.inputs) and all(
+            fact.is_exact for fact in recipe.facts
+        )
         self._lock = threading.RLock()
         self._counting = threading.Lock()
 
@@ -147,6 +151,21 @@ class Plan:
             if failing is not None:
                 return f"{failing} when the plan was compiled, and not now"
         return None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether there is something to run, and what is around the program is as it was then."""
+        body = self.body
+        return body is not None and self._job is None and self._changed() is None
+
+    def run_directly(self, *given: Any) -> tuple[Any, ...]:
+        """Run it on inputs that it admits, when it is current."""
+        body = self.body
+        assert body is not None, "it is current"
+        try:
+            return self.run(body, given)
+        finally:
+            self._complaints.tell()
 
     def ready(self, given: Sequence[Any], *, waits: bool) -> Body | None:
         """Return what to run on inputs that it admits; None where a thread has yet to make that."""

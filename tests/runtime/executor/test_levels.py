@@ -226,9 +226,9 @@ def test_profiled_graphs_are_released_when_it_is_time() -> None:
 def test_a_call_releases_what_is_due() -> None:
     executor = executor_of()
     run(executor, (3, 4), (3, 4))
-    (level,) = executor._profiled.levels()
+    (level,) = executor._profiled.all()[0].levels()
     assert level.profiling is not None
-    executor._profiled.release_after = 0.0
+    executor._profiled.all()[0].release_after = 0.0
     run(executor, (3, 4))
     assert level.profiling is None
 
