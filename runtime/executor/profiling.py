@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,36 +14,17 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from ...ir import Graph, Node, TensorType, Value
 from ...ir.literals import CPU
 from ...ir.profiles import Profile, watch
-from .libraries import calls_library
+from .libraries import library_share
 from .program import Program
 
 
-@dataclass(slots=True)
-class Run:
-    """What one run was like.
-
-    Attributes:
-        found: nodes that watch, in order, with the types of what came by.
-        seconds: how long the run took until something came by them, since something had come by another one.
-        clock: when something came by last.
-    """
-
-    found: list[tuple[Node, TensorType]] = field(default_factory=list)
-    seconds: dict[Node, float] = field(default_factory=dict)
-    clock: float = 0.0
-
-    def note(self, node: Node, tensor: torch.Tensor, type_of: Callable[..., TensorType]) -> None:
-        """Take note of a tensor that comes by."""
-        passed = time.perf_counter() - self.clock
-        self.seconds[node] = self.seconds.get(node, 0.0) + passed
-        self.found.append((node, type_of(tensor)))
-        self.clock = time.perf_counter()
+Found = list[tuple[Node, TensorType]]
 
 
 class _Noting(threading.local):
-    """The run of this thread."""
+    """Where the run of this thread notes what it finds."""
 
-    run: Run | None = None
+    found: Found | None = None
 
 
 class Profiling:
@@ -74,27 +53,24 @@ class Profiling:
         self.profile = Profile(graph)
         self._watching = frozenset(self.profile.nodes)
         self._followed: dict[int, set[bool]] = {}  # whether autograd followed an input, run by run
-        self._seconds: dict[Node, float] = {}
         self._noting = _Noting()
         self._compiled = self.program.compiled(self._binding_of)
 
-    def run(self, given: Sequence[Any]) -> tuple[tuple[Any, ...], Run]:
+    def run(self, given: Sequence[Any]) -> tuple[tuple[Any, ...], Found]:
         """Run the program; return what it gives and what was found, which is not merged yet."""
-        with self._notes() as run:
+        with self._notes() as found:
             try:
-                return self._compiled.function(*given), run
+                return self._compiled.function(*given), found
             except ValueError as error:
                 explained = self.program.explained(self._compiled, error)
                 if explained is error:
                     raise
                 raise explained from error
 
-    def add(self, run: Run) -> None:
+    def add(self, found: Found) -> None:
         """Merge what a run found."""
-        self.profile.add_run(run.found)
-        for node, seconds in run.seconds.items():
-            self._seconds[node] = self._seconds.get(node, 0.0) + seconds
-        for node, type_ in run.found:
+        self.profile.add_run(found)
+        for node, type_ in found:
             if node in self._inputs:
                 self._followed.setdefault(self._inputs[node], set()).add(type_.requires_grad)
 
@@ -106,30 +82,27 @@ class Profiling:
                 yield number, type_, followed.pop() if len(followed) == 1 else None
 
     def library_share(self) -> float | None:
-        """Return which part of the time went to operators that an engine leaves to libraries.
+        """Return which part of the time goes to operators that an engine leaves to libraries, by estimation.
 
-        None where nobody can say: on devices that work on when a call has returned.
+        None on devices that nobody has estimates for.
         """
-        types = [node.output.type for node in self._seconds]
-        if not types or any(
-            not isinstance(type_, TensorType) or type_.device != CPU for type_ in types
-        ):
-            return None
-        in_libraries = sum(
-            seconds
-            for node, seconds in self._seconds.items()
-            if node in self._makers and calls_library(self._makers[node].kind)
-        )
-        return in_libraries / (sum(self._seconds.values()) or 1.0)
+        found = []
+        for node, maker in self._makers.items():
+            made, taken = node.output.type, [value.type for value in maker.inputs]
+            if isinstance(made, TensorType):
+                if made.device != CPU:
+                    return None
+                found.append((maker, made, taken))
+        return library_share(found)
 
     @contextmanager
-    def _notes(self) -> Iterator[Run]:
-        outer, run = self._noting.run, Run(clock=time.perf_counter())
-        self._noting.run = run
+    def _notes(self) -> Iterator[Found]:
+        outer, found = self._noting.found, list[tuple[Node, TensorType]]()
+        self._noting.found = found
         try:
-            yield run
+            yield found
         finally:
-            self._noting.run = outer
+            self._noting.found = outer
 
     def _binding_of(self, node: Node) -> Callable[[torch.Tensor], torch.Tensor] | None:
         if node not in self._watching:
@@ -137,10 +110,10 @@ class Profiling:
         noting, type_of = self._noting, self.program.type_of
 
         def note(tensor: torch.Tensor) -> torch.Tensor:
-            run = noting.run
+            found = noting.found
             # Operators that call functions trace them for autograd, with stand-ins that have no values.
-            if run is not None and not isinstance(tensor, (FakeTensor, FunctionalTensor)):
-                run.note(node, tensor, type_of)
+            if found is not None and not isinstance(tensor, (FakeTensor, FunctionalTensor)):
+                found.append((node, type_of(tensor)))
             return tensor
 
         return note

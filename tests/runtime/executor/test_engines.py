@@ -1,6 +1,5 @@
 """Engines: what they are given, what happens when they fail, and Inductor itself."""
 
-import shutil
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,7 +9,9 @@ import pytest
 import torch
 
 import opscope
-from opscope.runtime.executor.engines import Function
+from opscope.runtime.executor.engines import Function, traceable
+from opscope.runtime.executor.fx_graph import Untraceable, fx_graph
+from opscope.runtime.executor.inductor import missing_compiler
 
 
 class Broken(Exception):
@@ -144,24 +145,77 @@ def test_an_unknown_engine_is_refused() -> None:
         executor_with("nvfuser")
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a compiler of C++")
+@pytest.mark.skipif(missing_compiler() is not None, reason="Inductor needs a compiler of C++")
 def test_inductor_compiles_without_running_and_gives_what_eager_gives() -> None:
-    def program(x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-        total.add_(1)
-        return x.sin() * x.shape[0]
+    weight = torch.nn.Parameter(torch.randn(4, 4))
 
-    total = torch.zeros(())
-    traced = opscope.trace(program, (torch.ones(3), total))
+    def program(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return (x * y).sin() * x.shape[0] + x @ weight, x.detach() > 0
+
+    given = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4)
     executor = opscope.ProfilingExecutor(
-        traced, engine="inductor", fusion_strategy=[("static", 1)], slow_after=3600
+        opscope.trace(program, given), engine="inductor", slow_after=3600
     )
-    x = torch.randn(3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch deprecates parts of its own
-        executor.prepare((x, total))
-        assert total == 1, "only the trace has run"
-        result = executor(x, total)
-    assert total == 2
-    torch.testing.assert_close(result, x.sin() * 3)
+        executor.prepare(given)
+        for ours, theirs in zip(
+            gradients(executor, *given, weight), gradients(program, *given, weight), strict=True
+        ):
+            torch.testing.assert_close(ours, theirs)
     (level,) = executor.get_debug_state().levels
-    assert (level.engine, level.hits, level.failure) == ("inductor", 1, None)
+    assert (level.engine, level.hits, level.failure) == ("inductor", 2, None)
+
+
+def gradients(
+    program: Callable[..., Any], x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor
+) -> list[torch.Tensor]:
+    """Return results, gradients of a usual backward pass, recorded ones, and gradients of those."""
+    result, positive = program(x, y)
+    plain = torch.autograd.grad(result.square().sum(), (x, weight))
+    recorded = torch.autograd.grad(
+        program(x, y)[0].square().sum(), (x, weight), create_graph=True
+    )
+    second = torch.autograd.grad(sum(g.square().sum() for g in recorded), (x, weight))
+    return [result, positive, *plain, *recorded, *second]
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (lambda x, total: (total.add_(1), x.sin() * 2)[1], "writes to memory (aten.add_.Tensor)"),
+        (
+            lambda x, total: torch.nn.functional.dropout(x * total),
+            "draws random numbers (aten.dropout.default)",
+        ),
+    ],
+)
+def test_inductor_declines_gradients_that_it_could_not_give_twice(
+    program: Callable[..., Any], reason: str
+) -> None:
+    given = torch.ones(3, requires_grad=True), torch.ones(3)
+    executor = opscope.ProfilingExecutor(opscope.trace(program, given), engine="inductor")
+    executor.prepare(given)
+    assert f"those of a program that {reason} cannot be computed" in executor.explain()
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.failure) == ("plain", None)
+
+
+def test_a_function_of_operators_is_a_graph_and_one_that_enters_modes_is_not() -> None:
+    weight = torch.nn.Parameter(torch.ones(4))
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        one, two = (x * weight).split(2)
+        return one + two
+
+    def entering(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            y = x.sin()
+        return y * x
+
+    function = opscope.trace(program, torch.ones(4)).compiled(traceable).function
+    graph = fx_graph(function, 1)
+    assert torch.equal(graph(torch.arange(4.0), weight)[0], torch.tensor([2.0, 4.0]))
+    entered = opscope.trace(entering, torch.ones(4)).compiled(traceable).function
+    with pytest.raises(Untraceable, match="no_grad"):
+        fx_graph(entered, 1)

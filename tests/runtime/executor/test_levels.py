@@ -91,6 +91,56 @@ def test_several_profiled_runs_are_merged() -> None:
     assert second.profiled_runs == 1
 
 
+def test_sizes_that_are_equal_in_each_run_go_by_one_name_and_others_by_their_own() -> None:
+    traced = opscope.trace(lambda x, y: (x.sum(), y.sum()), (torch.ones(3, 4), torch.ones(3, 4)))
+    executor = opscope.ProfilingExecutor(traced, profiled_runs=3)
+    for x, y in (((5, 6), (5, 6)), ((7, 8), (7, 9)), ((2, 2), (2, 6))):
+        executor(torch.ones(x), torch.ones(y))
+    executor(torch.ones(4, 3), torch.ones(4, 5))
+    executor(torch.ones(4, 3), torch.ones(6, 5))
+    first = executor.get_debug_state().levels[0]
+    assert first.guards[1:] == ("input 0 x : f32[s0, s2]", "input 1 y : f32[s0, s1]")
+    assert (first.hits, first.miss_reasons) == (
+        1,
+        {"input 1 dim 0: profiled equal to input 0 dim 0, which is 4, got 6": 1},
+    )
+
+
+def branching(x: torch.Tensor) -> torch.Tensor:
+    """Call operators of torch directly, which the functions around them would compile first."""
+    operators = torch.ops.higher_order
+    y: torch.Tensor = operators.cond(
+        x.sum() > 0, lambda a: ((a + 1).sin(),), lambda a: ((a - 1).cos(),), (x,)
+    )[0]
+    steps = operators.while_loop(
+        lambda i, a: i < 3, lambda i, a: (i + 1, (a * 2).tanh()), (torch.tensor(0), y), ()
+    )
+    return steps[1]  # type: ignore[no-any-return]
+
+
+def test_values_in_branches_and_loops_are_profiled_if_they_ran() -> None:
+    with torch.no_grad():
+        executor = opscope.ProfilingExecutor(opscope.trace(branching, torch.ones(3)))
+        for _ in range(2):
+            assert torch.equal(executor(torch.ones(5)), branching(torch.ones(5)))
+    (level,) = executor.get_debug_state().levels
+    assert level.failure is None
+    lines = str(level.profiled_graph).splitlines()
+    for operator, found in (("sin", "f32[5]"), ("cos", "any"), ("tanh", "f32[5]")):
+        (place,) = [n for n, line in enumerate(lines) if f"aten::{operator}(" in line]
+        assert f": {found} = prim::profile" in lines[place + 1], lines[place + 1]
+
+
+def test_one_tensor_for_two_inputs_is_refused_though_a_guard_admits_both() -> None:
+    traced = opscope.trace(lambda x, y: x + y, (torch.ones(3), torch.ones(3)))
+    executor = opscope.ProfilingExecutor(traced)
+    x = torch.ones(3)
+    for _ in range(3):
+        executor(x, torch.ones(3))
+        with pytest.raises(opscope.InputError, match="are one tensor now"):
+            executor(x, x)
+
+
 def test_each_mode_has_a_chain_of_its_own() -> None:
     executor = executor_of()
     run(executor, (3, 4), (3, 4))
