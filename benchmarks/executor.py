@@ -20,7 +20,7 @@ _INPUTS = 20
 _CALLS = 1000  # of a guard, within a round
 _SETTLED = 20  # calls after which plans are made and measured, and TorchScript's too
 _PATIENCE_S = 900.0  # with compilations, on a busy machine
-_TURN_S = 2e-3  # that a turn takes at least, in as many calls as that needs
+_TURN_S = 10e-3  # that a turn takes at least, in as many calls as that needs
 
 
 def executor(effort: Effort) -> Report:
@@ -133,7 +133,8 @@ def _against_eager(
         for _ in range(_SETTLED):
             executor(*args)
             scripted(*args)
-        calls = max(1, int(_TURN_S / seconds_of(function, *args)))
+        fastest = min(seconds_of(function, *args) for _ in range(_SETTLED))
+        calls = max(1, int(_TURN_S / fastest))
 
         def turn(run: Callable[..., Any]) -> Callable[[], None]:
             def repeat() -> None:

@@ -1,5 +1,6 @@
 """Engines: what they are given, what happens when they fail, and Inductor itself."""
 
+import importlib
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
+from torch._functorch.aot_autograd import aot_module_simplified
 
 import opscope
 from opscope.runtime.executor.engines import Function, traceable
@@ -147,24 +150,79 @@ def test_an_unknown_engine_is_refused() -> None:
 
 @pytest.mark.skipif(missing_compiler() is not None, reason="Inductor needs a compiler of C++")
 def test_inductor_compiles_without_running_and_gives_what_eager_gives() -> None:
+    def program(x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        total.add_(1)
+        return x.sin() * x.shape[0]
+
+    total = torch.zeros(())
+    traced = opscope.trace(program, (torch.ones(3), total))
+    executor = opscope.ProfilingExecutor(
+        traced, engine="inductor", fusion_strategy=[("static", 1)], slow_after=3600
+    )
+    x = torch.randn(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch deprecates parts of its own
+        executor.prepare((x, total))
+        assert total == 1, "only the trace has run"
+        result = executor(x, total)
+    assert total == 2
+    torch.testing.assert_close(result, x.sin() * 3)
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.hits, level.failure) == ("inductor", 1, None)
+
+
+@pytest.fixture
+def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Inductor do all but write kernels, which takes seconds: AOTAutograd gives it its gradients."""
+    compile_fx = importlib.import_module("torch._inductor.compile_fx")
+
+    def compiled(module: Any, inputs: Any, **options: Any) -> Any:
+        return aot_module_simplified(
+            module, inputs, fw_compiler=lambda graph, inputs: make_boxed_func(graph.forward)
+        )
+
+    monkeypatch.setattr(compile_fx, "compile_fx", compiled)
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_gradients_through_inductor_and_theirs_are_those_of_eager() -> None:
     weight = torch.nn.Parameter(torch.randn(4, 4))
 
     def program(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return (x * y).sin() * x.shape[0] + x @ weight, x.detach() > 0
 
     given = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4)
-    executor = opscope.ProfilingExecutor(
-        opscope.trace(program, given), engine="inductor", slow_after=3600
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch deprecates parts of its own
-        executor.prepare(given)
-        for ours, theirs in zip(
-            gradients(executor, *given, weight), gradients(program, *given, weight), strict=True
-        ):
-            torch.testing.assert_close(ours, theirs)
+    executor = opscope.ProfilingExecutor(opscope.trace(program, given), engine="inductor")
+    executor.prepare(given)
+    for ours, theirs in zip(
+        gradients(executor, *given, weight), gradients(program, *given, weight), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
     (level,) = executor.get_debug_state().levels
-    assert (level.engine, level.hits, level.failure) == ("inductor", 2, None)
+    assert (level.engine, level.hits, level.note, level.failure) == ("inductor", 2, None, None)
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_kernels_are_left_out_where_they_would_do_other_things_than_operators() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    executor = opscope.ProfilingExecutor(
+        opscope.trace(lambda x: x.sin() * weight, torch.ones(3)), engine="inductor"
+    )
+    x = torch.randn(3)
+    executor.prepare(x)
+    weight.requires_grad_(False)
+    assert not executor(x).requires_grad
+    weight.requires_grad_(True)
+    hooked: list[torch.Tensor] = []
+    handle = weight.register_hook(hooked.append)
+    executor(x).sum().backward()
+    handle.remove()
+    assert len(hooked) == 1
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, torch.ones(3))
+        tangent = torch.autograd.forward_ad.unpack_dual(executor(dual)).tangent
+    torch.testing.assert_close(tangent, x.cos() * weight)
+    assert executor.get_debug_state().levels[0].engine == "inductor"
 
 
 def gradients(
