@@ -38,13 +38,13 @@ class ProfilingExecutor:
         profiled_runs: how many runs each level watches before it makes its plan.
         fusion_strategy: the kinds of plans, in order, with how many of each: ``"static"`` plans hold to the
             sizes and strides that were found, ``"dynamic"`` ones to which sizes were equal.
-        engine: what compiles plans further: ``"plain"``, which is nothing; ``"inductor"``, whose results differ
-            from eager's in last bits; ``"auto"``, which is Inductor for plans that are measured to be faster
-            with it, and nothing for others, or where there is no C++ compiler; or an object that has ``name``,
-            ``failures`` and ``compile()``, as ``opscope.runtime.executor.Engine`` describes.
+        engine: what compiles plans further: ``"plain"``, which is nothing; ``"inductor"``, whose results
+            differ from eager's in last bits; ``"auto"``, which is Inductor for plans that are measured to be
+            faster with it, and nothing for others, or where there is no C++ compiler; or an object that has
+            ``name``, ``failures`` and ``compile()``, as ``opscope.runtime.executor.Engine`` describes.
         background: whether plans are compiled in threads, while calls run the program as it was traced.
-        slow_after: seconds that calls wait for an engine; if that takes longer, the plan runs without it until
-            it is done, and further plans do without.
+        slow_after: seconds that calls wait for an engine; if that takes longer, the plan runs without it
+            until it is done, and further plans do without.
         most_compilations: how many plans the engine may compile; further ones do without.
 
     Raises:
@@ -134,11 +134,11 @@ class ProfilingExecutor:
     def flush_cache(self) -> None:
         """Forget all plans and all that was found, and take program and settings as they are now."""
         program = self._program.copy()
-        self._direct: int | None = None  # how many tensors a call has that are the inputs as they are
+        self._direct: int | None = (
+            None  # how many tensors a call has that are the inputs as they are
+        )
         with self._lock:
-            complaints = Complaints(
-                program.graph.name, self._slow_after, self._most_compilations
-            )
+            complaints = Complaints(program.graph.name, self._slow_after, self._most_compilations)
             profiled = Settings(
                 program,
                 self._strategy,

@@ -38,6 +38,7 @@ class GatedMLP(nn.Module):
         self.downs = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(layers))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the layers."""
         for gate, up, down in zip(self.gates, self.ups, self.downs, strict=True):
             h = self.norm(x)
             h = F.silu(gate(h)) * up(h)
@@ -54,6 +55,7 @@ class GatedNorm(nn.Module):
         self.after = nn.LayerNorm(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the chain."""
         h = self.before(x)
         a = F.silu(h) * h + x
         b = F.gelu(a, approximate="tanh") * 0.5 + a * 0.5
@@ -69,6 +71,7 @@ class Cell(nn.Module):
         self.hidden = nn.Linear(width, 4 * width)
 
     def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        """Take the steps, and return the last state."""
         h = c = torch.zeros_like(steps[0])
         for x in steps.unbind(0):
             i, f, g, o = (self.inputs(x) + self.hidden(h)).chunk(4, 1)

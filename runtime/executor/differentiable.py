@@ -3,9 +3,9 @@
 Note [Second order]
     What AOTAutograd compiles has gradients, and these have none. So each call stands in the graph of autograd
     as one function of ours. A usual backward pass goes through what was compiled. One that records itself
-    (``create_graph=True``) runs the plain function again, on the same inputs, and gives the gradients of that,
-    which are those of eager, and so are all that follow. So it is for programs that can be run again: those
-    that write nothing, draw no random numbers, and return memory of their own.
+    (``create_graph=True``) runs the plain function again, on the same inputs, and gives the gradients of
+    that, which are those of eager, and so are all that follow. So it is for programs that can be run again:
+    those that write nothing, draw no random numbers, and return memory of their own.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ class Differentiable:
         bound: the state that both read.
     """
 
-    def __init__(
-        self, kernels: Function, plain: Function, bound: Sequence[torch.Tensor]
-    ) -> None:
+    def __init__(self, kernels: Function, plain: Function, bound: Sequence[torch.Tensor]) -> None:
         self.kernels = kernels
         self.plain = plain
         self.bound = [tensor for tensor in bound if tensor.requires_grad]

@@ -168,9 +168,7 @@ class _Elsewhere:
     where a parameter was frozen or thawed since.
     """
 
-    def __init__(
-        self, kernels: Function, plain: Function, bound: Sequence[torch.Tensor]
-    ) -> None:
+    def __init__(self, kernels: Function, plain: Function, bound: Sequence[torch.Tensor]) -> None:
         self._kernels = kernels
         self._plain = plain
         self._bound = [(tensor, tensor.requires_grad) for tensor in bound]

@@ -28,7 +28,8 @@ def library_share(found: Iterable[tuple[Node, TensorType, Sequence[Type]]]) -> f
     """Return which part of the time goes to operators that libraries compute; see Note [Estimated times].
 
     Args:
-        found: nodes with the type of the result, and the types of the tensors that they take, as runs had them.
+        found: nodes with the type of the result, and the types of the tensors that they take, as runs had
+            them.
     """
     in_libraries = elsewhere = 0.0
     for node, made, taken in found:

@@ -17,7 +17,6 @@ from ...ir.profiles import Profile, watch
 from .libraries import library_share
 from .program import Program
 
-
 Found = list[tuple[Node, TensorType]]
 
 

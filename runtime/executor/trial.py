@@ -13,8 +13,12 @@ from typing import Any, Final
 
 Function = Callable[..., tuple[Any, ...]]
 
-_TURNS: Final = 7  # of each function; what counts is the fastest, since all that disturbs takes time
-_GAIN: Final = 0.97  # of the time of the plain function, for the other one to be worth its last bits
+_TURNS: Final = (
+    7  # of each function; what counts is the fastest, since all that disturbs takes time
+)
+_GAIN: Final = (
+    0.97  # of the time of the plain function, for the other one to be worth its last bits
+)
 
 
 @dataclass(frozen=True, slots=True)

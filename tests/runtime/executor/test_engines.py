@@ -231,9 +231,7 @@ def gradients(
     """Return results, gradients of a usual backward pass, recorded ones, and gradients of those."""
     result, positive = program(x, y)
     plain = torch.autograd.grad(result.square().sum(), (x, weight))
-    recorded = torch.autograd.grad(
-        program(x, y)[0].square().sum(), (x, weight), create_graph=True
-    )
+    recorded = torch.autograd.grad(program(x, y)[0].square().sum(), (x, weight), create_graph=True)
     second = torch.autograd.grad(sum(g.square().sum() for g in recorded), (x, weight))
     return [result, positive, *plain, *recorded, *second]
 
