@@ -52,6 +52,9 @@ class ProfilingExecutor:
         ReplayError: an option is not as it should be, or there is no program that can be run.
     """
 
+    _chains: Chains
+    _direct: int | None  # how many tensors a call has that are the inputs as they are; -1 for none
+
     def __init__(
         self,
         program: TracedProgram | LoadedProgram,

@@ -316,7 +316,7 @@ class TracedProgram(RecordedProgram):
         Raises:
             InputError: they do not fit those that the program was traced with.
         """
-        spec = self._inputs
+        spec = self.inputs
         if self.mutations or self._has_objects or self._bundled is not None:
             return False
         if any(twin is not None for twin in spec.same_as) or any(spec.state):
