@@ -10,7 +10,7 @@ from .errors import ReplayError
 from .loaded import LoadedProgram
 from .program import TracedProgram
 from .runtime.executor import (
-    Chain,
+    Chains,
     Complaints,
     Engine,
     ExecutorState,
@@ -38,15 +38,22 @@ class ProfilingExecutor:
         profiled_runs: how many runs each level watches before it makes its plan.
         fusion_strategy: the kinds of plans, in order, with how many of each: ``"static"`` plans hold to the
             sizes and strides that were found, ``"dynamic"`` ones to which sizes were equal.
-        engine: what compiles plans further: ``"plain"``, which is nothing; ``"inductor"``, ``torch.compile``,
-            whose results differ from eager's in last bits; or an object that has ``name``, ``failures`` and
-            ``compile()``, as ``opscope.runtime.executor.Engine`` describes.
-        slow_after: seconds after which a compilation by an engine counts as slow: further plans do without.
+        engine: what compiles plans further: ``"plain"``, which is nothing; ``"inductor"``, whose results
+            differ from eager's in last bits; ``"auto"``, which is Inductor for plans that are measured to be
+            faster with it, and nothing for others, or where there is no C++ compiler; or an object that has
+            ``name``, ``failures`` and ``compile()``, as ``opscope.runtime.executor.Engine`` describes.
+        background: whether plans are compiled in threads, while calls run the program as it was traced.
+        slow_after: seconds that calls wait for an engine; if that takes longer, the plan runs without it
+            until it is done, and further plans do without.
+        most_compilations: how many plans the engine may compile; further ones do without.
 
     Raises:
         FormatError: the file of a loaded program is damaged.
         ReplayError: an option is not as it should be, or there is no program that can be run.
     """
+
+    _chains: Chains
+    _direct: int | None  # how many tensors a call has that are the inputs as they are; -1 for none
 
     def __init__(
         self,
@@ -55,12 +62,16 @@ class ProfilingExecutor:
         profiled_runs: int = 1,
         fusion_strategy: Iterable[tuple[str, int]] = DEFAULT_STRATEGY,
         engine: str | Engine = "plain",
+        background: bool = False,
         slow_after: float = 120.0,
+        most_compilations: int = 32,
     ) -> None:
         self._program = _traced(program)
         self._strategy = Strategy.read(fusion_strategy)
         self._engine = engine_of(engine)
+        self._background = background
         self._slow_after = slow_after
+        self._most_compilations = most_compilations
         self._release_after: float | None = None
         self._lock = threading.Lock()
         self._runs_noopt = False
@@ -74,7 +85,15 @@ class ProfilingExecutor:
             InputError: the arguments do not fit those that the program was traced with.
             GuardError: the program would go another way than it went at the trace.
         """
-        return self._program.call_through(self._chain.run, args, kwargs)
+        chains, program = self._chains, self._program
+        # Where the guard of a plan has looked at all there is, nobody needs to look again.
+        if not kwargs and len(args) == self._direct:
+            run = chains.run_of(args)
+            if run is not None:
+                return program.call_directly(run, args)
+        elif self._direct is None and not kwargs:
+            self._direct = len(args) if program.takes_directly(args) else -1
+        return program.call_through(chains.run, args, kwargs)
 
     @property
     def num_profiled_runs(self) -> int:
@@ -118,18 +137,26 @@ class ProfilingExecutor:
     def flush_cache(self) -> None:
         """Forget all plans and all that was found, and take program and settings as they are now."""
         program = self._program.copy()
+        self._direct: int | None = (
+            None  # how many tensors a call has that are the inputs as they are
+        )
         with self._lock:
-            complaints = Complaints(program.graph.name, self._slow_after)
+            complaints = Complaints(program.graph.name, self._slow_after, self._most_compilations)
             profiled = Settings(
-                program, self._strategy, complaints, self._profiled_runs, self._engine
+                program,
+                self._strategy,
+                complaints,
+                self._profiled_runs,
+                self._engine,
+                waits=not self._background,
             )
             plain = Settings(program, Strategy(()), complaints, pipeline="noopt")
-            self._profiled = Chain(profiled, self._release_after)
-            self._plain = Chain(plain)
+            self._profiled = Chains(profiled, self._release_after)
+            self._plain = Chains(plain)
         self._choose()
 
     def _choose(self) -> None:
-        self._chain = self._plain if self._runs_noopt else self._profiled
+        self._chains = self._plain if self._runs_noopt else self._profiled
 
     def release_profiling_graph(self, after_seconds: float | None = 0.0) -> None:
         """Let go of the graphs that were watched, so many seconds after their plans were made.
@@ -139,14 +166,15 @@ class ProfilingExecutor:
         Args:
             after_seconds: the time, also for plans that are made later; None keeps the graphs.
         """
-        self._release_after = self._profiled.release_after = after_seconds
-        self._profiled.release()
+        self._release_after = after_seconds
+        self._profiled.release(after_seconds)
 
     def prepare(self, *inputs: Any) -> None:
         """Compile plans ahead, without running the program.
 
         Each set of inputs gets the plan that would admit it; where none does, the next level that has none
-        yet makes one of it, as if it had been profiled. Gradient mode is the one around this call.
+        yet makes one of it, as if it had been profiled. Gradient mode and the like are those around this
+        call. With ``background`` it does not wait; see :meth:`wait`.
 
         Args:
             inputs: sets of inputs, each as :func:`opscope.trace` takes them: a tuple of positional arguments;
@@ -155,15 +183,19 @@ class ProfilingExecutor:
         Raises:
             InputError: inputs do not fit the program.
         """
-        chain = self._chain
+        chains = self._chains
         for given in inputs:
             args = given if type(given) is tuple else (given,)
-            chain.prepare(self._program.graph_inputs(args, {}))
+            chains.prepare(self._program.graph_inputs(args, {}))
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for plans that threads compile, so long at most; return whether none is compiled any more."""
+        return self._chains.wait(seconds)
 
     def get_debug_state(self) -> ExecutorState:
         """Return what was done so far: levels, guards with hits and misses, graphs and times."""
-        self._profiled.release()
-        return state_of(self._chain)
+        self._profiled.release(self._release_after)
+        return state_of(self._chains)
 
     def explain(self) -> str:
         """Return in words what was done so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -173,6 +174,44 @@ class ReplayedProgram(RecordedProgram):
             GuardError: as a replay does.
         """
         return self._call(CompiledGraph("", function, "", {}), args, kwargs)
+
+    def takes_directly(self, args: tuple[Any, ...]) -> bool:
+        """Whether positional arguments are the inputs of the graph, and results its outputs, as they are.
+
+        So it is then for all calls with as many tensors, which must be different ones.
+
+        Raises:
+            InputError: they do not fit those that the program was traced with.
+        """
+        spec = self.inputs
+        if self.mutations or self.objects_after is not None or self._bundled is not None:
+            return False
+        if any(twin is not None for twin in spec.same_as) or any(spec.state):
+            return False
+        leaves = spec.leaves(args, {})
+        return len(leaves) == len(args) and all(map(operator.is_, leaves, args))
+
+    def call_directly(
+        self, function: Callable[..., tuple[Any, ...]], args: tuple[torch.Tensor, ...]
+    ) -> Any:
+        """Replay the program with another function, on arguments that it takes directly.
+
+        Args:
+            function: as for :meth:`call_through`.
+            args: tensors that are known to fit.
+
+        Raises:
+            GuardError: as a replay does.
+        """
+        self.require_unchanged()
+
+        def run(*args: torch.Tensor) -> tuple[Any, ...]:
+            with plain_calls():
+                return function(*args)
+
+        results = run_recorded(self, list(args), run)
+        self._training.set()
+        return self.outputs.build(results)
 
     def _call(
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]

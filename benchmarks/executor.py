@@ -1,4 +1,4 @@
-"""What the profiling executor adds to a call: guards, and what plans save of it."""
+"""What the profiling executor adds to a call, and what its plans save: guards, sizes, and fused kernels."""
 
 from __future__ import annotations
 
@@ -12,21 +12,38 @@ from opscope.runtime.executor import Kind
 from opscope.runtime.executor.facts import facts_of
 from opscope.runtime.executor.guard import PlanGuard
 
-from .harness import Claim, Comparison, Effort, Report, interleave
+from .harness import Claim, Comparison, Effort, Report, interleave, seconds_of
+from .models import Program, resnet50, small_gpt, torchscript, vit_b_16
+from .pointwise import programs
 
 _INPUTS = 20
 _CALLS = 1000  # of a guard, within a round
+_SETTLED = 20  # calls after which plans are made and measured, and TorchScript's too
+_PATIENCE_S = 900.0  # with compilations, on a busy machine
+_TURN_S = 10e-3  # that a turn takes at least, in as many calls as that needs
 
 
 def executor(effort: Effort) -> Report:
-    """Check guards of 20 inputs, and run a program of many sizes with and without plans."""
+    """Check guards, run a program of many sizes with and without plans, and others with an engine."""
+    pointwise = list(programs().items())[: effort.size(100, 2)]
+    demos: list[tuple[str, Callable[[], Program]]] = [("GPT, 12 small layers", small_gpt)]
+    if not effort.is_quick:
+        demos += [("ResNet-50", resnet50), ("ViT-B/16", vit_b_16)]
     return Report(
         "Profiling executor",
         "µs",
-        (*[_guard(kind, effort) for kind in (Kind.STATIC, Kind.DYNAMIC)], _sizes(effort)),
+        (
+            *[_guard(kind, effort) for kind in (Kind.STATIC, Kind.DYNAMIC)],
+            _sizes(effort),
+            *[_fused(name, function, args, effort) for name, (function, args) in pointwise],
+            *[_demo(name, *make(), effort) for name, make in demos],
+        ),
         (
             f"Guards: all of {_INPUTS} inputs of three dimensions are checked, and hold.",
             "Program: reshapes by sizes that it computes, 50 times on 4x4 tensors, without gradients.",
+            'Executor: engine="auto" without gradients, after as many calls as it takes to settle;',
+            "TorchScript: torch.jit.trace and as many calls, with what fusion torch has on this device.",
+            "Below the programs of single elements: the examples' models, most of whose time is products.",
         ),
     )
 
@@ -73,6 +90,65 @@ def _sizes(effort: Effort) -> Comparison:
             Claim("dynamic / replay", samples.ratio("dynamic", "replay")),
         ),
     )
+
+
+def _fused(
+    what: str, function: Callable[..., Any], args: tuple[torch.Tensor, ...], effort: Effort
+) -> Comparison:
+    figures, ratio = _against_eager(function, args, effort)
+    return Comparison(
+        what,
+        figures,
+        (
+            Claim("eager / executor", ratio("eager"), "x", 1.3, is_at_least=True),
+            Claim("TorchScript / executor", ratio("TorchScript"), "x", 1, is_at_least=True),
+        ),
+    )
+
+
+def _demo(
+    what: str, module: torch.nn.Module, args: tuple[torch.Tensor, ...], effort: Effort
+) -> Comparison:
+    figures, ratio = _against_eager(module, args, effort)
+    return Comparison(
+        what,
+        figures,
+        (
+            Claim("executor / eager", 1 / ratio("eager"), "x", 1.03),
+            Claim("TorchScript / executor", ratio("TorchScript")),
+        ),
+    )
+
+
+def _against_eager(
+    function: Callable[..., Any], args: tuple[torch.Tensor, ...], effort: Effort
+) -> tuple[dict[str, float | None], Callable[[str], float]]:
+    """Return what a call takes, in microseconds, and what gives the ratio of one to that of the executor."""
+    with torch.no_grad():
+        executor = opscope.ProfilingExecutor(
+            opscope.trace(function, args), engine="auto", slow_after=_PATIENCE_S
+        )
+        scripted = torchscript(function, args)
+        contestants = {"eager": function, "executor": executor, "TorchScript": scripted}
+        for _ in range(_SETTLED):
+            executor(*args)
+            scripted(*args)
+        fastest = min(seconds_of(function, *args) for _ in range(_SETTLED))
+        calls = max(1, int(_TURN_S / fastest))
+
+        def turn(run: Callable[..., Any]) -> Callable[[], None]:
+            def repeat() -> None:
+                for _ in range(calls):
+                    run(*args)
+
+            return repeat
+
+        turns = {name: turn(run) for name, run in contestants.items()}
+        samples = interleave(turns, effort.budget_s)
+    figures: dict[str, float | None] = {
+        name: samples.median(name) * 1e6 / calls for name in contestants
+    }
+    return figures, lambda name: samples.ratio(name, "executor")
 
 
 def _reshaping(times: int) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -1,17 +1,21 @@
 """Profiling executor: plans made of what runs were found to be like, each behind guards."""
 
-from .chain import Chain
+from .chains import Chains
 from .complaints import Complaints
-from .debug_state import ExecutorState, LevelState, state_of
-from .engines import Engine, engine_of
+from .debug_state import ChainState, ExecutorState, LevelState, state_of
+from .differentiable import Declined
+from .engines import Engine, EngineChoice, engine_of
 from .level import Settings
 from .program import Program
 from .strategy import Kind, Strategy
 
 __all__ = [
-    "Chain",
+    "ChainState",
+    "Chains",
     "Complaints",
+    "Declined",
     "Engine",
+    "EngineChoice",
     "ExecutorState",
     "Kind",
     "LevelState",

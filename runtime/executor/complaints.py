@@ -12,41 +12,64 @@ from ...errors import ExecutorWarning
 class Complaints:
     """Warns once; what comes later stands in the debug state only.
 
+    Compilations may end in threads of their own, so a warning waits for the next call, at which it points.
+
     Attributes:
         is_engine_slow: whether the engine took so long that further plans do without it.
+        slow_after: seconds after which a compilation counts as slow.
 
     Args:
         name: what the program is called.
-        slow_after: seconds after which a compilation counts as slow.
+        slow_after: see above.
+        most_compilations: how many plans the engine may compile.
     """
 
-    def __init__(self, name: str, slow_after: float) -> None:
+    def __init__(self, name: str, slow_after: float, most_compilations: int = 0) -> None:
         self.is_engine_slow = False
+        self.slow_after = slow_after
         self._name = name
-        self._slow_after = slow_after
+        self._left = self._most = most_compilations
+        self._waiting: str | None = None
         self._has_warned = False
         self._lock = threading.Lock()
 
+    def refusal(self) -> str | None:
+        """Return why the engine may not compile another plan; None where it may, which counts as one."""
+        with self._lock:
+            if self.is_engine_slow:
+                return "runs without the engine, which took too long for another plan"
+            if self._left == 0:
+                return f"runs without the engine, which compiled {self._most} plans and may no more"
+            self._left -= 1
+            return None
+
     def failed(self, depth: int, cause: str) -> None:
         """Complain that the plan of a level is not what it was meant to be, with the cause in words."""
-        self._warn(f"the plan at depth {depth} of {self._name} {cause}")
+        self._note(f"the plan at depth {depth} of {self._name} {cause}")
 
-    def took(self, depth: int, engine: str, seconds: float) -> None:
+    def slow(self, depth: int, engine: str) -> None:
         """Complain of a slow engine."""
-        if engine != "plain" and seconds > self._slow_after:
-            self.is_engine_slow = True
-            self._warn(
-                f"engine {engine} took {seconds:.1f} s for the plan at depth {depth} of {self._name}, which "
-                f"is more than {self._slow_after:g} s, so later plans run without it\n"
-                "  allow it more time with slow_after="
-            )
+        self.is_engine_slow = True
+        self._note(
+            f"engine {engine} takes more than {self.slow_after:g} s for the plan at depth {depth} of "
+            f"{self._name}, which runs without it until it is done; later plans do not wait for it\n"
+            "  allow it more time with slow_after="
+        )
 
-    def _warn(self, text: str) -> None:
+    def _note(self, text: str) -> None:
+        with self._lock:
+            if self._waiting is None:
+                self._waiting = text
+
+    def tell(self) -> None:
+        """Warn of what has come up, if nothing was warned of before."""
+        if self._waiting is None or self._has_warned:
+            return
         with self._lock:
             is_first, self._has_warned = not self._has_warned, True
         if is_first:
             warnings.warn(
-                f"{text}\n  this is said once; explain() tells of each plan",
+                f"{self._waiting}\n  this is said once; explain() tells of each plan",
                 ExecutorWarning,
                 stacklevel=_frames_of_ours(),
             )

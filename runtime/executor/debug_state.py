@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ...ir import Graph
 from .chain import Chain
+from .chains import Chains
 from .level import Level
 from .strategy import Kind
 
@@ -18,16 +19,20 @@ class LevelState:
     Attributes:
         depth: how many specialized plans there can be from here on.
         kind: ``"static"``, ``"dynamic"`` or ``"unspecialized"``.
-        phase: ``"profiling"``, ``"planned"`` (its guard is there, and nothing that it admits has come yet) or
+        phase: ``"profiling"``, ``"planned"`` (its guard is there, and nothing that it admits has come yet),
+            ``"compiling"`` (a thread makes what it runs, and calls run the program as it was traced) or
             ``"compiled"``.
         profiled_runs: how many runs it has watched.
         guards: what is checked before the plan runs, in words.
         hits: how often the plan ran.
+        served: how many calls ran the program as it was traced, since the plan was being compiled.
         misses: how often a guard failed.
         miss_reasons: how often, by the reason in words.
         engine: what compiled the plan; empty before.
         compile_seconds: how long optimizing and compiling took.
         failure: why the plan is not what it was meant to be; None if it is.
+        note: what else there is to tell of the engine, such as whether it pays; None for nothing.
+        is_waiting: whether the plan runs without its engine as long as a thread works on that.
         graph: the optimized graph; None before it is compiled.
         code: the Python function that opscope made of it; for another engine, what that compiled.
         profiled_graph: the graph whose ``prim::profile`` nodes tell what was found; None before it was
@@ -40,10 +45,13 @@ class LevelState:
     profiled_runs: int
     guards: tuple[str, ...]
     hits: int
+    served: int
     miss_reasons: Mapping[str, int]
     engine: str
     compile_seconds: float
     failure: str | None
+    note: str | None
+    is_waiting: bool
     graph: Graph | None = field(repr=False)
     code: str | None = field(repr=False)
     profiled_graph: Graph | None = field(repr=False)
@@ -55,6 +63,19 @@ class LevelState:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainState:
+    """The levels for calls in one set of modes.
+
+    Attributes:
+        mode: the modes, in words.
+        levels: those that were needed so far.
+    """
+
+    mode: str
+    levels: tuple[LevelState, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorState:
     """An executor as it was when somebody asked.
 
@@ -62,16 +83,22 @@ class ExecutorState:
         name: what the program is called.
         strategy: the kinds of plans, in words.
         profiled_runs: how many runs each level watches.
-        levels: those that were needed so far.
+        chains: the levels, by the modes of the calls that they are for.
         last_depth: the depth of the level that took the last call; None before the first call.
+        levels: those of all chains.
         compile_seconds: how long all compilations took.
     """
 
     name: str
     strategy: str
     profiled_runs: int
-    levels: tuple[LevelState, ...]
+    chains: tuple[ChainState, ...]
     last_depth: int | None
+
+    @property
+    def levels(self) -> tuple[LevelState, ...]:
+        """The levels of all chains."""
+        return tuple(level for chain in self.chains for level in chain.levels)
 
     @property
     def compile_seconds(self) -> float:
@@ -81,8 +108,11 @@ class ExecutorState:
     def __str__(self) -> str:
         runs = f"{self.profiled_runs} profiled run{'' if self.profiled_runs == 1 else 's'} each"
         lines = [f"{self.name}: plans {self.strategy}; {runs}"]
-        for level in self.levels:
-            lines += _lines_of(level)
+        for chain in self.chains:
+            if len(self.chains) > 1:
+                lines.append(f"calls {chain.mode}:")
+            for level in chain.levels:
+                lines += _lines_of(level)
         total = f"compiling took {self.compile_seconds * 1e3:.1f} ms in all"
         last = (
             "" if self.last_depth is None else f"; the last call ended at depth {self.last_depth}"
@@ -90,23 +120,29 @@ class ExecutorState:
         return "\n".join([*lines, total + last])
 
 
-def state_of(chain: Chain) -> ExecutorState:
-    """Return what a chain of levels did so far."""
-    settings = chain.settings
+def state_of(chains: Chains) -> ExecutorState:
+    """Return what the chains of an executor did so far."""
+    settings = chains.settings
     return ExecutorState(
         settings.program.graph.name,
         str(settings.strategy),
         settings.profiled_runs,
-        tuple(map(_state_of, chain.levels())),
-        chain.last_depth,
+        tuple(map(_state_of_chain, chains.all())),
+        chains.last_depth,
     )
 
 
-def _state_of(level: Level) -> LevelState:
+def _state_of_chain(chain: Chain) -> ChainState:
+    return ChainState(str(chain.mode), tuple(map(_state_of_level, chain.levels())))
+
+
+def _state_of_level(level: Level) -> LevelState:
     plan, profiling = level.plan, level.profiling
     body = None if plan is None else plan.body
     hits, reasons = (0, {}) if plan is None else plan.counts()
-    phase = "profiling" if plan is None else "planned" if body is None else "compiled"
+    is_compiling = plan is not None and plan.is_compiling
+    without_body = "compiling" if is_compiling else "planned"
+    phase = "profiling" if plan is None else without_body if body is None else "compiled"
     return LevelState(
         level.depth,
         level.kind.value,
@@ -114,10 +150,13 @@ def _state_of(level: Level) -> LevelState:
         level.runs,
         () if plan is None else plan.guard.lines(),
         hits,
+        0 if plan is None else plan.served,
         reasons,
         "" if body is None else body.engine,
         0.0 if body is None else body.seconds,
         None if body is None else body.failure,
+        None if body is None else body.note,
+        body is not None and is_compiling,
         None if body is None else body.program.graph,
         None if body is None else body.compiled.source,
         None if profiling is None else profiling.program.graph,
@@ -130,6 +169,8 @@ def _lines_of(level: LevelState) -> Iterator[str]:
         title += (
             f"profiling, {level.profiled_runs} run{'' if level.profiled_runs == 1 else 's'} seen"
         )
+    elif level.phase == "compiling":
+        title += f"being compiled, missed {level.misses}x"
     elif level.phase == "planned":
         title += f"not compiled, since nothing it is for came yet; missed {level.misses}x"
     else:
@@ -138,6 +179,12 @@ def _lines_of(level: LevelState) -> Iterator[str]:
             f"ran {level.hits}x, missed {level.misses}x"
         )
     yield title
+    if level.served:
+        yield f"  ran as traced {level.served}x, while the plan was compiled"
+    if level.is_waiting:
+        yield "  the engine is still at work on it"
+    if level.note is not None:
+        yield f"  {level.note}"
     if level.failure is not None:
         yield f"  it {level.failure}"
     if level.kind == Kind.UNSPECIALIZED.value:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-import torch
 
 from ...errors import ReplayError
 from ...ir import Node
 from ..operators import find_overload
+from .inductor import Inductor, missing_compiler
 
 Function = Callable[..., tuple[Any, ...]]
 
@@ -31,7 +30,8 @@ class Engine(Protocol):
     def compile(self, function: Function, given: Sequence[Any], *, dynamic: bool) -> Function:
         """Return a function that gives what ``function`` gives.
 
-        Whatever it raises has the plan run ``function`` itself.
+        It is called in a thread of its own, in the modes of the call that it is for. Where it raises
+        ``Declined``, the plan runs ``function`` and says why; after other errors there is a warning, too.
 
         Args:
             function: calls operators of ``torch.ops`` one after another.
@@ -41,75 +41,45 @@ class Engine(Protocol):
         ...
 
 
-def engine_of(given: str | Engine | None) -> Engine | None:
-    """Return the engine of a name; None for the plain one, which compiles nothing further.
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """An engine, and when plans are given to it.
+
+    Attributes:
+        engine: None for none.
+        is_measured: whether plans are given to it only where it may pay, and keep it only where it does.
+        absence: why there is none although one was asked for, in words; None otherwise.
+    """
+
+    engine: Engine | None = None
+    is_measured: bool = False
+    absence: str | None = None
+
+
+def engine_of(given: str | Engine) -> EngineChoice:
+    """Return the engine of a name.
 
     Raises:
         ReplayError: there is none of this name.
     """
-    if given is None or given == "plain":
-        return None
+    if given == "plain":
+        return EngineChoice()
     if given == "inductor":
-        return Inductor()
+        return EngineChoice(Inductor())
+    if given == "auto":
+        missing = missing_compiler()
+        if missing is not None:
+            return EngineChoice(absence=missing)
+        return EngineChoice(Inductor(), is_measured=True)
     if isinstance(given, str):
         raise ReplayError(
             f"there is no engine {given!r}\n"
-            '  there are "plain" and "inductor"; an engine of your own has a name, failures and compile()'
+            '  there are "plain", "auto" and "inductor"; an engine of your own has a name, failures and '
+            "compile()"
         )
-    return given
+    return EngineChoice(given)
 
 
 def traceable(node: Node) -> Callable[..., Any] | None:
     """Return what an engine is to see for a node: the operator of ``torch.ops``, if it runs one."""
     return None if node.blocks else find_overload(node.kind)
-
-
-class _Ready(Exception):
-    """The function is compiled and about to run."""
-
-
-class _Compiling(threading.local):
-    """Whether this thread compiles only."""
-
-    is_on = False
-
-
-class Inductor:
-    """``torch.compile`` with Inductor: fused kernels, whose results differ from eager's in last bits."""
-
-    name = "inductor"
-
-    @property
-    def failures(self) -> tuple[type[Exception], ...]:
-        """The errors of a compilation."""
-        from torch._dynamo.exc import TorchDynamoException  # slow to import, so when it is needed
-
-        return (TorchDynamoException,)
-
-    def compile(self, function: Function, given: Sequence[Any], *, dynamic: bool) -> Function:
-        """Compile a function without running it: the first call ends where the kernels would begin."""
-        from torch._inductor.compile_fx import compile_fx  # slow to import, so when it is needed
-
-        compiling = _Compiling()
-
-        def backend(module: Any, inputs: list[Any]) -> Callable[..., Any]:
-            kernels: Any = compile_fx(module, inputs)
-
-            def run(*args: Any) -> Any:
-                if compiling.is_on:
-                    raise _Ready
-                return kernels(*args)
-
-            return run
-
-        compiled: Function = torch.compile(
-            function, backend=backend, fullgraph=True, dynamic=dynamic
-        )
-        compiling.is_on = True
-        try:
-            compiled(*given)
-        except _Ready:
-            pass
-        finally:
-            compiling.is_on = False
-        return compiled

@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
+from .call_mode import CallMode
 from .complaints import Complaints
-from .engines import Engine
+from .engines import EngineChoice
 from .facts import InputFact, facts_of
 from .guard import PlanGuard
 from .plan import Plan
@@ -29,6 +30,11 @@ from .profiling import Profiling
 from .program import Program
 from .specialization import Recipe
 from .strategy import Kind, Strategy
+
+_NO_ENGINE: Final = EngineChoice()
+_MOST_IN_LIBRARIES: Final = (
+    0.7  # of the time; an engine that fuses what is left would save too little
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +46,27 @@ class Settings:
         strategy: the kinds of plans.
         complaints: where plans tell what failed.
         profiled_runs: how many runs a level watches before it makes a plan.
-        engine: what compiles plans further; None for nothing.
+        choice: what compiles plans further, all but the one for all inputs.
         pipeline: what makes the plan for all inputs.
+        waits: whether calls wait for plans to be compiled; else they run the program as it was traced.
     """
 
     program: Program
     strategy: Strategy
     complaints: Complaints
     profiled_runs: int = 1
-    engine: Engine | None = None
+    choice: EngineChoice = _NO_ENGINE
     pipeline: str = "profiling_insensitive"
+    waits: bool = True
 
 
 class Level:
     """One level of the chain.
+
+    Args:
+        settings: what it has in common with others.
+        mode: the modes of all calls that come to it.
+        depth: see below.
 
     Attributes:
         depth: how many specialized plans there can be from here on; 0 for the last level.
@@ -62,7 +75,7 @@ class Level:
         runs: how many runs it has watched.
     """
 
-    def __init__(self, settings: Settings, depth: int) -> None:
+    def __init__(self, settings: Settings, mode: CallMode, depth: int) -> None:
         self.depth = depth
         self.kind = settings.strategy.kind_at(depth)
         self.plan: Plan | None = None
@@ -70,6 +83,7 @@ class Level:
         self.runs = 0
         self._planned_at = 0.0
         self._settings = settings
+        self._mode = mode
         self._next: Level | None = None
         self._lock = threading.RLock()
 
@@ -78,7 +92,7 @@ class Level:
         if self._next is None and self.depth > 0:
             with self._lock:
                 if self._next is None:
-                    self._next = Level(self._settings, self.depth - 1)
+                    self._next = Level(self._settings, self._mode, self.depth - 1)
         return self._next
 
     @property
@@ -96,14 +110,13 @@ class Level:
             if self.plan is not None:
                 return self.plan
             if self.kind is Kind.UNSPECIALIZED or settings.profiled_runs == 0:
-                return self._set_plan((), None)
+                return self._set_plan(())
             if self.profiling is None:
                 self.profiling = Profiling(program)
             if self.runs < settings.profiled_runs:
                 return self.profiling
             facts = facts_of(program.input_dimensions(), self.profiling.inputs(), self.kind)
-            modes = self.profiling.grad_modes
-            return self._set_plan(facts, next(iter(modes)) if len(modes) == 1 else None)
+            return self._set_plan(facts, self._refusal(self.profiling.library_share()))
 
     def prepare(self, given: Sequence[Any]) -> bool:
         """Have a plan for inputs as if they had been profiled; whether that is compiled now.
@@ -111,10 +124,10 @@ class Level:
         A level that has a plan keeps it.
         """
         with self._lock:
-            plan = self.plan or self._set_plan(self._facts_for(given), torch.is_grad_enabled())
+            plan = self.plan or self._set_plan(self._facts_for(given))
         if not plan.guard.admits(*given):
             return False
-        plan.compile(given)
+        plan.compile(given, waits=self._settings.waits)
         return True
 
     def _facts_for(self, given: Sequence[Any]) -> tuple[InputFact, ...]:
@@ -126,29 +139,40 @@ class Level:
                 found.append((number, type_, type_.requires_grad))
         return facts_of(program.input_dimensions(), found, self.kind)
 
-    def _set_plan(self, facts: tuple[InputFact, ...], grad: bool | None) -> Plan:
+    def _set_plan(self, facts: tuple[InputFact, ...], refusal: str | None = None) -> Plan:
         settings, program = self._settings, self._settings.program
-        recipe = Recipe(program, facts, grad)
+        recipe, choice = Recipe(program, facts, self._mode.grad if facts else None), settings.choice
         if self.kind is Kind.UNSPECIALIZED:
-            recipe = Recipe(program, pipeline=settings.pipeline)
+            recipe, choice = Recipe(program, pipeline=settings.pipeline), _NO_ENGINE
         self._planned_at = time.monotonic()
         self.plan = Plan(
             PlanGuard(len(program.graph.inputs), recipe.facts, recipe.grad),
             recipe,
-            settings.engine,
+            choice,
             depth=self.depth,
             complaints=settings.complaints,
+            refusal=refusal,
         )
         return self.plan
 
+    def _refusal(self, library_share: float | None) -> str | None:
+        """Return why an engine that shall pay is not for the program; None if it may be."""
+        if not self._settings.choice.is_measured or library_share is None:
+            return None
+        if library_share <= _MOST_IN_LIBRARIES:
+            return None
+        return (
+            f"runs without an engine, since {library_share:.0%} of the time goes to matrix products, "
+            "convolutions and the like, which no engine fuses"
+        )
+
     def profile(self, profiling: Profiling, given: Sequence[Any]) -> tuple[Any, ...]:
         """Run the program, watched, on inputs that came while the level profiled."""
-        grad = torch.is_grad_enabled()
         results, found = profiling.run(given)
         with self._lock:
             if self.runs < self._settings.profiled_runs:
                 self.runs += 1
-                profiling.add(found, grad)
+                profiling.add(found)
         return results
 
     def release(self, after: float) -> None:

@@ -1,4 +1,11 @@
-"""Plans: a program optimized for inputs that a guard admits, compiled when the first of them comes."""
+"""Plans: a program optimized for inputs that a guard admits, compiled when the first of them comes.
+
+Note [How a plan is compiled]
+    At first the program is optimized and compiled to Python, which takes milliseconds. If there is an engine,
+    it is given that in a thread of its own. The call that came waits for it so long as compilations may take,
+    or not at all if they go on in the background: then, and after that time, the plan runs what there is.
+    With an engine that is measured, calls are a trial between the two at first.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +13,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
-from ...ir import Graph
+import torch
+
+from ...ir import Graph, TensorType
 from ..codegen import CompiledGraph
 from .complaints import Complaints
-from .engines import Engine, Function, traceable
+from .differentiable import Declined
+from .engines import Engine, EngineChoice, Function, traceable
 from .guard import PlanGuard
+from .job import Job
 from .program import Program
 from .specialization import Recipe
+from .trial import Trial, Verdict
 
 _MOST_REASONS: Final = 100
 _OTHER: Final = "other reasons"
@@ -32,6 +45,7 @@ class Body:
         engine: what made it.
         seconds: how long that took.
         failure: why it is not what it was meant to be, in words; None if it is.
+        note: what else there is to tell of the engine; None for nothing.
     """
 
     program: Program
@@ -40,6 +54,11 @@ class Body:
     engine: str
     seconds: float
     failure: str | None = None
+    note: str | None = None
+
+    def plain(self) -> Body:
+        """Return the same without an engine."""
+        return replace(self, function=self.compiled.function, engine="plain")
 
 
 class Plan:
@@ -49,32 +68,43 @@ class Plan:
         guard: what it may run on.
         hits: how often it ran.
         reasons: how often it did not, by the reason in words.
+        served: how many calls that it admits were run as traced, since it was being compiled.
+        body: what it runs; None as long as there is nothing.
+        is_complete: whether its guard holds all inputs, read or not, to their very sizes and strides.
 
     Args:
         guard: what it may run on.
         recipe: how to make what it runs.
-        engine: what compiles it further.
+        choice: what compiles it further.
         depth: what it is called in complaints.
         complaints: where it tells what failed, or took long.
+        refusal: why the engine is not for it, in words; None if it is.
     """
 
     def __init__(
         self,
         guard: PlanGuard,
         recipe: Recipe,
-        engine: Engine | None,
+        choice: EngineChoice,
         *,
         depth: int,
         complaints: Complaints,
+        refusal: str | None = None,
     ) -> None:
         self.guard = guard
         self.hits = 0
+        self.served = 0
         self.reasons: Counter[str] = Counter()
         self.body: Body | None = None
+        self._job: Job | None = None
         self._recipe = recipe
-        self._engine = engine
+        self._choice = choice
         self._depth = depth
         self._complaints = complaints
+        self._refusal = refusal
+        self.is_complete = len(recipe.facts) == len(recipe.program.graph.inputs) and all(
+            fact.is_exact for fact in recipe.facts
+        )
         self._lock = threading.RLock()
         self._counting = threading.Lock()
 
@@ -87,6 +117,12 @@ class Plan:
         """Return hits, and misses by their reasons, as they are now."""
         with self._counting:
             return self.hits, dict(self.reasons)
+
+    @property
+    def is_compiling(self) -> bool:
+        """Whether a thread compiles it."""
+        job = self._job
+        return job is not None and not job.is_done
 
     def graph(self) -> Graph | None:
         """Return the optimized graph; None before it is compiled."""
@@ -116,9 +152,35 @@ class Plan:
                 return f"{failing} when the plan was compiled, and not now"
         return None
 
-    def run(self, given: Sequence[Any]) -> tuple[Any, ...]:
-        """Run it on inputs that it admits."""
-        body = self.body or self.compile(given)
+    @property
+    def is_current(self) -> bool:
+        """Whether there is something to run, and what is around the program is as it was then."""
+        body = self.body
+        return body is not None and self._job is None and self._changed() is None
+
+    def run_directly(self, *given: Any) -> tuple[Any, ...]:
+        """Run it on inputs that it admits, when it is current."""
+        body = self.body
+        assert body is not None, "it is current"
+        try:
+            return self.run(body, given)
+        finally:
+            self._complaints.tell()
+
+    def ready(self, given: Sequence[Any], *, waits: bool) -> Body | None:
+        """Return what to run on inputs that it admits; None where a thread has yet to make that."""
+        if self._job is not None:
+            self._look_at(self._job)
+        body = self.body
+        if body is None:
+            body = self.compile(given, waits=waits)
+            if body is None:
+                with self._counting:
+                    self.served += 1
+        return body
+
+    def run(self, body: Body, given: Sequence[Any]) -> tuple[Any, ...]:
+        """Run what it had ready."""
         with self._counting:
             self.hits += 1
         try:
@@ -134,14 +196,56 @@ class Plan:
                 raise
             raise explained from error
 
-    def compile(self, given: Sequence[Any]) -> Body:
-        """Compile it, unless another thread has, for inputs that it admits."""
-        with self._lock:
-            if self.body is None:
-                self.body = self._compiled(given)
-            return self.body
+    def compile(self, given: Sequence[Any], *, waits: bool) -> Body | None:
+        """Compile it, unless another thread has, for inputs that it admits.
 
-    def _compiled(self, given: Sequence[Any]) -> Body:
+        Args:
+            given: the inputs.
+            waits: whether to wait for the engine, as long as that may take; else nothing is waited for.
+
+        Returns:
+            what there is now.
+        """
+        with self._lock:
+            if self.body is None and self._job is None:
+                if waits:
+                    self.body = self._optimized()
+                    if self._has_engine(self.body):
+                        self._start(partial(self._give_to_engine, given))
+                else:
+                    self._start(partial(self._make_all, given))
+        job = self._job
+        if waits and job is not None:
+            job.wait(self._complaints.slow_after)
+            self._look_at(job)
+        return self.body
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for a thread that compiles it, so long at most; whether none does."""
+        return self._job is None or self._job.wait(seconds)
+
+    def _start(self, work: Any) -> None:
+        self._job = Job(work, f"opscope compiles depth {self._depth}")
+
+    def _look_at(self, job: Job) -> None:
+        """Take note of a job that is done, or takes too long."""
+        engine = self._choice.engine
+        if engine is not None and job.seconds > self._complaints.slow_after:
+            self._complaints.slow(self._depth, engine.name)
+        if job.is_done:
+            self._job = None
+            if job.error is not None:
+                raise job.error
+
+    def _make_all(self, given: Sequence[Any]) -> None:
+        body = self._optimized()
+        if self._has_engine(body):
+            self._give_to_engine(given, body)
+        else:
+            self.body = body
+
+    def _optimized(self) -> Body:
+        """Return what runs without an engine."""
         start = time.perf_counter()
         failure = None
         try:
@@ -153,30 +257,75 @@ class Plan:
             self._complaints.failed(self._depth, failure)
             program = self._recipe.program.copy()
             compiled = program.compiled()
-        function, engine = compiled.function, "plain"
-        if self._engine is not None and failure is None and not self._complaints.is_engine_slow:
-            facts = self._recipe.facts
-            is_exact = bool(facts) and all(fact.is_exact for fact in facts)
-            try:
-                plain = program.compiled(traceable).function
-                function = self._engine.compile(plain, given, dynamic=not is_exact)
-                engine = self._engine.name
-            except Exception as error:  # noqa: BLE001 - whatever it is, the plain plan still runs
-                failure = _without(self._engine.name, error)
-                self._complaints.failed(self._depth, failure)
+        note = None if self._choice.engine is None else self._refusal
+        if failure is None and self._choice.absence is not None and self._depth > 0:
+            note = f"runs without an engine, since {self._choice.absence}"
         seconds = time.perf_counter() - start
-        self._complaints.took(self._depth, engine, seconds)
-        return Body(program, compiled, function, engine, seconds, failure)
+        return Body(program, compiled, compiled.function, "plain", seconds, failure, note)
+
+    def _has_engine(self, body: Body) -> bool:
+        return self._choice.engine is not None and body.failure is None and self._refusal is None
+
+    def _give_to_engine(self, given: Sequence[Any], body: Body | None = None) -> None:
+        """Have the engine compile what was optimized, and run that from now on."""
+        body, engine = body or self.body, self._choice.engine
+        assert body is not None, "it was optimized before"
+        assert engine is not None, "there is one to give it to"
+        note = self._complaints.refusal()
+        if note is not None:
+            self.body = replace(body, note=note)
+            return
+        start = time.perf_counter()
+        try:
+            plain = body.program.compiled(traceable).function
+            function = engine.compile(plain, given, dynamic=not self._is_exact)
+        except Declined as error:
+            self.body = replace(body, note=f"runs without engine {engine.name}: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the plain plan still runs
+            failure = _without(engine.name, error)
+            self._complaints.failed(self._depth, failure)
+            self.body = replace(body, failure=failure)
+        else:
+            seconds = body.seconds + time.perf_counter() - start
+            body = replace(body, function=function, engine=engine.name, seconds=seconds)
+            self.body = self._on_trial(body, engine, given)
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether the guard holds all inputs to their very sizes and strides."""
+        exact = {fact.number for fact in self._recipe.facts if fact.is_exact}
+        inputs = self._recipe.program.graph.inputs
+        return all(
+            number in exact or not isinstance(value.type, TensorType)
+            for number, value in enumerate(inputs)
+            if value.is_used
+        ) and bool(exact)
+
+    def _on_trial(self, body: Body, engine: Engine, given: Sequence[Any]) -> Body:
+        """Return what runs the engine's function, and the plain one in turn where that is to be measured."""
+        # Elsewhere a call returns before its work is done.
+        on_cpu = all(value.is_cpu for value in given if isinstance(value, torch.Tensor))
+        if not self._choice.is_measured or not on_cpu:
+            return body
+
+        def decide(verdict: Verdict) -> None:
+            if verdict.is_faster:
+                self.body = replace(body, note=f"{engine.name} takes {verdict}")
+            else:
+                note = f"runs without engine {engine.name}, which does not pay: {verdict}"
+                self.body = replace(body.plain(), note=note)
+
+        trial = Trial(body.function, body.compiled.function, decide)
+        return replace(body, function=trial, note=f"{engine.name} is being measured")
 
     def _failures(self, body: Body) -> tuple[type[Exception], ...]:
-        return () if self._engine is None or body.engine == "plain" else self._engine.failures
+        engine = self._choice.engine
+        return () if engine is None or body.engine == "plain" else engine.failures
 
     def _give_up(self, body: Body, error: Exception) -> None:
         failure = _without(body.engine, error)
         self._complaints.failed(self._depth, failure)
-        self.body = Body(
-            body.program, body.compiled, body.compiled.function, "plain", body.seconds, failure
-        )
+        self.body = replace(body.plain(), failure=failure, note=None)
 
 
 def _without(engine: str, error: Exception) -> str:

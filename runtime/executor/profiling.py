@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 
-from ...ir import Node, TensorType
+from ...ir import Graph, Node, TensorType, Value
+from ...ir.literals import CPU
 from ...ir.profiles import Profile, watch
+from .libraries import library_share
 from .program import Program
 
 Found = list[tuple[Node, TensorType]]
@@ -27,7 +31,6 @@ class Profiling:
 
     Attributes:
         program: the program, each of whose tensors is watched.
-        grad_modes: the gradient modes that runs found.
         profile: what the runs have in common.
 
     Args:
@@ -36,15 +39,16 @@ class Profiling:
 
     def __init__(self, program: Program) -> None:
         self.program = program.copy()
-        self.grad_modes: set[bool] = set()
         graph = self.program.graph
         numbers = {value: number for number, value in enumerate(graph.inputs)}
         self._inputs: dict[Node, int] = {}
-        for value in [*graph.inputs, *(value for node in graph.block for value in node.outputs)]:
-            if value.is_used and isinstance(value.type, TensorType):
-                node = watch(graph, value)
-                if value in numbers:
-                    self._inputs[node] = numbers[value]
+        self._makers: dict[Node, Node] = {}
+        for part, value in _watched(graph):
+            node = watch(part, value)
+            if value in numbers:
+                self._inputs[node] = numbers[value]
+            elif value.node is not None:
+                self._makers[node] = value.node
         self.profile = Profile(graph)
         self._watching = frozenset(self.profile.nodes)
         self._followed: dict[int, set[bool]] = {}  # whether autograd followed an input, run by run
@@ -62,10 +66,9 @@ class Profiling:
                     raise
                 raise explained from error
 
-    def add(self, found: Found, grad: bool) -> None:
-        """Merge what a run found, and the gradient mode that it ran in."""
+    def add(self, found: Found) -> None:
+        """Merge what a run found."""
         self.profile.add_run(found)
-        self.grad_modes.add(grad)
         for node, type_ in found:
             if node in self._inputs:
                 self._followed.setdefault(self._inputs[node], set()).add(type_.requires_grad)
@@ -76,6 +79,20 @@ class Profiling:
             type_, followed = node.output.type, self._followed.get(number, set())
             if isinstance(type_, TensorType):
                 yield number, type_, followed.pop() if len(followed) == 1 else None
+
+    def library_share(self) -> float | None:
+        """Return which part of the time goes to operators that an engine leaves to libraries, by estimation.
+
+        None on devices that nobody has estimates for.
+        """
+        found = []
+        for node, maker in self._makers.items():
+            made, taken = node.output.type, [value.type for value in maker.inputs]
+            if isinstance(made, TensorType):
+                if made.device != CPU:
+                    return None
+                found.append((maker, made, taken))
+        return library_share(found)
 
     @contextmanager
     def _notes(self) -> Iterator[Found]:
@@ -92,8 +109,20 @@ class Profiling:
         noting, type_of = self._noting, self.program.type_of
 
         def note(tensor: torch.Tensor) -> torch.Tensor:
-            if noting.found is not None:
-                noting.found.append((node, type_of(tensor)))
+            found = noting.found
+            # Operators that call functions trace them for autograd, with stand-ins that have no values.
+            if found is not None and not isinstance(tensor, (FakeTensor, FunctionalTensor)):
+                found.append((node, type_of(tensor)))
             return tensor
 
         return note
+
+
+def _watched(graph: Graph) -> list[tuple[Graph, Value]]:
+    """Return the tensors that a graph, blocks in it and functions that it calls make, with whose they are."""
+    return [
+        (part, value)
+        for part in (graph, *graph.functions.values())
+        for value in part.values()
+        if value.is_used and isinstance(value.type, TensorType)
+    ]

@@ -1,6 +1,6 @@
 """Engines: what they are given, what happens when they fail, and Inductor itself."""
 
-import shutil
+import importlib
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
+from torch._functorch.aot_autograd import aot_module_simplified
 
 import opscope
-from opscope.runtime.executor.engines import Function
+from opscope.runtime.executor.engines import Function, traceable
+from opscope.runtime.executor.fx_graph import Untraceable, fx_graph
+from opscope.runtime.executor.inductor import missing_compiler
 
 
 class Broken(Exception):
@@ -111,10 +115,13 @@ def test_after_a_slow_compilation_later_plans_do_without_the_engine() -> None:
     engine = FakeEngine(seconds=0.02)
     executor = executor_with(engine, slow_after=0.01)
     run(executor, 3)
-    with pytest.warns(opscope.ExecutorWarning, match=r"engine fake took .* more than 0.01 s"):
+    with pytest.warns(opscope.ExecutorWarning, match=r"engine fake takes more than 0.01 s"):
         run(executor, 3)
-    run(executor, 4, 5, 6)
-    assert [level.engine for level in executor.get_debug_state().levels] == ["fake", "plain"]
+    assert executor.wait(5)
+    run(executor, 3, 4, 5, 6)
+    slow, later = executor.get_debug_state().levels
+    assert (slow.engine, later.engine) == ("fake", "plain")
+    assert later.note == "runs without the engine, which took too long for another plan"
     assert len(engine.asked) == 1
 
 
@@ -141,7 +148,7 @@ def test_an_unknown_engine_is_refused() -> None:
         executor_with("nvfuser")
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a compiler of C++")
+@pytest.mark.skipif(missing_compiler() is not None, reason="Inductor needs a compiler of C++")
 def test_inductor_compiles_without_running_and_gives_what_eager_gives() -> None:
     def program(x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
         total.add_(1)
@@ -162,3 +169,109 @@ def test_inductor_compiles_without_running_and_gives_what_eager_gives() -> None:
     torch.testing.assert_close(result, x.sin() * 3)
     (level,) = executor.get_debug_state().levels
     assert (level.engine, level.hits, level.failure) == ("inductor", 1, None)
+
+
+@pytest.fixture
+def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Inductor do all but write kernels, which takes seconds: AOTAutograd gives it its gradients."""
+    compile_fx = importlib.import_module("torch._inductor.compile_fx")
+
+    def compiled(module: Any, inputs: Any, **options: Any) -> Any:
+        return aot_module_simplified(
+            module, inputs, fw_compiler=lambda graph, inputs: make_boxed_func(graph.forward)
+        )
+
+    monkeypatch.setattr(compile_fx, "compile_fx", compiled)
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_gradients_through_inductor_and_theirs_are_those_of_eager() -> None:
+    weight = torch.nn.Parameter(torch.randn(4, 4))
+
+    def program(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return (x * y).sin() * x.shape[0] + x @ weight, x.detach() > 0
+
+    given = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4)
+    executor = opscope.ProfilingExecutor(opscope.trace(program, given), engine="inductor")
+    executor.prepare(given)
+    for ours, theirs in zip(
+        gradients(executor, *given, weight), gradients(program, *given, weight), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.hits, level.note, level.failure) == ("inductor", 2, None, None)
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_kernels_are_left_out_where_they_would_do_other_things_than_operators() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    executor = opscope.ProfilingExecutor(
+        opscope.trace(lambda x: x.sin() * weight, torch.ones(3)), engine="inductor"
+    )
+    x = torch.randn(3)
+    executor.prepare(x)
+    weight.requires_grad_(False)
+    assert not executor(x).requires_grad
+    weight.requires_grad_(True)
+    hooked: list[torch.Tensor] = []
+    handle = weight.register_hook(hooked.append)
+    executor(x).sum().backward()
+    handle.remove()
+    assert len(hooked) == 1
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, torch.ones(3))
+        tangent = torch.autograd.forward_ad.unpack_dual(executor(dual)).tangent
+    torch.testing.assert_close(tangent, x.cos() * weight)
+    assert executor.get_debug_state().levels[0].engine == "inductor"
+
+
+def gradients(
+    program: Callable[..., Any], x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor
+) -> list[torch.Tensor]:
+    """Return results, gradients of a usual backward pass, recorded ones, and gradients of those."""
+    result, positive = program(x, y)
+    plain = torch.autograd.grad(result.square().sum(), (x, weight))
+    recorded = torch.autograd.grad(program(x, y)[0].square().sum(), (x, weight), create_graph=True)
+    second = torch.autograd.grad(sum(g.square().sum() for g in recorded), (x, weight))
+    return [result, positive, *plain, *recorded, *second]
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (lambda x, total: (total.add_(1), x.sin() * 2)[1], "writes to memory (aten.add_.Tensor)"),
+        (
+            lambda x, total: torch.nn.functional.dropout(x * total),
+            "draws random numbers (aten.dropout.default)",
+        ),
+    ],
+)
+def test_inductor_declines_gradients_that_it_could_not_give_twice(
+    program: Callable[..., Any], reason: str
+) -> None:
+    given = torch.ones(3, requires_grad=True), torch.ones(3)
+    executor = opscope.ProfilingExecutor(opscope.trace(program, given), engine="inductor")
+    executor.prepare(given)
+    assert f"those of a program that {reason} cannot be computed" in executor.explain()
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.failure) == ("plain", None)
+
+
+def test_a_function_of_operators_is_a_graph_and_one_that_enters_modes_is_not() -> None:
+    weight = torch.nn.Parameter(torch.ones(4))
+
+    def program(x: torch.Tensor) -> torch.Tensor:
+        one, two = (x * weight).split(2)
+        return one + two
+
+    def entering(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            y = x.sin()
+        return y * x
+
+    function = opscope.trace(program, torch.ones(4)).compiled(traceable).function
+    graph = fx_graph(function, 1)
+    assert torch.equal(graph(torch.arange(4.0), weight)[0], torch.tensor([2.0, 4.0]))
+    entered = opscope.trace(entering, torch.ones(4)).compiled(traceable).function
+    with pytest.raises(Untraceable, match="no_grad"):
+        fx_graph(entered, 1)

@@ -91,14 +91,88 @@ def test_several_profiled_runs_are_merged() -> None:
     assert second.profiled_runs == 1
 
 
-def test_gradient_modes_have_plans_of_their_own() -> None:
+def test_sizes_that_are_equal_in_each_run_go_by_one_name_and_others_by_their_own() -> None:
+    traced = opscope.trace(lambda x, y: (x.sum(), y.sum()), (torch.ones(3, 4), torch.ones(3, 4)))
+    executor = opscope.ProfilingExecutor(traced, profiled_runs=3)
+    for x, y in (((5, 6), (5, 6)), ((7, 8), (7, 9)), ((2, 2), (2, 6))):
+        executor(torch.ones(x), torch.ones(y))
+    executor(torch.ones(4, 3), torch.ones(4, 5))
+    executor(torch.ones(4, 3), torch.ones(6, 5))
+    first = executor.get_debug_state().levels[0]
+    assert first.guards[1:] == ("input 0 x : f32[s0, s2]", "input 1 y : f32[s0, s1]")
+    assert (first.hits, first.miss_reasons) == (
+        1,
+        {"input 1 dim 0: profiled equal to input 0 dim 0, which is 4, got 6": 1},
+    )
+
+
+def branching(x: torch.Tensor) -> torch.Tensor:
+    """Call operators of torch directly, which the functions around them would compile first."""
+    operators = torch.ops.higher_order
+    y: torch.Tensor = operators.cond(
+        x.sum() > 0, lambda a: ((a + 1).sin(),), lambda a: ((a - 1).cos(),), (x,)
+    )[0]
+    steps = operators.while_loop(
+        lambda i, a: i < 3, lambda i, a: (i + 1, (a * 2).tanh()), (torch.tensor(0), y), ()
+    )
+    return steps[1]  # type: ignore[no-any-return]
+
+
+def test_values_in_branches_and_loops_are_profiled_if_they_ran() -> None:
+    with torch.no_grad():
+        executor = opscope.ProfilingExecutor(opscope.trace(branching, torch.ones(3)))
+        for _ in range(2):
+            assert torch.equal(executor(torch.ones(5)), branching(torch.ones(5)))
+    (level,) = executor.get_debug_state().levels
+    assert level.failure is None
+    lines = str(level.profiled_graph).splitlines()
+    for operator, found in (("sin", "f32[5]"), ("cos", "any"), ("tanh", "f32[5]")):
+        (place,) = [n for n, line in enumerate(lines) if f"aten::{operator}(" in line]
+        assert f": {found} = prim::profile" in lines[place + 1], lines[place + 1]
+
+
+def test_one_tensor_for_two_inputs_is_refused_though_a_guard_admits_both() -> None:
+    traced = opscope.trace(lambda x, y: x + y, (torch.ones(3), torch.ones(3)))
+    executor = opscope.ProfilingExecutor(traced)
+    x = torch.ones(3)
+    for _ in range(3):
+        executor(x, torch.ones(3))
+        with pytest.raises(opscope.InputError, match="are one tensor now"):
+            executor(x, x)
+
+
+def test_each_mode_has_a_chain_of_its_own() -> None:
     executor = executor_of()
     run(executor, (3, 4), (3, 4))
     with torch.no_grad():
         run(executor, (3, 4), (3, 4))
-    first, second = executor.get_debug_state().levels
-    assert first.miss_reasons == {"grad mode: profiled on, got off": 2}
-    assert second.guards[0] == "grad mode off"
+    with torch.inference_mode():
+        run(executor, (3, 4), (3, 4))
+    chains = executor.get_debug_state().chains
+    assert [chain.mode for chain in chains] == [
+        "with grad mode on", "with grad mode off", "in inference mode",
+    ]  # fmt: skip
+    for chain in chains:
+        (level,) = chain.levels
+        assert (level.depth, level.hits, level.misses) == (12, 1, 0)
+    assert [chain.levels[0].guards[0] for chain in chains] == [
+        "grad mode on", "grad mode off", "grad mode off",
+    ]  # fmt: skip
+    assert "calls in inference mode:\ndepth 12, static: compiled by plain" in executor.explain()
+
+
+def test_autocast_has_a_chain_of_its_own() -> None:
+    executor = opscope.ProfilingExecutor(opscope.trace(lambda x: x @ x, torch.ones(3, 3)))
+    x = torch.randn(3, 3)
+    for _ in range(2):
+        assert executor(x).dtype == torch.float32
+    with torch.autocast("cpu"):
+        for _ in range(2):
+            assert executor(x).dtype == torch.bfloat16
+    assert [chain.mode for chain in executor.get_debug_state().chains] == [
+        "with grad mode on",
+        "with grad mode on, autocast cpu torch.bfloat16",
+    ]
 
 
 def test_inputs_that_nothing_reads_are_not_guarded() -> None:
@@ -202,9 +276,9 @@ def test_profiled_graphs_are_released_when_it_is_time() -> None:
 def test_a_call_releases_what_is_due() -> None:
     executor = executor_of()
     run(executor, (3, 4), (3, 4))
-    (level,) = executor._profiled.levels()
+    (level,) = executor._profiled.all()[0].levels()
     assert level.profiling is not None
-    executor._profiled.release_after = 0.0
+    executor._profiled.all()[0].release_after = 0.0
     run(executor, (3, 4))
     assert level.profiling is None
 

@@ -101,7 +101,7 @@ def test_plans_call_operators_as_directly_as_the_replay_does() -> None:
     executor = opscope.ProfilingExecutor(traced)
     for _ in range(2):
         executor(torch.ones(3, 4))
-    (level,) = executor._profiled.levels()
+    (level,) = executor._profiled.all()[0].levels()
     assert level.plan is not None
     assert level.plan.body is not None
     ours = level.plan.body.compiled.function.__globals__

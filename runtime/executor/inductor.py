@@ -1,0 +1,191 @@
+"""Inductor as an engine: fused kernels, whose results differ from eager's in last bits.
+
+Note [Two ways to Inductor]
+    A plan for fixed sizes that only computes is handed over as a graph of ``torch.fx``, and its kernels are
+    called directly: the guard of the plan has seen to all that they rely on, so a call costs microseconds.
+    Everything else goes through ``torch.compile``, which checks again, and costs ten times that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import torch
+from torch.autograd import forward_ad
+
+from .differentiable import Declined, Differentiable
+from .fx_graph import Untraceable, fx_graph, tensors_bound, writes_or_draws
+
+Function = Callable[..., tuple[Any, ...]]
+
+_OPTIONS: Final = {"fallback_random": True}  # random numbers are those of eager
+_COMPILERS: Final = ("g++", "clang++", "c++", "cl")
+
+
+def missing_compiler() -> str | None:
+    """Return in words that there is no C++ compiler, which Inductor needs; None where there is one."""
+    named = os.environ.get("CXX")
+    names = (named,) if named else _COMPILERS
+    if any(shutil.which(name) for name in names):
+        return None
+    return f"no C++ compiler was found ({', '.join(names)})"
+
+
+class _Ready(Exception):
+    """The function is compiled and about to run."""
+
+
+class _Compiling(threading.local):
+    """Whether this thread compiles only."""
+
+    is_on = False
+
+
+class Inductor:
+    """``torch.compile`` with Inductor, or Inductor alone; see Note [Two ways to Inductor]."""
+
+    name = "inductor"
+    _one_at_a_time = threading.Lock()
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """The errors of a compilation."""
+        from torch._dynamo.exc import TorchDynamoException  # slow to import, so when it is needed
+
+        return (TorchDynamoException,)
+
+    def compile(self, function: Function, given: Sequence[Any], *, dynamic: bool) -> Function:
+        """Compile a function without running it.
+
+        Raises:
+            Declined: gradients of gradients, which it has not, could not be had in another way.
+        """
+        bound = tensors_bound(function)
+        followed = torch.is_grad_enabled() and any(
+            isinstance(value, torch.Tensor) and value.requires_grad for value in (*given, *bound)
+        )
+        with self._one_at_a_time:
+            kernels = self._kernels(function, given, bound, dynamic=dynamic, followed=followed)
+        if followed:
+            kernels = Differentiable(kernels, function, bound)
+        return _Elsewhere(kernels, function, bound)
+
+    def _kernels(
+        self,
+        function: Function,
+        given: Sequence[Any],
+        bound: Sequence[torch.Tensor],
+        *,
+        dynamic: bool,
+        followed: bool,
+    ) -> Function:
+        if not dynamic and all(map(_is_simple, (*given, *bound))):
+            try:
+                graph = fx_graph(function, len(given))
+            except Untraceable:
+                pass
+            else:
+                reason = writes_or_draws(graph)
+                _require_second_order(reason, followed)
+                if reason is None:
+                    return _direct(graph, given, bound)
+        return _through_dynamo(function, given, dynamic=dynamic, followed=followed)
+
+
+def _is_simple(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not value.is_complex()
+
+
+def _require_second_order(reason: str | None, followed: bool) -> None:
+    if followed and reason is not None:
+        raise Declined(
+            f"Inductor has no gradients of gradients, and those of a program that {reason} cannot be "
+            "computed by running it again"
+        )
+
+
+def _direct(
+    graph: torch.fx.GraphModule, given: Sequence[Any], bound: Sequence[torch.Tensor]
+) -> Function:
+    """Return the kernels of a graph that takes inputs and state."""
+    from torch._inductor.compile_fx import compile_fx  # slow to import, so when it is needed
+
+    kernels: Any = compile_fx(graph, [*given, *bound], config_patches=dict(_OPTIONS))
+
+    def run(*given: Any) -> tuple[Any, ...]:
+        return tuple(kernels(*given, *bound))
+
+    return run
+
+
+def _through_dynamo(
+    function: Function, given: Sequence[Any], *, dynamic: bool, followed: bool
+) -> Function:
+    """Compile by ``torch.compile``: the first call ends where the kernels would begin."""
+    from torch._inductor.compile_fx import compile_fx  # slow to import, so when it is needed
+
+    compiling = _Compiling()
+    declined: list[Declined] = []
+
+    def backend(module: Any, inputs: list[Any]) -> Callable[..., Any]:
+        try:
+            _require_second_order(writes_or_draws(module), followed)
+        except Declined as error:
+            declined.append(error)
+            raise
+        kernels: Any = compile_fx(module, inputs, config_patches=dict(_OPTIONS))
+
+        def run(*args: Any) -> Any:
+            if compiling.is_on:
+                raise _Ready
+            return kernels(*args)
+
+        return run
+
+    compiled: Function = torch.compile(function, backend=backend, fullgraph=True, dynamic=dynamic)
+    compiling.is_on = True
+    try:
+        compiled(*given)
+    except _Ready:
+        pass
+    except Exception:
+        if declined:
+            raise declined[0] from None
+        raise
+    finally:
+        compiling.is_on = False
+    return compiled
+
+
+class _Elsewhere:
+    """Runs the plain function where kernels would not do what its operators do.
+
+    That is inside modes and transforms that see operators, with tangents of forward differentiation, and
+    where a parameter was frozen or thawed since.
+    """
+
+    def __init__(self, kernels: Function, plain: Function, bound: Sequence[torch.Tensor]) -> None:
+        self._kernels = kernels
+        self._plain = plain
+        self._bound = [(tensor, tensor.requires_grad) for tensor in bound]
+
+    def __call__(self, *given: Any) -> tuple[Any, ...]:
+        """Run it."""
+        if (
+            torch._C._len_torch_dispatch_stack()
+            or torch._C._functorch.peek_interpreter_stack() is not None
+            or forward_ad._current_level >= 0
+            or any(self._unusual(given))
+        ):
+            return self._plain(*given)
+        return self._kernels(*given)
+
+    def _unusual(self, given: Sequence[Any]) -> Iterator[bool]:
+        for tensor, requires_grad in self._bound:
+            yield tensor.requires_grad is not requires_grad
+        for value in given:
+            yield isinstance(value, torch.Tensor) and value.is_neg()
