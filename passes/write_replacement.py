@@ -215,7 +215,7 @@ class WriteReplacer:
         args, keywords = _without(node, args, overload.dropped)
         operator = overload.operator
         if operator.name == "aten::copy":
-            operator, args = self._copy(operator, args, written[0].types[0])
+            operator, args = self._copy(node, operator, args, written[0].types[0])
             keywords = ()
         outcome = self._facts.outcome(operator, args, keywords)
         if outcome is None or not self._is_exact(node, written, overload, operator, outcome):
@@ -246,13 +246,16 @@ class WriteReplacer:
         return made, contents
 
     def _copy(
-        self, copy: Operator, args: tuple[Argument, ...], type_: TensorType
+        self, node: Node, copy: Operator, args: tuple[Argument, ...], type_: TensorType
     ) -> tuple[Operator, tuple[Argument, ...]]:
         """Return what gives a tensor of ``type_`` with what ``aten::copy`` would put there.
 
-        Where the source has its size, that takes nothing of the tensor that is written.
+        Where the source has its size, that takes nothing of the tensor that is written, except a history
+        which says that what it was made of has no part in it any more: a gradient of zero.
         """
         source = args[1]
+        if is_followed(node) and _any_grad(args[:1]) and not _any_grad(args[1:2]):
+            return copy, args[:2]
         if not isinstance(source, Value) or not isinstance(source.type, TensorType):
             return copy, args[:2]
         if source.type.device != type_.device or source.type.shape != type_.shape:
