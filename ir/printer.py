@@ -260,7 +260,9 @@ class _GraphPrinter:
         self._graph = graph
         self._statements = Statements(named_values(graph))
         self._lines: list[str] = []
-        self._pieces: list[str] = []  # what came before these, so that few short strings live at a time
+        self._pieces: list[
+            str
+        ] = []  # what came before these, so that few short strings live at a time
         self._comments: dict[Scope, dict[Frame | None, str]] = {}  # with the mark before them
         self._places: dict[Frame | None, str] = {}
         self._scopes = ScopeTable(graph.root_scope)  # those that the text so far has named

@@ -115,7 +115,9 @@ class _Transformation:
         self._replacer = WriteReplacer(graph, self._aliases, self._contents, facts)
         self._replaced: list[Node] = []
         self._numbers: list[Node] = []  # that store a number of Python's
-        self._unnoticed: set[Memory] = set()  # with a ``.data``, whose writes autograd does not notice
+        self._unnoticed: set[Memory] = (
+            set()
+        )  # with a ``.data``, whose writes autograd does not notice
 
     def run(self) -> tuple[Mutation, ...]:
         graph = self._graph

@@ -5,6 +5,7 @@ Note [Which replacement is exact]
     elements of its own, and some kernels draw or sum in that order. So it is used where its result has
     the very type of what is written. For a write through a view the order does not matter, since the
     result is copied into the base, if the operator goes element by element or only moves elements.
+    Where autograd follows the write, it must go back through the overload by the same formula, too.
     Everything else runs as it is on copies, which is exact by construction.
 """
 
@@ -227,6 +228,8 @@ class WriteReplacer:
         if len(flags) > 1:
             return None, nothing  # of a list's results either all require grad or none
         follows = True in flags
+        if follows and self._has_another_gradient(node, operator, args, keywords):
+            return None, nothing
         device = written[0].types[0].device  # outcomes are found out without memory
         types = [_flagged(fact.type, follows, device) for fact in outcome]
         groups = _groups_of(overload, node, written)
@@ -244,6 +247,21 @@ class WriteReplacer:
             elif part is not None:
                 contents[name] = tuple([next(results) for _ in part.values])
         return made, contents
+
+    def _has_another_gradient(
+        self,
+        node: Node,
+        operator: Operator,
+        args: tuple[Argument, ...],
+        keywords: tuple[str, ...],
+    ) -> bool:
+        """Whether autograd goes back through an overload by another formula, whose last bits differ.
+
+        That of ``elu_`` goes by its result, that of ``elu`` by its operand.
+        """
+        before = self._facts.autograd(node.operator, node.all_args, node.keywords)
+        after = self._facts.autograd(operator, args, keywords)
+        return before is not None and after is not None and before.histories != after.histories
 
     def _copy(
         self, node: Node, copy: Operator, args: tuple[Argument, ...], type_: TensorType

@@ -1,6 +1,6 @@
 """Programs and graphs in files: the ``.opscope`` format, without torch."""
 
-from .archive import Archive, Data
+from .archive import Archive, Data, Readable
 from .file import VERSION, read_file, write_file
 from .records import (
     Contents,
@@ -32,6 +32,7 @@ __all__ = [
     "Named",
     "PlaceRef",
     "ProgramRecord",
+    "Readable",
     "SavedCircumstance",
     "SavedCondition",
     "SavedGenerator",
