@@ -200,7 +200,8 @@ def opt(
         typer.Option(
             metavar="PASSES",
             show_default=False,
-            help="What to run, in this order: dce,cse or noopt or 'dce{drop_random=true}'.",
+            help="What to run, in this order: dce,cse or noopt or 'dce{drop_random=true}' or, of a module, "
+            "mine:MyPass.",
         ),
     ],
     outputs: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..ir import Graph
 from ..passes.base import Pass, PassResult
 from ..passes.registry import read_passes
 from ..visualize import ViewOptions
+from .errors import user_code
 from .files import read_program
 from .outputs import Output
 from .showing import write_outputs
@@ -22,11 +24,22 @@ def run_opt(
 ) -> None:
     """Run passes on the program of a file, write or print what comes of it, and report on stderr.
 
+    Args:
+        file: what to read.
+        passes: their names; those of modules are looked for in the working directory first.
+        outputs: what to write.
+        print_each: whether to print the graph after each pass.
+        verify_each: whether to verify it after each.
+
     Raises:
+        ProgramError: the module of a pass fails.
         CommandError: the file cannot be read, or an output cannot be written.
         PassError: there is no such pass or option, or a pass broke the graph.
     """
-    listed = read_passes(passes)
+    if ":" in passes:
+        sys.path.insert(0, os.fspath(Path.cwd()))
+    with user_code(f"reading the passes {passes}"):
+        listed = read_passes(passes)
     program = read_program(file, with_schemas=True)
     report = program.apply(
         *listed, verify_each=verify_each, on_pass=_print_after if print_each else None

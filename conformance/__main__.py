@@ -109,7 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="PASSES",
-        help="apply these passes, or a pipeline, to each graph and replay again; may be given several times",
+        help="apply these passes, or a pipeline, to a copy of each graph and replay it; may be given "
+        "several times",
     )
     parser.add_argument(
         "--workers",

@@ -67,6 +67,7 @@ class Outcome:
         stage: what went wrong first.
         problem: that in words.
         reported: the kinds of the trace's diagnostics: what it said itself that is not exact.
+        passes: those that were applied before the replay; none for the graph as it was traced.
     """
 
     number: int
@@ -74,6 +75,7 @@ class Outcome:
     stage: Stage = Stage.NONE
     problem: str = ""
     reported: tuple[str, ...] = ()
+    passes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Way:
     Attributes:
         depth: what becomes of composite operators.
         fake: whether nothing is computed; a program that needs data is none then.
-        passes: what is applied to each graph, one after the other, with a replay after each.
+        passes: lists of passes; each is applied to a copy of the graph, which is replayed again.
     """
 
     depth: Any = "flat"
@@ -110,28 +112,50 @@ class Difference(Exception):
         self.is_of_values = is_of_values
 
 
-def check(sample: Sample, way: Way = USUAL) -> Outcome:
-    """Run a sample eagerly, captured and replayed, and say whether the three agree."""
+def check(sample: Sample, way: Way = USUAL) -> list[Outcome]:
+    """Run a sample eagerly, captured and replayed, and say whether the three agree.
+
+    Returns:
+        What became of the graph as it was traced and, if that is right, of it after each list of passes.
+    """
     reported: list[str] = []
-    first = _difference(sample, way, reported)
-    if first is None:
-        return Outcome(sample.number, Verdict.PASSED)
-    if first.stage is Stage.EAGER:
-        return Outcome(sample.number, Verdict.NO_PROGRAM, first.stage, first.problem)
-    if first.is_of_values:
+    found = _differences(sample, way, reported)
+    settled = found
+    if any(difference.is_of_values for difference in found.values()):
         with filled_memory():
-            if _difference(sample, way, []) is None:
-                return Outcome(sample.number, Verdict.PASSED_FILLED)
-    kinds = tuple(dict.fromkeys(reported))
-    return Outcome(sample.number, Verdict.FAILED, first.stage, first.problem, kinds)
+            settled = _differences(sample, way, [])
+    said = tuple(dict.fromkeys(reported))
+    plain, *others = (
+        _outcome(sample.number, passes, found.get(passes), settled.get(passes), said)
+        for passes in ("", *way.passes)
+    )
+    return [plain, *others] if plain.verdict in (Verdict.PASSED, Verdict.PASSED_FILLED) else [plain]
 
 
-def _difference(sample: Sample, way: Way, reported: list[str]) -> Difference | None:
+def _outcome(
+    number: int,
+    passes: str,
+    found: Difference | None,
+    settled: Difference | None,
+    reported: tuple[str, ...],
+) -> Outcome:
+    """Tell what was found, and what stays of it where torch fills uninitialised memory."""
+    if found is None:
+        return Outcome(number, Verdict.PASSED, passes=passes)
+    if found.stage is Stage.EAGER:
+        return Outcome(number, Verdict.NO_PROGRAM, found.stage, found.problem, passes=passes)
+    if found.is_of_values and settled is None:
+        return Outcome(number, Verdict.PASSED_FILLED, passes=passes)
+    shown = settled or found
+    return Outcome(number, Verdict.FAILED, shown.stage, shown.problem, reported, passes)
+
+
+def _differences(sample: Sample, way: Way, reported: list[str]) -> dict[str, Difference]:
+    """Return what differs after each list of passes; where the plain replay does, that for all of them."""
     try:
-        _check(sample, way, reported)
+        return _check(sample, way, reported)
     except Difference as difference:
-        return difference
-    return None
+        return dict.fromkeys(("", *way.passes), difference)
 
 
 @contextlib.contextmanager
@@ -159,7 +183,8 @@ class _Observed:
     gradients: list[torch.Tensor | None] | None = None
 
 
-def _check(sample: Sample, way: Way, reported: list[str]) -> None:
+def _check(sample: Sample, way: Way, reported: list[str]) -> dict[str, Difference]:
+    """Compare replays with eager, and return how those after passes differ; a plain one raises."""
     expected = _eager(sample.build())
     trial = sample.build()
     restore = _restorer(trial)
@@ -170,42 +195,38 @@ def _check(sample: Sample, way: Way, reported: list[str]) -> None:
         _compare_traced_run(trial, expected)
     _check_text(traced)
 
-    def compare_replay() -> None:
+    def compare_replay(program: opscope.TracedProgram) -> None:
         restore()
         fresh = sample.build()
-        _compare(_replayed(traced, trial, fresh.args, fresh.kwargs), expected)
+        _compare(_replayed(program, trial, fresh.args, fresh.kwargs), expected)
 
     for _ in range(_REPLAYS):
-        compare_replay()
+        compare_replay(traced)
     text = str(traced.graph)
     if traced.fold("operators").changed:
         _check_text(traced)
-        compare_replay()
+        compare_replay(traced)
         traced.unfold("operators")
         if str(traced.graph) != text:
             raise Difference(Stage.GRAPH, "the graph is another when it was folded and unfolded")
+    found = {}
     for passes in way.passes:
-        with _naming(f"after {passes}"):
-            _apply(traced, passes)
-            _check_text(traced)
-            compare_replay()
+        try:
+            changed = _applied(traced, passes)
+            _check_text(changed)
+            compare_replay(changed)
+        except Difference as difference:
+            found[passes] = difference
+    return found
 
 
-def _apply(traced: opscope.TracedProgram, passes: str) -> None:
+def _applied(traced: opscope.TracedProgram, passes: str) -> opscope.TracedProgram:
+    copied = traced.copy()
     try:
-        traced.apply(passes, verify_each=True)
+        copied.apply(passes, verify_each=True)
     except Exception as error:  # any is a finding
         raise Difference(Stage.GRAPH, _described(error)) from error
-
-
-@contextlib.contextmanager
-def _naming(when: str) -> Iterator[None]:
-    """Say, of a difference, when it came up."""
-    try:
-        yield
-    except Difference as difference:
-        problem = f"{when}: {difference.problem}"
-        raise Difference(difference.stage, problem, difference.is_of_values) from difference
+    return copied
 
 
 def _eager(trial: Trial) -> _Observed:

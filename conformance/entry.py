@@ -37,7 +37,7 @@ class Report:
 
     Attributes:
         task: what was run.
-        outcomes: one per sample that was run.
+        outcomes: one per sample that was run, and for each list of passes one more.
         is_exported: whether torch.export takes the entry; None where it was not asked.
         seconds: how long it took.
     """
@@ -74,7 +74,8 @@ def _outcomes(suite: Suite, task: Task) -> tuple[Outcome, ...]:
         first_line = str(error).partition("\n")[0]
         problem = f"its samples cannot be made: {type(error).__name__}: {first_line}"
         return (Outcome(0, Verdict.NO_PROGRAM, Stage.EAGER, problem),)
-    return tuple(check(sample, task.way) for sample in spread(samples, task.most))
+    wanted = spread(samples, task.most)
+    return tuple(outcome for sample in wanted for outcome in check(sample, task.way))
 
 
 def spread(samples: Sequence[Sample], most: int) -> list[Sample]:

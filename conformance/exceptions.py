@@ -20,16 +20,18 @@ class Expected:
         entry: the entry's name.
         reason: why no trace can be exact there, or what is missing.
         samples: which of its samples; None for all.
+        passes: after which list of passes; none for the graph as it was traced.
     """
 
     suite: str
     entry: str
     reason: str
     samples: frozenset[int] | None = None
+    passes: str = ""
 
-    def covers(self, suite: str, entry: str, number: int) -> bool:
+    def covers(self, suite: str, entry: str, number: int, passes: str = "") -> bool:
         """Whether a sample is one of these."""
-        if (suite, entry) != (self.suite, self.entry):
+        if (suite, entry, passes) != (self.suite, self.entry, self.passes):
             return False
         return self.samples is None or number in self.samples
 
@@ -48,18 +50,21 @@ def load(path: Path = FILE) -> tuple[Expected, ...]:
 def _expected(path: Path, table: dict[str, object]) -> Expected:
     names = {name: str(table.get(name, "")).strip() for name in ("suite", "entry", "reason")}
     missing = [name for name, value in names.items() if not value]
-    unknown = sorted(set(table) - {*names, "samples"})
+    unknown = sorted(set(table) - {*names, "samples", "passes"})
     if missing or unknown:
         wrong = "lacks " + ", ".join(missing) if missing else "has unknown " + ", ".join(unknown)
         raise ValueError(f"{path}: the exception {table} {wrong}")
-    samples = table.get("samples")
+    samples, passes = table.get("samples"), str(table.get("passes", ""))
     if samples is None:
-        return Expected(names["suite"], names["entry"], names["reason"])
+        return Expected(names["suite"], names["entry"], names["reason"], passes=passes)
     if not isinstance(samples, list) or not all(type(number) is int for number in samples):
         raise ValueError(f"{path}: the samples of the exception {table} are not a list of numbers")
-    return Expected(names["suite"], names["entry"], names["reason"], frozenset(samples))
+    facts = (names["suite"], names["entry"], names["reason"])
+    return Expected(*facts, frozenset(samples), passes)
 
 
-def find(exceptions: Iterable[Expected], suite: str, entry: str, number: int) -> Expected | None:
-    """Return the exception that covers a sample; None if it must pass."""
-    return next((each for each in exceptions if each.covers(suite, entry, number)), None)
+def find(
+    exceptions: Iterable[Expected], suite: str, entry: str, number: int, passes: str = ""
+) -> Expected | None:
+    """Return the exception that covers a sample, as it was traced or after passes; None if it must pass."""
+    return next((each for each in exceptions if each.covers(suite, entry, number, passes)), None)

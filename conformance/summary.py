@@ -36,24 +36,32 @@ class Summary:
             key=lambda report: report.task.entry,
         )
 
-    def verdicts(self, suite: str) -> Counter[Verdict]:
-        """Return how many samples of a suite came out how."""
-        return Counter(outcome.verdict for _, outcome in _outcomes(self.of(suite)))
+    def lists_of_passes(self) -> list[str]:
+        """Return what was applied before replays: nothing, which is ``""``, and each list of passes."""
+        ways = (report.task.way.passes for report in self.reports)
+        return ["", *dict.fromkeys(passes for way in ways for passes in way)]
+
+    def verdicts(self, suite: str, passes: str = "") -> Counter[Verdict]:
+        """Return how many samples of a suite came out how, as they were traced or after passes."""
+        outcomes = (outcome for _, outcome in _outcomes(self.of(suite)))
+        return Counter(outcome.verdict for outcome in outcomes if outcome.passes == passes)
 
     def expected(self, suite: str) -> Iterator[tuple[Report, Outcome, Expected]]:
         """Yield the failures of a suite that are listed exceptions."""
         for report, outcome in _outcomes(self.of(suite)):
-            known = find(self.exceptions, suite, report.task.entry, outcome.number)
+            known = self._known(suite, report, outcome)
             if outcome.verdict is Verdict.FAILED and known is not None:
                 yield report, outcome, known
 
     def unexpected(self, suite: str) -> Iterator[tuple[Report, Outcome]]:
         """Yield the failures of a suite that are not."""
         for report, outcome in _outcomes(self.of(suite)):
-            if outcome.verdict is Verdict.FAILED and not find(
-                self.exceptions, suite, report.task.entry, outcome.number
-            ):
+            if outcome.verdict is Verdict.FAILED and not self._known(suite, report, outcome):
                 yield report, outcome
+
+    def _known(self, suite: str, report: Report, outcome: Outcome) -> Expected | None:
+        entry = report.task.entry
+        return find(self.exceptions, suite, entry, outcome.number, outcome.passes)
 
     def mended(self) -> Iterator[Expected]:
         """Yield the exceptions of which not one sample failed, where all of them were run."""
@@ -62,7 +70,7 @@ class Summary:
                 outcome
                 for report, outcome in _outcomes(self.of(known.suite))
                 if not report.task.most
-                and known.covers(known.suite, report.task.entry, outcome.number)
+                and known.covers(known.suite, report.task.entry, outcome.number, outcome.passes)
             ]
             if ran and not any(outcome.verdict is Verdict.FAILED for outcome in ran):
                 yield known
@@ -77,10 +85,14 @@ class Summary:
 
     def _suite_as_json(self, suite: str) -> dict[str, Any]:
         reports = self.of(suite)
-        verdicts = self.verdicts(suite)
         return {
             "entries": len(reports),
-            "samples": {verdict.name.lower(): verdicts[verdict] for verdict in Verdict},
+            "samples": _counts(self.verdicts(suite)),
+            "after": {
+                passes: _counts(self.verdicts(suite, passes))
+                for passes in self.lists_of_passes()
+                if passes
+            },
             "exported": sum(bool(report.is_exported) for report in reports)
             if _asked(reports)
             else None,
@@ -109,10 +121,9 @@ def show(summary: Summary, console: Console) -> None:
             )
     _show_listed(summary, console)
     for suite in summary.suites():
-        for entry, outcomes in _by_entry(summary.unexpected(suite)).items():
-            console.print(
-                f"[red]failed[/] {suite} {escape(entry)}: {_told(outcomes)}", soft_wrap=True
-            )
+        for (entry, passes), outcomes in _by_entry(summary.unexpected(suite)).items():
+            what = f"{suite} {escape(entry)}" + f" after {escape(passes)}" * bool(passes)
+            console.print(f"[red]failed[/] {what}: {_told(outcomes)}", soft_wrap=True)
     for known in summary.mended():
         where = f"{known.suite} {known.entry}"
         console.print(f"[yellow]mend: remove it[/] {escape(where)} is an exception and passes now")
@@ -121,24 +132,32 @@ def show(summary: Summary, console: Console) -> None:
 def _table(summary: Summary) -> Table:
     table = Table(title="Replayed bit for bit as in eager", title_justify="left")
     table.add_column("suite", no_wrap=True)
+    lists = summary.lists_of_passes()
+    if len(lists) > 1:
+        table.add_column("after", min_width=21, overflow="fold")
     for column in ("entries", "samples", "passed", "", "exceptions", "failed", "no program"):
         table.add_column(column, justify="right", no_wrap=True)
     for suite in summary.suites():
-        verdicts = summary.verdicts(suite)
-        passed = verdicts[Verdict.PASSED] + verdicts[Verdict.PASSED_FILLED]
-        total = passed + verdicts[Verdict.FAILED]
-        expected = sum(1 for _ in summary.expected(suite))
-        table.add_row(
-            suite,
-            f"{len(summary.of(suite)):,}",
-            f"{total:,}",
-            f"{passed:,}",
-            f"{100 * passed / total:.2f} %" if total else "",
-            f"{expected:,}",
-            f"{verdicts[Verdict.FAILED] - expected:,}",
-            f"{verdicts[Verdict.NO_PROGRAM]:,}",
-        )
+        for passes in lists:
+            after = [passes] if len(lists) > 1 else []
+            table.add_row("" if passes else suite, *after, *_figures(summary, suite, passes))
     return table
+
+
+def _figures(summary: Summary, suite: str, passes: str) -> list[str]:
+    verdicts = summary.verdicts(suite, passes)
+    passed = verdicts[Verdict.PASSED] + verdicts[Verdict.PASSED_FILLED]
+    total = passed + verdicts[Verdict.FAILED]
+    expected = sum(outcome.passes == passes for _, outcome, _ in summary.expected(suite))
+    return [
+        f"{len(summary.of(suite)):,}",
+        f"{total:,}",
+        f"{passed:,}",
+        f"{100 * passed / total:.2f} %" if total else "",
+        f"{expected:,}",
+        f"{verdicts[Verdict.FAILED] - expected:,}",
+        f"{verdicts[Verdict.NO_PROGRAM]:,}",
+    ]
 
 
 def _show_listed(summary: Summary, console: Console) -> None:
@@ -147,7 +166,7 @@ def _show_listed(summary: Summary, console: Console) -> None:
         filled: dict[str, int] = {}
         not_run: list[str] = []
         for report, outcome in _outcomes(summary.of(suite)):
-            if outcome.verdict is Verdict.PASSED_FILLED:
+            if outcome.verdict is Verdict.PASSED_FILLED and not outcome.passes:
                 filled[report.task.entry] = filled.get(report.task.entry, 0) + 1
             if outcome.verdict is Verdict.NO_PROGRAM and outcome.number == 0:
                 not_run.append(f"{report.task.entry}: {outcome.problem}")
@@ -169,11 +188,17 @@ def _show_listed(summary: Summary, console: Console) -> None:
             )
 
 
-def _by_entry(failures: Iterable[tuple[Report, Outcome]]) -> dict[str, list[Outcome]]:
-    found: dict[str, list[Outcome]] = {}
+def _by_entry(
+    failures: Iterable[tuple[Report, Outcome]],
+) -> dict[tuple[str, str], list[Outcome]]:
+    found: dict[tuple[str, str], list[Outcome]] = {}
     for report, outcome in failures:
-        found.setdefault(report.task.entry, []).append(outcome)
+        found.setdefault((report.task.entry, outcome.passes), []).append(outcome)
     return found
+
+
+def _counts(verdicts: Counter[Verdict]) -> dict[str, int]:
+    return {verdict.name.lower(): verdicts[verdict] for verdict in Verdict}
 
 
 def _told(outcomes: Sequence[Outcome]) -> str:
@@ -198,6 +223,7 @@ def _as_json(report: Report, outcome: Outcome) -> dict[str, Any]:
     return {
         "entry": report.task.entry,
         "sample": outcome.number,
+        "passes": outcome.passes,
         "verdict": outcome.verdict.value,
         "stage": outcome.stage.value,
         "problem": outcome.problem,

@@ -273,6 +273,18 @@ def collect_definitions(block: Block, into: list[Value]) -> None:
             collect_definitions(inner, into)
 
 
+def definitions(block: Block) -> Iterator[Value]:
+    """Yield every value that a block and those in it define, in order."""
+    yield from block._inputs
+    for node in block:
+        if node._results.__class__ is Value:
+            yield node._results
+        else:
+            yield from node.outputs
+        for inner in node._blocks:
+            yield from definitions(inner)
+
+
 def _copy_block(block: Block, into: Block, values: dict[Value, Value]) -> None:
     for value in block._inputs:
         values[value] = into.add_input(value.type, value.name)

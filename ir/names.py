@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .graph import Graph
+from .graph import Graph, definitions
 from .value import Value
 
 
@@ -32,7 +32,7 @@ def named_values(graph: Graph) -> Iterator[tuple[Value, str]]:
     numbers = set(filter(is_number, taken))  # of state alone: no other value has one for a name
     suffixes: dict[str, int] = {}
     count = 0
-    for value in graph.values():
+    for value in definitions(graph.block):
         wanted = value.name
         if wanted is None or is_number(wanted):
             number = str(count)

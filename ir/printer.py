@@ -47,6 +47,8 @@ from .value import StateKind, Value
 
 _WIDTH = 100  # characters after which state and graph inputs go on on a new line
 _ONLY_INT = frozenset({int})
+_NAMES_AT_ONCE = 128  # values whose names are made together
+_LINES_AT_ONCE = 512  # after so many lines the text so far becomes one string
 _COMMENT_COLUMN = 72  # where provenance starts, unless the statement is longer
 _PLAIN_OPERATOR = re.compile(r"(?!(?:block[0-9]+|return)\Z)[\w.]+(::[\w.]+)*\Z")
 _PLAIN_KEYWORD = re.compile(r"\w+\Z")
@@ -127,12 +129,26 @@ def _place(stack: Frame | None) -> str:
 
 
 class _References(dict[Value, str]):
-    """How text refers to each value; a value of no graph is shown by the name it has."""
+    """How text refers to each value; a value of no graph is shown by the name it has.
 
-    __slots__ = ()
+    Names are taken some at a time, when the first of them is asked for: what a statement defines and
+    reads is then still in the processor's caches, where a large graph as a whole has no room.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: Iterable[tuple[Value, str]]) -> None:
+        self._names = iter(names)
 
     def __missing__(self, value: Value) -> str:
-        return value_text(value.name or "?")
+        while value not in self:
+            some = islice(self._names, _NAMES_AT_ONCE)
+            # All that is alphanumeric is plain, and quicker to find out.
+            named = [(v, f"%{name}" if name.isalnum() else value_text(name)) for v, name in some]
+            if not named:
+                return value_text(value.name or "?")
+            self.update(named)
+        return self[value]
 
 
 class Statements:
@@ -143,10 +159,7 @@ class Statements:
     """
 
     def __init__(self, names: Iterable[tuple[Value, str]]) -> None:
-        # All that is alphanumeric is plain, and quicker to find out.
-        self.references = _References(
-            {value: f"%{name}" if name.isalnum() else value_text(name) for value, name in names}
-        )
+        self.references = _References(names)
         self._types: dict[int, str] = {}  # by identity: the graph keeps them, and hashing is slow
         self._operators: dict[Operator, str] = {}
 
@@ -247,6 +260,9 @@ class _GraphPrinter:
         self._graph = graph
         self._statements = Statements(named_values(graph))
         self._lines: list[str] = []
+        self._pieces: list[
+            str
+        ] = []  # what came before these, so that few short strings live at a time
         self._comments: dict[Scope, dict[Frame | None, str]] = {}  # with the mark before them
         self._places: dict[Frame | None, str] = {}
         self._scopes = ScopeTable(graph.root_scope)  # those that the text so far has named
@@ -273,7 +289,7 @@ class _GraphPrinter:
         self._print_nodes(graph.block, "  ")
         outputs = self._statements.outputs(graph.block)
         self._lines.append(_wrap("  return (", outputs, indent="    ") + ")")
-        return "\n".join(self._lines) + "\n"
+        return "\n".join([*self._pieces, *self._lines, ""])
 
     def _print_state(self, kind: StateKind) -> None:
         entries = [
@@ -305,6 +321,9 @@ class _GraphPrinter:
                 comment = comments[node.stack] = self._comment(node)
             line = indent + statement(node)
             lines.append(line.ljust(_COMMENT_COLUMN) + comment if comment else line)
+            if len(lines) > _LINES_AT_ONCE:
+                self._pieces.append("\n".join(lines))
+                lines.clear()
             if node._blocks:
                 for number, inner in enumerate(node._blocks):
                     self._print_block(inner, number, indent + "  ")

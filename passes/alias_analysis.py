@@ -8,7 +8,7 @@ Note [Sets of memory]
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import cached_property, lru_cache
 from typing import Final, TypeAlias
 
@@ -90,18 +90,26 @@ class AliasAnalysis:
 
         Those too that an operator may hand on as what leaves: ``contiguous`` gives what it was given.
         """
+        return self.reaching(has_untracked_effects)
+
+    def reaching(self, keeps: Callable[[Operator], bool]) -> set[Memory]:
+        """Return the values that leave the graph or a block, or reach certain operators, and their memory.
+
+        Args:
+            keeps: whether an operator holds what it is given, or sees which objects these are.
+        """
         leaving: set[Memory] = {EXTERNAL}
         values = list(self._graph.outputs)
-        keeps: dict[Operator, bool] = {}
+        known: dict[Operator, bool] = {}
         for node in self._graph.walk():
             operator = node.operator
-            if operator not in keeps:
-                keeps[operator] = has_untracked_effects(operator)
-            if keeps[operator]:
+            if operator not in known:
+                known[operator] = keeps(operator)
+            if known[operator]:
                 values += node.inputs
             for block in node.blocks:
                 values += block.outputs
-        for value in values:
+        for value in filter(has_memory, values):
             leaving.update((value, self.memory_of(value)))
         for node in self._graph.walk(reverse=True):
             leaving.update(handed_on(node, leaving))

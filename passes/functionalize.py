@@ -20,7 +20,7 @@ from typing import ClassVar
 from ..ir import Argument, Block, Graph, Node, ScalarType, TensorType, Value, verify
 from ..ir.arguments import values_in
 from ..ir.mutation import Mutation
-from ..ir.own_operators import KEEP_HISTORY, LITERAL, PROFILE, SET_NUMBER
+from ..ir.own_operators import DATA, KEEP_HISTORY, LITERAL, PROFILE, SET_NUMBER
 from ..ir.tuples import TUPLE_OPERATORS
 from .aliases import Alias, Aliases, Memory
 from .contents import Contents, refusal
@@ -115,6 +115,9 @@ class _Transformation:
         self._replacer = WriteReplacer(graph, self._aliases, self._contents, facts)
         self._replaced: list[Node] = []
         self._numbers: list[Node] = []  # that store a number of Python's
+        self._unnoticed: set[Memory] = (
+            set()
+        )  # with a ``.data``, whose writes autograd does not notice
 
     def run(self) -> tuple[Mutation, ...]:
         graph = self._graph
@@ -156,6 +159,8 @@ class _Transformation:
         args = node.all_args
         self._read_through(node)
         self._aliases.follow(node, args)
+        if node.operator is DATA:
+            self._unnoticed.add(self._aliases[node.output].memory)
         if node.kind == "aten::as_strided":
             self._require_found(node)
 
@@ -168,29 +173,38 @@ class _Transformation:
                     raise refusal(node, "it writes the gradient of an input or of state")
 
     def _require_noticed(self, node: Node, written: tuple[str, ...]) -> None:
-        """Refuse writes through ``.data`` to what autograd may have saved: it would give what was there."""
+        """Refuse writes around ``.data`` to what autograd may have saved: it would give what was there."""
         if not any(map(_requires_grad, self._graph.outputs)):
             return
         for name in written:
             for value in values_in((node.argument(name),)):
                 alias = self._aliases[value]
-                if alias.is_unnoticed and self._may_be_saved(alias.memory, node):
+                if alias.memory in self._unnoticed and self._may_be_saved(alias, node):
                     raise refusal(
                         node,
                         "it writes, unnoticed by autograd, what this may have saved for gradients",
                     )
 
-    def _may_be_saved(self, memory: Memory, node: Node) -> bool:
-        """Whether a node before another made of a memory, or read from it, something with a gradient."""
-        if memory.is_tracked:
+    def _may_be_saved(self, written: Alias, node: Node) -> bool:
+        """Whether something with a gradient may have been made from what changes unnoticed in a write.
+
+        A tensor and its ``.data`` count writes apart, so a write to either goes unnoticed by what saved the
+        other. A node that writes saves a copy of what it writes itself.
+        """
+        if written.is_unnoticed and written.memory.is_tracked:
             return True
         for earlier in self._graph.block:
+            if any(map(_requires_grad, earlier.outputs)):
+                beside = earlier.inputs if earlier is node else (*earlier.inputs, *earlier.outputs)
+                for alias in map(self._aliases.get, beside):
+                    if alias is None or alias.memory is not written.memory:
+                        continue
+                    if earlier is node and alias is written:
+                        continue
+                    if alias.is_unnoticed or written.is_unnoticed:
+                        return True
             if earlier is node:
                 return False
-            if any(map(_requires_grad, earlier.outputs)):
-                aliases = map(self._aliases.get, (*earlier.inputs, *earlier.outputs))
-                if any(alias is not None and alias.memory is memory for alias in aliases):
-                    return True
         return False
 
     def _require_found(self, node: Node) -> None:

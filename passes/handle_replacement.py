@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..ir import Argument, Graph, Modes, Node, Operator, TensorType, Value, row_major_strides
 from .aliases import Alias, Aliases
 from .contents import Contents, refusal
-from .geometry import is_dense, same_geometry
+from .geometry import is_dense, same_geometry, strides_of
+from .overloads import is_followed
 from .torch_facts import TorchFacts
 
 
@@ -98,10 +99,18 @@ class HandleReplacer:
         """Replace ``unsqueeze_`` and its like by the view of which the tensor takes the geometry.
 
         Raises:
-            PassError: the tensor is an input or state.
+            PassError: the tensor is an input or state, or autograd does not see that it turns.
         """
         alias = self._aliases[node.inputs[0]]
         self._require_own(node, alias)
+        result = node.output.type
+        assert isinstance(result, TensorType), "it returns its tensor"
+        if result.requires_grad and not is_followed(node) and _turns(alias.type, result):
+            raise refusal(
+                node,
+                "it turns, under no_grad, a tensor that has a history, which goes on as if it had not; "
+                f"use {operator.name.partition('::')[2].partition('.')[0]}()",
+            )
         self._add_geometry(node, alias, operator, node.all_args)
 
     def _require_own(self, node: Node, alias: Alias) -> None:
@@ -144,3 +153,14 @@ class HandleReplacer:
             stack=node.stack,
             modes=modes,
         )
+
+
+def _turns(before: TensorType, after: TensorType) -> bool:
+    """Whether a tensor goes through its elements in another order than before."""
+    return _steps(before) != _steps(after)
+
+
+def _steps(type_: TensorType) -> list[tuple[object, object]]:
+    """Return size and stride of each dimension along which there is more than one element."""
+    shape, strides = type_.shape or (), strides_of(type_) or ()
+    return [step for step in zip(shape, strides, strict=True) if step[0] != 1]

@@ -5,6 +5,7 @@ Note [Which replacement is exact]
     elements of its own, and some kernels draw or sum in that order. So it is used where its result has
     the very type of what is written. For a write through a view the order does not matter, since the
     result is copied into the base, if the operator goes element by element or only moves elements.
+    Where autograd follows the write, it must go back through the overload by the same formula, too.
     Everything else runs as it is on copies, which is exact by construction.
 """
 
@@ -215,7 +216,7 @@ class WriteReplacer:
         args, keywords = _without(node, args, overload.dropped)
         operator = overload.operator
         if operator.name == "aten::copy":
-            operator, args = self._copy(operator, args, written[0].types[0])
+            operator, args = self._copy(node, operator, args, written[0].types[0])
             keywords = ()
         outcome = self._facts.outcome(operator, args, keywords)
         if outcome is None or not self._is_exact(node, written, overload, operator, outcome):
@@ -227,6 +228,8 @@ class WriteReplacer:
         if len(flags) > 1:
             return None, nothing  # of a list's results either all require grad or none
         follows = True in flags
+        if follows and self._has_another_gradient(node, operator, args, keywords):
+            return None, nothing
         device = written[0].types[0].device  # outcomes are found out without memory
         types = [_flagged(fact.type, follows, device) for fact in outcome]
         groups = _groups_of(overload, node, written)
@@ -245,14 +248,32 @@ class WriteReplacer:
                 contents[name] = tuple([next(results) for _ in part.values])
         return made, contents
 
+    def _has_another_gradient(
+        self,
+        node: Node,
+        operator: Operator,
+        args: tuple[Argument, ...],
+        keywords: tuple[str, ...],
+    ) -> bool:
+        """Whether autograd goes back through an overload by another formula, whose last bits differ.
+
+        That of ``elu_`` goes by its result, that of ``elu`` by its operand.
+        """
+        before = self._facts.autograd(node.operator, node.all_args, node.keywords)
+        after = self._facts.autograd(operator, args, keywords)
+        return before is not None and after is not None and before.histories != after.histories
+
     def _copy(
-        self, copy: Operator, args: tuple[Argument, ...], type_: TensorType
+        self, node: Node, copy: Operator, args: tuple[Argument, ...], type_: TensorType
     ) -> tuple[Operator, tuple[Argument, ...]]:
         """Return what gives a tensor of ``type_`` with what ``aten::copy`` would put there.
 
-        Where the source has its size, that takes nothing of the tensor that is written.
+        Where the source has its size, that takes nothing of the tensor that is written, except a history
+        which says that what it was made of has no part in it any more: a gradient of zero.
         """
         source = args[1]
+        if is_followed(node) and _any_grad(args[:1]) and not _any_grad(args[1:2]):
+            return copy, args[:2]
         if not isinstance(source, Value) or not isinstance(source.type, TensorType):
             return copy, args[:2]
         if source.type.device != type_.device or source.type.shape != type_.shape:

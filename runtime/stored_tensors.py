@@ -17,7 +17,7 @@ import torch
 
 from ..errors import FormatError, ReplayError
 from ..ir import DType, TensorType
-from ..ir.files import Entry, SavedTensor, extent
+from ..ir.files import Entry, Readable, SavedTensor, extent
 from .literals import torch_literal
 
 _CHUNK: Final = 64 << 20  # bytes copied at a time
@@ -239,7 +239,7 @@ def _chunks(storage: torch.UntypedStorage) -> list[memoryview]:
     return [whole[start : start + _CHUNK] for start in range(0, nbytes, _CHUNK)]
 
 
-def read_memories(stream: IO[bytes], sizes: Sequence[int]) -> list[torch.UntypedStorage]:
+def read_memories(stream: Readable, sizes: Sequence[int]) -> list[torch.UntypedStorage]:
     """Return memories on the CPU with the data that comes next in a stream. O(bytes).
 
     Raises:
@@ -253,7 +253,7 @@ def read_memories(stream: IO[bytes], sizes: Sequence[int]) -> list[torch.Untyped
     return storages
 
 
-def _fill(view: memoryview, stream: IO[bytes]) -> None:
+def _fill(view: memoryview, stream: Readable) -> None:
     done = 0
     while done < len(view):
         content = stream.read(len(view) - done)

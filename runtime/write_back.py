@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..ir import Value
 from ..ir.mutation import Mutation
 from ..ir.places import HeldPlace
+from .outplace import keep_history
 
 
 class WriteBack:
@@ -106,18 +107,24 @@ def _moved(part: torch.Tensor, content: torch.Tensor, target: torch.Tensor) -> t
     distance = int(part.storage_offset()) * part.element_size()
     distance += int(target.storage_offset() - content.storage_offset()) * content.element_size()
     start, rest = divmod(distance, part.element_size())
-    has_own_history = part.requires_grad and not target.requires_grad
-    if rest or target.stride() != content.stride() or has_own_history:
+    if rest or target.stride() != content.stride():
         return part
     if part.dtype == target.dtype and not part.is_conj() and not part.is_neg():
-        if target.requires_grad and not part.requires_grad:
-            target = target.detach()
-        return target.as_strided(part.size(), part.stride(), start)
+        if _is_view_of(part, content) and part.requires_grad and target.requires_grad:
+            return target.as_strided(part.size(), part.stride(), start)
+        moved = target.detach().as_strided(part.size(), part.stride(), start)
+        return keep_history(moved, part) if part.requires_grad else moved
     if part.requires_grad or target.is_conj() or target.is_neg():
         return part
     moved = _elements(target.detach(), part.dtype).as_strided(part.size(), part.stride(), start)
     moved = moved.conj() if part.is_conj() else moved
     return torch._neg_view(moved) if part.is_neg() else moved
+
+
+def _is_view_of(part: torch.Tensor, content: torch.Tensor) -> bool:
+    """Whether autograd knows a tensor as a view of another, so that it has the history of that."""
+    base = content._base if content._is_view() else content
+    return part is content or (part._is_view() and part._base is base)
 
 
 def _elements(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -582,7 +582,9 @@ def test_damaged_data_is_told_when_it_is_read(tmp_path: Path) -> None:
     place = content.index(bytes(model.weight.detach().view(torch.uint8).flatten().tolist()))
     content[place] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(FormatError, match=r"net.opscope: it is damaged: Bad CRC-32"):
+    with pytest.raises(
+        FormatError, match=r"net.opscope: state.safetensors: it is damaged: Bad CRC-32"
+    ):
         opscope.load(path)(torch.ones(1, 4))
 
 

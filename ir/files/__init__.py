@@ -1,6 +1,6 @@
 """Programs and graphs in files: the ``.opscope`` format, without torch."""
 
-from .archive import Archive, Data
+from .archive import Archive, Data, Readable
 from .file import VERSION, read_file, read_module, write_file, write_module
 from .records import (
     Contents,
@@ -34,6 +34,7 @@ __all__ = [
     "Named",
     "PlaceRef",
     "ProgramRecord",
+    "Readable",
     "SavedCircumstance",
     "SavedCondition",
     "SavedGenerator",

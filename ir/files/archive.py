@@ -13,10 +13,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from ...errors import FormatError
 
@@ -98,6 +98,30 @@ def _replaced(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+class Readable(Protocol):
+    """What data is read from, from its beginning to its end."""
+
+    def read(self, count: int = -1, /) -> bytes:
+        """Return the next bytes, at most ``count``; none at the end."""
+        ...
+
+
+class _Guarded:
+    """Reads an entry of a zip, and tells its damage as such."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, count: int = -1, /) -> bytes:
+        """Return the next bytes, at most ``count``; none at the end.
+
+        Raises:
+            FormatError: the entry is damaged.
+        """
+        with damage_told():
+            return self._stream.read(count)
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
     """What was read of a file.
@@ -115,8 +139,10 @@ class Archive:
     identity: tuple[int, ...]
 
     @contextmanager
-    def open_data(self) -> Iterator[IO[bytes]]:
-        """Yield a stream of the data of tensors.
+    def open_data(self) -> Iterator[Readable]:
+        """Yield a stream of the data of tensors; to read from it is a FormatError if it is damaged.
+
+        What else goes wrong while it is open, such as a full disk that it is copied to, is no damage.
 
         Raises:
             FormatError: it is damaged, or the file is another one by now.
@@ -125,8 +151,11 @@ class Archive:
         with self.path.open("rb") as file:
             if _identity(file) != self.identity:
                 raise FormatError("the file is another one now than when it was loaded")
-            with damage_told(), zipfile.ZipFile(file) as archive, archive.open(STATE) as stream:
-                yield stream
+            with ExitStack() as opened:
+                with damage_told():
+                    archive = opened.enter_context(zipfile.ZipFile(file))
+                    stream = opened.enter_context(archive.open(STATE))
+                yield _Guarded(stream)
 
     def renewed(self) -> Archive:
         """Return the same of the file that stands in its place now, and holds the same data."""

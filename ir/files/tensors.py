@@ -11,10 +11,11 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from ...errors import FormatError
 from ..dtype import DType
+from .archive import Readable
 from .fields import fields, listed, load_json, text, whole
 
 _NAMES: Final = {
@@ -63,7 +64,7 @@ def header_bytes(entries: Sequence[Entry]) -> bytes:
     return _LENGTH.pack(len(content)) + content
 
 
-def read_header(stream: IO[bytes], size: int) -> dict[str, tuple[int, int]]:
+def read_header(stream: Readable, size: int) -> dict[str, tuple[int, int]]:
     """Return where the data of each memory lies: its start in the stream, and its size, in order.
 
     Args:

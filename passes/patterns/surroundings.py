@@ -24,7 +24,6 @@ from ...ir import Effect, Graph, Node, Operator, Value
 from ...ir.own_operators import ENTER_MODE, LITERAL
 from ...ir.scalars import GUARD
 from ..alias_analysis import (
-    EXTERNAL,
     AliasAnalysis,
     Memory,
     handed_on,
@@ -55,7 +54,7 @@ class Surroundings:
         self._graph = graph
         self._places = {node: place for place, node in enumerate(graph.walk())}
         self._pure: dict[Operator, bool] = {}
-        self._leaving = self._found_leaving()
+        self._leaving = self.memory.reaching(_sees_objects)
 
     @cached_property
     def is_observed(self) -> bool:
@@ -165,29 +164,6 @@ class Surroundings:
                 places.append(place)
         return sorted(places)
 
-    def _found_leaving(self) -> set[Memory]:
-        """Return the values that leave the graph or a block, or are seen as objects, and their memory."""
-        leaving: set[Memory] = {EXTERNAL}
-        values = list(self._graph.outputs)
-        sees: dict[Operator, bool] = {}
-        for node in self._graph.walk():
-            operator = node.operator
-            if operator not in sees:
-                sees[operator] = has_untracked_effects(operator) or (
-                    # Operators of our own ask of tensors what is theirs alone, such as who made them.
-                    operator.name.startswith("prim::") and operator.name not in _SEES_NO_TENSOR
-                )
-            if sees[operator] and operator.name != GUARD:
-                values += node.inputs
-            for block in node.blocks:
-                values += block.outputs
-        for value in values:
-            if has_memory(value):
-                leaving.update((value, self.memory.memory_of(value)))
-        for node in self._graph.walk(reverse=True):
-            leaving.update(handed_on(node, leaving))
-        return leaving
-
     def _note_leaving(self, value: Value) -> None:
         """Note that a value leaves, and all that it is a view of."""
         waiting = [value]
@@ -197,6 +173,14 @@ class Surroundings:
             if leaving.node is not None:
                 found = handed_on(leaving.node, {leaving})
                 waiting += [other for other in found if other not in self._leaving]
+
+
+def _sees_objects(operator: Operator) -> bool:
+    """Whether an operator keeps what it is given, or asks of tensors what is theirs alone."""
+    if operator.name == GUARD:
+        return False
+    is_own = operator.name.startswith("prim::") and operator.name not in _SEES_NO_TENSOR
+    return is_own or has_untracked_effects(operator)
 
 
 def written_values(node: Node) -> set[Value]:

@@ -119,6 +119,20 @@ def test_opt_runs_passes_and_tells_what_they_did(opscope: Run, text: Path, proje
     assert cse.split()[:4] == ["cse", "3", "->", "2"]
 
 
+def test_opt_runs_passes_of_a_module_beside_it(opscope: Run, text: Path, project: Path) -> None:
+    (project / "mine_of_opt.py").write_text(
+        "from opscope.passes.dce import DeadCodeElimination as Mine\nbroken = 1\n"
+    )
+    ran = opscope("opt", text.name, "--passes", "mine_of_opt:Mine{drop_random=true}")
+    assert ran.exit_code == 0, ran.stderr
+    assert "dce" in ran.stderr
+    (project / "mine_of_opt_too.py").write_text("raise ValueError('on purpose')\n")
+    ran = opscope("opt", text.name, "--passes", "mine_of_opt_too:Mine")
+    assert ran.exit_code == 2
+    assert "reading the passes mine_of_opt_too:Mine" in ran.stderr
+    assert "on purpose" in ran.stderr
+
+
 def test_opt_prints_after_each_pass_and_writes_files(
     opscope: Run, text: Path, project: Path
 ) -> None:

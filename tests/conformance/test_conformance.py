@@ -15,6 +15,8 @@ import pytest
 import torch
 from torch.testing._internal.hop_db import hop_db
 
+import opscope
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -101,7 +103,8 @@ def _outcome(program: Callable[..., Any], requires_grad: bool = False) -> Any:
         x = torch.ones(2, 2, requires_grad=requires_grad)
         return samples.Trial(program, (x,), {}, is_differentiable=requires_grad)
 
-    return _room("check").check(samples.Sample(0, build))
+    (outcome,) = _room("check").check(samples.Sample(0, build))
+    return outcome
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,23 @@ def test_a_lost_gradient_is_seen() -> None:
     assert (outcome.verdict.name, outcome.stage.value) == ("FAILED", "gradients")
 
 
+def test_each_list_of_passes_is_applied_to_the_graph_as_it_was_traced() -> None:
+    samples, check = _room("samples"), _room("check")
+    wrong = opscope.rewrite_rule(
+        "graph(%x : tensor):\n  %y : tensor = aten::relu(%x)\n  return (%y)",
+        "graph(%x : tensor):\n  %y : tensor = aten::neg(%x)\n  return (%y)",
+    )
+    opscope.register_pass(opscope.RewriteRules((wrong,), name="wrong"))
+    sample = samples.Sample(0, lambda: samples.Trial(torch.relu, (torch.ones(2),), {}))
+    outcomes = check.check(sample, check.Way(passes=("wrong", "noopt")))
+    assert [(outcome.passes, outcome.verdict.name) for outcome in outcomes] == [
+        ("", "PASSED"),
+        ("wrong", "FAILED"),
+        ("noopt", "PASSED"),
+    ]
+    assert outcomes[1].problem == "result 0: 2 of 2 values differ"
+
+
 class Momentum:
     """A program that keeps a tensor, and in Python the number of its step."""
 
@@ -148,7 +168,7 @@ def test_what_a_program_keeps_is_compared_after_all_runs(runs: int, verdict: str
         kept = lambda: [program.total]  # noqa: E731
         return samples.Trial(program.step, (torch.ones(2, 2),), {}, kept, runs=runs)
 
-    outcome = _room("check").check(samples.Sample(0, build))
+    (outcome,) = _room("check").check(samples.Sample(0, build))
     assert outcome.verdict.name == verdict
     assert outcome.stage.value == ("" if verdict == "PASSED" else "kept")
 

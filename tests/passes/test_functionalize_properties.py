@@ -24,7 +24,8 @@ REFUSALS = (
     "may reach memory",  # as_strided and resize_ beyond their operand
     "is on the memory that is written is not known",  # as_strided of an input
     "shares its memory with others",  # out= that resizes what has views
-    "unnoticed by autograd",  # writes through .data to what has a gradient
+    "unnoticed by autograd",  # writes around .data to what has a gradient
+    "under no_grad, a tensor that has a history",  # transpose_, which autograd then knows nothing of
     "not one piece of its memory",  # out= with gaps
 )
 

@@ -1,6 +1,9 @@
 """Pipelines by name, and names for passes of one's own."""
 
+import importlib
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -107,3 +110,65 @@ def test_a_registered_pass_has_its_options_already() -> None:
     opscope.register_pass(rules())
     with pytest.raises(opscope.PassError, match="my_rules has no options in text"):
         read_passes("my_rules{x=1}")
+
+
+MINE = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from opscope import Graph, Pass, PassResult, RewriteRules
+
+@dataclass(frozen=True, slots=True)
+class Count(Pass):
+    name: ClassVar[str] = "count"
+    op: str = "*"
+    most: int = 9
+
+    def run(self, graph: Graph) -> PassResult:
+        return PassResult(False, {"found": min(self.most, len(graph.nodes(op=self.op)))})
+
+class Plain(Pass):
+    name = "plain"
+    run = Count.run
+
+none = RewriteRules((), name="none")
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that has passes."""
+    (tmp_path / "passes_of_mine.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "passes_of_mine", raising=False)
+    return "passes_of_mine"
+
+
+def test_passes_of_a_module_are_named_with_it_and_take_options(mine: str) -> None:
+    traced = opscope.trace(lambda x: x.relu().relu().exp(), torch.ones(2))
+    report = traced.apply(f"{mine}:Count{{op=aten::relu,most=1}},dce", f"{mine}:none, {mine}:Count")
+    assert [run.result.stats for run in report.runs] == [{"found": 1}, {}, {}, {"found": 3}]
+
+
+def test_a_registered_class_takes_options(mine: str) -> None:
+    opscope.register_pass(importlib.import_module(mine).Count, "count_it")
+    assert read_passes("count_it{most=2}") == read_passes(f"{mine}:Count{{most=2}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("passes_of_mine:Cont", "passes_of_mine has nothing that is called Cont"),
+        ("passes_of_mine:Graph", "Graph is of class type, no pass and no class of passes"),
+        ("passes_of_mine:Plain", "Plain is no dataclass"),
+        ("passes_of_mine:none{x=1}", "has no options in text"),
+        ("passes_of_mine:Count{least=1}", "its options are op, most"),
+        ("no_such_module:Count", "there is no module no_such_module"),
+        ("mine:", "'mine:' is not a list of passes"),
+        ("count_nothing", "one of your own is module:count_nothing"),
+    ],
+)
+def test_passes_that_cannot_be_had(mine: str, text: str, message: str) -> None:
+    with pytest.raises(opscope.PassError) as caught:
+        read_passes(text)
+    assert message in str(caught.value)

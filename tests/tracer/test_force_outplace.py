@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -528,3 +529,76 @@ def test_an_output_of_another_dtype_leaves_alone_what_autograd_saved() -> None:
     y.sum().backward()
     assert leaf.grad is not None
     assert leaf.grad.tolist() == [0.0, 1.0, 1.0]
+
+
+def _leaf(*size: int) -> torch.Tensor:
+    return torch.rand(size, requires_grad=True) * 1
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: x.copy_(x.detach() + 1),
+        lambda x: x.copy_(x.view(torch.float32)),
+        lambda x: [y := x * 1, y.view(torch.float32).as_strided((2,), (1,), 1).copy_(x[:2] * 3)],
+    ],
+    ids=["of other numbers", "of its own", "into a view that has no history"],
+)
+def test_what_is_copied_over_has_no_part_in_gradients(
+    program: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    check_functional(program, _leaf(4))
+
+
+@pytest.mark.parametrize("cut", [torch.Tensor.detach, lambda x: x.view(torch.float32)])
+def test_a_view_with_a_history_of_its_own_keeps_it_beside_a_written_input(
+    cut: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    traced = check_functional(lambda x, w: cut(x).mul_(w), _leaf(2, 4), _leaf(4))
+    x, w = _leaf(2, 4), _leaf(4)
+    assert traced(x, w).untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x, w: x.data.mul_(x * w) + x.data.add_(x),
+        lambda x, w: (w * x.data, x.mul_(2))[0],
+    ],
+    ids=["through .data", "saved as .data"],
+)
+def test_writes_that_autograd_would_not_notice_are_refused(
+    program: Callable[..., torch.Tensor],
+) -> None:
+    with pytest.raises(opscope.PassError, match="unnoticed by autograd"):
+        opscope.trace(program, (_leaf(3), _leaf(3)), warn=False, force_outplace=True)
+
+
+def test_turning_a_followed_tensor_under_no_grad_is_refused_where_its_gradient_would_not_turn() -> (
+    None
+):
+    def program(x: torch.Tensor, turn: bool) -> torch.Tensor:
+        y = x * 2
+        with torch.no_grad():
+            _ = y.t_() if turn else y.unsqueeze_(0)
+        return y
+
+    with pytest.raises(opscope.PassError, match=r"use t\(\)"):
+        opscope.trace(program, (_leaf(2, 2), True), warn=False, force_outplace=True)
+    check_functional(program, _leaf(2, 2), False)
+
+
+@pytest.mark.parametrize("write", [torch.nn.functional.elu_, torch.celu_, torch.selu_])
+def test_gradients_have_the_formula_of_the_write(
+    write: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return write(x * 1)
+
+    traced = opscope.trace(program, (_leaf(500),), force_outplace=True)
+    ours, theirs = (torch.linspace(-3, 1, 500, requires_grad=True) for _ in range(2))
+    traced(ours).sum().backward()
+    program(theirs).sum().backward()
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    assert torch.equal(ours.grad, theirs.grad)

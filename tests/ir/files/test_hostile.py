@@ -14,7 +14,8 @@ import pytest
 import opscope
 from opscope.errors import FormatError
 from opscope.ir import parse
-from opscope.ir.files import fields, read_header
+from opscope.ir.files import Archive, Data, fields, read_header
+from opscope.ir.files.archive import read_archive, write_archive
 from support.hostile_files import entries_of, mutants, use, zipped
 
 TEXT = """
@@ -285,3 +286,38 @@ def test_whatever_entries_say_is_a_graph_or_an_error(file: Path) -> None:
     assert {path.name for path in file.parent.iterdir()} <= {
         "net.opscope", "mutant.opscope", "again.opscope",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), MemoryError(), RuntimeError("CUDA")]
+)
+def test_what_goes_wrong_beside_the_reading_is_no_damage(tmp_path: Path, error: Exception) -> None:
+    archive = _with_data(tmp_path)
+
+    class Full(io.BytesIO):
+        def write(self, content: Any) -> int:
+            raise error
+
+    copied = archive.copied()
+    assert copied is not None
+    with pytest.raises(type(error)) as caught:
+        copied.write(Full())
+    assert caught.value is error
+
+
+def test_damage_of_data_is_found_while_it_is_read(tmp_path: Path) -> None:
+    archive = _with_data(tmp_path)
+    content = archive.path.read_bytes()
+    archive.path.write_bytes(content.replace(b"data of tensors", b"data of tensorz"))
+    with (
+        archive.renewed().open_data() as stream,
+        pytest.raises(FormatError, match="it is damaged: Bad CRC"),
+    ):
+        stream.read()
+
+
+def _with_data(folder: Path) -> Archive:
+    entries = {"opscope.json": b"{}", "graph.json": b"{}"}
+    data = Data(15, lambda stream: stream.write(b"data of tensors"))  # type: ignore[arg-type,return-value]
+    write_archive(folder / "x.opscope", entries, data)
+    return read_archive(folder / "x.opscope")
