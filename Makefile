@@ -29,7 +29,7 @@ demo: $(VENV)/demo
 	$(BIN)/opscope demo
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --numprocesses auto --maxprocesses 8 --dist worksteal
 
 check: $(VENV)/check $(TOOLS)
 	$(BIN)/ruff check .
