@@ -42,13 +42,19 @@ def test_one_command_prints_a_table_and_writes_json(tmp_path: Path) -> None:
 
 def test_contestants_take_turns_after_a_warm_up(harness: ModuleType) -> None:
     turns: list[str] = []
-    harness.interleave({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 0.0)
+    harness.interleave({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 0.001)
     assert turns == ["a", "b"] * 4
+
+
+def test_what_takes_longer_than_the_budget_has_no_turn_that_does_not_count(harness: ModuleType) -> None:
+    turns: list[str] = []
+    harness.interleave({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 0.0)
+    assert turns == ["a", "b"] * 3
 
 
 def test_a_contestant_that_changes_something_gets_a_new_one_each_turn(harness: ModuleType) -> None:
     given: list[list[int]] = []
-    harness.interleave({"a": given.append, "b": lambda: None}, 0.0, fresh={"a": lambda: []})
+    harness.interleave({"a": given.append, "b": lambda: None}, 0.001, fresh={"a": lambda: []})
     assert len(given) == 4
     assert all(one is not other for one, other in pairwise(given))
 
