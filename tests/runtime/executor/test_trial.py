@@ -1,7 +1,10 @@
 """Engines that are measured: which plans are given to them, and which keep them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain, repeat
+from types import SimpleNamespace as Namespace
 from typing import Any
 
 import pytest
@@ -13,31 +16,96 @@ from opscope.runtime.executor.engines import Function
 from opscope.runtime.executor.trial import Trial, Verdict
 
 
+class Lasting:
+    """Two functions that take what they are told to, on a clock of their own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, engine: Iterator[float]) -> None:
+        self.now = 0.0
+        self.ran: list[str] = []
+        self.verdicts: list[Verdict] = []
+        self._engine = engine
+        monkeypatch.setattr("time.perf_counter", lambda: self.now)
+        monkeypatch.setattr("time.thread_time", lambda: self.now)
+        self.trial = Trial(self.engine, self.plain, self.verdicts.append)
+
+    def engine(self, number: int) -> tuple[int]:
+        self.ran.append("engine")
+        self.now += next(self._engine)
+        return (number,)
+
+    def plain(self, number: int) -> tuple[int]:
+        self.ran.append("plain")
+        self.now += 2.0
+        return (number,)
+
+    def calls(self, count: int) -> None:
+        for number in range(count):
+            assert self.trial(number) == (number,)
+
+
 @pytest.mark.parametrize(("engine_s", "is_faster"), [(1.0, True), (3.0, False), (1.99, False)])
 def test_a_trial_takes_turns_and_decides_for_what_is_clearly_faster(
     engine_s: float, is_faster: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, ran, verdicts = [0.0], list[float](), list[Verdict]()
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    # The first call is slow, and so are some that something disturbs.
+    times = [90.0, *[engine_s] * 3, 9.0, *[engine_s] * 3]
+    of = Lasting(monkeypatch, iter(times))
+    of.calls(15)
+    assert not of.verdicts, "it is too early"
+    of.calls(1)
+    assert of.ran == ["engine", "plain"] * 8
+    assert of.verdicts == [Verdict(is_faster, pytest.approx(engine_s), pytest.approx(2.0), 7)]
 
-    def lasting(seconds: float) -> Function:
-        def run(*given: Any) -> tuple[Any, ...]:
-            ran.append(seconds)
-            now[0] += seconds + (9 if len(ran) in (1, 2, 6) else 0)  # something disturbs these
-            return given
 
-        return run
+def test_a_trial_goes_on_while_the_fastest_calls_and_usual_ones_disagree_and_stays_exact_at_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = Lasting(monkeypatch, chain([1.0] * 2, repeat(2.5)))
+    of.calls(63)
+    assert not of.verdicts, "one call of 1 s, which the usual ones are far from"
+    of.calls(1)
+    assert of.verdicts == [Verdict(False, pytest.approx(1.0), pytest.approx(2.0), 31)]
 
-    trial = Trial(lasting(engine_s), lasting(2.0), verdicts.append)
-    for number in range(14):
-        assert not verdicts, f"it is too early after {number} calls"
-        assert trial(number) == (number,)
-    assert ran == [engine_s, 2.0] * 7
-    assert verdicts == [Verdict(is_faster, pytest.approx(engine_s), pytest.approx(2.0))]
+
+def test_a_trial_ends_once_and_also_where_calls_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def times() -> Iterator[float]:
+        yield 1.0
+        raise RuntimeError("out of memory")
+
+    of = Lasting(monkeypatch, chain(times()))
+    of.calls(2)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        of.trial(0)
+    of._engine = repeat(1.0)
+    of.calls(40)
+    assert [verdict.is_faster for verdict in of.verdicts] == [True]
+
+
+@pytest.mark.parametrize(
+    ("threads", "resolution", "clock"),
+    [(1, 1e-9, "thread_time"), (2, 1e-9, "perf_counter"), (1, 0.015, "perf_counter")],
+)
+def test_one_thread_is_measured_by_its_own_time(
+    threads: int, resolution: float, clock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    monkeypatch.setattr("time.get_clock_info", lambda name: Namespace(resolution=resolution))
+    read = list[str]()
+    for name in ("thread_time", "perf_counter"):
+        monkeypatch.setattr(f"time.{name}", partial(reading, read, name))
+    Trial(lambda: (), lambda: (), lambda verdict: None)()
+    assert read == [clock, clock]
+
+
+def reading(read: list[str], name: str) -> float:
+    """Note that a clock was read."""
+    read.append(name)
+    return 0.0
 
 
 def test_a_verdict_names_both_times() -> None:
-    assert str(Verdict(True, 21e-6, 0.0745)) == "21 µs a call, and 74 ms without"
+    told = "21 µs a call, and 74 ms without (the fastest of 7 each)"
+    assert str(Verdict(True, 21e-6, 0.0745, 7)) == told
 
 
 class Slow:
@@ -68,7 +136,7 @@ def test_a_plan_goes_on_without_an_engine_that_does_not_pay() -> None:
     for _ in range(3):
         assert torch.equal(executor(x), x.sin() * 2)
     assert "slow is being measured" in executor.explain()
-    for _ in range(14):
+    for _ in range(64):
         assert torch.equal(executor(x), x.sin() * 2)
     (level,) = executor.get_debug_state().levels
     assert (level.engine, level.failure) == ("plain", None)
