@@ -2,7 +2,8 @@
 
 Note [Interleaved rounds]
     A machine's speed drifts by more than many effects measured here. So all contestants run in one
-    process and take turns, A B C A B C, and a ratio is the median of the ratios within each round,
+    process and take turns, A B C, B A C, in an order drawn for each round, so that nobody always finds
+    the caches as the same other one left them. A ratio is the median of the ratios within each round,
     which drift moves far less than the quotient of two medians. Before each turn garbage is
     collected, outside the clock; inside it the collector runs as it does for users. What a turn
     returns is freed after its clock has stopped.
@@ -11,15 +12,18 @@ Note [Interleaved rounds]
 from __future__ import annotations
 
 import gc
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+Clock: TypeAlias = Callable[[], float]
 
 _MIN_ROUNDS: Final = 3
 _MAX_ROUNDS: Final = 60
@@ -74,6 +78,7 @@ def interleave(
     contestants: Mapping[str, Callable[..., Any]],
     budget_s: float,
     fresh: Mapping[str, Callable[[], Any]] | None = None,
+    clock: Clock = time.perf_counter,
 ) -> Samples:
     """Time contestants in turn until the budget is spent; see Note [Interleaved rounds].
 
@@ -83,31 +88,34 @@ def interleave(
         contestants: what is timed.
         budget_s: seconds to spend.
         fresh: makes, outside the clock, what a contestant is called with, if it is called with something.
+        clock: what they are timed by.
     """
     fresh = fresh or {}
 
     def turn(name: str) -> float:
         given = (fresh[name](),) if name in fresh else ()
-        return seconds_of(contestants[name], *given)
+        return seconds_of(contestants[name], *given, clock=clock)
 
     first = {name: turn(name) for name in contestants}
     is_slow = sum(first.values()) > budget_s
     seconds = {name: [first[name]] if is_slow else [] for name in contestants}
     end = time.perf_counter() + budget_s
     rounds = int(is_slow)
+    order, drawn = list(contestants), random.Random(0)
     while rounds < _MIN_ROUNDS or (rounds < _MAX_ROUNDS and time.perf_counter() < end):
-        for name in contestants:
+        drawn.shuffle(order)
+        for name in order:
             seconds[name].append(turn(name))
         rounds += 1
     return Samples(seconds)
 
 
-def seconds_of(run: Callable[..., Any], *args: Any) -> float:
+def seconds_of(run: Callable[..., Any], *args: Any, clock: Clock = time.perf_counter) -> float:
     """Time one call, garbage collected before it and its result freed after it."""
     gc.collect()
-    start = time.perf_counter()
+    start = clock()
     result = run(*args)
-    elapsed = time.perf_counter() - start
+    elapsed = clock() - start
     del result
     return elapsed
 

@@ -14,16 +14,17 @@ PointwiseProgram = tuple[Callable[..., Any], tuple[torch.Tensor, ...]]
 
 def programs() -> dict[str, PointwiseProgram]:
     """Return the programs with what they are called with, by name."""
-    x = torch.randn(64, 1024)
+    x = torch.randn(8, 128, 768)  # what goes along GPT-2: eight sentences of 128 words
+    mask = torch.randn(8, 256, 256)
     return {
-        "gated MLP, 3 layers": (GatedMLP(64, 3), (torch.randn(32, 64),)),
-        "SiLU, GELU, LayerNorm": (GatedNorm(256), (torch.randn(64, 256),)),
+        "gated MLP, 3 small layers": (GatedMLP(64, 3), (torch.randn(32, 64),)),
+        "SiLU, GELU, LayerNorm": (GatedNorm(768), (x,)),
         "swish, 6 times": (swish, (x,)),
         "mish and relu, 4 times": (mish, (x,)),
-        "RMSNorm and SiLU": (rms_norm, (torch.randn(64, 512),)),
+        "RMSNorm and SiLU": (rms_norm, (x,)),
         "LSTM cell, 6 steps": (Cell(32), (torch.randn(6, 4, 32),)),
-        "Huber, dice, focal loss": (losses, (x, torch.randn(64, 1024))),
-        "Adam's update": (adam, tuple(torch.rand(256, 256) for _ in range(4))),
+        "Huber, dice, focal loss": (losses, (mask, torch.randn(8, 256, 256))),
+        "Adam's update": (adam, tuple(torch.rand(768, 3072) for _ in range(4))),
     }
 
 

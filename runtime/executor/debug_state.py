@@ -9,7 +9,7 @@ from ...ir import Graph
 from .chain import Chain
 from .chains import Chains
 from .level import Level
-from .strategy import Kind
+from .strategy import NO_PLANS, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +106,35 @@ class ExecutorState:
         return sum(level.compile_seconds for level in self.levels)
 
     def __str__(self) -> str:
-        runs = f"{self.profiled_runs} profiled run{'' if self.profiled_runs == 1 else 's'} each"
-        lines = [f"{self.name}: plans {self.strategy}; {runs}"]
+        runs = _counted(self.profiled_runs, "watched run")
+        plans = f"plans {self.strategy} at most, each made after {runs}"
+        if self.strategy == NO_PLANS:
+            plans = "one plan, for all inputs"
+        lines = [f"{self.name}: {plans}"]
         for chain in self.chains:
             if len(self.chains) > 1:
                 lines.append(f"calls {chain.mode}:")
             for level in chain.levels:
                 lines += _lines_of(level)
-        total = f"compiling took {self.compile_seconds * 1e3:.1f} ms in all"
-        last = (
-            "" if self.last_depth is None else f"; the last call ended at depth {self.last_depth}"
+        return "\n".join([*lines, self._totals()])
+
+    def _totals(self) -> str:
+        """Say where all calls went, and what that took."""
+        watched, by_plans, as_traced = (
+            sum(counts)
+            for counts in zip(
+                *[(level.profiled_runs, level.hits, level.served) for level in self.levels],
+                strict=True,
+            )
         )
-        return "\n".join([*lines, total + last])
+        calls = _counted(watched + by_plans + as_traced, "call")
+        parts = [f"{calls}: {watched} watched, {by_plans} ran plans"]
+        if as_traced:
+            parts.append(f"{as_traced} ran as traced")
+        text = f"{', '.join(parts)}; compiling took {self.compile_seconds * 1e3:.1f} ms in all"
+        if self.last_depth is None:
+            return text
+        return f"{text}; the last call ended at depth {self.last_depth}"
 
 
 def state_of(chains: Chains) -> ExecutorState:
@@ -164,23 +181,7 @@ def _state_of_level(level: Level) -> LevelState:
 
 
 def _lines_of(level: LevelState) -> Iterator[str]:
-    title = f"depth {level.depth}, {level.kind}: "
-    if level.phase == "profiling":
-        title += (
-            f"profiling, {level.profiled_runs} run{'' if level.profiled_runs == 1 else 's'} seen"
-        )
-    elif level.phase == "compiling":
-        title += f"being compiled, missed {level.misses}x"
-    elif level.phase == "planned":
-        title += f"not compiled, since nothing it is for came yet; missed {level.misses}x"
-    else:
-        title += (
-            f"compiled by {level.engine} in {level.compile_seconds * 1e3:.1f} ms, "
-            f"ran {level.hits}x, missed {level.misses}x"
-        )
-    yield title
-    if level.served:
-        yield f"  ran as traced {level.served}x, while the plan was compiled"
+    yield f"depth {level.depth}, {level.kind}: {_made(level)}; {_used(level)}"
     if level.is_waiting:
         yield "  the engine is still at work on it"
     if level.note is not None:
@@ -193,3 +194,31 @@ def _lines_of(level: LevelState) -> Iterator[str]:
         yield f"  if   {guard}"
     for reason, count in level.miss_reasons.items():
         yield f"  miss {reason}" + ("" if count == 1 else f"  {count}x")
+
+
+def _made(level: LevelState) -> str:
+    """Say how far the plan of a level is."""
+    if level.phase == "profiling":
+        return "no plan yet"
+    if level.phase == "compiling":
+        return "being compiled"
+    if level.phase == "planned":
+        return "not compiled, since no call that it is for came yet"
+    by = "" if level.engine == "plain" else f" by {level.engine}"
+    return f"compiled{by} in {level.compile_seconds * 1e3:.1f} ms"
+
+
+def _used(level: LevelState) -> str:
+    """Say what came to a level."""
+    parts = [f"watched {level.profiled_runs}x"] if level.profiled_runs else []
+    if level.phase == "compiled":
+        parts.append(f"ran {level.hits}x")
+    if level.served:
+        parts.append(f"ran as traced {level.served}x meanwhile")
+    if level.misses:
+        parts.append(f"handed on {level.misses}x")
+    return ", ".join(parts) or "no call so far"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

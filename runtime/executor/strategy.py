@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from ...errors import ReplayError
+
+NO_PLANS: Final = "none"  # what a strategy of no parts is called
 
 
 class Kind(Enum):
@@ -69,4 +71,4 @@ class Strategy:
         return [(kind.value, count) for kind, count in self.parts]
 
     def __str__(self) -> str:
-        return ", ".join(f"{count} {kind}" for kind, count in self.parts) or "none"
+        return ", ".join(f"{count} {kind}" for kind, count in self.parts) or NO_PLANS

@@ -106,7 +106,7 @@ def _verdict(engine: Sequence[float], plain: Sequence[float]) -> Verdict | None:
 
 
 def _clock() -> Callable[[], float]:
-    """Return the clock of this thread where that does all the work, and is fine enough; else the usual one."""
+    """Return the clock of this thread where that does all, and is fine enough; else the usual one."""
     is_fine = time.get_clock_info("thread_time").resolution <= _FINEST_S
     return time.thread_time if is_fine and torch.get_num_threads() == 1 else time.perf_counter
 

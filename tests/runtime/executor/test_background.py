@@ -63,14 +63,14 @@ def test_calls_run_the_program_as_traced_while_a_thread_compiles() -> None:
     run(executor, 3, 3, 3)
     (level,) = executor.get_debug_state().levels
     assert (level.phase, level.hits, level.served) == ("compiling", 0, 2)
-    assert "depth 2, static: being compiled, missed 0x" in executor.explain()
+    assert "depth 2, static: being compiled; watched 1x, ran as traced 2x meanwhile" in executor.explain()
     assert not executor.wait(0.01)
     engine.open.set()
     assert executor.wait(5)
     run(executor, 3, 3)
     (level,) = executor.get_debug_state().levels
     assert (level.phase, level.engine, level.hits, level.served) == ("compiled", "gate", 2, 2)
-    assert "  ran as traced 2x, while the plan was compiled" in executor.explain()
+    assert "; watched 1x, ran 2x, ran as traced 2x meanwhile" in executor.explain()
 
 
 def test_a_plan_is_compiled_in_the_modes_of_its_calls() -> None:

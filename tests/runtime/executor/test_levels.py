@@ -158,7 +158,7 @@ def test_each_mode_has_a_chain_of_its_own() -> None:
     assert [chain.levels[0].guards[0] for chain in chains] == [
         "grad mode on", "grad mode off", "grad mode off",
     ]  # fmt: skip
-    assert "calls in inference mode:\ndepth 12, static: compiled by plain" in executor.explain()
+    assert "calls in inference mode:\ndepth 12, static: compiled in " in executor.explain()
 
 
 def test_autocast_has_a_chain_of_its_own() -> None:
@@ -314,20 +314,32 @@ def test_preparing_compiles_without_running() -> None:
 def test_the_state_can_be_looked_at_before_the_first_call_and_in_words() -> None:
     executor = executor_of(fusion_strategy=[("static", 1)])
     assert executor.explain() == (
-        "scaled: plans 1 static; 1 profiled run each\n"
-        "depth 1, static: profiling, 0 runs seen\n"
-        "compiling took 0.0 ms in all"
+        "scaled: plans 1 static at most, each made after 1 watched run\n"
+        "depth 1, static: no plan yet; no call so far\n"
+        "0 calls: 0 watched, 0 ran plans; compiling took 0.0 ms in all"
     )
     run(executor, (3, 4), (5, 4), (5, 4))
     lines = executor.explain().splitlines()
     assert lines[1:5] == [
-        "depth 1, static: not compiled, since nothing it is for came yet; missed 2x",
+        "depth 1, static: not compiled, since no call that it is for came yet; "
+        "watched 1x, handed on 2x",
         "  if   grad mode on",
         "  if   input 0 x : f32[3, 4]",
         "  miss input 0 dim 0: profiled 3, got 5  2x",
     ]
     assert lines[6] == "  for all inputs"
+    assert lines[-1].startswith("3 calls: 1 watched, 2 ran plans; compiling took ")
     assert lines[-1].endswith("the last call ended at depth 0")
+
+
+def test_without_plans_for_certain_inputs_there_is_one_for_all() -> None:
+    executor = executor_of(fusion_strategy=[])
+    run(executor, (3, 4), (5, 4))
+    first, second, _, last = executor.explain().splitlines()
+    assert first == "scaled: one plan, for all inputs"
+    assert second.startswith("depth 0, unspecialized: compiled in ")
+    assert second.endswith(" ms; ran 2x")
+    assert last.startswith("2 calls: 0 watched, 2 ran plans; ")
 
 
 def test_reasons_without_end_are_counted_together() -> None:
