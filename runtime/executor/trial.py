@@ -49,8 +49,10 @@ class Verdict:
     calls: int
 
     def __str__(self) -> str:
+        unit, scale, digits = ("µs", 1e6, 0) if self.plain_s < 1e-3 else ("ms", 1e3, 2)
+        engine, plain = self.engine_s * scale, self.plain_s * scale
         return (
-            f"{_time(self.engine_s)} a call, and {_time(self.plain_s)} without "
+            f"{engine:.{digits}f} {unit} a call, and {plain:.{digits}f} {unit} without "
             f"(the fastest of {self.calls} each)"
         )
 
@@ -109,8 +111,3 @@ def _clock() -> Callable[[], float]:
     """Return the clock of this thread where that does all, and is fine enough; else the usual one."""
     is_fine = time.get_clock_info("thread_time").resolution <= _FINEST_S
     return time.thread_time if is_fine and torch.get_num_threads() == 1 else time.perf_counter
-
-
-def _time(seconds: float) -> str:
-    micros = seconds * 1e6
-    return f"{micros:.0f} µs" if micros < 10_000 else f"{micros / 1e3:.0f} ms"

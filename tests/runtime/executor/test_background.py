@@ -63,7 +63,10 @@ def test_calls_run_the_program_as_traced_while_a_thread_compiles() -> None:
     run(executor, 3, 3, 3)
     (level,) = executor.get_debug_state().levels
     assert (level.phase, level.hits, level.served) == ("compiling", 0, 2)
-    assert "depth 2, static: being compiled; watched 1x, ran as traced 2x meanwhile" in executor.explain()
+    assert (
+        "depth 2, static: being compiled; watched 1x, ran as traced 2x meanwhile"
+        in executor.explain()
+    )
     assert not executor.wait(0.01)
     engine.open.set()
     assert executor.wait(5)

@@ -103,9 +103,13 @@ def reading(read: list[str], name: str) -> float:
     return 0.0
 
 
-def test_a_verdict_names_both_times() -> None:
-    told = "21 µs a call, and 74 ms without (the fastest of 7 each)"
-    assert str(Verdict(True, 21e-6, 0.0745, 7)) == told
+@pytest.mark.parametrize(
+    ("engine_s", "plain_s", "told"),
+    [(21e-6, 74e-6, "21 µs a call, and 74 µs"), (21e-6, 0.0745, "0.02 ms a call, and 74.50 ms")],
+)
+def test_a_verdict_names_both_times_in_one_unit(engine_s: float, plain_s: float, told: str) -> None:
+    verdict = Verdict(True, engine_s, plain_s, 7)
+    assert str(verdict) == f"{told} without (the fastest of 7 each)"
 
 
 class Slow:
