@@ -43,13 +43,18 @@ def test_one_command_prints_a_table_and_writes_json(tmp_path: Path) -> None:
 def test_contestants_take_turns_after_a_warm_up(harness: ModuleType) -> None:
     turns: list[str] = []
     harness.interleave({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 0.001)
-    assert turns == ["a", "b"] * 4
+    rounds = list(zip(turns[::2], turns[1::2], strict=True))
+    assert rounds[0] == ("a", "b"), "to warm up"
+    assert len(rounds) == 4
+    assert set(rounds[1:]) == {("a", "b"), ("b", "a")}, "orders are drawn"
 
 
 def test_what_takes_longer_than_the_budget_has_no_turn_that_does_not_count(harness: ModuleType) -> None:
     turns: list[str] = []
     harness.interleave({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 0.0)
-    assert turns == ["a", "b"] * 3
+    rounds = list(zip(turns[::2], turns[1::2], strict=True))
+    assert len(rounds) == 3
+    assert all(set(pair) == {"a", "b"} for pair in rounds)
 
 
 def test_a_contestant_that_changes_something_gets_a_new_one_each_turn(harness: ModuleType) -> None:
