@@ -61,7 +61,8 @@ class ExactBindings:
             kwargs = {name: stand_ins.argument(arg) for name, arg in node.kwargs.items()}
         except _NoStandIn:
             return None
-        for candidate in (*_spelled(node), *_candidates(node)):
+        candidates: list[Callable[..., Any]] = [*_spelled(node), *_candidates(node)]
+        for candidate in candidates:
             arrived = _arrival(self._kernels, candidate, args, kwargs)
             if arrived is not None and arrived.is_call(node.kind, args, kwargs):
                 return candidate

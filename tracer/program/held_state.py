@@ -64,7 +64,8 @@ class HeldState:
         """Return in words what is not as it was; None where all of it is."""
         if self._not_replayed is not None:
             return f"{self._not_replayed}\n  shard the model with fully_shard instead"
-        if not all(map(operator.is_, map(dict.get, self._dicts, self._keys), self._parts)):
+        get: Any = dict.get
+        if not all(map(operator.is_, map(get, self._dicts, self._keys), self._parts)):
             return self._replaced()
         if not self._types:
             return None
