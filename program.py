@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import islice
-from typing import Any, Literal, Never
+from typing import TYPE_CHECKING, Any, Literal, Never
 
 import torch
 
@@ -33,7 +33,6 @@ from .passes.patterns import Rule
 from .passes.patterns import rewrite_rule as rule_for
 from .program_contents import contents_of
 from .replayed import ReplayedProgram
-from .reports import Profile, Statistics, Summary, summarize
 from .running import Keep, RunResult, profile_of, run_keeping, statistics_of
 from .runtime import (
     StateTensors,
@@ -59,6 +58,9 @@ from .tracer import (
     unrecorded,
 )
 from .tracer.blocks.hops import higher_order_named
+
+if TYPE_CHECKING:
+    from .reports import Profile, Statistics, Summary
 
 
 class TracedProgram(ReplayedProgram):
@@ -392,6 +394,8 @@ class TracedProgram(ReplayedProgram):
             ReportError: an option is not as it should be, or a FLOP formula failed; or the graph was read
                 from text, and there is no program to trace at other sizes.
         """
+        from .reports import summarize  # which a trace has no use for
+
         return summarize(self.graph if at is None else self._traced_at(at).graph, **options)
 
     def _traced_at(self, sizes: Sizes) -> TracedProgram:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.fx.graph_module import GraphModule
 
 from .errors import GuardError, ReplayError
-from .interop.fx import graph_module_of
 from .ir import Graph, Node, TupleType, Type
 from .ir.conditions import Circumstance
 from .ir.findings import Diagnostic
@@ -26,16 +24,26 @@ from .runtime import (
     CompiledGraph,
     GraphRun,
     ObjectsAfter,
+    PlainCalls,
     SteppedGraph,
     WriteBack,
     circumstance_error,
     compile_graph,
     compile_steps,
     length_error,
-    plain_calls,
     torch_literal,
 )
-from .tracer import ExactBindings, HeldState, InputSpec, ModesOfModules, run_recorded
+from .tracer import (
+    DirectInputs,
+    ExactBindings,
+    HeldState,
+    InputSpec,
+    ModesOfModules,
+    run_recorded,
+)
+
+if TYPE_CHECKING:
+    from torch.fx.graph_module import GraphModule
 
 
 class ReplayedProgram(RecordedProgram):
@@ -73,6 +81,7 @@ class ReplayedProgram(RecordedProgram):
         )
         self.state = dict(state)
         self.inputs = inputs
+        self._direct = DirectInputs(inputs)
         self.stored = stored
         self._twins = twins or {}
         self._held = HeldState(graph, self.state, modules)
@@ -133,6 +142,8 @@ class ReplayedProgram(RecordedProgram):
         Raises:
             ReplayError: something in the program has no counterpart there.
         """
+        from .interop.fx import graph_module_of  # which a replay has no use for
+
         return graph_module_of(self, self._dimension_names(), checks=checks)
 
     @property
@@ -206,18 +217,16 @@ class ReplayedProgram(RecordedProgram):
         self.require_unchanged()
 
         def run(*args: torch.Tensor) -> tuple[Any, ...]:
-            with plain_calls():
+            with PlainCalls():
                 return function(*args)
 
-        results = run_recorded(self, list(args), run)
-        self._training.set()
-        return self.outputs.build(results)
+        return self._output(run_recorded(self, list(args), run))
 
     def _call(
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         leaves, finish = self._begin(args, kwargs)
-        return finish(run_recorded(self, list(leaves), lambda *leaves: self._run(compiled, leaves)))
+        return finish(run_recorded(self, list(leaves), partial(self._run, compiled)))
 
     def stepped_run(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -241,17 +250,19 @@ class ReplayedProgram(RecordedProgram):
         Raises:
             InputError: the arguments do not fit those that the program was traced with.
         """
-        return tuple(self._given(self.inputs.leaves(args, kwargs)))
+        return tuple(self._given(self._direct.leaves(args, kwargs)))
 
     def _begin(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Sequence[Any], Callable[[tuple[Any, ...]], Any]]:
         """Check a call; return what the graph takes, and what makes the program's output of its results."""
         self.require_unchanged()
-        leaves = self.inputs.leaves(args, kwargs)
+        leaves = self._direct.leaves(args, kwargs)
+        after = self.objects_after
+        if after is None and not self.mutations:
+            return leaves, self._output
         arguments: dict[str, Any] = {}
         objects: dict[Hashable, Any] = {}
-        after = self.objects_after
         if after is not None:
             arguments = self.inputs.arguments.bind(args, kwargs)
             objects = after.found(arguments)
@@ -264,12 +275,17 @@ class ReplayedProgram(RecordedProgram):
         def finish(results: tuple[Any, ...]) -> Any:
             if write_back is not None:
                 results = tuple(write_back.write(results, self.graph.outputs))
+            if after is None:
+                return self._output(results)
             self._training.set()
-            if after is not None:
-                return after.leave(results, arguments, objects)
-            return self.outputs.build(results)
+            return after.leave(results, arguments, objects)
 
         return leaves, finish
+
+    def _output(self, results: tuple[Any, ...]) -> Any:
+        """Return what the program returns, where it leaves no objects changed but modules that it told to."""
+        self._training.set()
+        return self.outputs.build(results)
 
     def require_unchanged(self) -> None:
         """Require that what is around the program is as it was at the trace.
@@ -323,10 +339,10 @@ class ReplayedProgram(RecordedProgram):
         bundled = self._bundled
         return leaves if bundled is None else list(nested(bundled[0], iter(leaves)))
 
-    def _run(self, compiled: CompiledGraph, leaves: Sequence[Any]) -> tuple[Any, ...]:
+    def _run(self, compiled: CompiledGraph, *leaves: Any) -> tuple[Any, ...]:
         bundled = self._bundled
         try:
-            with plain_calls():
+            with PlainCalls():
                 results = compiled.function(*self._given(leaves))
                 return results if bundled is None else tuple(flattened(bundled[1], results))
         except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -14,9 +14,11 @@ from .ir import Graph, Node, Value
 from .ir.numbers import Numbers
 from .ir.selection import Selection, tensors_of
 from .passes.hidden_writes import written_values
-from .reports import Profile, Statistics
 from .runtime import Clock, CompiledGraph, SteppedGraph, numbers_of
 from .tracer import apart, is_tracing
+
+if TYPE_CHECKING:
+    from .reports import Profile, Statistics
 
 Keep: TypeAlias = str | Callable[[Node], bool]
 """A value's name, a source line or a scope pattern; or what tells of a node whether its tensors are kept."""
@@ -63,6 +65,8 @@ def run_keeping(
 
 def profile_of(stepped: SteppedGraph, runs_of: Callable[[], Runs], repeats: int) -> Profile:
     """Measure how long each node of a program takes, from the same state each time."""
+    from .reports import Profile  # which a trace has no use for
+
     require_no_trace("profile")
     if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
         raise InputError(f"repeats is a whole number from 1, not {repeats!r}")
@@ -77,6 +81,8 @@ def profile_of(stepped: SteppedGraph, runs_of: Callable[[], Runs], repeats: int)
 
 def statistics_of(stepped: SteppedGraph, runs_of: Callable[[], Runs]) -> Statistics:
     """Run a program once and return statistics of what each node made."""
+    from .reports import Statistics  # which a trace has no use for
+
     require_no_trace("statistics")
     numbers = _Numbered(stepped.graph)
     runs_of().replay_by(stepped.watched(numbers))

@@ -36,6 +36,10 @@ _STEPS: Final[tuple[Callable[[torch.Tensor], torch.Tensor], ...]] = (
     lambda x: torch.nn.functional.linear(x, x),
     lambda x: torch.nn.functional.layer_norm(x, (4,)),
 )
+_TURN_S: Final = 0.02
+_IN_A_ROW: Final = (
+    "Turns of 20 ms or more: short programs are called several times in a row, all alike."
+)
 _WARM_UP = 5  # runs after which TorchScript's profiling executor has settled
 
 
@@ -52,6 +56,7 @@ def replay(effort: Effort) -> Report:
         (
             f"{length} operators in turn relu and add on 4x4 tensors; the graph was compiled before.",
             f"TorchScript: the chain traced by torch.jit.trace, after {_WARM_UP} runs.",
+            _IN_A_ROW,
         ),
     )
 
@@ -66,6 +71,7 @@ def operators(effort: Effort) -> Report:
         (row,),
         (
             f"Programs of {_REPEATS} times one operator on 4x4 tensors, no_grad; times per operator.",
+            _IN_A_ROW,
         ),
     )
 
@@ -83,6 +89,7 @@ def _operators(effort: Effort) -> Comparison:
         samples = interleave(
             {"eager": partial(function, x), "opscope": partial(traced, x)},
             effort.budget_s / len(steps),
+            turn_s=_TURN_S,
         )
         eager.append(samples.median("eager"))
         replayed.append(samples.median("opscope"))
@@ -145,6 +152,7 @@ def _compare(what: str, length: int, effort: Effort, *, grad: bool) -> Compariso
                 "TorchScript": lambda: scripted(*args),
             },
             effort.budget_s,
+            turn_s=_TURN_S,
         )
     contestants = ("eager", "opscope", "TorchScript")
     return Comparison(

@@ -9,7 +9,7 @@ from .literals import torch_literal
 from .modes import mode_contexts
 from .numbers import numbers_of
 from .objects_after import ObjectsAfter
-from .operators import find_overload, plain_calls
+from .operators import PlainCalls, find_overload
 from .resolved import Resolver
 from .state_notes import state_notes
 from .steps import GraphRun, SteppedGraph, compile_steps
@@ -21,6 +21,7 @@ __all__ = [
     "CompiledGraph",
     "GraphRun",
     "ObjectsAfter",
+    "PlainCalls",
     "Resolver",
     "StateTensors",
     "SteppedGraph",
@@ -35,7 +36,6 @@ __all__ = [
     "make_tensors",
     "mode_contexts",
     "numbers_of",
-    "plain_calls",
     "read_memories",
     "run_blocks",
     "state_notes",

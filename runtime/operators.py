@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -61,21 +60,26 @@ def find_overload(name: str) -> torch._ops.OpOverload | None:
     return found if isinstance(found, torch._ops.OpOverload) else None
 
 
-@contextmanager
-def plain_calls() -> Iterator[None]:
-    """Run a replay, without hooks above the dispatcher: what they did is in the graph.
+class PlainCalls:
+    """A replay runs in one of these, without hooks above the dispatcher: what they did is in the graph.
 
     These are the ``__torch_function__`` of tensor classes and of modes. Dispatch modes that the
     program enters and does not leave, because an operator fails, are left here.
     """
-    depth = torch._C._len_torch_dispatch_stack()
-    with torch._C.DisableTorchFunction():
+
+    __slots__ = ("_depth", "_without_hooks")  # no generator: that would cost a short replay more
+
+    def __enter__(self) -> None:
+        self._depth = torch._C._len_torch_dispatch_stack()
+        self._without_hooks: Any = torch._C.DisableTorchFunction()
+        self._without_hooks.__enter__()
+
+    def __exit__(self, failure: type[BaseException] | None, *rest: object) -> None:
         try:
-            yield
-        except BaseException:
-            while torch._C._len_torch_dispatch_stack() > depth:
+            while failure is not None and torch._C._len_torch_dispatch_stack() > self._depth:
                 _python_dispatch._pop_mode()
-            raise
+        finally:
+            self._without_hooks.__exit__(failure, *rest)
 
 
 def _enter_mode(mode: Any) -> None:

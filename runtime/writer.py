@@ -28,6 +28,7 @@ from ..ir.conditions import DimensionNames
 from ..ir.own_operators import SET_NUMBER
 from ..ir.places import HeldPlace
 from ..ir.scalars import GUARD, Expression, scalar_form, write_expression, write_number
+from ..ir.spelling import SpelledCall
 from ..passes.liveness import dying_in, outer_values
 from .blocks import Convention, convention_of
 from .guards import GuardFailures
@@ -37,7 +38,20 @@ from .operators import RUNS_BLOCKS_ITSELF, callable_of
 
 _COMMENT_COLUMN = 60
 _PYTHON_NAMES = frozenset(
-    ("None", "abs", "bool", "del", "float", "int", "math", "max", "min", "repr", "round")
+    (
+        "None",
+        "abs",
+        "bool",
+        "del",
+        "float",
+        "int",
+        "math",
+        "max",
+        "min",
+        "repr",
+        "round",
+        "slice",
+    )
 )
 """What generated code calls by these names, so that no value may take them."""
 _NOTHING: Mapping[Value, Any] = {}
@@ -286,7 +300,26 @@ class Writer:
         if form is not None:
             operands = [self._operand(arg) for arg in node.all_args]
             return self._targets(node) + write_expression(form, operands).text
-        return f"{self._targets(node)}{self._function(node)}({', '.join(self._arguments(node))})"
+        binding = None if node.kind == CALL else self._binding_of(node)
+        if isinstance(binding, SpelledCall):
+            call = self._spelled(node, binding)
+        else:
+            call = f"{self._function(node)}({', '.join(self._arguments(node))})"
+        return self._targets(node) + call
+
+    def _spelled(self, node: Node, call: SpelledCall) -> str:
+        """Return a call whose arguments are not written as the schema has them."""
+        key = (node.kind, call.function, call.spelling)
+        name = self._bind(readable(node.kind), call.function, key=key)
+        texts = []
+        for arg in call.spelling.spell(node.args, is_whole_number):
+            if isinstance(arg, slice):
+                ends = [self._argument(end) for end in (arg.start, arg.stop, arg.step)]
+                texts.append(f"slice({', '.join(ends[: 2 if arg.step is None else 3])})")
+            else:
+                texts.append(self._argument(arg))
+        texts += [f"{name}={self._argument(arg)}" for name, arg in node.kwargs.items()]
+        return f"{name}({', '.join(texts)})"
 
     def _guard(self, node: Node) -> str:
         """Return the check of a condition; the node is found again by its number when it fails."""
@@ -387,6 +420,11 @@ class Writer:
         self._scope.add(name)
         self._all_locals.add(name)
         return name
+
+
+def is_whole_number(arg: Any) -> bool:
+    """Whether an argument of a node is an integer, known or not."""
+    return arg.type is ScalarType.INT if isinstance(arg, Value) else type(arg) is int
 
 
 def is_read(value: Value) -> bool:

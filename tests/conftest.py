@@ -8,7 +8,9 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and so do the processes that tests start
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # workers share the cores, and so do the processes that tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Elsewhere each run draws other programs, and finds other mistakes.

@@ -22,6 +22,7 @@ from .functions.callees import run_recorded
 from .numbers.sizes import Dynamic
 from .partial import PartialRun, partial_run
 from .program.circumstances import ModesOfModules
+from .program.direct_inputs import DirectInputs
 from .program.held_numbers import HeldNumber, held_numbers
 from .program.held_state import HeldState
 from .program.input_sizes import Sizes, inputs_at
@@ -35,6 +36,7 @@ __all__ = [
     "Capture",
     "Diagnostic",
     "DiagnosticKind",
+    "DirectInputs",
     "Dynamic",
     "ExactBindings",
     "HeldNumber",

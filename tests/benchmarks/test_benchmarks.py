@@ -49,7 +49,9 @@ def test_contestants_take_turns_after_a_warm_up(harness: ModuleType) -> None:
     assert set(rounds[1:]) == {("a", "b"), ("b", "a")}, "orders are drawn"
 
 
-def test_what_takes_longer_than_the_budget_has_no_turn_that_does_not_count(harness: ModuleType) -> None:
+def test_what_takes_longer_than_the_budget_has_no_turn_that_does_not_count(
+    harness: ModuleType,
+) -> None:
     turns: list[str] = []
     harness.interleave({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 0.0)
     rounds = list(zip(turns[::2], turns[1::2], strict=True))

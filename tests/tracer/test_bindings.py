@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import opscope
-from opscope.runtime import torch_literal
+from opscope.runtime import compile_graph, find_overload, torch_literal
 from opscope.tracer import ExactBindings
 from support.replays import check_replay
 
@@ -73,3 +73,32 @@ def test_replays_through_bindings_are_exact() -> None:
         if k.startswith("aten_")
     ]
     assert {"max", "addmm", "cat", "masked_fill_"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("statement", "call"),
+    [
+        ("%z : f32[4] = aten::view(%x, [4])", "aten_view(x, 4)"),
+        ("%z : f32[4, 1] = aten::view(%x, [4, 1])", "aten_view(x, 4, 1)"),
+        ("%z : f32[4, 1] = aten::view(%x, [%n, 1])", "aten_view(x, n, 1)"),
+        ("%z : f32[1] = aten::sum.dim_IntList(%x, [0], True)", "aten_sum_dim_IntList(x, 0, True)"),
+        ("%z : f32[2] = aten::slice.Tensor(%x, 0, 1, %n)", "aten_slice_Tensor(x, slice(1, n))"),
+        # Of another dimension, an index leaves the operator out where it takes all there is.
+        ("%z : f32[4] = aten::slice.Tensor(%x, -1, 0, 4)", "aten_slice_Tensor(x, -1, 0, 4)"),
+        ("%z : f32[4] = aten::roll(%x, [1], [0])", "aten_roll(x, 1, 0)"),
+    ],
+)
+def test_numbers_are_spelled_as_torch_reads_them_soonest(statement: str, call: str) -> None:
+    graph = opscope.parse(f"graph(%x : f32[4], %n : int):\n  {statement}\n  return (%z)")
+    compiled = compile_graph(graph, {}, ExactBindings(torch_literal))
+    assert f"z = {call}; del x" in compiled.source
+    (node,) = graph.walk()
+    x, n = torch.arange(4.0), 4
+    args = [{"x": x, "n": n}.get(getattr(arg, "name", ""), arg) for arg in node.args]
+    args = [[n, 1] if isinstance(arg, tuple) and "%n, 1" in statement else arg for arg in args]
+    expected = find_overload(node.kind)._op(*map(_plain, args))
+    assert torch.equal(compiled.function(x, n)[0], expected)
+
+
+def _plain(arg: Any) -> Any:
+    return list(arg) if isinstance(arg, tuple) else arg

@@ -5,6 +5,9 @@ schema. The functions behind ``torch.relu`` and the like do the same with code g
 operator, and take about two thirds of the time. But they choose an overload by their own rules. So a
 candidate is called once with stand-ins for the tensors, under a recorder that stops the call where it
 arrives at the dispatcher: it is used only if the very operator arrives with the very arguments.
+
+They take numbers sooner one by one than in a list, and parts of a tensor sooner by an index than by
+``aten::slice``, so arguments are spelled otherwise where the same arrives (``ir/spelling.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from typing import Any
 
 import torch
 
-from ...ir import Argument, Literal, Node, TensorType, Value
+from ...ir import Argument, Literal, Node, ScalarType, TensorType, Value
+from ...ir.spelling import SpelledCall, Spelling
 from .dispatcher import Kernels, kernels, plain_torch, recording
 from .literals import equal_literals, to_literal
 
@@ -23,6 +27,8 @@ _MODULES = tuple(
     for name in ("_VariableFunctions", "_nn", "_linalg", "_special", "_fft", "TensorBase")
     if hasattr(torch._C, name)
 )
+_BASE: Any = torch._C.TensorBase
+_FIRST_INTEGER = 1_000_003  # unlike any that a node has, and one that it counts on
 
 
 class ExactBindings:
@@ -55,19 +61,46 @@ class ExactBindings:
             kwargs = {name: stand_ins.argument(arg) for name, arg in node.kwargs.items()}
         except _NoStandIn:
             return None
-        for candidate in _candidates(node):
+        candidates: list[Callable[..., Any]] = [*_spelled(node), *_candidates(node)]
+        for candidate in candidates:
             arrived = _arrival(self._kernels, candidate, args, kwargs)
             if arrived is not None and arrived.is_call(node.kind, args, kwargs):
                 return candidate
         return None
 
 
+def _spelled(node: Node) -> Iterator[SpelledCall]:
+    """Yield candidates that take arguments in another way than by the schema, the quickest first."""
+    if node.kind == "aten::slice.Tensor":
+        # An index by one slice is that operator, whatever the sizes are; those of more dimensions are not.
+        if len(node.args) >= 4 and node.args[1] == 0 and not node.kwargs:
+            yield SpelledCall(_BASE.__getitem__, Spelling.INDEX)
+        return
+    lists = [arg for arg in node.args if isinstance(arg, tuple) and arg and _are_integers(arg)]
+    if not lists:
+        return
+    if node.args[-1] is lists[-1] and hasattr(_BASE, _name(node)):
+        yield SpelledCall(getattr(_BASE, _name(node)), Spelling.SPREAD)
+    if any(len(numbers) == 1 for numbers in lists):
+        for candidate in _candidates(node):
+            yield SpelledCall(candidate, Spelling.BARE)
+
+
+def _are_integers(args: tuple[Argument, ...]) -> bool:
+    return all(
+        arg.type is ScalarType.INT if isinstance(arg, Value) else type(arg) is int for arg in args
+    )
+
+
 def _candidates(node: Node) -> Iterator[Callable[..., Any]]:
-    name = node.operator.base_name.removeprefix("aten::")
     for module in _MODULES:
-        found = getattr(module, name, None)
+        found = getattr(module, _name(node), None)
         if callable(found):
             yield found
+
+
+def _name(node: Node) -> str:
+    return node.operator.base_name.removeprefix("aten::")
 
 
 def _pattern(arg: Argument) -> Any:
@@ -89,13 +122,15 @@ class _StandIns:
     def __init__(self, literal: Callable[[Literal], Any]) -> None:
         self._literal = literal
         self._tensors: dict[Value, torch.Tensor] = {}
+        self._integers: dict[Value, int] = {}
 
     def argument(self, arg: Argument) -> Any:
         if isinstance(arg, tuple):
             return [self.argument(item) for item in arg]
-        if isinstance(arg, Value):
-            return self._tensor(arg)
-        return self._literal(arg)
+        if isinstance(arg, Value) and arg.type is ScalarType.INT:
+            # Which overload is chosen goes by its class, and the number arrives as it is.
+            return self._integers.setdefault(arg, _FIRST_INTEGER + len(self._integers))
+        return self._tensor(arg) if isinstance(arg, Value) else self._literal(arg)
 
     def _tensor(self, value: Value) -> torch.Tensor:
         known = self._tensors.get(value)

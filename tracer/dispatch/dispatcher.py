@@ -545,17 +545,28 @@ is_inside_transform: Callable[[torch.Tensor], bool] = _C._functorch.is_functorch
 """Whether a tensor is what a transform of ``torch.func`` makes of another for its function."""
 
 
-def quick_type_check(tensors: Sequence[torch.Tensor]) -> Callable[..., bool] | None:
-    """Return what tells, of these very tensors, whether all have the types that they have now.
+def quick_type_check(
+    tensors: Sequence[torch.Tensor], *, counts_strides: bool = False
+) -> Callable[..., bool] | None:
+    """Return what tells of tensors, no two of them one, whether all have the types that these have now.
 
-    It may say no where only their flags have changed. None where torch does not offer it.
+    It may say no where only their flags, or modes around them, have changed. None where torch does not
+    offer it.
+
+    Args:
+        tensors: those with the types.
+        counts_strides: whether strides are part of a type.
     """
     try:
         guards: Any = _C._dynamo.guards.TensorGuards
         with without_hooks():
             sizes = [list(plain_shape(tensor)) for tensor in tensors]
-            any_strides = [[None] * len(shape) for shape in sizes]
-            made = guards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=any_strides)
+            strides: list[list[int | None]] = (
+                [list(plain_strides(tensor)) for tensor in tensors]
+                if counts_strides
+                else [[None] * len(shape) for shape in sizes]
+            )
+            made = guards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides)
         return cast(Callable[..., bool], made.check)
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return None

@@ -6,6 +6,7 @@ dtypes and sizes without any operator, and a model may come to hold other tensor
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -52,19 +53,23 @@ class HeldState:
         # To these and to what they are gathered of, a name of the module leads in turn.
         gathered = {id(tensor) for _, tensor in gathered_tensors(named.items())}
         self._holders = list(_holders(named, [t for t in tensors if id(t) not in gathered]))
+        # The same by columns, which are gone through without a line of Python for each.
+        self._dicts, self._keys, self._parts = (
+            [row[column] for row in self._holders] for column in range(3)
+        )
+        is_placed = any(isinstance(held, HeldTensor) for held, _ in self._types.values())
+        self._fixed = None if is_placed else tensors  # all of them, where none can become another
 
     def failing(self) -> str | None:
         """Return in words what is not as it was; None where all of it is."""
         if self._not_replayed is not None:
             return f"{self._not_replayed}\n  shard the model with fully_shard instead"
-        for held, key, part, name in self._holders:
-            if held.get(key) is not part:
-                what = "module" if isinstance(part, torch.nn.Module) else "tensor"
-                return (
-                    f"{name} is another {what} now than at the trace, and the graph reads the one that was\n"
-                    "  load into that one (load_state_dict without assign, copy_), or trace again"
-                )
-        tensors = self._tensors()
+        get: Any = dict.get
+        if not all(map(operator.is_, map(get, self._dicts, self._keys), self._parts)):
+            return self._replaced()
+        if not self._types:
+            return None
+        tensors = self._tensors() if self._fixed is None else self._fixed
         if self._is_as_it_was is not None and self._is_as_it_was(*tensors):
             return None
         with without_hooks():
@@ -75,6 +80,17 @@ class HeldState:
         for name, now in changed:
             was = self._types[name][1]
             return f"{name} was {was} there, and is {now} now\n  convert it back, or trace again"
+        return None
+
+    def _replaced(self) -> str | None:
+        """Return in words what a module holds another object in the place of; None where there is nothing."""
+        for held, key, part, name in self._holders:
+            if dict.get(held, key) is not part:
+                what = "module" if isinstance(part, torch.nn.Module) else "tensor"
+                return (
+                    f"{name} is another {what} now than at the trace, and the graph reads the one that was\n"
+                    "  load into that one (load_state_dict without assign, copy_), or trace again"
+                )
         return None
 
     def _tensors(self) -> list[Any]:
