@@ -46,6 +46,7 @@ from .calls import (
     store_number,
 )
 from .metadata import Metadata
+from .reading import CodeTracer
 from .targets import ABSENCES, ATTRIBUTES, METHODS, arithmetic
 
 _NOT_TOLD: Final = "this run cannot follow the trace: {} does not hold"
@@ -76,7 +77,7 @@ class Emitter:
         conditions: ConditionWriter | None,
         lengths: Collection[Node],
     ) -> None:
-        self.graph = torch.fx.Graph()
+        self.graph = torch.fx.Graph(tracer_cls=CodeTracer)
         self.values: dict[Value, FxArgument] = {}
         self.places: dict[Value, torch.fx.Node] = {}
         self.constants: Sequence[str] = ()

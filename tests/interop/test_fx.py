@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -356,3 +357,33 @@ def test_what_passes_made_of_a_program_is_what_is_compiled_next() -> None:
     traced.apply("dce")
     assert torch.equal(compiled(torch.ones(2)), torch.full((2,), 2.0))
     assert "aten.neg" not in traced.compilable.code
+
+
+def test_a_pickled_module_still_draws_and_writes_what_depends_on_no_input() -> None:
+    class Counting(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("count", torch.zeros(()))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            self.count.add_(1)
+            fresh = torch.zeros(x.shape[1])
+            fresh.add_(self.count)
+            with torch.no_grad():
+                noise = torch.rand(4)
+            return torch.topk(x + fresh + noise, 2), self.count.clone()
+
+    net, x = Counting(), torch.randn(3, 4)
+    traced = opscope.trace(net, x)
+    file = io.BytesIO()
+    torch.save(traced.to_fx(), file)
+    file.seek(0)
+    read = torch.load(file, weights_only=False)
+    for rows in (3, 5):
+        x = torch.randn(rows, 4)
+        torch.manual_seed(rows)
+        expected = net(x)
+        torch.manual_seed(rows)
+        assert_same(read(x), expected)
+    with pytest.raises(opscope.InputError, match="dtype"):
+        read(x.double())
