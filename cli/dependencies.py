@@ -22,7 +22,7 @@ from ..footprint.dependencies.report import (
 )
 from ..footprint.dependencies.requirements import requirements_text
 from ..footprint.dependencies.tracing import NOT_WHOLE, ModuleTracer
-from .errors import user_code
+from .errors import CommandError, user_code
 from .outputs import check_place, write_together
 from .preparation import Prepared, prepare, refuse_module
 from .report import terminal_width
@@ -56,7 +56,7 @@ def run_deps(request: TraceRequest, output: DependencyOutput) -> None:
         FootprintError: what is asked about is not needed.
     """
     if output.requirements is not None:
-        check_place(output.requirements)
+        _check_requirements(output.requirements)
     tracer = ModuleTracer()
     prepared = prepare(request, tracer.call)
     _call(prepared, request, tracer)
@@ -66,6 +66,12 @@ def run_deps(request: TraceRequest, output: DependencyOutput) -> None:
     _print(found, output)
     if output.requirements is not None:
         _write(found, output.requirements, request)
+
+
+def _check_requirements(path: Path) -> None:
+    check_place(path)
+    if path.suffix == ".py":  # which would be lost, if it is the program
+        raise CommandError(f"{path} is named as Python is; write requirements to another file")
 
 
 def _call(prepared: Prepared, request: TraceRequest, tracer: ModuleTracer) -> None:

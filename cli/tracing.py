@@ -16,7 +16,7 @@ import typer
 from ..failed import failed_trace
 from ..program import TracedProgram, trace
 from ..reports import SummaryOptions
-from .errors import ProgramError, user_code
+from .errors import CommandError, ProgramError, user_code
 from .outputs import Output, OutputKind, write_together
 from .preparation import Prepared, prepare, refuse_module
 from .report import report_of
@@ -32,6 +32,7 @@ def run_trace(request: TraceRequest) -> None:
         CommandError: the request does not fit the program, or an output cannot be written.
         ProgramError: the program failed.
     """
+    _refuse_source(request)
     try:
         traced, seconds = _traced(request)
     except ProgramError as error:
@@ -46,6 +47,16 @@ def run_trace(request: TraceRequest) -> None:
         typer.echo(str(traced.graph), nl=False)
         sys.stdout.flush()
     typer.echo(summarize(traced, seconds, request.outputs, is_checked=request.check), err=True)
+
+
+def _refuse_source(request: TraceRequest) -> None:
+    if request.target.is_script:
+        source = Path(request.target.module).resolve()
+        for output in request.outputs:
+            if output.path.resolve() == source:
+                raise CommandError(
+                    f"{output.path} is the program that is to be traced; write to another file"
+                )
 
 
 def _write_failed(error: ProgramError, request: TraceRequest) -> None:

@@ -112,6 +112,14 @@ def test_a_wrong_output_is_refused_before_the_program_is_imported(
     assert not (project / "a.txt").exists()
 
 
+def test_the_script_that_is_traced_is_not_written_over(opscope: Command, project: Path) -> None:
+    before = (project / "net.py").read_text()
+    result = opscope("trace", "net.py:Net", "-i", "f32[2,4]", "-o", "./net.py")
+    assert result.exit_code == 2
+    assert "net.py is the program that is to be traced; write to another file" in result.stderr
+    assert (project / "net.py").read_text() == before
+
+
 def test_modules_run_in_evaluation_mode_without_gradients(opscope: Command) -> None:
     result = opscope("trace", "net.py:Net", "-i", "f32[2,4]")
     assert "0.5, False)" in result.stdout
