@@ -19,8 +19,8 @@ from . import calls
 class CodeTracer(torch.fx.Tracer):
     """Make nodes of all that the code of a converted module does.
 
-    A tracer of torch.fx runs what depends on no input: writes to buffers and random numbers would come once, when the
-    module is read, and be missing in its graph.
+    A tracer of torch.fx runs what depends on no input: writes to buffers and random numbers would come once,
+    when the module is read, and be missing in its graph.
     """
 
     proxy_buffer_attributes = True

@@ -91,7 +91,10 @@ def test_a_profiler_that_the_program_takes_away_is_told(project: Path) -> None:
         (["net.py:Net", "-i", "f32[2,5]"], "RuntimeError while running Net"),
         (["net.py:Nat"], "has no Nat; did you mean Net?"),
         (["net.py:Net"], "the inputs do not fit net.py:Net"),
-        (["net.py:Net", "-i", "f32[2,4]", "--requirements", "net.py"], "net.py is named as Python is"),
+        (
+            ["net.py:Net", "-i", "f32[2,4]", "--requirements", "net.py"],
+            "net.py is named as Python is",
+        ),
         (["net.py:Net", "--seed", "x"], "--seed takes a whole number"),
     ],
 )
