@@ -28,7 +28,15 @@ _WITH_INPUTS: Final = (
 
 
 def to_fx(program: TracedProgram | LoadedProgram, *, checks: bool = True) -> GraphModule:
-    """Return a program as a ``torch.fx.GraphModule``; see :meth:`TracedProgram.to_fx`."""
+    """Return a program as a ``torch.fx.GraphModule``; see :meth:`TracedProgram.to_fx`.
+
+    Args:
+        program: what was traced or loaded.
+        checks: whether the module checks its inputs and the program's guards.
+
+    Raises:
+        ReplayError: something in the program has no counterpart there.
+    """
     if isinstance(program, LoadedProgram):
         program = program.traced
     if not isinstance(program, TracedProgram):
@@ -79,6 +87,7 @@ def from_fx(
             f"from_fx takes a torch.fx.GraphModule or an exported program, not {type(module).__qualname__}\n"
             "  opscope.trace takes any module or function"
         )
+    _require_attributes(module)
     if is_fake:
         _require_no_places(module)
     if inputs is None and kwargs is None:
@@ -106,6 +115,18 @@ def from_fx(
     for graph in (traced.graph, *traced.graph.functions.values()):
         origins.tell(graph)
     return traced
+
+
+def _require_attributes(module: GraphModule) -> None:
+    for node in module.graph.find_nodes(op="get_attr"):
+        held: Any = module
+        for step in str(node.target).split("."):
+            if not hasattr(held, step):
+                raise CaptureError(
+                    f"node {node.name} reads {node.target}, and the module has no such attribute\n"
+                    "  give it one (module.register_buffer, add_submodule) or erase the node"
+                )
+            held = getattr(held, step)
 
 
 def _require_no_places(module: GraphModule) -> None:

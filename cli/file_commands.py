@@ -81,7 +81,7 @@ def show(
     theme: Theme = "light",
     debug: Debug = False,
 ) -> None:
-    """Open a program that was saved in the browser, or print or draw it. Needs no torch.
+    """Open a saved program in the browser, or print or draw it. Needs no torch.
 
     SCOPE, OPERATOR and PLACE are patterns as shells have them; nodes that are printed fit all of them.
     docs/terminal.md describes QUERY, and the JSON.

@@ -122,6 +122,10 @@ def _check(request: FootprintRequest, named: Named) -> None:
         raise CommandError("--yaml is for builds of torch, and nothing here is run by it")
     if named.modules and not request.inputs:
         raise CommandError(f"{named.modules[0]} is run with inputs; give --input for each")
+    if (request.inputs or request.runs) and not (named.files or named.modules):
+        raise CommandError(
+            "nothing here is run, so --input and --run say nothing: programs of ExecuTorch and lists are read"
+        )
 
 
 def _find_out(request: FootprintRequest, named: Named) -> _Found:

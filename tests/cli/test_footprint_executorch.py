@@ -38,6 +38,13 @@ def test_a_table_is_printed_if_nothing_else_is_asked_for() -> None:
     assert "7 operators: 7 of libraries of kernels, 0 that the runtime has itself" in result.stdout
 
 
+@pytest.mark.parametrize("option", [("-i", "f32[2]"), ("--run", "inference")])
+def test_options_of_a_run_are_refused_where_nothing_is_run(option: tuple[str, str]) -> None:
+    result = run(FLOW, *option)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "nothing here is run, so --input and --run say nothing" in result.stderr
+
+
 def test_a_build_has_what_two_programs_need(tmp_path: Path) -> None:
     out = tmp_path / "selected_operators.yaml"
     result = run(QUANTIZED, DELEGATED, "--executorch-yaml", out)

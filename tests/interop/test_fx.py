@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -387,3 +388,16 @@ def test_a_pickled_module_still_draws_and_writes_what_depends_on_no_input() -> N
         assert_same(read(x), expected)
     with pytest.raises(opscope.InputError, match="dtype"):
         read(x.double())
+
+
+def test_an_attribute_that_leads_nowhere_is_named_with_what_to_do() -> None:
+    graph = torch.fx.Graph()
+    x = graph.placeholder("x")
+    graph.output(graph.call_function(torch.add, (x, graph.get_attr("inner.weight"))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.fx says so as well
+        module = torch.fx.GraphModule(torch.nn.Module(), graph)
+    with pytest.raises(
+        opscope.CaptureError, match=r"node inner_weight reads inner\.weight, and the"
+    ):
+        opscope.from_fx(module, torch.zeros(2))
