@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -391,13 +390,10 @@ def test_a_pickled_module_still_draws_and_writes_what_depends_on_no_input() -> N
 
 
 def test_an_attribute_that_leads_nowhere_is_named_with_what_to_do() -> None:
-    graph = torch.fx.Graph()
-    x = graph.placeholder("x")
-    graph.output(graph.call_function(torch.add, (x, graph.get_attr("inner.weight"))))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.fx says so as well
-        module = torch.fx.GraphModule(torch.nn.Module(), graph)
+    module = opscope.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).to_fx()
+    (node,) = (n for n in module.graph.find_nodes(op="get_attr") if str(n.target).endswith("bias"))
+    del module.bias
     with pytest.raises(
-        opscope.CaptureError, match=r"node inner_weight reads inner\.weight, and the"
+        opscope.CaptureError, match="node bias reads bias, and the module has no such"
     ):
-        opscope.from_fx(module, torch.zeros(2))
+        opscope.from_fx(module)
