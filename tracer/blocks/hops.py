@@ -141,7 +141,8 @@ def _indexing_by_tensors() -> AbstractContextManager[Any]:
     # Importing Dynamo takes seconds; who calls flex_attention has paid for it.
     from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 
-    return TransformGetItemToIndex()
+    detour: AbstractContextManager[Any] = TransformGetItemToIndex()
+    return detour
 
 
 def _subgraph(function: Any, *operands: Any, **kwargs: Any) -> HigherOrderCall:
