@@ -183,8 +183,15 @@ class DistributionIndex:
         )
         # What is damaged, by an interrupted installation say, has neither name nor version.
         facts = ((one, one.metadata) for one in found)
+        whole = [(one, has["Name"]) for one, has in facts if has and has["Name"] and has["Version"]]
+        left = [_is_left_by_build(one) for one, _ in whole]
+        installed = {
+            normal_name(name) for (_, name), is_left in zip(whole, left, strict=True) if not is_left
+        }
         return tuple(
-            _Installed(one) for one, has in facts if has and has["Name"] and has["Version"]
+            _Installed(one)
+            for (one, name), is_left in zip(whole, left, strict=True)
+            if not (is_left and normal_name(name) in installed)
         )
 
     @cached_property
@@ -244,6 +251,14 @@ def _standard() -> tuple[str, ...]:
 
 
 _STANDARD: Final = _standard()
+
+
+def _is_left_by_build(source: metadata.Distribution) -> bool:
+    """Whether this is what a build leaves beside the code it is made of (``*.egg-info``), or may be."""
+    return (
+        source.read_text("SOURCES.txt") is not None
+        and source.read_text("installed-files.txt") is None
+    )
 
 
 def _direct_url(source: metadata.Distribution) -> dict[str, Any] | None:

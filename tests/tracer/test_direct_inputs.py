@@ -68,3 +68,15 @@ def test_a_list_that_has_changed_is_refused_after_calls_that_fit() -> None:
     sizes[:] = [3, 2]
     with pytest.raises(InputError, match="input sizes"):
         program(torch.ones(6), sizes)
+
+
+class Adding(torch.nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor = torch.ones(2)) -> torch.Tensor:  # noqa: B008
+        return x + y
+
+
+def test_a_default_tensor_is_no_argument_of_a_call() -> None:
+    program = opscope.trace(Adding(), torch.zeros(2))
+    for _ in range(3):
+        assert program(torch.zeros(2)).tolist() == [1.0, 1.0]
+    assert program(torch.zeros(2), torch.full((2,), 3.0)).tolist() == [3.0, 3.0]

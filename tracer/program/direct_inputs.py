@@ -102,6 +102,8 @@ class DirectInputs:
         if any(part.__class__ not in _UNCHANGING for part in others):
             return None
         positions = {id(part): at for at, part in enumerate(passed)}
+        if not all(id(leaf) in positions for leaf in leaves):
+            return None  # one is a default, which is not passed
         places = tuple([positions[id(leaf)] for leaf in leaves])
         constants = tuple([(at, part) for at, part in enumerate(passed) if at not in places])
         are_alike = quick_type_check(leaves, counts_strides=True)

@@ -125,6 +125,19 @@ def test_damaged_notes_of_installers_are_passed_over(site: Path, text: str) -> N
     assert found == Distribution("a", "1.0")
 
 
+def test_what_a_build_leaves_beside_the_code_hides_no_installation(
+    site: Path, tmp_path: Path
+) -> None:
+    code = tmp_path / "code"
+    install(site, "mine", {}, url={"url": f"file://{code}", "dir_info": {"editable": True}})
+    left = code / "mine.egg-info"
+    left.mkdir(parents=True)
+    (left / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (left / "SOURCES.txt").write_text("mine.py\n")
+    index = DistributionIndex((os.fspath(code), os.fspath(site)))
+    assert index.origin("mine", os.fspath(code / "mine.py")).kind is OriginKind.EDITABLE
+
+
 def test_modules_of_this_environment() -> None:
     index = DistributionIndex()
     for module, kind, name in [
