@@ -147,36 +147,6 @@ class ModelFootprint(HasNeeds):
     needs: Needs
     runs: tuple[RunReport, ...]
 
-    @property
-    def root_ops(self) -> frozenset[str]:
-        """Operators that the program of the model names."""
-        return self.needs.root_ops
-
-    @property
-    def traced_operators(self) -> frozenset[str]:
-        """Operators that were called, with those that a build always needs."""
-        return self.needs.traced_operators
-
-    @property
-    def called_kernel_tags(self) -> Mapping[str, frozenset[str]]:
-        """Types of elements by kernel or operator."""
-        return self.needs.called_kernel_tags
-
-    @property
-    def loaded_classes(self) -> frozenset[str]:
-        """Classes in C++."""
-        return self.needs.loaded_classes
-
-    @property
-    def build_features(self) -> frozenset[str]:
-        """Features of a build."""
-        return self.needs.build_features
-
-    @property
-    def enabled_backends(self) -> frozenset[str]:
-        """Where it runs."""
-        return self.needs.enabled_backends
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:

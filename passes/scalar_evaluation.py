@@ -12,7 +12,7 @@ from ..ir.scalars import MATH_FUNCTIONS, scalar_form
 
 Number: TypeAlias = bool | int | float
 
-_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "aten::add": operator.add,
     "aten::sub": operator.sub,
     "aten::mul": operator.mul,
@@ -42,6 +42,8 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "aten::round": round,
     **{f"aten::{name}": getattr(math, name) for name in MATH_FUNCTIONS},
 }
+"""The function of Python behind each operator on numbers, by its name without overload."""
+
 _CLASSES: Final[dict[ScalarType, type]] = {
     ScalarType.INT: int,
     ScalarType.FLOAT: float,
@@ -61,7 +63,7 @@ def scalar_result(node: Node) -> Number | None:
         return None
     args = node.all_args
     base = node.operator.base_name
-    function = _FUNCTIONS.get(base)
+    function = FUNCTIONS.get(base)
     if function is None or any(arg.__class__ not in _NUMBERS for arg in args):
         return None
     numbers: Any = args

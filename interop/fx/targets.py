@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
-import math
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ...ir.scalars import MATH_FUNCTIONS, scalar_form
+from ...ir.scalars import scalar_form
+from ...passes.scalar_evaluation import FUNCTIONS
 
-_ARITHMETIC: Final[Mapping[str, Callable[..., Any]]] = {
-    "aten::add": operator.add,
-    "aten::sub": operator.sub,
-    "aten::mul": operator.mul,
-    "aten::div": operator.truediv,
-    "aten::floordiv": operator.floordiv,
-    "aten::remainder": operator.mod,
-    "aten::pow": operator.pow,
-    "aten::neg": operator.neg,
-    "aten::__and__": operator.and_,
-    "aten::__or__": operator.or_,
-    "aten::__xor__": operator.xor,
-    "aten::__lshift__": operator.lshift,
-    "aten::__rshift__": operator.rshift,
-    "aten::__not__": operator.not_,
-    "aten::eq": operator.eq,
-    "aten::ne": operator.ne,
-    "aten::lt": operator.lt,
-    "aten::le": operator.le,
-    "aten::gt": operator.gt,
-    "aten::ge": operator.ge,
-    "prim::min": builtins.min,
-    "prim::max": builtins.max,
-    "prim::abs": builtins.abs,
-    "aten::Int": builtins.int,
-    "aten::Float": builtins.float,
-    "aten::Bool": builtins.bool,
-    "aten::round": builtins.round,
-    **{f"aten::{name}": getattr(math, name) for name in MATH_FUNCTIONS},
-}
 METHODS: Final[Mapping[str, str]] = {
     "aten::dim": "dim",
     "aten::is_contiguous": "is_contiguous",
@@ -71,4 +39,4 @@ def arithmetic(kind: str) -> Callable[..., Any] | None:
     """Return Python's function for an operator on numbers; None for all other operators."""
     if scalar_form(kind) is None:
         return None
-    return _ARITHMETIC.get(kind.partition(".")[0])
+    return FUNCTIONS.get(kind.partition(".")[0])
