@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,37 +12,34 @@ import torch
 from torch._subclasses import FakeTensor
 
 from ..errors import CaptureError
-from ..ir import Frame, Graph, Node, Scope, ScopeKind, TensorType, Value
+from ..ir import Graph, Node, TensorType, Value
 from ..ir.conditions import Circumstance
 from ..ir.identities import Identities, Way
-from ..ir.own_operators import GRADIENT, MAKE_WRAPPER, WRAP
-from ..ir.places import ABSENT
 from ..ir.structure import Structure, take_apart
-from ..ir.updates import Stored, with_kept_parts
+from ..ir.updates import Stored
 from .active import Depth, tracing
-from .diagnostics import Diagnostic, DiagnosticKind, Severity, allowed_kinds, conclude
+from .diagnostics import Diagnostic, DiagnosticKind, allowed_kinds, conclude
 from .dispatch.dispatcher import kernels, recording, without_hooks
-from .dispatch.gradients import gradient_of
 from .dispatch.memories import shared_memories
 from .dispatch.modes import ModeReader
-from .dispatch.number import Number, number_of
 from .dispatch.tensors import PLAIN_CLASSES, type_of_tensor
 from .effects import Before
 from .fake.errors import explained, refusal
 from .fake.world import FakeWorld
+from .naming import identifier, name_values, program_name
 from .numbers.ragged import number_ragged_sizes
 from .numbers.settling import settle
 from .numbers.sizes import Dynamic, varying_dimensions
 from .observed import Observer
+from .outcome import Outcome, set_outcome
 from .partial import keep_partial_run
 from .program.circumstances import ModesOfModules
 from .program.foresight import may_run_backward
 from .program.inputs import Arguments, InputSpec, input_leaves, input_names, is_opaque, is_tensor
 from .program.program_state import root_module
-from .program.stores import Store, circumstances
+from .program.stores import Comparison, circumstances
 from .recorders.facts import hold_requires_grad
-from .sources.variables import VariableNames
-from .state import RunBlocks, TracingState, without_history
+from .state import RunBlocks, TracingState
 
 _NOT_PLAIN = (
     "While a program is traced, sizes and items of tensors, and what optimizers hold, are numbers that the\n"
@@ -214,6 +210,27 @@ def _capture_fake(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A trace whose program is about to run.
+
+    Attributes:
+        state: the trace.
+        inputs: what the program takes.
+        bound: its arguments, by name.
+        leaves: the tensors among them.
+        identities: which objects among arguments and results are one.
+        before: what the program could change, as it was.
+    """
+
+    state: TracingState
+    inputs: InputSpec
+    bound: dict[str, Any]
+    leaves: list[torch.Tensor]
+    identities: Identities
+    before: Before
+
+
 def _capture(
     function: Callable[..., Any],
     args: tuple[Any, ...],
@@ -223,59 +240,23 @@ def _capture(
 ) -> Capture:
     # What we read of tensors must not call the hooks of their classes, nor modes around the trace.
     with without_hooks():
-        arguments = Arguments(function, args, kwargs)
-        bound = arguments.bind(args, kwargs)
-        leaves, structure = input_leaves(bound)
-        graph = Graph(_program_name(function), ModeReader().read())
-        state = TracingState(
-            graph,
-            function,
-            strict=options.strict,
-            warn=options.warn,
-            allowed=options.allowed,
-            force_outplace=options.force_outplace,
-        )
-        if options.run_blocks is not None:
-            state.run_blocks = options.run_blocks
-        spec = _add_inputs(state, arguments, structure, leaves, options.dynamic)
-        identities = Identities(structure, bound)
-        state.kept.exclude_arguments(bound)
-        before = Before(state, function, bound, leaves, structure)
-        state.kept.on_module = before.note_module
+        begun = _begin(function, args, kwargs, options)
+    state = begun.state
     try:
         with state.followed.followed():
-            try:
-                result = _run(state, function, args, kwargs, observe, options.depth)
-            except Exception as error:
-                keep_partial_run(error, graph, state.failed)
-                _name_values(state)
-                raise
-            state.failed.erase()
+            result = _run(state, function, args, kwargs, observe, options.depth)
             with without_hooks():
                 compared = state.kept.held.compare()
         if state.force_outplace:
             state.functions.dissolve_all(state)
-            _require_fixed(any(spec.dimensions))
+            _require_fixed(any(begun.inputs.dimensions))
             _require_told_effects(state)
         state.sizes.hold_contiguity()
         with without_hooks():
-            changed = {
-                name: (bound[name], owners) for name, owners in before.changed_arguments().items()
-            }
-            state.followed.record(compared)
-            outputs, updates, stored = _finish(
-                state, result, changed, structure, compared.stores, identities
-            )
-            state.followed.forget_unused()
+            outcome = _set_outcome(begun, result, compared)
             results = tuple(take_apart(result, is_tensor, is_opaque)[0])
             del result
-            lengths = tuple(
-                [
-                    node
-                    for node in graph.walk()
-                    if node.gives_lists and state.sizes.length_may_vary(node)
-                ]
-            )
+            lengths = _varying_lengths(state)
     except TypeError as error:
         if state.numbers.seen:
             error.add_note(_NOT_PLAIN)
@@ -287,48 +268,140 @@ def _capture(
         state.sizes.forget()
         settle(state.numbers)
     with without_hooks():
-        if state.subclasses.ragged:
-            number_ragged_sizes(graph)
-            spec = replace(spec, types=_input_types(graph))
-        if state.inputs_as_traced:
-            spec = replace(spec, is_exact=True)
-            for entry in graph.state.values():  # values made of them require gradients as they do
-                hold_requires_grad(state, entry, lambda: None)
-        before.report_changes(updates, compared)
-        for _, name, change in compared.others:
-            state.report(DiagnosticKind.CHANGED_OBJECT, f"{name} {change}", None, None)
-        state.circumstances.include(tuple(circumstances(compared.stores)))
+        inputs = _settled_inputs(begun)
+        _report_left(begun, outcome, compared)
         memories = (
-            shared_memories(graph, leaves, state.kept.objects) if state.force_outplace else {}
+            shared_memories(state.graph, begun.leaves, state.kept.objects)
+            if state.force_outplace
+            else {}
         )
-        for name in state.kept.hold_by_place(compared):
-            message = (
-                f"{name} is held in more than one place, and the program puts another tensor in one of "
-                "them; a replay reads the tensor of the trace"
-            )
-            state.report(DiagnosticKind.CHANGED_OBJECT, message, None, None)
-        state.circumstances.include(tuple(state.kept.optimizer_circumstances(compared.stores)))
-    found = state.diagnostics.all()
     return Capture(
-        graph,
+        state.graph,
         state.kept.objects,
-        spec,
-        outputs,
+        inputs,
+        outcome.outputs,
         lengths,
-        found,
-        tuple(leaves),
+        state.diagnostics.all(),
+        tuple(begun.leaves),
         results,
         state.force_outplace,
         state.circumstances.all(),
         memories,
-        updates,
-        stored,
+        outcome.updates,
+        outcome.stored,
         tuple(state.kept.modules()),
         state.circumstances.training(),
-        identities.twins(),
+        begun.identities.twins(),
         Depth.DEEP if state.is_deep else Depth.FLAT,
         tuple(state.kept.private),
     )
+
+
+def _begin(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: Options,
+) -> _Begun:
+    """Look at a program and its arguments before it runs."""
+    arguments = Arguments(function, args, kwargs)
+    bound = arguments.bind(args, kwargs)
+    leaves, structure = input_leaves(bound)
+    state = TracingState(
+        Graph(program_name(function), ModeReader().read()),
+        function,
+        strict=options.strict,
+        warn=options.warn,
+        allowed=options.allowed,
+        force_outplace=options.force_outplace,
+    )
+    if options.run_blocks is not None:
+        state.run_blocks = options.run_blocks
+    inputs = _add_inputs(state, arguments, structure, leaves, options.dynamic)
+    identities = Identities(structure, bound)
+    state.kept.exclude_arguments(bound)
+    before = Before(state, function, bound, leaves, structure)
+    state.kept.on_module = before.note_module
+    return _Begun(state, inputs, bound, leaves, identities, before)
+
+
+def _run(
+    state: TracingState,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    observe: Observer | None,
+    depth: Depth,
+) -> Any:
+    """Run the program; where it fails, what ran of it goes with the error."""
+    try:
+        state.walker.enter(sys._getframe(0), root_module(function))
+        try:
+            with tracing(state, observe, depth):
+                result = function(*args, **kwargs)
+        finally:
+            state.walker.leave()
+    except Exception as error:
+        keep_partial_run(error, state.graph, state.failed)
+        name_values(state)
+        raise
+    state.failed.erase()
+    return result
+
+
+def _set_outcome(begun: _Begun, result: Any, compared: Comparison) -> Outcome:
+    """Make the graph's outputs of what the program returned, and of what it left in objects."""
+    state = begun.state
+    changed = {
+        name: (begun.bound[name], owners)
+        for name, owners in begun.before.changed_arguments().items()
+    }
+    state.followed.record(compared)
+    outcome = set_outcome(
+        state, result, changed, begun.inputs.structure, compared.stores, begun.identities
+    )
+    state.followed.forget_unused()
+    return outcome
+
+
+def _varying_lengths(state: TracingState) -> tuple[Node, ...]:
+    """Return the nodes that give a list whose length could be another at another run."""
+    return tuple(
+        [
+            node
+            for node in state.graph.walk()
+            if node.gives_lists and state.sizes.length_may_vary(node)
+        ]
+    )
+
+
+def _settled_inputs(begun: _Begun) -> InputSpec:
+    """Return what the program takes, as its run has turned out to need it."""
+    state, inputs = begun.state, begun.inputs
+    if state.subclasses.ragged:
+        number_ragged_sizes(state.graph)
+        inputs = replace(inputs, types=_input_types(state.graph))
+    if state.inputs_as_traced:
+        inputs = replace(inputs, is_exact=True)
+        for entry in state.graph.state.values():  # values made of them require gradients as they do
+            hold_requires_grad(state, entry, lambda: None)
+    return inputs
+
+
+def _report_left(begun: _Begun, outcome: Outcome, compared: Comparison) -> None:
+    """Report what the program has changed that a replay does not, and note what it went by."""
+    state = begun.state
+    begun.before.report_changes(outcome.updates, compared)
+    for _, name, change in compared.others:
+        state.report(DiagnosticKind.CHANGED_OBJECT, f"{name} {change}", None, None)
+    state.circumstances.include(tuple(circumstances(compared.stores)))
+    for name in state.kept.hold_by_place(compared):
+        message = (
+            f"{name} is held in more than one place, and the program puts another tensor in one of "
+            "them; a replay reads the tensor of the trace"
+        )
+        state.report(DiagnosticKind.CHANGED_OBJECT, message, None, None)
+    state.circumstances.include(tuple(state.kept.optimizer_circumstances(compared.stores)))
 
 
 def _chosen_depth(function: Callable[..., Any], arguments: Iterable[Any]) -> Depth:
@@ -362,22 +435,6 @@ def _require_told_effects(state: TracingState) -> None:
             raise CaptureError(f"the program cannot be made functional\n{diagnostic}")
 
 
-def _run(
-    state: TracingState,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    observe: Observer | None,
-    depth: Depth,
-) -> Any:
-    state.walker.enter(sys._getframe(0), root_module(function))
-    try:
-        with tracing(state, observe, depth):
-            return function(*args, **kwargs)
-    finally:
-        state.walker.leave()
-
-
 def _add_inputs(
     state: TracingState,
     arguments: Arguments,
@@ -392,7 +449,7 @@ def _add_inputs(
     first: dict[int, int] = {}
     same_as: list[int | None] = []
     for position, (leaf, name) in enumerate(zip(leaves, names, strict=True)):
-        value = state.graph.add_input(type_of_tensor(leaf), _identifier(name))
+        value = state.graph.add_input(type_of_tensor(leaf), identifier(name))
         twin = first.setdefault(id(leaf), position)
         same_as.append(None if twin == position else twin)
         if twin == position:
@@ -429,231 +486,3 @@ def _rank(leaf: torch.Tensor) -> int:
         return 0
     is_plain = leaf.__class__ in PLAIN_CLASSES or isinstance(leaf, FakeTensor)
     return leaf.dim() if is_plain else 0
-
-
-def _finish(
-    state: TracingState,
-    result: Any,
-    changed: Mapping[str, tuple[Any, list[Any]]],
-    inputs: Structure,
-    stores: Sequence[Store],
-    identities: Identities,
-) -> tuple[Structure, dict[str, Structure], tuple[Stored, ...]]:
-    """Give the graph its outputs, names and diagnostics.
-
-    Returns the structure of what the program returns, of what it made of the arguments in which it changed
-    something, and what it put into the objects that it holds.
-    """
-
-    def is_whole(part: Any) -> bool:
-        return is_opaque(part) or state.function_values.get(part) is not None
-
-    held, updates = _updates(changed, inputs, is_whole, identities)
-    stored = []
-    for store in stores:
-        own, left = take_apart(store.content, is_tensor_or_number, is_whole, identities=identities)
-        held += own
-        left = with_kept_parts(left, None, identities, ())
-        is_gone = store.content is ABSENT
-        stored.append(Stored(store.place, None if is_gone else left, store.is_whole))
-    leaves, structure = take_apart(result, is_tensor_or_number, is_whole, identities=identities)
-    if any(isinstance(part.constant, Iterator) for part in structure.walk()):
-        raise CaptureError(
-            "the program returns a generator or another iterator, which runs after the trace has ended\n"
-            "  return a list instead"
-        )
-    if any(state.function_values.get(part.constant) is not None for part in structure.walk()):
-        raise CaptureError(
-            "the program returns a function that a transform made of tensors of this run, such as the second "
-            "result of vjp\n  call it inside the program and return what it gives"
-        )
-    _report_modules(state, structure)
-    root = state.graph.root_scope
-    values: list[Value] = []
-    paths = structure.leaf_paths("result")
-    for name, update in updates.items():
-        paths += update.leaf_paths(name)
-    count = len(paths)
-    for each in stored:
-        if each.structure is not None:
-            paths += each.structure.leaf_paths(each.place.name)
-    leaves += held
-    for leaf, path in zip(leaves, paths, strict=True):
-        number = number_of(leaf)
-        if number is not None:
-            values.append(_returned_number(state, number))
-            continue
-        value = state.values.get(leaf) or state.made_without_operator(leaf, root, None)
-        if value is None:
-            value = state.kept.constant(without_history(leaf), "constant")
-            message = f"the program returns, as {path}, a tensor that no recorded operator made: a constant"
-            if not state.report_from_gap(leaf, f"is returned as {path}", None, "it is a constant"):
-                state.report(DiagnosticKind.UNTRACKED_TENSOR, message, root, None)
-        value = state.with_grad_flag(leaf, value, root, None)
-        values.append(value)
-        _report_attributes(state, leaf, value, path)
-    state.flush_grad_flags()
-    state.graph.set_outputs(
-        [
-            (state.values.get(leaf) if is_tensor(leaf) else None) or value
-            for leaf, value in zip(leaves, values, strict=True)
-        ]
-    )
-    _name_values(state)
-    for value, path in zip(state.graph.outputs[count:], paths[count:], strict=True):
-        if value.name is None and value.node is not None:
-            value.name = _identifier(path)
-    state.report_followed()
-    if any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
-        state.functions.report_dissolved(state)
-    return with_kept_parts(structure, None, identities, ()), updates, tuple(stored)
-
-
-def _updates(
-    changed: Mapping[str, tuple[Any, list[Any]]],
-    inputs: Structure,
-    is_whole: Callable[[Any], bool],
-    identities: Identities,
-) -> tuple[list[Any], dict[str, Structure]]:
-    """Return the leaves and the structures of arguments that the program changed.
-
-    One that cannot be rebuilt, a set of tensors say, is left out and reported as a change, and so is one in
-    which something changed that holds no tensor, an object of settings say.
-    """
-    before = dict(zip(inputs.keys, inputs.children, strict=True))
-    leaves: list[Any] = []
-    afters = {}
-    opened: set[int] = set()
-    identities.note_changed({id(owner) for _, owners in changed.values() for owner in owners})
-    for name in before.keys() - changed.keys():
-        identities.settle(name)
-    for name, (argument, owners) in changed.items():
-        count = identities.count
-        now_opened: set[int] = set()
-        try:
-            own, after = take_apart(
-                argument, is_tensor_or_number, is_whole, identities=identities, opened=now_opened
-            )
-        except CaptureError:
-            identities.dismiss(name, count)
-            continue
-        if not {id(owner) for owner in owners} <= opened | now_opened:
-            identities.dismiss(name, count)
-            continue
-        opened |= now_opened
-        leaves += own
-        afters[name] = after
-    return leaves, {
-        name: with_kept_parts(after, before[name], identities, (name,))
-        for name, after in afters.items()
-    }
-
-
-def _report_attributes(state: TracingState, leaf: torch.Tensor, value: Value, path: str) -> None:
-    """Note what a tensor that the run made and returns carries besides its data."""
-    if value.node is None or leaf.__class__ not in PLAIN_CLASSES:
-        return
-    root = state.graph.root_scope
-    # A private one is a library's mark, such as Dynamo's for addresses that stay.
-    names = ", ".join(name for name in vars(leaf) if not name.startswith("_"))
-    if names:
-        message = (
-            f"the tensor returned as {path} was given {names}, which a replay does not give it"
-        )
-        state.report(DiagnosticKind.UNTRACKED_EFFECT, message, root, None)
-    gradient = gradient_of(leaf)
-    if gradient is not None and not state.gradients.is_as_noted(leaf, gradient):
-        message = f"the tensor returned as {path} has a gradient; a replay computes it and does not store it"
-        state.report(DiagnosticKind.STORED_GRADIENT, message, root, None)
-
-
-def is_tensor_or_number(value: Any) -> bool:
-    """Whether a value is a leaf of what a program returns."""
-    return is_tensor(value) or number_of(value) is not None
-
-
-def _returned_number(state: TracingState, number: Number) -> Value:
-    """Return the value of a number that the program returns."""
-    value = state.numbers.argument(number)
-    if not isinstance(value, Value):  # a number of an earlier trace, which is plain by now
-        return state.kept.constant(value, "constant")
-    return value
-
-
-def _report_modules(state: TracingState, structure: Structure) -> None:
-    """Note that a replay returns the modules among the outputs as they are, and computes none."""
-    for part in structure.walk():
-        module = part.constant
-        if isinstance(module, torch.nn.Module):
-            is_known = state.kept.is_known(module)
-            state.report(
-                DiagnosticKind.UNTRACKED_EFFECT,
-                f"the program returns a module, {type(module).__name__}; a replay returns this very object",
-                state.graph.root_scope,
-                None,
-                severity=Severity.INFO if is_known else Severity.WARNING,
-                hint=""
-                if is_known
-                else "return its tensors, and build the module from them outside",
-            )
-
-
-def _name_values(state: TracingState) -> None:
-    """Name results after the variables that the user's code assigns them to."""
-    variables = VariableNames(state.walker.above)
-    backward: dict[Scope, bool] = {}
-    for node in state.graph.walk():
-        scope = node.scope
-        if scope not in backward:
-            backward[scope] = scope.is_backward
-        outputs = node.outputs
-        if scope.kind is ScopeKind.OPERATOR:
-            continue  # many nodes of one call, whose results are named below
-        if node in state.implied.nodes:
-            source = node.inputs[0].name if node.inputs else None
-            if node.operator is GRADIENT:
-                node.output.name = f"{source}.grad" if source else None
-            elif node.operator not in (WRAP, MAKE_WRAPPER):
-                node.output.name = source
-        elif node.stack is None or backward[scope]:
-            continue  # in a backward pass, the stack is that of the forward
-        elif node.kind == "aten::sym_size.int":
-            node.output.name = _size_name(variables, node, node.stack)
-        elif outputs:
-            for value, name in zip(outputs, variables.of(node.stack, len(outputs)), strict=False):
-                if value.name is None and name != "_":
-                    value.name = name
-    for called, results in state.named_as:
-        names = variables.of(called, len(results)) if called is not None else ()
-        for result, name in zip(results, names, strict=False):
-            if result is not None and result.name is None and name != "_":
-                result.name = name
-
-
-def _size_name(variables: VariableNames, node: Node, stack: Frame) -> str | None:
-    """Return the variable that one size of a tensor goes to, alone or unpacked with the others."""
-    tensor, dimension = node.all_args
-    type_ = tensor.type if isinstance(tensor, Value) else None
-    if isinstance(type_, TensorType) and type_.rank and isinstance(dimension, int):
-        names = variables.of(stack, type_.rank) if type_.rank > 1 else ()
-        if names:
-            return None if names[dimension] == "_" else names[dimension]
-    alone = variables.of(stack, 1)
-    return alone[0] if alone else None
-
-
-def _program_name(function: Callable[..., Any]) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    module = root_module(function)
-    if module is not None and (
-        function is module or getattr(function, "__name__", "") == "forward"
-    ):
-        return type(module).__name__
-    name = getattr(function, "__name__", type(function).__name__)
-    return "function" if name == "<lambda>" else name
-
-
-def _identifier(path: str) -> str:
-    """Return a leaf's path as a dotted name: ``batch['image'][0]`` becomes ``batch.image.0``."""
-    return re.sub(r"\W+", ".", path).strip(".") or "input"

@@ -289,6 +289,29 @@ def test_a_seed_by_a_method_is_told_though_nothing_is_drawn_afterwards() -> None
         opscope.trace(lambda x: (x, torch.default_generator.manual_seed(7))[0], X)
 
 
+OFF: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
+    lambda x: torch.dropout(x, 0.5, False),
+    lambda x: torch.nn.functional.rrelu(x, training=False),
+    lambda x: torch.nn.functional.scaled_dot_product_attention(x, x, x),
+)
+
+
+@pytest.mark.parametrize("draw_nothing", OFF)
+def test_a_seed_by_a_method_is_told_where_numbers_are_drawn_and_not_where_dropout_is_off(
+    draw_nothing: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        torch.default_generator.manual_seed(7)
+        x = draw_nothing(x)
+        return torch.dropout(x, 0.5, True)
+
+    torch.manual_seed(7)
+    with pytest.warns(opscope.TracerWarning, match="has seeded torch's default generator") as told:
+        opscope.trace(program, torch.ones(1, 2, 2))
+    assert len(told) == 1
+    assert "torch.dropout(x, 0.5, True)" in str(told[0].message)
+
+
 def test_a_fresh_seed_draws_as_ever_in_a_trace_and_is_untouched_after_it() -> None:
     torch.manual_seed(7)
     fresh = torch.get_rng_state()

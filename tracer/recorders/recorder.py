@@ -55,6 +55,8 @@ _METADATA_READS = frozenset(
 _LAYOUT_READS = frozenset(f"aten::{name}" for name in ("_dimI", "_dimV", "dense_dim", "sparse_dim"))
 # What these give follows from sizes.
 _SIZE_READS = frozenset(("aten::cudnn_is_acceptable", "aten::is_same_size"))
+# By these names operators that draw random numbers for dropout are told whether to, and how many.
+_DROPOUT_SWITCHES = ("train", "training", "dropout_p")
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 
 
@@ -63,6 +65,7 @@ class _Facts:
 
     __slots__ = (
         "defaults",
+        "dropout_switch",
         "fills_outside",
         "is_known_to_save",
         "may_be_saved",
@@ -85,6 +88,9 @@ class _Facts:
         # Arguments that may arrive as Python numbers where the schema says Tensor.
         self.tensor_slots = tuple(n for n, p in enumerate(parameters) if p.type == "Tensor")
         self.defaults: dict[str, Any] = {p.name: p.default for p in parameters}
+        self.dropout_switch = next(
+            ((n, p.name) for n, p in enumerate(parameters) if p.name in _DROPOUT_SWITCHES), None
+        )
         returns = self.operator.returns
         self.returns_list = tuple(r.type.startswith("List[") for r in returns)
         self.returns_one = self.returns_list == (False,)
@@ -102,6 +108,14 @@ class _Facts:
         )
         # ``torch.tensor([...])`` fills memory behind the dispatcher's back and then calls this.
         self.fills_outside = self.operator.base_name == "aten::lift_fresh"
+
+    def is_dropout_off(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Whether an operator that draws random numbers for dropout is told not to, in a call of it."""
+        if self.dropout_switch is None:
+            return False
+        slot, name = self.dropout_switch
+        told = args[slot] if slot < len(args) else kwargs.get(name, self.defaults[name])
+        return told.__class__ in (bool, float) and not told
 
 
 @cache
@@ -267,11 +281,14 @@ class Recorder(EventRecorder):
             return facts
         if Effect.RANDOM not in facts.operator.effects:
             return facts
-        facts, run = copy.copy(facts), facts.redispatch
+        facts, known = copy.copy(facts), facts
+        run = known.redispatch
 
-        def draw(*args: Any, **kwargs: Any) -> Any:
-            self.unseen.before_draw()
-            return run(*args, **kwargs)
+        def draw(keyset: Any, *args: Any, **kwargs: Any) -> Any:
+            # To look at the generator copies its whole state.
+            if not known.is_dropout_off(args, kwargs):
+                self.unseen.before_draw()
+            return run(keyset, *args, **kwargs)
 
         facts.redispatch = draw
         return facts
