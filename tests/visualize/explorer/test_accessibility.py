@@ -130,3 +130,19 @@ def test_on_a_small_page_everything_is_still_there(net: ExplorerPage) -> None:
       .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1)
       .map((e) => e.className || e.title || e.textContent)""")
     assert beyond == []
+
+
+@pytest.mark.parametrize("size", [(1000, 700), (700, 800), (700, 480)])
+def test_on_a_narrow_page_the_graph_has_the_widest_part(
+    net: ExplorerPage, size: tuple[int, int]
+) -> None:
+    net.page.set_viewport_size({"width": size[0], "height": size[1]})
+    net.settle()
+    net.picture(f"narrow_page_{size[0]}_{size[1]}")
+    widths = net.page.evaluate("""() => ['nav', '.stage', '#app > aside'].map(
+      (name) => document.querySelector(name).getBoundingClientRect()).map((box) => [box.width, box.top])""")
+    (tree, _), (stage, top), (inspector, inspector_top) = widths
+    is_below = inspector_top > top
+    assert is_below is (size == (700, 800))
+    assert stage > tree
+    assert is_below or stage > inspector

@@ -124,7 +124,7 @@ function splitter(root, property, sign) {
   bar.setAttribute('role', 'separator');
   bar.setAttribute('aria-orientation', 'vertical');
   bar.setAttribute('aria-label', property === '--left' ? 'Width of the tree' : 'Width of the inspector');
-  const width = () => parseFloat(getComputedStyle(root).getPropertyValue(property)) || (property === '--left' ? 280 : 380);
+  const width = () => (sign > 0 ? bar.previousElementSibling : bar.nextElementSibling)?.getBoundingClientRect().width ?? 0;
   const set = (/** @type {number} */ wanted) => root.style.setProperty(property, `${Math.min(Math.max(wanted, LEAST_PANEL), window.innerWidth * 0.45)}px`);
   bar.addEventListener('pointerdown', (event) => {
     bar.setPointerCapture(event.pointerId);
