@@ -13,6 +13,7 @@ Note [What each event costs]
 
 from __future__ import annotations
 
+import importlib._bootstrap
 import sys
 import threading
 from collections.abc import Callable
@@ -27,7 +28,9 @@ NOT_WHOLE: Final = (
     "the program changed the profile function of its thread, so modules that it came to later are missing\n"
     "sys.setprofile and cProfile do that, and recursion up to the limit; trace it without"
 )
-_IMPORTS: Final = "importlib._bootstrap"  # runs whenever something is imported for the first time
+_IMPORTS: Final = vars(
+    importlib._bootstrap
+)  # runs whenever something is imported for the first time
 
 _Profile: TypeAlias = Callable[[FrameType, str, Any], object]
 
@@ -37,13 +40,25 @@ class ModuleTracer:
 
     Threads that are started meanwhile are seen too, until the call has returned. Afterwards the profilers of
     this thread, and of threads to come, are those that there were before. What several calls do adds up.
+    The globals of the modules that ran are kept as long as the tracer is.
     """
 
-    __slots__ = ("_is_running", "_is_whole", "_known", "_outer", "_root", "_seen", "_there")
+    __slots__ = (
+        "_is_running",
+        "_is_whole",
+        "_known",
+        "_outer",
+        "_passed",
+        "_root",
+        "_seen",
+        "_there",
+    )
 
     def __init__(self) -> None:
         self._seen: dict[str, Sighting] = {}
         self._known: dict[str, None] = {}
+        # Globals that need not be looked at again; what runs in this file is no part of the program.
+        self._passed: dict[int, dict[str, Any]] = {id(globals()): globals()}
         self._root: FrameType | None = None
         self._outer: ModuleTracer | None = None
         self._there: frozenset[str] | None = None  # before the first import of a call
@@ -85,8 +100,8 @@ class ModuleTracer:
             )
         previous, hook = sys.getprofile(), threading.getprofile()
         restore, given = way_back(previous)
-        profile, profile_thread = self._profiles(hook)
         self._outer, self._root, self._is_running = _tracer_of(previous), sys._getframe(), True
+        profile, profile_thread = self._profiles(hook)
         threading.setprofile(profile_thread)
         try:
             sys.setprofile(profile)
@@ -99,6 +114,7 @@ class ModuleTracer:
             if self._there is not None:
                 self._known |= dict.fromkeys(sys.modules.keys() - self._there)
                 self._there = None
+                self._passed.pop(id(_IMPORTS), None)  # the next call may import, too
 
     def _profiles(self, hook: Any) -> tuple[_Profile, _Profile]:
         """Return the profile functions of this thread, and of those that it starts.
@@ -106,18 +122,17 @@ class ModuleTracer:
         Args:
             hook: the profile function that a thread goes on with which outlives the call.
         """
-        seen = {id(globals()): globals()}  # what runs in this file is no part of the program
+        # A tracer around this one may be another than the last time, and has to see them all.
+        passed = self._passed if self._outer is None else {id(globals()): globals()}
         last: dict[str, Any] | None = None
         record = self._record
 
         def profile(frame: FrameType, event: str, _: object) -> None:
             nonlocal last
-            if event == "call":
-                names = frame.f_globals
-                if names is not last:
-                    last = names
-                    if id(names) not in seen and record(frame):
-                        seen[id(names)] = names
+            if event == "call" and (names := frame.f_globals) is not last:
+                last = names
+                if id(names) not in passed and record(frame):
+                    passed[id(names)] = names
 
         def profile_thread(frame: FrameType, event: str, result: object) -> None:
             if self._is_running:
@@ -134,7 +149,7 @@ class ModuleTracer:
             name = name_of(frame.f_globals)
             if name is None:
                 return False
-            if name == _IMPORTS and self._there is None:
+            if frame.f_globals is _IMPORTS and self._there is None:
                 self._there = frozenset(sys.modules)
             if name not in self._seen:
                 self._seen[name] = Sighting(name, frame, self._root)

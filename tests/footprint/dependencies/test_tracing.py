@@ -257,6 +257,25 @@ def run():
     assert module.run() == ["inner", "innermost"]
 
 
+def test_a_tracer_used_again_inside_another_shows_it_all(make_module: Callable[..., Any]) -> None:
+    module = make_module(
+        again="import within\ndef run(): return within.f()", within="def f(): return 1"
+    )
+    inner, outer = ModuleTracer(), ModuleTracer()
+    inner.call(module.run)
+    outer.call(inner.call, module.run)
+    assert inner.modules == ["again", "within"]
+    assert {"again", "within"} <= set(outer.modules)
+
+
+def test_each_call_of_a_tracer_adds_what_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracer = ModuleTracer()
+    for name in ("_heapq", "_bisect"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        tracer.call(functools.partial(importlib.import_module, name))
+    assert {"_heapq", "_bisect"} <= set(tracer.loaded)
+
+
 def test_a_tracer_is_not_entered_twice() -> None:
     tracer = ModuleTracer()
     with pytest.raises(FootprintError, match="make another one"):
