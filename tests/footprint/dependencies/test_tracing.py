@@ -18,6 +18,9 @@ import torch.package.analyze
 
 from opscope.errors import FootprintError, TracerWarning
 from opscope.footprint import ModuleTracer, find_dependencies, trace_dependencies
+from opscope.footprint.dependencies import monitors
+
+HAS_MONITORS = sys.version_info >= (3, 12)
 
 CASES = {
     "a_function": "def run(): return 1",
@@ -47,6 +50,17 @@ CASES = {
     "def run():\n t = threading.Thread(target=f)\n t.start(); t.join()",
     "a_shadowing_local": "inner = 3\ndef run():\n def inner(): return 1\n return inner()",
 }
+
+
+@pytest.fixture
+def without_monitors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitors, "use_monitor", lambda: None)
+
+
+@pytest.fixture(params=["profile function", *(["monitor"] if HAS_MONITORS else [])], autouse=True)
+def way_of_seeing(request: pytest.FixtureRequest) -> None:
+    if request.param == "profile function":
+        request.getfixturevalue("without_monitors")
 
 
 @pytest.fixture
@@ -229,6 +243,7 @@ def test_a_debugger_stays(make_module: Callable[..., Any]) -> None:
     assert "debugged" in lines
 
 
+@pytest.mark.usefixtures("without_monitors")
 def test_a_profiler_that_cannot_be_put_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "getprofile", lambda: 3)
     with pytest.raises(FootprintError, match=r"a profiler written in C is on \(builtins.int\)"):
@@ -306,6 +321,7 @@ def test_a_thread_that_goes_on_is_left_alone_afterwards() -> None:
     assert found == [None]
 
 
+@pytest.mark.usefixtures("without_monitors")
 def test_what_a_program_does_to_its_profiler_is_told(make_module: Callable[..., Any]) -> None:
     module = make_module(
         own="import sys, missed\ndef run():\n    sys.setprofile(None)\n    missed.f()",
@@ -316,6 +332,7 @@ def test_what_a_program_does_to_its_profiler_is_told(make_module: Callable[..., 
     assert sys.getprofile() is None
 
 
+@pytest.mark.usefixtures("without_monitors")
 def test_a_program_that_catches_its_deep_recursion_ends_as_ever() -> None:
     def deep(n: int) -> int:
         return deep(n + 1)
@@ -354,3 +371,106 @@ def test_what_has_no_python_code_is_loaded(monkeypatch: pytest.MonkeyPatch) -> N
     tracer.call(functools.partial(importlib.import_module, "_heapq"))
     assert "_heapq" in tracer.loaded
     assert "importlib" in tracer.uses
+
+
+@pytest.mark.skipif(HAS_MONITORS, reason="Python 3.12 and later have monitors")
+def test_where_python_has_no_monitors_none_is_used() -> None:
+    before = sys.getprofile()
+    profilers = [ModuleTracer().call(sys.getprofile) for _ in range(2)]
+    assert None not in profilers
+    assert sys.getprofile() is before
+
+
+@pytest.mark.skipif(not HAS_MONITORS, reason="Python 3.12 and later have monitors")
+class TestMonitors:
+    @pytest.fixture(autouse=True)
+    def way_of_seeing(self) -> None:
+        """As it is."""
+
+    def test_the_profiler_of_the_program_stays_on(self, make_module: Callable[..., Any]) -> None:
+        module = make_module(
+            own="import sys, later\ndef run():\n sys.setprofile(None)\n later.f()",
+            later="def f(): return 1",
+        )
+        count, _ = counting()
+        sys.setprofile(count)
+        try:
+            assert ModuleTracer().call(sys.getprofile) is count
+        finally:
+            sys.setprofile(None)
+        assert trace_dependencies(module.run, [()]) == ["later", "own"]
+
+    def test_monitors_are_given_back_after_errors_too(self) -> None:
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                ModuleTracer().call(lambda: 1 / 0)
+        taken = [number for number in (3, 4) if sys.monitoring.get_tool(number) is not None]
+        assert taken == []
+
+    def test_where_all_monitors_are_taken_traces_still_nest(
+        self, make_module: Callable[..., Any]
+    ) -> None:
+        run = make_module(deepest="def run(): return 1").run
+        tracers = [ModuleTracer() for _ in range(5)]
+        for tracer in tracers:
+            run = functools.partial(tracer.call, run)
+        assert run() == 1
+        assert ["deepest" in tracer.modules for tracer in tracers] == [True] * 5
+
+    def test_threads_that_are_not_of_the_program_are_not_seen(
+        self, make_module: Callable[..., Any]
+    ) -> None:
+        module = make_module(foreign="def f(): return 1", own="def f(): return 2")
+        other = importlib.import_module("own")
+        begin, done = threading.Event(), threading.Event()
+
+        def elsewhere() -> None:
+            begin.wait()
+            module.f()
+            done.set()
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+
+        def program() -> None:
+            begin.set()
+            done.wait()
+            other.f()
+
+        found = trace_dependencies(program, [()])
+        thread.join()
+        assert "own" in found
+        assert "foreign" not in found
+
+    def test_a_module_that_another_thread_was_in_before_is_seen(
+        self, make_module: Callable[..., Any]
+    ) -> None:
+        module = make_module(shared="def f(): return 1")
+        begin, done = threading.Event(), threading.Event()
+
+        def elsewhere() -> None:
+            begin.wait()
+            module.f()
+            done.set()
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+
+        def program() -> None:
+            begin.set()
+            done.wait()
+            module.f()
+
+        found = trace_dependencies(program, [()])
+        thread.join()
+        assert "shared" in found
+
+    def test_the_hook_for_threads_sees_their_first_event(self) -> None:
+        count, seen = counting()
+        threading.setprofile(count)
+        try:
+            thread = threading.Thread(target=abs, args=(1,))
+            trace_dependencies(lambda: (thread.start(), thread.join()), [()])
+        finally:
+            threading.setprofile(None)
+        assert "call" in seen
