@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from .failures import reported
-from .options import Arguments, Debug, Factory, Grad, Inputs, Kwargs, Seed, Target, Train
+from .options import Arguments, Debug, Factory, Grad, Inputs, Kwargs, Program, Seed, Train
 
 
 def deps(
-    target: Target,
+    target: Program,
     inputs: Inputs = None,
     kwargs: Kwargs = None,
     arguments: Arguments = None,
@@ -46,7 +46,7 @@ def deps(
     The program is made and called once. Listed is every module whose Python code runs meanwhile, what is
     imported meanwhile, and what modules of yours import. A table is printed if nothing else is asked for.
 
-    MODULE:CALLABLE and SPEC are as for opscope trace.
+    MODULE:CALLABLE and SPEC are as for opscope trace, whose --help explains them.
 
     \b
     Examples:
@@ -55,22 +55,10 @@ def deps(
       opscope deps net.py:Net -i 'f32[1,3,224,224]' --why numpy
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
-        from ..visualize import ViewOptions
-        from .inputs import parse_argument, parse_input, parse_pairs
-        from .request import TargetName, TraceRequest
-        from .usage import MOST_SEED, read_whole
+        from .request import TraceRequest  # loads nothing heavy, so a mistake is reported at once
 
-        request = TraceRequest(
-            target=TargetName.parse(target),
-            inputs=tuple(map(parse_input, inputs or ())),
-            kwargs=parse_pairs("--kwarg", kwargs or [], parse_input),
-            arguments=parse_pairs("--arg", arguments or [], parse_argument),
-            outputs=(),
-            view=ViewOptions(),
-            seed=read_whole("--seed", seed, MOST_SEED),
-            grad=grad,
-            train=train,
-            factory=factory,
+        request = TraceRequest.read(
+            target, inputs, kwargs, arguments, seed, grad=grad, train=train, factory=factory
         )
         from .dependencies import DependencyOutput, run_deps  # loads torch
 

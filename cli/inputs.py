@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -108,7 +108,7 @@ def parse_argument(text: str) -> Any:
     raise CommandError(f"{text!r} is not a Python literal; {advice}")
 
 
-def parse_pairs(option: str, pairs: list[str], read: Callable[[str], _T]) -> dict[str, _T]:
+def parse_pairs(option: str, pairs: Iterable[str], read: Callable[[str], _T]) -> dict[str, _T]:
     """Read ``name=value`` pairs of an option.
 
     Raises:

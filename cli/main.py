@@ -30,7 +30,7 @@ from .options import (
     Theme,
     Train,
 )
-from .usage import MOST_SEED, PlainGroup, given_options, read_choice, read_whole
+from .usage import PlainGroup, given_options, read_choice, read_whole
 
 _DEMOS: Final = ("networks", "train")
 
@@ -137,22 +137,21 @@ def trace(
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
         # These load nothing heavy, so a mistake on the command line is reported at once.
-        from .inputs import parse_argument, parse_input, parse_pairs
         from .outputs import parse_outputs
-        from .request import TargetName, TraceRequest
+        from .request import TraceRequest
         from .views import read_view
 
-        request = TraceRequest(
-            target=TargetName.parse(target),
-            inputs=tuple(map(parse_input, inputs or ())),
-            kwargs=parse_pairs("--kwarg", kwargs or [], parse_input),
-            arguments=parse_pairs("--arg", arguments or [], parse_argument),
-            outputs=parse_outputs(outputs or ()),
-            view=read_view(depth, direction, theme),
-            seed=read_whole("--seed", seed, MOST_SEED),
+        request = TraceRequest.read(
+            target,
+            inputs,
+            kwargs,
+            arguments,
+            seed,
             grad=grad,
             train=train,
             factory=factory,
+            outputs=parse_outputs(outputs or ()),
+            view=read_view(depth, direction, theme),
             allow=tuple(allow or ()),
             fixed=fixed,
             fake=fake,
@@ -171,9 +170,7 @@ def summary(
     context: typer.Context,
     target: Annotated[
         str,
-        typer.Argument(
-            metavar="FILE|MODULE:CALLABLE", show_default=False, help="What to sum up; see above."
-        ),
+        typer.Argument(metavar="FILE|MODULE:CALLABLE", show_default=False, help="What to sum up."),
     ],
     inputs: Inputs = None,
     kwargs: Kwargs = None,
@@ -213,8 +210,8 @@ def summary(
     \b
     FILE is a graph or program as opscope trace -o NAME.opscope, or NAME.txt, writes it;
     torch is not needed for it.
-    MODULE:CALLABLE and SPEC are as for opscope trace; the program is traced first,
-    with the options from --seed on.
+    MODULE:CALLABLE and SPEC are as for opscope trace, whose --help explains them;
+    the program is traced first, with the options from --seed on.
 
     \b
     Examples:
@@ -224,7 +221,6 @@ def summary(
     """  # noqa: D301 - a real backspace tells typer to keep the lines of a paragraph
     with reported(debug=debug):
         from ..reports import SummaryOptions
-        from .inputs import parse_argument, parse_input, parse_pairs
         from .report import is_graph_file, report_of_file, terminal_width
 
         options = SummaryOptions(
@@ -239,17 +235,14 @@ def summary(
             _refuse_for_a_file(context, target)
             typer.echo(report_of_file(Path(target), options, as_json=json), nl=False)
             return
-        from ..visualize import ViewOptions
-        from .request import TargetName, TraceRequest
+        from .request import TraceRequest
 
-        request = TraceRequest(
-            target=TargetName.parse(target),
-            inputs=tuple(map(parse_input, inputs or ())),
-            kwargs=parse_pairs("--kwarg", kwargs or [], parse_input),
-            arguments=parse_pairs("--arg", arguments or [], parse_argument),
-            outputs=(),
-            view=ViewOptions(),
-            seed=read_whole("--seed", seed, MOST_SEED),
+        request = TraceRequest.read(
+            target,
+            inputs,
+            kwargs,
+            arguments,
+            seed,
             grad=grad,
             train=train,
             factory=factory,

@@ -11,6 +11,9 @@ Target: TypeAlias = Annotated[
     str,
     typer.Argument(metavar="MODULE:CALLABLE", show_default=False, help="What to trace; see above."),
 ]
+Program: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODULE:CALLABLE", show_default=False, help="What to run.")
+]
 Inputs: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--input", "-i", metavar="SPEC", help="A positional input. Repeatable."),
@@ -45,7 +48,8 @@ Factory: TypeAlias = Annotated[
     bool | None,
     typer.Option(
         "--factory/--no-factory",
-        help="Whether a function makes the program or is the program. Default: see above.",
+        help="Whether a function makes the program or is the program. Default: it makes it if --arg is"
+        " given, or if all its parameters have defaults.",
     ),
 ]
 Allow: TypeAlias = Annotated[

@@ -1,14 +1,16 @@
-"""What ``opscope trace`` is asked for; reading it needs no torch and runs nothing."""
+"""What commands that run a program are asked for; reading it needs no torch and runs nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..visualize import ViewOptions
 from .errors import CommandError
-from .inputs import InputSpec
+from .inputs import InputSpec, parse_argument, parse_input, parse_pairs
 from .outputs import Output
+from .usage import MOST_SEED, read_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class TargetName:
 
 @dataclass(frozen=True, slots=True)
 class TraceRequest:
-    """Everything that ``opscope trace`` is asked for.
+    """Everything that ``opscope trace`` is asked for, of which other commands are asked for a part.
 
     Attributes:
         target: where the program is found.
@@ -80,12 +82,12 @@ class TraceRequest:
     inputs: tuple[InputSpec, ...]
     kwargs: dict[str, InputSpec]
     arguments: dict[str, Any]
-    outputs: tuple[Output, ...]
-    view: ViewOptions
     seed: int
-    grad: bool | None
-    train: bool | None
-    factory: bool | None
+    grad: bool | None = None
+    train: bool | None = None
+    factory: bool | None = None
+    outputs: tuple[Output, ...] = ()
+    view: ViewOptions = field(default_factory=ViewOptions)
     allow: tuple[str, ...] = ()
     fixed: bool = False
     fake: bool = False
@@ -93,6 +95,38 @@ class TraceRequest:
     functional: bool = False
     check: bool = False
     state: bool = True
+
+    @classmethod
+    def read(
+        cls,
+        target: str,
+        inputs: Sequence[str] | None,
+        kwargs: Sequence[str] | None,
+        arguments: Sequence[str] | None,
+        seed: str,
+        **others: Any,
+    ) -> TraceRequest:
+        """Read what names a program and its inputs on the command line.
+
+        Args:
+            target: ``MODULE:CALLABLE``.
+            inputs: a ``SPEC`` each.
+            kwargs: ``NAME=SPEC`` each.
+            arguments: ``NAME=VALUE`` each.
+            seed: a whole number.
+            others: all else, by the names of the attributes.
+
+        Raises:
+            CommandError: one of them is no such text.
+        """
+        return cls(
+            TargetName.parse(target),
+            tuple(map(parse_input, inputs or ())),
+            parse_pairs("--kwarg", kwargs or (), parse_input),
+            parse_pairs("--arg", arguments or (), parse_argument),
+            read_whole("--seed", seed, MOST_SEED),
+            **others,
+        )
 
 
 def is_dotted(name: str) -> bool:

@@ -11,12 +11,11 @@ _FREE: Final = (3, 4)  # Python has names for the others: debuggers, coverage, p
 
 def use_monitor() -> int | None:
     """Return the number of a monitor that nobody has, and which is now taken; None if there is none."""
-    if sys.version_info < (3, 12):
-        return None
-    for monitor in _FREE:
-        if sys.monitoring.get_tool(monitor) is None:
-            sys.monitoring.use_tool_id(monitor, "opscope")
-            return monitor
+    if sys.version_info >= (3, 12):
+        for monitor in _FREE:
+            if sys.monitoring.get_tool(monitor) is None:
+                sys.monitoring.use_tool_id(monitor, "opscope")
+                return monitor
     return None
 
 
@@ -38,7 +37,7 @@ def give_back(monitor: int) -> None:
 
 
 def _events() -> tuple[int, ...]:
-    if sys.version_info < (3, 12):
-        return ()
-    events = sys.monitoring.events
-    return events.PY_START, events.PY_RESUME, events.PY_THROW
+    if sys.version_info >= (3, 12):
+        events = sys.monitoring.events
+        return events.PY_START, events.PY_RESUME, events.PY_THROW
+    return ()
