@@ -18,6 +18,9 @@ def to_model_explorer(program: Drawable) -> str:
     """Return a program as JSON for Model Explorer: scopes are layers, blocks and functions are graphs.
 
     What is written to a file that ends in ``.json`` opens there with ``model-explorer FILE``.
+
+    Args:
+        program: a program or a graph.
     """
     return model_explorer.to_model_explorer(graph_of(program), output_names(program))
 
@@ -36,12 +39,20 @@ def to_model_explorer_overlay(program: Drawable, numbers: Mapping[Node, float]) 
 
 
 def to_netron(program: Drawable) -> str:
-    """Return a program as what Netron opens from a file that ends in ``.netron``: one flat picture."""
+    """Return a program as what Netron opens from a file that ends in ``.netron``: one flat picture.
+
+    Args:
+        program: a program or a graph.
+    """
     return netron.to_netron(graph_of(program), output_names(program))
 
 
 def to_graphml(program: Drawable) -> str:
-    """Return the whole graph as GraphML, which ``networkx.parse_graphml`` reads; see :func:`to_networkx`."""
+    """Return the whole graph as GraphML, which ``networkx.parse_graphml`` reads; see :func:`to_networkx`.
+
+    Args:
+        program: a program or a graph.
+    """
     return networkx_files.to_graphml(graph_of(program))
 
 
@@ -49,6 +60,9 @@ def to_node_link(program: Drawable) -> str:
     """Return the whole graph as JSON of nodes and edges; see :func:`to_networkx`.
 
     ``networkx.node_link_graph(json.loads(text), edges="edges")`` reads it.
+
+    Args:
+        program: a program or a graph.
     """
     return networkx_files.to_node_link(graph_of(program))
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import __version__
 from .errors import ReplayError
-from .ir.files import ModuleContents, read_module, write_module
+from .ir.files import read_module
 from .loaded import LoadedProgram
+from .module_methods import ModuleMethods
 from .saving import module_target
 
 
-class LoadedModule:
+class LoadedModule(ModuleMethods[LoadedProgram]):
     """A module that was saved: a program for each of its methods, and one state for all.
 
     A method is called by its name, as in ``loaded.encode(x)``, and the module's own call by calling the
@@ -27,41 +26,11 @@ class LoadedModule:
         path: the file.
     """
 
+    _which = "methods in the file"
+
     def __init__(self, name: str, methods: Mapping[str, LoadedProgram], path: Path) -> None:
-        self.name = name
-        self.methods: Mapping[str, LoadedProgram] = MappingProxyType(dict(methods))
+        super().__init__(name, methods)
         self.path = path
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Replay the module's own call; see :meth:`LoadedProgram.__call__`.
-
-        Raises:
-            AttributeError: ``forward`` is not among the methods.
-        """
-        return self.__getattr__("forward")(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> LoadedProgram:
-        methods = self.__dict__.get("methods", {})
-        if name in methods:
-            program: LoadedProgram = methods[name]
-            return program
-        raise AttributeError(
-            f"{type(self).__name__} has no attribute {name!r}\n  methods in the file: {', '.join(methods)}"
-        )
-
-    def __getitem__(self, name: str) -> LoadedProgram:
-        """Return a method's program, also where its name is that of something else here."""
-        return self.methods[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names of the methods."""
-        return iter(self.methods)
-
-    def __len__(self) -> int:
-        return len(self.methods)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self.methods})
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -92,21 +61,8 @@ class LoadedModule:
         else:
             made = [program.contents(with_state=False)[0] for program in self.methods.values()]
             data = None
-        writer = f"opscope {__version__}"
-        methods = {
-            name: replace(contents, writer=writer)
-            for name, contents in zip(self.methods, made, strict=True)
-        }
-        write_module(target, ModuleContents(self.name, methods), data)
+        self._write(target, made, data)
         return target
-
-    def __repr__(self) -> str:
-        return f"<LoadedModule {self.name}: {', '.join(self.methods)}>"
-
-    def __str__(self) -> str:
-        return "\n".join(
-            f"# {self.name}.{name}\n{program.graph}" for name, program in self.methods.items()
-        )
 
 
 def load_module(path: str | Path, *, objects: Mapping[str, Any] | None = None) -> LoadedModule:

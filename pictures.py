@@ -65,7 +65,15 @@ def draw(program: Drawable, path: str | Path, **options: Any) -> Path:
 
 
 def to_dot(program: Drawable, **options: Any) -> str:
-    """Return a program's picture as DOT text; ``options`` are fields of ``ViewOptions``."""
+    """Return a program's picture as DOT text.
+
+    Args:
+        program: a program or a graph.
+        options: fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
+
+    Raises:
+        RenderError: an option has no such value.
+    """
     return visualize.to_dot(_scene_of(program, options))
 
 
@@ -83,17 +91,42 @@ def to_mermaid(program: Drawable, **options: Any) -> str:
 
 
 def to_pydot(program: Drawable, **options: Any) -> pydot.Dot:
-    """Return a program's picture as a ``pydot.Dot``; ``options`` are fields of ``ViewOptions``."""
+    """Return a program's picture as a ``pydot.Dot``.
+
+    Args:
+        program: a program or a graph.
+        options: fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
+
+    Raises:
+        RenderError: an option has no such value.
+        ModuleNotFoundError: pydot is not installed.
+    """
     return visualize.to_pydot(_scene_of(program, options))
 
 
 def to_graphviz(program: Drawable, **options: Any) -> graphviz.Source:
-    """Return a program's picture as a ``graphviz.Source``; ``options`` are fields of ``ViewOptions``."""
+    """Return a program's picture as a ``graphviz.Source``, which draws itself in notebooks.
+
+    Args:
+        program: a program or a graph.
+        options: fields of ``ViewOptions``, such as ``depth=2`` or ``theme="dark"``.
+
+    Raises:
+        RenderError: an option has no such value.
+        ModuleNotFoundError: the Python package graphviz is not installed.
+    """
     return visualize.to_graphviz(_scene_of(program, options))
 
 
 def to_networkx(program: Drawable) -> networkx.MultiDiGraph[str]:
-    """Return the whole graph as a ``networkx.MultiDiGraph``: a node per operator, an edge per use."""
+    """Return the whole graph as a ``networkx.MultiDiGraph``: a node per operator, an edge per use.
+
+    Args:
+        program: a program or a graph.
+
+    Raises:
+        ModuleNotFoundError: networkx is not installed.
+    """
     return visualize.to_networkx(graph_of(program))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .errors import ReplayError
 from .loaded import LoadedProgram
@@ -66,6 +66,7 @@ class ProfilingExecutor:
         slow_after: float = 120.0,
         most_compilations: int = 32,
     ) -> None:
+        _check_options(background, slow_after, most_compilations)
         self._program = _traced(program)
         self._strategy = Strategy.read(fusion_strategy)
         self._engine = engine_of(engine)
@@ -214,3 +215,18 @@ def _traced(program: TracedProgram | LoadedProgram) -> TracedProgram:
             '  trace it first: opscope.trace(model, inputs); of a TracedModule take a method, m["forward"]'
         )
     return program
+
+
+def _check_options(background: object, slow_after: object, most_compilations: object) -> None:
+    """Raise a ReplayError if an option is not as it should be."""
+    if type(background) is not bool:
+        raise ReplayError(f"background is True or False, not {background!r}")
+    is_time = type(slow_after) in (int, float)
+    if not (is_time and 0 <= cast("float", slow_after) <= threading.TIMEOUT_MAX):
+        raise ReplayError(
+            f"slow_after={slow_after!r} is no number of seconds to wait\n  give 0 or more; 120 is usual"
+        )
+    if type(most_compilations) is not int or most_compilations < 0:
+        raise ReplayError(
+            f"most_compilations={most_compilations!r} is no number of plans\n  give 0 or more; 32 is usual"
+        )

@@ -596,6 +596,9 @@ def operator_named(name: str) -> Operator:
 def parse(text: str) -> Graph:
     """Read a graph from its text, with operators as torch's schemas describe them.
 
+    Args:
+        text: what ``str(graph)`` gives.
+
     Raises:
         ParseError: the text is not a graph; the message points at the line and column.
     """

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 
-from . import __version__
 from .errors import CaptureError
-from .ir.files import ModuleContents, write_module
 from .ir.places import HeldPlace
+from .module_methods import ModuleMethods
 from .program import TracedProgram, trace
 from .program_contents import contents_of_all
 from .saving import module_target
 from .tracer import Diagnostic, DiagnosticKind, Dynamic
 
 
-class TracedModule:
+class TracedModule(ModuleMethods[TracedProgram]):
     """A module as some of its methods ran: a program for each, and one state for all.
 
     A method is called by its name, ``traced.encode(x)``, and the module's own call, hooks included,
@@ -33,46 +31,14 @@ class TracedModule:
         state: the parameters, buffers and constants that the methods read, by name.
     """
 
+    _which = "methods that were traced"
+
     def __init__(self, name: str, methods: Mapping[str, TracedProgram]) -> None:
-        self.name = name
-        self.methods: Mapping[str, TracedProgram] = MappingProxyType(dict(methods))
+        super().__init__(name, methods)
         shared = _SharedState()
         for method, program in self.methods.items():
             shared.take_in(method, program)
         self.state: Mapping[str, Any] = MappingProxyType(shared.objects)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Replay the module's own call.
-
-        Raises:
-            InputError: the arguments do not fit those that it was traced with.
-            AttributeError: ``forward`` is not among the methods that were traced.
-        """
-        return self.__getattr__("forward")(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> TracedProgram:
-        methods = self.__dict__.get("methods", {})
-        if name in methods:
-            program: TracedProgram = methods[name]
-            return program
-        traced = ", ".join(methods) or "none"
-        raise AttributeError(
-            f"{type(self).__name__} has no attribute {name!r}\n  methods that were traced: {traced}"
-        )
-
-    def __getitem__(self, name: str) -> TracedProgram:
-        """Return a method's program, also where its name is that of something else here."""
-        return self.methods[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names of the methods."""
-        return iter(self.methods)
-
-    def __len__(self) -> int:
-        return len(self.methods)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self.methods})
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -102,21 +68,8 @@ class TracedModule:
         target = module_target(path)
         programs = list(self.methods.values())
         made, data = contents_of_all(programs, with_state=state is not False)
-        writer = f"opscope {__version__}"
-        methods = {
-            name: replace(contents, writer=writer)
-            for name, contents in zip(self.methods, made, strict=True)
-        }
-        write_module(target, ModuleContents(self.name, methods), data)
+        self._write(target, made, data)
         return target
-
-    def __repr__(self) -> str:
-        return f"<TracedModule {self.name}: {', '.join(self.methods)}>"
-
-    def __str__(self) -> str:
-        return "\n".join(
-            f"# {self.name}.{name}\n{program.graph}" for name, program in self.methods.items()
-        )
 
 
 def trace_module(

@@ -47,8 +47,8 @@ def _report(effort: Effort) -> Report:
         (
             f"{_CALLS} calls, no_grad, one thread, time of the processor. The ratio is that of what each"
             " takes longer than the calls alone.",
-            "A function that only calls itself is all overhead: before 3.12, that Python calls a profile function"
-            " at each call and return is half of what torch.package takes there, whatever it does.",
+            "A function that only calls itself is all overhead: before 3.12, that Python calls a profile"
+            " function at each call and return is half of what torch.package takes there, whatever it does.",
         ),
     )
 

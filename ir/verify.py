@@ -40,6 +40,9 @@ _SPECIAL = frozenset((CALL, STORE, WATCH, *TUPLE_OPERATORS))
 def verify(graph: Graph) -> None:
     """Check that a graph and the functions it calls keep every rule of ``rules.RULES``. O(size).
 
+    Args:
+        graph: the graph.
+
     Raises:
         VerifyError: one is broken; the message names the node, its source, and what is wrong.
     """

@@ -1,10 +1,13 @@
 """The package: what it exports, and what importing it costs."""
 
 import ast
+import inspect
 import pydoc
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import opscope
 
@@ -38,6 +41,15 @@ def test_help_shows_what_is_exported() -> None:
     text = pydoc.render_doc(opscope, renderer=pydoc.plaintext)
     assert "    trace(" in text
     assert "class TracedProgram(" in text
+
+
+@pytest.mark.parametrize("name", opscope.__all__)
+def test_what_a_function_takes_is_described(name: str) -> None:
+    found = getattr(opscope, name)
+    if inspect.isfunction(found):
+        taken = inspect.signature(found).parameters
+        text = inspect.getdoc(found) or ""
+        assert [each for each in taken if f"{each}: " not in text.partition("Args:")[2]] == []
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

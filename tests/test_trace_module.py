@@ -133,6 +133,10 @@ def test_mistakes_are_answered() -> None:
     traced = opscope.trace_module(coder, {"encode": x})
     with pytest.raises(AttributeError, match="methods that were traced: encode"):
         traced(x)
+    for look_up in (traced.methods.__getitem__, traced.__getitem__):
+        with pytest.raises(KeyError, match="no method 'q'; methods that were traced: encode"):
+            look_up("q")
+    assert traced.methods.get("q") is None
     with pytest.raises(opscope.InputError, match="dtype"):
         traced.encode(x.double())
 
@@ -249,6 +253,17 @@ def test_a_module_saved_without_state_can_be_read_and_not_replayed(tmp_path: Pat
         loaded.recall(torch.randn(3, 4))
     again = opscope.load_module(loaded.save(tmp_path / "again.opscope"))
     assert str(again) == str(loaded)
+
+
+def test_a_loaded_module_says_which_methods_it_has(tmp_path: Path) -> None:
+    x = torch.randn(3, 4)
+    traced = opscope.trace_module(Coder(), {"encode": x, "decode": x})
+    loaded = opscope.load_module(traced.save(tmp_path / "coder.opscope"))
+    for look_up in (loaded.methods.__getitem__, loaded.__getitem__):
+        with pytest.raises(KeyError, match="no method 'q'; methods in the file: encode, decode"):
+            look_up("q")
+    with pytest.raises(AttributeError, match="methods in the file: encode, decode"):
+        loaded(x)
 
 
 def test_one_method_of_a_loaded_module_is_saved_by_itself(tmp_path: Path) -> None:

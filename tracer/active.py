@@ -57,7 +57,11 @@ def get_tracing_state() -> TracingState | None:
 
 
 def set_tracing_state(state: TracingState | None) -> None:
-    """Make ``state`` record this thread from now on; None pauses, as :class:`paused` does."""
+    """Make a state record this thread from now on.
+
+    Args:
+        state: what records; None pauses, as :class:`paused` does.
+    """
     installed = kernels()
     current = current_recorder()
     if state is None and isinstance(current, GapRecorder):
@@ -144,8 +148,12 @@ def tracing(
 ) -> Iterator[TracingState]:
     """Record this thread into ``state`` until the ``with`` ends, then restore what was before.
 
-    Inside another trace, both record, and the trace is flat. ``observe`` is told of every operator that was
-    recorded.
+    Inside another trace, both record, and the trace is flat.
+
+    Args:
+        state: what is recorded into; the ``with`` gives it.
+        observe: is told of every operator that was recorded.
+        depth: whether composite operators are recorded as they are called, or by what they call.
 
     Raises:
         CaptureError: the trace is deep, and it runs inside another one.

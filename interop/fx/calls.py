@@ -6,7 +6,7 @@ They are plain functions, so that ``torch.compile`` can look into them.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from torch.fx.node import has_side_effect
@@ -18,6 +18,11 @@ from ...ir.structure import Structure
 from ...runtime import ObjectsAfter
 from ...runtime.blocks import convention_of
 from ...runtime.operators import callable_of
+
+_WITHOUT_VALUES: Final = (
+    "input {} is a torch.fx.Proxy, which has no value that could be checked: torch.fx traces the module\n"
+    "  convert the program without checks, to_fx(checks=False); that module it can trace"
+)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -43,6 +48,8 @@ def check_tensor(
     Raises:
         InputError: it is not.
     """
+    if isinstance(tensor, torch.fx.Proxy):
+        raise InputError(_WITHOUT_VALUES.format(name))
     if not isinstance(tensor, torch.Tensor):
         raise InputError(f"input {name} must be a tensor, as when the program was traced")
     if tensor.dtype != dtype:
@@ -79,6 +86,8 @@ def check_argument(actual: Any, name: str, expected: Any) -> None:
     Raises:
         InputError: it is not.
     """
+    if isinstance(actual, torch.fx.Proxy):
+        raise InputError(_WITHOUT_VALUES.format(name))
     if type(actual) is not type(expected) or actual != expected:
         raise InputError(
             f"input {name} was {expected!r} when the program was traced, which fixed it; got {actual!r}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ...errors import FormatError
 from ..collector import paused_collector
@@ -33,6 +33,8 @@ from .tensors import read_header
 FORMAT: Final = "opscope"
 VERSION: Final = 1
 """Of the format; a reader reads its own version and earlier ones."""
+
+_Contents = TypeVar("_Contents", Contents, ModuleContents)
 
 
 def write_file(path: Path, contents: Contents, data: Data | None = None) -> None:
@@ -103,10 +105,7 @@ def read_file(path: Path) -> tuple[Contents, Archive]:
         FormatError: it is no such file, of a later version, damaged, or too large.
         OSError: it cannot be read.
     """
-    with _told_of(path):
-        archive = read_archive(path)
-        with paused_collector():
-            return _only_program(archive), archive
+    return _read(path, _only_program)
 
 
 def read_module(path: Path) -> tuple[ModuleContents, Archive]:
@@ -116,10 +115,14 @@ def read_module(path: Path) -> tuple[ModuleContents, Archive]:
         FormatError: it is no such file, of a later version, damaged, or too large.
         OSError: it cannot be read.
     """
+    return _read(path, _module)
+
+
+def _read(path: Path, contents_of: Callable[[Archive], _Contents]) -> tuple[_Contents, Archive]:
     with _told_of(path):
         archive = read_archive(path)
         with paused_collector():
-            return _module(archive), archive
+            return contents_of(archive), archive
 
 
 @contextmanager

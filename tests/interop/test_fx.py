@@ -396,3 +396,17 @@ def test_an_attribute_that_leads_nowhere_is_named_with_what_to_do() -> None:
         opscope.CaptureError, match="node bias reads bias, and the module has no such"
     ):
         opscope.from_fx(module)
+
+
+def test_what_torch_fx_traces_itself_is_told_to_be_converted_without_checks() -> None:
+    def scaled(x: torch.Tensor, by: float) -> torch.Tensor:
+        return x.relu() * by
+
+    traced = opscope.trace(scaled, (torch.ones(2), 3.0))
+    told = r"input {} is a torch.fx.Proxy, .*\n.*to_fx\(checks=False\)"
+    with pytest.raises(opscope.InputError, match=told.format("by")):
+        torch.fx.symbolic_trace(traced.to_fx())
+    with pytest.raises(opscope.InputError, match=told.format("x")):
+        torch.fx.symbolic_trace(traced.to_fx(), {"by": 3.0})
+    again = torch.fx.symbolic_trace(traced.to_fx(checks=False))
+    assert again(torch.ones(2), 3.0).tolist() == [3.0, 3.0]
