@@ -257,7 +257,7 @@ def test_a_module_saved_without_state_can_be_read_and_not_replayed(tmp_path: Pat
 
 def test_a_loaded_module_says_which_methods_it_has(tmp_path: Path) -> None:
     x = torch.randn(3, 4)
-    traced = opscope.trace_module(Coder(), {"encode": x, "decode": x})
+    traced = opscope.trace_module(Coder(), {"encode": x, "decode": torch.randn(3, 2)})
     loaded = opscope.load_module(traced.save(tmp_path / "coder.opscope"))
     for look_up in (loaded.methods.__getitem__, loaded.__getitem__):
         with pytest.raises(KeyError, match="no method 'q'; methods in the file: encode, decode"):
