@@ -145,13 +145,13 @@ class DistributionIndex:
         if owner is not None:
             kind = OriginKind.EDITABLE if owner.is_editable else OriginKind.DISTRIBUTION
             return Origin(kind, owner, place)
-        if top in sys.stdlib_module_names and _is_below(place, _STANDARD):
+        if is_standard(module) and _is_below(place, _STANDARD):
             return Origin(OriginKind.STANDARD_LIBRARY, file=place)
         return Origin(OriginKind.LOCAL, file=place)
 
     def _without_file(self, module: str) -> Origin:
         """Return where a module without a file comes from, which its name tells, or a package it is in."""
-        if module.partition(".")[0] in sys.stdlib_module_names:
+        if is_standard(module):
             return Origin(OriginKind.STANDARD_LIBRARY)
         parent = module.rpartition(".")[0]
         while parent:
@@ -284,6 +284,11 @@ def _address(url: dict[str, Any]) -> str:
 
 def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def is_standard(module: str) -> bool:
+    """Whether a module has a name of the standard library."""
+    return module.partition(".")[0] in sys.stdlib_module_names
 
 
 def normal_name(name: str) -> str:

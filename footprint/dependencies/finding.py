@@ -10,7 +10,15 @@ from enum import Enum
 from typing import Any
 
 from ...errors import FootprintError, TracerWarning
-from .distributions import Distribution, DistributionIndex, Origin, OriginKind, file_of, normal_name
+from .distributions import (
+    Distribution,
+    DistributionIndex,
+    Origin,
+    OriginKind,
+    file_of,
+    names_of,
+    normal_name,
+)
 from .first_uses import Step
 from .imports import imports_of
 from .requirements import requirement
@@ -158,12 +166,19 @@ def dependencies_of(tracer: ModuleTracer, needed: Iterable[str] = ()) -> Depende
             origin = Origin(OriginKind.PACKAGE, file=use.file)
         found[name] = Dependency(name, How.RAN, origin, use.path)
     for name in tracer.loaded:
-        found[name] = Dependency(name, How.LOADED, index.origin(name, file_of(name)))
+        origin = index.origin(name, file_of(name))
+        if origin.kind is not OriginKind.LOCAL or _can_be_imported(name):
+            found[name] = Dependency(name, How.LOADED, origin)
     for name in needed:
         if name not in found:
             found[name] = Dependency(name, How.IMPORTED, index.origin(name, file_of(name)))
     _add_imports(found, index)
     return Dependencies(tuple(found[name] for name in sorted(found)))
+
+
+def _can_be_imported(name: str) -> bool:
+    """Whether a module was found by importing it, and is no table that a module written in C has made."""
+    return file_of(name) is not None or names_of(name).get("__spec__") is not None
 
 
 def _add_imports(found: dict[str, Dependency], index: DistributionIndex) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..lines import counted, cut, printable, wrapped
-from .distributions import Distribution, OriginKind
+from .distributions import Distribution, OriginKind, is_standard
 from .finding import Dependencies, Dependency, How, nearest
 from .first_uses import Step
 from .requirements import requirement
@@ -171,7 +171,9 @@ def _title(one: Distribution) -> str:
 
 def _came_from(module: Dependency, local: frozenset[str]) -> str:
     before = module.path[:-1] if module.how is How.RAN else module.path
-    place = _place(before[-1], local) if before else _NO_PLACE[module.how]
+    # On its way through the standard library a program is where it went there.
+    telling = [s for s in before if s.file in local or not is_standard(s.module)] or before
+    place = _place(telling[-1], local) if telling else _NO_PLACE[module.how]
     return f"import in {place}" if before and module.how is How.IMPORTED else place
 
 

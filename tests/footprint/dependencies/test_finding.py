@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from opscope.errors import FootprintError
 from opscope.footprint import (
     Dependencies,
     How,
+    ModuleTracer,
     OriginKind,
+    dependencies_of,
     dependency_record,
     dependency_table,
     find_dependencies,
@@ -115,6 +118,46 @@ def test_the_table_lists_modules_of_distributions_if_asked(found: Dependencies) 
     assert ["torch.nn.functional", "dep_main.py:5", "in", "run"] not in [
         line.split() for line in dependency_table(found).splitlines()
     ]
+
+
+def test_the_table_says_where_a_program_went_into_the_standard_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dep_context.py").write_text(
+        "import contextlib, yaml\n\nload = contextlib.contextmanager(yaml.compose_all)\n\n"
+        "def run():\n    with load('1'):\n        pass\n"
+    )
+    importlib.invalidate_caches()
+    found = find_dependencies(importlib.import_module("dep_context").run, [()])
+    sys.modules.pop("dep_context")
+    path = found.why("yaml").path
+    assert [step.module for step in path] == ["dep_context", "contextlib", "yaml"]
+    rows = [line.split() for line in dependency_table(found).splitlines()]
+    assert next(row[3:] for row in rows if row[:1] == ["PyYAML"]) == [
+        "dep_context.py:6",
+        "in",
+        "run",
+    ]
+
+
+def test_what_a_module_in_c_puts_among_modules_is_not_yours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tracer = ModuleTracer()
+    for name in ("_made_in_c", "_heapq"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    def program() -> None:
+        importlib.import_module("_heapq")
+        monkeypatch.setitem(sys.modules, "_made_in_c", ModuleType("_made_in_c"))
+
+    tracer.call(program)
+    assert {"_made_in_c", "_heapq"} <= set(tracer.loaded)
+    names = [one.name for one in dependencies_of(tracer).modules]
+    assert "_heapq" in names
+    assert "_made_in_c" not in names
 
 
 def test_the_record_is_json(found: Dependencies) -> None:
