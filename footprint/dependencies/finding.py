@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -43,7 +43,7 @@ class Dependency:
         name: its dotted name.
         how: how it comes to be needed.
         origin: where it comes from.
-        path: the first way to it, from what was called; it ends in the module where that ran, and in the
+        path: the first way to it, from what was called; it ends in the module where that ran, and in a
             statement that imports it where that did not. Empty if none is known.
     """
 
@@ -172,6 +172,7 @@ def dependencies_of(tracer: ModuleTracer, needed: Iterable[str] = ()) -> Depende
     for name in needed:
         if name not in found:
             found[name] = Dependency(name, How.IMPORTED, index.origin(name, file_of(name)))
+    _add_ways_to_loaded(found)
     _add_imports(found, index)
     return Dependencies(tuple(found[name] for name in sorted(found)))
 
@@ -179,6 +180,25 @@ def dependencies_of(tracer: ModuleTracer, needed: Iterable[str] = ()) -> Depende
 def _can_be_imported(name: str) -> bool:
     """Whether a module was found by importing it, and is no table that a module written in C has made."""
     return file_of(name) is not None or names_of(name).get("__spec__") is not None
+
+
+def _add_ways_to_loaded(found: dict[str, Dependency]) -> None:
+    """Find the statements that imported what has no Python code, and so no frame that would tell.
+
+    They stand in what was itself imported meanwhile, or in what is the user's.
+    """
+    left = {name for name, one in found.items() if one.how is How.LOADED}
+    for importer in [one for one in found.values() if one.how is How.RAN]:
+        file = importer.origin.file
+        was_imported = importer.path[-1].function == "<module>"
+        if not left or file is None or not (was_imported or importer.origin.kind in _OF_THE_USER):
+            continue
+        for statement in imports_of(importer.name, file):
+            if statement.module in left:
+                left.remove(statement.module)
+                step = Step(importer.name, statement.function, file, statement.line)
+                path = (*_way_into(importer), step)
+                found[statement.module] = replace(found[statement.module], path=path)
 
 
 def _add_imports(found: dict[str, Dependency], index: DistributionIndex) -> None:

@@ -52,6 +52,8 @@ def way_to(dependencies: Dependencies, name: str, width: int = 100) -> str:
     module = dependencies.why(name)
     width = max(width, _LEAST_WIDTH)
     lines = [f"{printable(module.name)}, {_whose(module)}, {_HOW[module.how]}"]
+    if module.path and module.how is How.LOADED:
+        lines[0] += ":"
     if not module.path:
         lines.append(f"  {_NO_WAY[module.how]}")
     local = _local_files(dependencies)
@@ -174,7 +176,7 @@ def _came_from(module: Dependency, local: frozenset[str]) -> str:
     # On its way through the standard library a program is where it went there.
     telling = [s for s in before if s.file in local or not is_standard(s.module)] or before
     place = _place(telling[-1], local) if telling else _NO_PLACE[module.how]
-    return f"import in {place}" if before and module.how is How.IMPORTED else place
+    return f"import in {place}" if before and module.how is not How.RAN else place
 
 
 def _place(step: Step, local: frozenset[str]) -> str:

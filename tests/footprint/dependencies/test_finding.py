@@ -160,6 +160,29 @@ def test_what_a_module_in_c_puts_among_modules_is_not_yours(
     assert "_made_in_c" not in names
 
 
+def test_what_has_no_python_code_is_come_to_from_the_statement_that_imports_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dep_call.py").write_text("def run():\n    import dep_with_c\n    import _heapq\n")
+    (tmp_path / "dep_with_c.py").write_text("x = 1\nimport _bisect\n")
+    importlib.invalidate_caches()
+    module = importlib.import_module("dep_call")
+    for name in ("_heapq", "_bisect"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    found = find_dependencies(module.run, [()])
+    for name in ("dep_call", "dep_with_c"):
+        sys.modules.pop(name)
+    loaded = "of the standard library, was imported while the program ran, and has no Python code to run:"
+    assert way_to(found, "_heapq") == (f"_heapq, {loaded}\n  dep_call.py:3 in run  import _heapq\n")
+    assert way_to(found, "_bisect") == (
+        f"_bisect, {loaded}\n"
+        "  dep_call.py:2 in run  import dep_with_c\n"
+        "  dep_with_c.py:2       import _bisect\n"
+    )
+
+
 def test_the_record_is_json(found: Dependencies) -> None:
     record = json.loads(json.dumps(dependency_record(found)))
     assert record["requirements"] == list(found.requirements)
