@@ -53,8 +53,8 @@ def trace_run(
     model: Given | Sequence[Given],
     inputs: GivenInputs | None = None,
     *,
-    runs: Sequence[str] = tuple(RUNS),
-    build_features: Iterable[str] = (),
+    runs: str | Sequence[str] = tuple(RUNS),
+    build_features: str | Iterable[str] = (),
 ) -> TracerResult:
     """Run a model, or several, and return which operators, types, classes and backends they need.
 
@@ -66,8 +66,8 @@ def trace_run(
         model: the path of a file for the lite interpreter or of TorchScript, a module, or several of these.
         inputs: for models without bundled inputs, or instead of these: the arguments of each call of forward,
             ``[(x,), (y,)]``, or such lists by method, ``{"forward": [(x,)], "encode": [(x,)]}``.
-        runs: which runs to make, of ``qnnpack``, ``fbgemm`` and ``inference``.
-        build_features: features of a build to list, as torch does not report them.
+        runs: which runs to make, of ``qnnpack``, ``fbgemm`` and ``inference``; one or several.
+        build_features: features of a build to list, as torch does not report them; one or several.
 
     Raises:
         FootprintError: a model cannot be run, or another call of this function is running. Of several
@@ -77,8 +77,8 @@ def trace_run(
     if not given:
         raise FootprintError("there is no model to trace; give a path or a module")
     calls = None if inputs is None else given_calls(inputs)
-    chosen = _chosen(runs)
-    features = frozenset(build_features)
+    chosen = _chosen(_names(runs, "runs"))
+    features = frozenset(_names(build_features, "build_features"))
     traced: list[ModelFootprint] = []
     failures: list[Failure] = []
     with _alone(), _plain_modes(), engine_kept():
@@ -242,6 +242,15 @@ def _plain_modes() -> Iterator[None]:
         torch.random.fork_rng(devices=[]),
     ):
         yield
+
+
+def _names(given: str | Iterable[str], option: str) -> tuple[str, ...]:
+    """Return the names that an option has; a single one may stand alone."""
+    names = (given,) if isinstance(given, str) else tuple(given)
+    for name in names:
+        if not isinstance(name, str):
+            raise FootprintError(f"{option} holds {name!r}, which is no name")
+    return names
 
 
 def _chosen(names: Sequence[str]) -> list[Run]:

@@ -363,6 +363,15 @@ def test_runs_can_be_chosen(models: Path) -> None:
         trace_run(models / "branching.ptl", runs=("x86",))
 
 
+def test_a_single_name_may_stand_alone() -> None:
+    net, calls = torch.nn.ReLU(), [(torch.ones(2),)]
+    result = trace_run(net, calls, runs="fbgemm", build_features="printing")
+    assert [run.name for run in result.models[0].runs] == ["fbgemm"]
+    assert result.build_features == {"printing"}
+    with pytest.raises(FootprintError, match="build_features holds 3, which is no name"):
+        trace_run(net, calls, build_features=["printing", 3])  # type: ignore[list-item]
+
+
 def test_a_model_that_all_chosen_runs_skip_is_an_error(models: Path) -> None:
     with pytest.raises(
         FootprintError, match=r"could be run in no way\nfbgemm: .*too small"
