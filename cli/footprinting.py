@@ -16,6 +16,7 @@ from ..footprint import (
     ExecuTorchFootprint,
     OperatorSelection,
     TracerResult,
+    caveats,
     coverage,
     diff,
     executorch_footprint,
@@ -178,6 +179,9 @@ def _inputs(request: FootprintRequest) -> dict[str, list[tuple[Any, ...]]] | Non
 
 def _print_reports(request: FootprintRequest, found: _Found) -> None:
     if not request.report and (request.outputs.all or request.available or request.since):
+        if found.torch is not None:
+            for line in caveats(found.torch, terminal_width()):
+                typer.echo(line if line[:1] == " " else f"warning: {line}", err=True)
         return
     reports = []
     if found.torch is not None:

@@ -38,7 +38,7 @@ _HOMES: Final = {
     "recorders": (
         "BuildFeatureTracer", "CustomClassTracer", "KernelDTypeTracer", "OperatorCallTracer",
     ),
-    "reporting": ("report",),
+    "reporting": ("caveats", "report"),
     "result": (
         "Failure", "ModelFootprint", "ModelKind", "Needs", "Outcome", "RunReport", "TracerResult",
     ),

@@ -41,6 +41,7 @@ from .recorders import BuildFeatureTracer as BuildFeatureTracer
 from .recorders import CustomClassTracer as CustomClassTracer
 from .recorders import KernelDTypeTracer as KernelDTypeTracer
 from .recorders import OperatorCallTracer as OperatorCallTracer
+from .reporting import caveats as caveats
 from .reporting import report as report
 from .result import Failure as Failure
 from .result import ModelFootprint as ModelFootprint

@@ -28,6 +28,22 @@ def report(result: TracerResult, width: int = 100) -> str:
     return "\n".join(lines) + "\n"
 
 
+def caveats(result: TracerResult, width: int = 100) -> list[str]:
+    """Return, as lines, why a list of what models need may lack something: runs and operators left out.
+
+    Args:
+        result: what was found out.
+        width: how many columns there are.
+    """
+    skipped = [
+        f"{printable(model.name)}: the {run.name} run was skipped: {printable(run.reason)}"
+        for model in result.models
+        for run in model.runs
+        if _has_failed(run)
+    ]
+    return [*skipped, *_unreached(result.needs, width)]
+
+
 def _models(models: Sequence[ModelFootprint]) -> Iterator[str]:
     for model in models:
         size = f", {size_text(model.size)}" if model.size else ""
@@ -102,11 +118,7 @@ def _callers(name: str, needs: Needs) -> str:
 
 def _rest(needs: Needs, width: int) -> Iterator[str]:
     yield ""
-    if needs.unreached:
-        yield from wrapped(
-            f"never run by these inputs ({len(needs.unreached)})", sorted(needs.unreached), width
-        )
-        yield "  what these call is not in the list; give inputs that come to them"
+    yield from _unreached(needs, width)
     if needs.interpreted:
         yield from wrapped(
             f"unseen, as the interpreter or torch calls them without telling ({len(needs.interpreted)})",
@@ -127,3 +139,10 @@ def _rest(needs: Needs, width: int) -> Iterator[str]:
         )
     else:
         yield "types are those of inputs of operators; what kernels need is not known, so a build has all"
+
+
+def _unreached(needs: Needs, width: int) -> Iterator[str]:
+    if needs.unreached:
+        title = f"never run by these inputs ({len(needs.unreached)})"
+        yield from wrapped(title, sorted(needs.unreached), width)
+        yield "  what these call is not in the list; give inputs that come to them"

@@ -49,6 +49,20 @@ def test_a_table_is_printed_if_nothing_else_is_asked_for(small: Path, tmp_path: 
     assert run(small / "plain.ptl", "--yaml", tmp_path / "out.yaml").stdout == ""
 
 
+def test_what_a_list_may_lack_is_told_where_no_table_is_printed(
+    small: Path, tmp_path: Path
+) -> None:
+    result = run(small / "quantized.ptl", small / "training.ptl", "--yaml", tmp_path / "out.yaml")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    skipped, unreached, remedy, *_ = result.stderr.splitlines()
+    assert skipped.startswith(
+        f"warning: {small / 'training.ptl'}: the inference run was skipped: element 0 of tensors"
+    )
+    assert unreached == "warning: never run by these inputs (1): quantized::linear_dynamic_fp16"
+    assert remedy == "  what these call is not in the list; give inputs that come to them"
+
+
 def test_a_failure_leaves_the_file_and_tells_of_all_models(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "selected.yaml"
     out.write_text("before")
