@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +68,8 @@ def main() -> None:
     reports = {}
     for name in options.only or BENCHMARKS:
         with console.status(f"{name} ..."):
-            report = BENCHMARKS[name](QUICK if options.quick else Effort())
+            effort = QUICK if options.quick else Effort()
+            report = BENCHMARKS[name](replace(effort, rows=tuple(options.row)))
         show(report, console)
         reports[name] = asdict(report)
     if options.json:
@@ -108,6 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--quick", action="store_true", help="smaller programs and few rounds: under a minute"
+    )
+    parser.add_argument(
+        "--row",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="of executor, run the rows with this in their names; may be given several times",
     )
     parser.add_argument(
         "--threads", type=int, metavar="N", help="how many threads torch uses; 1 on a busy machine"

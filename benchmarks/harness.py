@@ -36,10 +36,16 @@ class Effort:
     Attributes:
         is_quick: whether sizes are reduced too, so that the figures only hint at those of a full run.
         budget_s: seconds to spend on the rounds of one comparison; at least three rounds are run.
+        rows: parts of names of comparisons, of which only those are run; empty for all.
     """
 
     is_quick: bool = False
     budget_s: float = 8.0
+    rows: tuple[str, ...] = ()
+
+    def wants(self, what: str) -> bool:
+        """Whether a comparison is to be run."""
+        return not self.rows or any(part.lower() in what.lower() for part in self.rows)
 
     def size(self, full: int, quick: int) -> int:
         """Return the size for this effort."""

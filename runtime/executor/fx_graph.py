@@ -25,6 +25,17 @@ def tensors_bound(function: Callable[..., Any]) -> list[torch.Tensor]:
     return [value for value in _globals(function).values() if isinstance(value, torch.Tensor)]
 
 
+def strides_memory(function: Callable[..., Any]) -> bool:
+    """Whether a generated function has operators that go through memory by steps of their own.
+
+    What they read depends on where in it their tensor begins.
+    """
+    return any(
+        isinstance(value, torch._ops.OpOverload) and "as_strided" in value.name()
+        for value in _globals(function).values()
+    )
+
+
 def fx_graph(function: Callable[..., Any], count: int) -> fx.GraphModule:
     """Return a generated function as a graph, which takes the state that it reads behind its inputs.
 

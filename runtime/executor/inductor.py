@@ -1,28 +1,32 @@
 """Inductor as an engine: fused kernels, whose results differ from eager's in last bits.
 
 Note [Two ways to Inductor]
-    A plan for fixed sizes that only computes is handed over as a graph of ``torch.fx``, and its kernels are
-    called directly: the guard of the plan has seen to all that they rely on, so a call costs microseconds.
-    Everything else goes through ``torch.compile``, which checks again, and costs ten times that.
+    A plan that only computes is handed over as a graph of ``torch.fx``, and its kernels are called directly:
+    the guard of the plan has seen to what they rely on, up to what kernels for many sizes find out about
+    these, so a call costs microseconds. Everything else goes through ``torch.compile``, which checks again,
+    and costs ten times that.
 """
 
 from __future__ import annotations
 
+import operator
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
 from torch.autograd import forward_ad
 
 from .differentiable import Declined, Differentiable
-from .fx_graph import Untraceable, fx_graph, tensors_bound, writes_or_draws
+from .fx_graph import Untraceable, fx_graph, strides_memory, tensors_bound, writes_or_draws
+from .sized_kernels import sized_kernels
 
 Function = Callable[..., tuple[Any, ...]]
 
 _OPTIONS: Final = {"fallback_random": True}  # random numbers are those of eager
+_REQUIRES_GRAD: Final = operator.attrgetter("requires_grad")
 _COMPILERS: Final = ("g++", "clang++", "c++", "cl")
 
 
@@ -72,7 +76,7 @@ class Inductor:
             kernels = self._kernels(function, given, bound, dynamic=dynamic, followed=followed)
         if followed:
             kernels = Differentiable(kernels, function, bound)
-        return _Elsewhere(kernels, function, bound)
+        return _Elsewhere(kernels, function, given, bound)
 
     def _kernels(
         self,
@@ -83,7 +87,7 @@ class Inductor:
         dynamic: bool,
         followed: bool,
     ) -> Function:
-        if not dynamic and all(map(_is_simple, (*given, *bound))):
+        if all(map(_is_simple, (*given, *bound))):
             try:
                 graph = fx_graph(function, len(given))
             except Untraceable:
@@ -91,6 +95,8 @@ class Inductor:
             else:
                 reason = writes_or_draws(graph)
                 _require_second_order(reason, followed)
+                if reason is None and dynamic:
+                    return sized_kernels(graph, function, given, bound, dict(_OPTIONS))
                 if reason is None:
                     return _direct(graph, given, bound)
         return _through_dynamo(function, given, dynamic=dynamic, followed=followed)
@@ -164,14 +170,34 @@ def _through_dynamo(
 class _Elsewhere:
     """Runs the plain function where kernels would not do what its operators do.
 
-    That is inside modes and transforms that see operators, with tangents of forward differentiation, and
-    where a parameter was frozen or thawed since.
+    That is inside modes and transforms that see operators, with tangents of forward differentiation, where
+    autograd follows other inputs than those that the kernels were made for, where a parameter was frozen or
+    thawed since, and where inputs begin elsewhere in memory that operators stride through by themselves.
+
+    Args:
+        kernels: what was compiled.
+        plain: what it was compiled of.
+        given: the inputs that it was compiled for.
+        bound: the state that both read.
     """
 
-    def __init__(self, kernels: Function, plain: Function, bound: Sequence[torch.Tensor]) -> None:
+    def __init__(
+        self,
+        kernels: Function,
+        plain: Function,
+        given: Sequence[Any],
+        bound: Sequence[torch.Tensor],
+    ) -> None:
         self._kernels = kernels
         self._plain = plain
-        self._bound = [(tensor, tensor.requires_grad) for tensor in bound]
+        self._bound = tuple(bound)
+        self._bound_followed = [tensor.requires_grad for tensor in bound]
+        tensors = [value for value in given if isinstance(value, torch.Tensor)]
+        self._followed = [tensor.requires_grad for tensor in tensors]
+        self._all_tensors = len(tensors) == len(given)
+        self._offsets = (
+            [tensor.storage_offset() for tensor in tensors] if strides_memory(plain) else None
+        )
 
     def __call__(self, *given: Any) -> tuple[Any, ...]:
         """Run it."""
@@ -179,13 +205,20 @@ class _Elsewhere:
             torch._C._len_torch_dispatch_stack()
             or torch._C._functorch.peek_interpreter_stack() is not None
             or forward_ad._current_level >= 0
-            or any(self._unusual(given))
+            or self._is_unusual(given)
         ):
             return self._plain(*given)
         return self._kernels(*given)
 
-    def _unusual(self, given: Sequence[Any]) -> Iterator[bool]:
-        for tensor, requires_grad in self._bound:
-            yield tensor.requires_grad is not requires_grad
-        for value in given:
-            yield isinstance(value, torch.Tensor) and value.is_neg()
+    def _is_unusual(self, given: Sequence[Any]) -> bool:
+        if not self._all_tensors:
+            given = [value for value in given if isinstance(value, torch.Tensor)]
+        return (
+            list(map(_REQUIRES_GRAD, given)) != self._followed
+            or list(map(_REQUIRES_GRAD, self._bound)) != self._bound_followed
+            or any(map(torch.Tensor.is_neg, given))
+            or (
+                self._offsets is not None
+                and [value.storage_offset() for value in given] != self._offsets
+            )
+        )

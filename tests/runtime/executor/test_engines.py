@@ -15,6 +15,7 @@ import opscope
 from opscope.runtime.executor.engines import Function, traceable
 from opscope.runtime.executor.fx_graph import Untraceable, fx_graph
 from opscope.runtime.executor.inductor import missing_compiler
+from opscope.runtime.executor.sized_kernels import sized_kernels
 
 
 class Broken(Exception):
@@ -148,29 +149,6 @@ def test_an_unknown_engine_is_refused() -> None:
         executor_with("nvfuser")
 
 
-@pytest.mark.skipif(missing_compiler() is not None, reason="Inductor needs a compiler of C++")
-def test_inductor_compiles_without_running_and_gives_what_eager_gives() -> None:
-    def program(x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-        total.add_(1)
-        return x.sin() * x.shape[0]
-
-    total = torch.zeros(())
-    traced = opscope.trace(program, (torch.ones(3), total))
-    executor = opscope.ProfilingExecutor(
-        traced, engine="inductor", fusion_strategy=[("static", 1)], slow_after=3600
-    )
-    x = torch.randn(3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch deprecates parts of its own
-        executor.prepare((x, total))
-        assert total == 1, "only the trace has run"
-        result = executor(x, total)
-    assert total == 2
-    torch.testing.assert_close(result, x.sin() * 3)
-    (level,) = executor.get_debug_state().levels
-    assert (level.engine, level.hits, level.failure) == ("inductor", 1, None)
-
-
 @pytest.fixture
 def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have Inductor do all but write kernels, which takes seconds: AOTAutograd gives it its gradients."""
@@ -182,6 +160,49 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     monkeypatch.setattr(compile_fx, "compile_fx", compiled)
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_inductor_compiles_without_running() -> None:
+    def program(x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        total.add_(1)
+        return x.sin() * x.shape[0]
+
+    x, total = torch.randn(3), torch.zeros(())
+    executor = opscope.ProfilingExecutor(
+        opscope.trace(program, (torch.ones(3), total)), engine="inductor", slow_after=3600
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch deprecates parts of its own
+        executor.prepare((x, total))
+        assert total == 1, "only the trace has run"
+        result = executor(x, total)
+    assert total == 2
+    torch.testing.assert_close(result, x.sin() * 3)
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.hits, level.failure) == ("inductor", 1, None)
+
+
+@pytest.mark.skipif(missing_compiler() is not None, reason="Inductor needs a compiler of C++")
+def test_inductor_gives_what_eager_gives_wherever_inputs_begin_in_memory() -> None:
+    # Products alone: a kernel of C++ would be compiled for most of a minute.
+    def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x.as_strided((2, 2), (2, 1), 3).mm(y)
+
+    numbers, y = torch.arange(40.0), torch.randn(2, 5)
+    with torch.no_grad():
+        executor = opscope.ProfilingExecutor(
+            opscope.trace(program, (numbers[:8], y)),
+            engine="inductor",
+            fusion_strategy=[("dynamic", 1)],
+            slow_after=3600,
+        )
+        executor.prepare((numbers[:8], y))
+        for x in (numbers[:8], numbers[16:24], numbers[:11]):
+            torch.testing.assert_close(executor(x, y), program(x, y))
+    assert executor.explain().startswith("program: plans 1 dynamic")
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.hits, level.failure) == ("inductor", 3, None)
 
 
 @pytest.mark.usefixtures("no_kernels")
@@ -223,6 +244,70 @@ def test_kernels_are_left_out_where_they_would_do_other_things_than_operators() 
         tangent = torch.autograd.forward_ad.unpack_dual(executor(dual)).tangent
     torch.testing.assert_close(tangent, x.cos() * weight)
     assert executor.get_debug_state().levels[0].engine == "inductor"
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_plans_for_many_sizes_need_no_checks_of_torch_compile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        rows, columns = x.shape
+        return x.sin().view(rows, 2, columns // 2) * columns
+
+    executor = opscope.ProfilingExecutor(
+        opscope.trace(program, torch.ones(2, 4)),
+        engine="inductor",
+        fusion_strategy=[("dynamic", 1)],
+    )
+    monkeypatch.delattr(torch, "compile")
+    x = torch.randn(3, 8, requires_grad=True)
+    executor.prepare(x)
+    for sizes in ((3, 8), (5, 8), (5, 6)):
+        x = torch.randn(sizes, requires_grad=True)
+        for recorded in (False, True):
+            ours, theirs = (
+                torch.autograd.grad(run(x).square().sum(), x, create_graph=recorded)[0]
+                for run in (executor, program)
+            )
+            torch.testing.assert_close(ours, theirs)
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.hits, level.failure) == ("inductor", 6, None)
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_kernels_run_only_for_sizes_that_they_were_compiled_for() -> None:
+    def added(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor]:
+        return (x + y,)
+
+    module = torch.fx.symbolic_trace(added)
+    ran_plain: list[tuple[int, ...]] = []
+
+    def plain(*given: torch.Tensor) -> tuple[Any, ...]:
+        ran_plain.extend(tuple(value.shape) for value in given[:1])
+        return added(*given)
+
+    run = sized_kernels(module, plain, [torch.ones(3, 4), torch.ones(3, 4)], [], {})
+    for x, y in [
+        (torch.randn(5, 6), torch.randn(5, 6)),
+        (torch.randn(7, 6), torch.randn(1, 6)),
+        (torch.randn(8, 8).t(), torch.randn(8, 8)),
+    ]:
+        assert torch.equal(run(x, y)[0], x + y)
+    assert ran_plain == [(7, 6), (8, 8)], "sizes that differ, and other strides"
+
+
+@pytest.mark.usefixtures("no_kernels")
+def test_inputs_that_autograd_begins_to_follow_have_gradients() -> None:
+    executor = opscope.ProfilingExecutor(
+        opscope.trace(lambda x: x.sin() * 2, torch.ones(3)), engine="inductor", profiled_runs=2
+    )
+    x, followed = torch.randn(3), torch.randn(3, requires_grad=True)
+    for given in (x, followed, x):
+        executor(given)
+    (gradient,) = torch.autograd.grad(executor(followed).sum(), followed)
+    torch.testing.assert_close(gradient, followed.cos() * 2)
+    (level,) = executor.get_debug_state().levels
+    assert (level.engine, level.hits) == ("inductor", 2)
 
 
 def gradients(
