@@ -1,9 +1,17 @@
-"""Guards of plans: one generated function that checks them all, and words for the one that fails."""
+"""Guards of plans: one generated function that checks them all, and words for the one that fails.
+
+Note [Quick checks]
+    torch has a check of many tensors at once, in C++, of exactly those types that some tensors had when it was
+    made, and of more, such as that no two are one. So inputs that a guard has admitted get one, which admits
+    those like them in a tenth of the time. It decides nothing else: what it refuses is looked at as if it was
+    not there. Where inputs of several such types come in turn, it is given up.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import torch
 
@@ -11,6 +19,8 @@ from ...ir.literals import CPU
 from ...ir.types import SymDim
 from ..literals import torch_literal
 from .facts import InputFact
+
+_MOST_QUICK_CHECKS: Final = 8  # of one guard; each takes some microseconds to make
 
 PLAIN_CLASSES: frozenset[Any] = frozenset((torch.Tensor, torch.nn.Parameter))
 
@@ -31,9 +41,7 @@ class PlanGuard:
     def __init__(self, count: int, facts: Sequence[InputFact], grad: bool | None) -> None:
         self._facts = tuple(facts)
         self._grad = grad
-        writer = _GuardWriter(count, grad)
-        for fact in facts:
-            writer.write(fact)
+        writer = _GuardWriter(count, facts, grad)
         self.source = writer.source()
         self.admits: Callable[..., bool] = writer.function()
 
@@ -103,21 +111,74 @@ def _dense(sizes: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
     return tuple(steps)
 
 
+class _QuickCheck:
+    """Makes the quick check of a guard for inputs that it has admitted; see Note [Quick checks]."""
+
+    def __init__(self, has_sizes: Sequence[bool]) -> None:
+        self._has_sizes = has_sizes
+        self._most_left = _MOST_QUICK_CHECKS
+
+    def after(self, namespace: dict[str, Any], *tensors: torch.Tensor) -> None:
+        """Have the function with this namespace look for tensors like these first."""
+        if self._most_left <= 0:
+            namespace["quick"] = _never
+            return
+        self._most_left -= 1
+        sizes = [
+            list(tensor.shape) if told else [None] * tensor.dim()
+            for tensor, told in zip(tensors, self._has_sizes, strict=True)
+        ]
+        strides = [
+            list(tensor.stride()) if told else [None] * tensor.dim()
+            for tensor, told in zip(tensors, self._has_sizes, strict=True)
+        ]
+        try:
+            made: Any = torch._C._dynamo.guards.TensorGuards(  # type: ignore[attr-defined]
+                *tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides
+            )
+        except (AttributeError, RuntimeError, TypeError, ValueError):  # a torch that has none
+            self._most_left = 0
+        else:
+            namespace["quick"] = made.check
+
+
+def _never(*tensors: torch.Tensor) -> bool:
+    return False
+
+
 class _GuardWriter:
     """Writes the function of a guard, which ends at the first thing that is not as promised."""
 
-    def __init__(self, count: int, grad: bool | None) -> None:
+    def __init__(self, count: int, facts: Sequence[InputFact], grad: bool | None) -> None:
         self._namespace: dict[str, Any] = {
             "plain": PLAIN_CLASSES,
             "is_grad_enabled": torch.is_grad_enabled,
+            "quick": _never,
         }
         self._lines = [f"def admits({', '.join(f't{number}' for number in range(count))}):"]
+        self._indent = " " * 4
         self._bound: dict[SymDim, str] = {}
         if grad is not None:
             self._refuse_if(f"is_grad_enabled() is not {grad}")
+        tensors = ", ".join(f"t{fact.number}" for fact in facts)
+        # With its sizes, a check of types says all that there is to say of an input.
+        is_all = [fact.is_exact or fact.shape is None for fact in facts]
+        if facts:
+            self._lines.append(f"    if not quick({tensors}):")
+            self._indent = " " * 8
+            for fact, is_told in zip(facts, is_all, strict=True):
+                self._write_base(fact)
+                if is_told:
+                    self._write_sizes(fact)
+            learn = _QuickCheck([fact.is_exact for fact in facts]).after
+            self._namespace["learn"] = partial(learn, self._namespace)
+            self._lines.append(f"        learn({tensors})")
+            self._indent = " " * 4
+            for fact, is_told in zip(facts, is_all, strict=True):
+                if not is_told:
+                    self._write_sizes(fact)
 
-    def write(self, fact: InputFact) -> None:
-        """Write the checks of one input."""
+    def _write_base(self, fact: InputFact) -> None:
         tensor = f"t{fact.number}"
         base = fact.base
         checks = [f"{tensor}.__class__ not in plain"]
@@ -132,18 +193,18 @@ class _GuardWriter:
         if fact.requires_grad is not None:
             checks.append(f"{tensor}.requires_grad is not {fact.requires_grad}")
         self._refuse_if(" or ".join(checks))
-        if fact.shape is not None:
-            self._write_sizes(fact, tensor)
 
-    def _write_sizes(self, fact: InputFact, tensor: str) -> None:
-        shape = fact.shape or ()
+    def _write_sizes(self, fact: InputFact) -> None:
+        if fact.shape is None:
+            return
+        tensor, shape = f"t{fact.number}", fact.shape
         if all(isinstance(size, int) for size in shape):
             self._refuse_if(f"{tensor}.shape != {shape!r}")
         else:
             sizes = [f"{tensor}_{dimension}" for dimension in range(len(shape))]
-            self._lines.append(f"    sizes = {tensor}.shape")
+            self._lines.append(f"{self._indent}sizes = {tensor}.shape")
             self._refuse_if(f"len(sizes) != {len(shape)}")
-            self._lines.append(f"    {', '.join(sizes)}, = sizes")
+            self._lines.append(f"{self._indent}{', '.join(sizes)}, = sizes")
             for name, size in zip(sizes, shape, strict=True):
                 wanted = repr(size) if isinstance(size, int) else self._bound.setdefault(size, name)
                 if wanted != name:
@@ -154,7 +215,7 @@ class _GuardWriter:
             self._refuse_if(f"{tensor}.stride() != {_dense_text(tensor, fact)}")
 
     def _refuse_if(self, condition: str) -> None:
-        self._lines += [f"    if {condition}:", "        return False"]
+        self._lines += [f"{self._indent}if {condition}:", f"{self._indent}    return False"]
 
     def _bind(self, what: str, bound: Any) -> str:
         name = f"{what}_{len(self._namespace)}"

@@ -20,6 +20,7 @@ from typing import Any, Final
 import torch
 
 from ...ir import Graph, TensorType
+from ...ir.conditions import Circumstance
 from ..codegen import CompiledGraph
 from .complaints import Complaints
 from .differentiable import Declined
@@ -46,6 +47,7 @@ class Body:
         seconds: how long that took.
         failure: why it is not what it was meant to be, in words; None if it is.
         note: what else there is to tell of the engine; None for nothing.
+        circumstances: what around it must be as it was, besides what each call of the program looks at.
     """
 
     program: Program
@@ -55,6 +57,7 @@ class Body:
     seconds: float
     failure: str | None = None
     note: str | None = None
+    circumstances: tuple[Circumstance, ...] = ()
 
     def plain(self) -> Body:
         """Return the same without an engine."""
@@ -146,7 +149,7 @@ class Plan:
         """Return what around the program is not as it was when the plan was compiled; None if all is."""
         if self.body is None:
             return None
-        for circumstance in self.body.program.circumstances:
+        for circumstance in self.body.circumstances:
             failing = circumstance.failing()
             if failing is not None:
                 return f"{failing} when the plan was compiled, and not now"
@@ -261,7 +264,9 @@ class Plan:
         if failure is None and self._choice.absence is not None and self._depth > 0:
             note = f"runs without an engine, since {self._choice.absence}"
         seconds = time.perf_counter() - start
-        return Body(program, compiled, compiled.function, "plain", seconds, failure, note)
+        known = {circumstance.text for circumstance in self._recipe.program.circumstances}
+        added = tuple([c for c in program.circumstances if c.text not in known])
+        return Body(program, compiled, compiled.function, "plain", seconds, failure, note, added)
 
     def _has_engine(self, body: Body) -> bool:
         return self._choice.engine is not None and body.failure is None and self._refusal is None

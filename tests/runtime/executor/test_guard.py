@@ -1,5 +1,7 @@
 """Guards: what they admit, and in which words they say what they do not."""
 
+import operator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,7 +44,45 @@ def refusal(guard: PlanGuard, *given: Any) -> str | None:
 def test_a_static_guard_admits_what_it_was_profiled_with(
     other: torch.Tensor, reason: str | None
 ) -> None:
-    assert refusal(guard_for(Kind.STATIC, torch.ones(3, 4)), other) == reason
+    guard = guard_for(Kind.STATIC, torch.ones(3, 4))
+    for _ in range(2):
+        assert refusal(guard, other) == reason
+        assert refusal(guard, torch.ones(3, 4)) is None, "from now on by a quick check"
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_after_a_quick_check_guards_refuse_what_they_refused(grad: bool) -> None:
+    pair = torch.ones(3, 4), torch.ones(4, 5)
+    with torch.set_grad_enabled(grad):
+        guard = guard_for(Kind.DYNAMIC, *pair, grad=grad)
+        for _ in range(3):
+            assert refusal(guard, *pair) is None
+            assert refusal(guard, torch.ones(5, 6), torch.ones(6, 7)) is None
+            assert refusal(guard, torch.ones(5, 6), torch.ones(7, 7)) == (
+                "input 1 dim 0: profiled equal to input 0 dim 1, which is 6, got 7"
+            )
+            assert refusal(guard, pair[0], torch.ones(4, 5, **GRAD)) == (
+                "input 1 requires_grad: profiled False, got True"
+            )
+            assert refusal(guard, pair[0], torch.ones(5, 4).t()) == (
+                "input 1 strides: profiled dense in the order (0, 1), got (1, 4)"
+            )
+
+
+def test_quick_checks_are_given_up_where_types_come_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+
+    def check(*tensors: torch.Tensor, **sizes: Any) -> SimpleNamespace:
+        made.append(tensors)
+        return SimpleNamespace(check=lambda *others: all(map(operator.is_, tensors, others)))
+
+    monkeypatch.setattr(torch._C._dynamo.guards, "TensorGuards", check)
+    guard = guard_for(Kind.STATIC, torch.ones(3))
+    for _ in range(20):
+        assert guard.admits(torch.ones(3))
+    assert len(made) == 8
 
 
 def test_a_dynamic_guard_holds_equal_sizes_to_be_equal() -> None:
