@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from ...ir import Graph
 from .chain import Chain
 from .chains import Chains
 from .level import Level
 from .strategy import NO_PLANS, Kind
+
+_MOST_REASONS: Final = 8  # that are shown of a level, the most frequent ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class LevelState:
         profiled_runs: how many runs it has watched.
         guards: what is checked before the plan runs, in words.
         hits: how often the plan ran.
-        served: how many calls ran the program as it was traced, since the plan was being compiled.
+        served: how many calls ran the program as it was traced, since the plan was being compiled, or other
+            calls were being watched.
         misses: how often a guard failed.
         miss_reasons: how often, by the reason in words.
         engine: what compiled the plan; empty before.
@@ -127,6 +131,8 @@ class ExecutorState:
                 strict=True,
             )
         )
+        if not watched + by_plans + as_traced:
+            return f"no call so far; compiling took {self.compile_seconds * 1e3:.1f} ms in all"
         calls = _counted(watched + by_plans + as_traced, "call")
         parts = [f"{calls}: {watched} watched, {by_plans} ran plans"]
         if as_traced:
@@ -167,7 +173,7 @@ def _state_of_level(level: Level) -> LevelState:
         level.runs,
         () if plan is None else plan.guard.lines(),
         hits,
-        0 if plan is None else plan.served,
+        level.served + (0 if plan is None else plan.served),
         reasons,
         "" if body is None else body.engine,
         0.0 if body is None else body.seconds,
@@ -192,8 +198,15 @@ def _lines_of(level: LevelState) -> Iterator[str]:
         yield "  for all inputs"
     for guard in level.guards:
         yield f"  if   {guard}"
-    for reason, count in level.miss_reasons.items():
+    reasons = sorted(level.miss_reasons.items(), key=lambda counted: -counted[1])
+    for reason, count in reasons[:_MOST_REASONS]:
         yield f"  miss {reason}" + ("" if count == 1 else f"  {count}x")
+    if reasons[_MOST_REASONS:]:
+        others = sum(count for _, count in reasons[_MOST_REASONS:])
+        yield (
+            f"  miss for {_counted(len(reasons) - _MOST_REASONS, 'other reason')}  {others}x; "
+            "get_debug_state() lists them"
+        )
 
 
 def _made(level: LevelState) -> str:

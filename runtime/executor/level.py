@@ -73,6 +73,7 @@ class Level:
         plan: what it runs; None as long as it profiles.
         profiling: what it profiles with; None before it begins, and after it was let go of.
         runs: how many runs it has watched.
+        served: how many more calls ran as traced, since other threads' calls were being watched.
     """
 
     def __init__(self, settings: Settings, mode: CallMode, depth: int) -> None:
@@ -81,6 +82,7 @@ class Level:
         self.plan: Plan | None = None
         self.profiling: Profiling | None = None
         self.runs = 0
+        self.served = 0
         self._planned_at = 0.0
         self._settings = settings
         self._mode = mode
@@ -173,6 +175,8 @@ class Level:
             if self.runs < self._settings.profiled_runs:
                 self.runs += 1
                 profiling.add(found)
+            else:
+                self.served += 1
         return results
 
     def release(self, after: float) -> None:

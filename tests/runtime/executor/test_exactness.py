@@ -22,7 +22,7 @@ STRATEGY = [("static", 1), ("dynamic", 1)]
 
 @given(programs, st.booleans())
 @settings(
-    max_examples=40,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
