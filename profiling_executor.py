@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Any, Final, cast
+from typing import Any, Final, Never, cast
 
 from .errors import ReplayError
 from .loaded import LoadedProgram
@@ -201,6 +201,12 @@ class ProfilingExecutor:
     def explain(self) -> str:
         """Return in words what was done so far."""
         return str(self.get_debug_state())
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise ReplayError(
+            "an executor holds compiled functions and locks, which can be neither copied nor pickled\n"
+            "  save() its program, and make an executor of what load() gives"
+        )
 
     def __repr__(self) -> str:
         return f"<ProfilingExecutor of {self._program!r}: plans {self._strategy}>"

@@ -1,5 +1,7 @@
 """The state machine of an executor: profiling, plans, misses and what is behind them."""
 
+import copy
+import pickle
 import threading
 import time
 from collections.abc import Callable
@@ -416,3 +418,9 @@ def test_inside_a_trace_it_is_the_call_of_the_program() -> None:
     traced = opscope.trace(lambda x: executor(x) + 1, torch.ones(3, 4))
     assert [node.kind for node in traced.graph.block] == ["prim::call", "aten::add.Tensor"]
     assert torch.equal(traced(torch.ones(5, 4)), scaled(torch.ones(5, 4)) + 1)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_to_copy_or_pickle_it_says_what_to_do(copied: Callable[..., Any]) -> None:
+    with pytest.raises(opscope.ReplayError, match=r"save\(\) its program, and make an executor"):
+        copied(executor_of())
