@@ -27,6 +27,7 @@ from .runtime import (
     PlainCalls,
     SteppedGraph,
     WriteBack,
+    call_plainly,
     circumstance_error,
     compile_graph,
     compile_steps,
@@ -215,12 +216,7 @@ class ReplayedProgram(RecordedProgram):
             GuardError: as a replay does.
         """
         self.require_unchanged()
-
-        def run(*args: torch.Tensor) -> tuple[Any, ...]:
-            with PlainCalls():
-                return function(*args)
-
-        return self._output(run_recorded(self, list(args), run))
+        return self._output(run_recorded(self, list(args), partial(call_plainly, function)))
 
     def _call(
         self, compiled: CompiledGraph, args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -103,9 +103,7 @@ def _sizes(effort: Effort) -> Row:
     )
 
 
-def _fused(
-    function: Callable[..., Any], args: tuple[torch.Tensor, ...], effort: Effort
-) -> Row:
+def _fused(function: Callable[..., Any], args: tuple[torch.Tensor, ...], effort: Effort) -> Row:
     figures, ratio = _against_eager(function, args, effort)
     return (
         figures,

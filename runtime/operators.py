@@ -82,6 +82,18 @@ class PlainCalls:
             self._without_hooks.__exit__(failure, *rest)
 
 
+def call_plainly(function: Callable[..., Any], *given: Any) -> Any:
+    """Call a function in :class:`PlainCalls`, at less than their price where the call before was long ago."""
+    depth = torch._C._len_torch_dispatch_stack()
+    with torch._C.DisableTorchFunction():
+        try:
+            return function(*given)
+        except BaseException:
+            while torch._C._len_torch_dispatch_stack() > depth:
+                _python_dispatch._pop_mode()
+            raise
+
+
 def _enter_mode(mode: Any) -> None:
     _python_dispatch._push_mode(mode)
 

@@ -55,7 +55,7 @@ def mode_key() -> ModeKey:
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         _autocasts() if torch._C._is_any_autocast_enabled() else (),
-        torch.are_deterministic_algorithms_enabled(),
+        torch._C._get_deterministic_algorithms(),
     )
 
 

@@ -82,7 +82,7 @@ class Chain:
             plan = level.plan
             if plan is None or plan.body is None:
                 return None
-            if plan.is_complete and plan.guard.admits(*given) and plan.is_current:
+            if plan.is_complete and plan.admits_now(*given):
                 for other in passed:
                     other.admits(given)  # which takes note of why not
                 self.last_depth = level.depth

@@ -55,7 +55,8 @@ class Chains:
         """
         if len(given) > 1 and len(set(map(id, given))) < len(given):
             return None
-        self._last = chain = self._current()
+        key = mode_key()
+        self._last = chain = self._chains.get(key) or self._made(key)
         return chain.run_of(given)
 
     def prepare(self, given: tuple[Any, ...]) -> None:

@@ -17,6 +17,7 @@ class Complaints:
     Attributes:
         is_engine_slow: whether the engine took so long that further plans do without it.
         slow_after: seconds after which a compilation counts as slow.
+        waiting: what the next call is to warn of; None for nothing.
 
     Args:
         name: what the program is called.
@@ -29,7 +30,7 @@ class Complaints:
         self.slow_after = slow_after
         self._name = name
         self._left = self._most = most_compilations
-        self._waiting: str | None = None
+        self.waiting: str | None = None
         self._has_warned = False
         self._lock = threading.Lock()
 
@@ -58,18 +59,19 @@ class Complaints:
 
     def _note(self, text: str) -> None:
         with self._lock:
-            if self._waiting is None:
-                self._waiting = text
+            if self.waiting is None and not self._has_warned:
+                self.waiting = text
 
     def tell(self) -> None:
         """Warn of what has come up, if nothing was warned of before."""
-        if self._waiting is None or self._has_warned:
+        if self.waiting is None:
             return
         with self._lock:
+            text, self.waiting = self.waiting, None
             is_first, self._has_warned = not self._has_warned, True
-        if is_first:
+        if text is not None and is_first:
             warnings.warn(
-                f"{self._waiting}\n  this is said once; explain() tells of each plan",
+                f"{text}\n  this is said once; explain() tells of each plan",
                 ExecutorWarning,
                 stacklevel=_frames_of_ours(),
             )

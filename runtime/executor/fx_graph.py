@@ -31,7 +31,7 @@ def strides_memory(function: Callable[..., Any]) -> bool:
     What they read depends on where in it their tensor begins.
     """
     return any(
-        isinstance(value, torch._ops.OpOverload) and "as_strided" in value.name()
+        isinstance(value, torch._ops.OpOverload) and "as_strided" in value._schema.name
         for value in _globals(function).values()
     )
 

@@ -1,10 +1,10 @@
 """Guards of plans: one generated function that checks them all, and words for the one that fails.
 
 Note [Quick checks]
-    torch has a check of many tensors at once, in C++, of exactly those types that some tensors had when it was
-    made, and of more, such as that no two are one. So inputs that a guard has admitted get one, which admits
-    those like them in a tenth of the time. It decides nothing else: what it refuses is looked at as if it was
-    not there. Where inputs of several such types come in turn, it is given up.
+    torch has a check of many tensors at once, in C++, of exactly those types that some tensors had when it
+    was made, and of more, such as that no two are one. So inputs that a guard has admitted get one, which
+    admits those like them in a tenth of the time. It decides nothing else: what it refuses is looked at as if
+    it were not there. Where inputs of several such types come in turn, it is given up.
 """
 
 from __future__ import annotations
@@ -124,18 +124,12 @@ class _QuickCheck:
             namespace["quick"] = _never
             return
         self._most_left -= 1
-        sizes = [
-            list(tensor.shape) if told else [None] * tensor.dim()
-            for tensor, told in zip(tensors, self._has_sizes, strict=True)
-        ]
-        strides = [
-            list(tensor.stride()) if told else [None] * tensor.dim()
-            for tensor, told in zip(tensors, self._has_sizes, strict=True)
-        ]
+        pairs = list(zip(tensors, self._has_sizes, strict=True))
+        sizes = [list(t.shape) if told else [None] * t.dim() for t, told in pairs]
+        strides = [list(t.stride()) if told else [None] * t.dim() for t, told in pairs]
         try:
-            made: Any = torch._C._dynamo.guards.TensorGuards(  # type: ignore[attr-defined]
-                *tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides
-            )
+            guards: Any = torch._C._dynamo.guards.TensorGuards
+            made = guards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides)
         except (AttributeError, RuntimeError, TypeError, ValueError):  # a torch that has none
             self._most_left = 0
         else:

@@ -51,7 +51,7 @@ def sized_kernels(
 
 
 class _StandIns:
-    """Makes tensors without memory, whose sizes are symbols, and tells for which sizes what was done holds."""
+    """Makes tensors without memory, with symbols for sizes, and tells which sizes what was done holds for."""
 
     def __init__(self) -> None:
         from torch._subclasses.fake_tensor import FakeTensorMode

@@ -572,6 +572,12 @@ def quick_type_check(
         return None
 
 
+def version_of_dict() -> Callable[[Any], int] | None:
+    """Return what gives a number to a dictionary that is another one after each change; None without it."""
+    version: Callable[[Any], int] | None = getattr(_C._dynamo.guards, "dict_version", None)
+    return version
+
+
 def is_transforming() -> bool:
     """Whether a function that ``torch.func`` transforms runs on this thread."""
     return _C._functorch.peek_interpreter_stack() is not None

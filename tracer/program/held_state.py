@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from ...ir import Graph, TensorType
-from ..dispatch.dispatcher import quick_type_check, without_hooks
+from ..dispatch.dispatcher import quick_type_check, version_of_dict, without_hooks
 from ..dispatch.tensors import PLAIN_CLASSES, type_of_tensor
 from ..distributed.shards import flat_sharded, gathered_tensors
 from .held_tensors import HeldTensor
+
+_MOST_CHANGES: Final = 100  # of what modules hold, before their versions are given up
 
 
 class HeldState:
@@ -57,6 +59,10 @@ class HeldState:
         self._dicts, self._keys, self._parts = (
             [row[column] for row in self._holders] for column in range(3)
         )
+        self._each_dict = list({id(held): held for held in self._dicts}.values())
+        self._versions: list[int] | None = None  # those at which all was in its place
+        self._changes_left = _MOST_CHANGES
+        self._version_of = version_of_dict()
         is_placed = any(isinstance(held, HeldTensor) for held, _ in self._types.values())
         self._fixed = None if is_placed else tensors  # all of them, where none can become another
 
@@ -64,8 +70,7 @@ class HeldState:
         """Return in words what is not as it was; None where all of it is."""
         if self._not_replayed is not None:
             return f"{self._not_replayed}\n  shard the model with fully_shard instead"
-        get: Any = dict.get
-        if not all(map(operator.is_, map(get, self._dicts, self._keys), self._parts)):
+        if not self._is_in_place():
             return self._replaced()
         if not self._types:
             return None
@@ -81,6 +86,22 @@ class HeldState:
             was = self._types[name][1]
             return f"{name} was {was} there, and is {now} now\n  convert it back, or trace again"
         return None
+
+    def _is_in_place(self) -> bool:
+        """Whether modules hold what they held; see Note [Versions of dictionaries]."""
+        version_of, versions = self._version_of, None
+        if version_of is not None:
+            versions = list(map(version_of, self._each_dict))
+            if versions == self._versions:
+                return True
+            self._changes_left -= 1
+            if self._changes_left == 0:
+                self._version_of = None
+        get: Any = dict.get
+        if not all(map(operator.is_, map(get, self._dicts, self._keys), self._parts)):
+            return False
+        self._versions = versions
+        return True
 
     def _replaced(self) -> str | None:
         """Return in words what a module holds another object in the place of; None where there is nothing."""

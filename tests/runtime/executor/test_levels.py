@@ -351,7 +351,10 @@ def test_reasons_without_end_are_counted_together() -> None:
     assert len(reasons) == 101
     assert reasons["other reasons"] == 20
     shown = [line for line in executor.explain().splitlines() if line.startswith("  miss")]
-    assert shown[:2] == ["  miss other reasons  20x", "  miss input 0 dim 0: profiled 3, got 17  2x"]
+    assert shown[:2] == [
+        "  miss other reasons  20x",
+        "  miss input 0 dim 0: profiled 3, got 17  2x",
+    ]
     assert len(shown) == 9
     assert shown[-1] == "  miss for 93 other reasons  93x; get_debug_state() lists them"
 
