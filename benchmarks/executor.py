@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,7 @@ from opscope.runtime.executor import Kind
 from opscope.runtime.executor.facts import facts_of
 from opscope.runtime.executor.guard import PlanGuard
 
-from .harness import Claim, Clock, Comparison, Effort, Report, interleave, seconds_of
+from .harness import Claim, Clock, Comparison, Effort, Report, interleave
 from .models import Program, resnet50, small_gpt, torchscript, vit_b_16
 from .pointwise import programs
 
@@ -23,7 +24,7 @@ _CALLS = 1000  # of a guard, within a round
 _SETTLED = 20  # calls after which plans are made, and TorchScript's too
 _MEASURED = 100  # calls after which engines are measured, however unclear it is
 _PATIENCE_S = 900.0  # with compilations, on a busy machine
-_TURN_S = 10e-3  # that a turn takes at least, in as many calls as that needs
+_TURN_S = 50e-3  # that a turn takes at least, in as many calls as that needs
 
 Row: TypeAlias = tuple[dict[str, float | None], tuple[Claim, ...]]
 """Figures by contestant, and what they are held to."""
@@ -141,8 +142,7 @@ def _against_eager(
         for _ in range(_MEASURED):
             if "is being measured" in executor.explain():
                 executor(*args)
-        fastest = min(seconds_of(function, *args) for _ in range(_SETTLED))
-        calls = max(1, int(_TURN_S / fastest))
+        calls = max(1, int(_TURN_S / _usual_seconds(function, args)))
 
         def turn(run: Callable[..., Any]) -> Callable[[], None]:
             def repeat() -> None:
@@ -152,11 +152,27 @@ def _against_eager(
             return repeat
 
         turns = {name: turn(run) for name, run in contestants.items()}
-        samples = interleave(turns, effort.budget_s, clock=_clock())
+        # What compilers left is not gone through before each turn, which would be long, and empty the caches.
+        gc.collect()
+        gc.freeze()
+        try:
+            samples = interleave(turns, effort.budget_s, clock=_clock())
+        finally:
+            gc.unfreeze()
     figures: dict[str, float | None] = {
         name: samples.median(name) * 1e6 / calls for name in contestants
     }
     return figures, lambda name: samples.ratio(name, "executor")
+
+
+def _usual_seconds(function: Callable[..., Any], args: tuple[torch.Tensor, ...]) -> float:
+    """Return what a call takes among others."""
+    seconds = []
+    for _ in range(_SETTLED):
+        start = time.perf_counter()
+        function(*args)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def _clock() -> Clock:

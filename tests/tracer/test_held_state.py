@@ -42,6 +42,26 @@ def test_a_module_that_was_replaced_is_told() -> None:
         traced(X)
 
 
+@pytest.mark.parametrize("has_versions", [True, False])
+def test_what_is_put_back_is_as_it_was_however_often(
+    has_versions: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_versions:
+        monkeypatch.delattr(torch._C._dynamo.guards, "dict_version")
+    model = nn.Linear(4, 4)
+    traced = opscope.trace(model, X)
+    before, other = model.weight, nn.Parameter(torch.ones(4, 4))
+    for _ in range(150):
+        assert torch.equal(traced(X), model(X))
+        model.weight = other
+        with pytest.raises(opscope.GuardError, match=r"weight is another tensor now than at the"):
+            traced(X)
+        model.weight = before
+    del model.weight
+    with pytest.raises(opscope.GuardError, match=r"weight is another tensor now"):
+        traced(X)
+
+
 def test_a_buffer_that_was_replaced_is_told() -> None:
     model = nn.BatchNorm1d(4).eval()
     traced = opscope.trace(lambda x: model(x), X)
