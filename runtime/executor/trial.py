@@ -1,10 +1,10 @@
 """Trials: which of two functions that give the same is the faster one, found out by the calls that come.
 
-Nothing runs twice for a measurement: calls are served by one and the other in turn.
+Nothing runs twice for a measurement: calls are served by one and the other in turn, some in a row each.
 
 Note [What a trial goes by]
-    Whatever disturbs a call makes it longer, so a function is as fast as its fastest call, and the first of
-    each, for which nothing is in the caches, does not count. With one thread the clock is the one that only
+    Whatever disturbs a call makes it longer, so a function is as fast as its fastest call. The first of each
+    row, which finds in the caches what the other function left there, does not count. With one thread the clock is the one that only
     runs while this thread does, so other programs do not count at all. Still the fastest calls may be luck:
     they decide only if the medians say the same. If they do not after many turns, it is too close to give
     up exact results for.
@@ -24,8 +24,9 @@ import torch
 
 Function = Callable[..., tuple[Any, ...]]
 
-_TURNS: Final = 8  # of each function, until the first look at them; the first one does not count
-_MOST_TURNS: Final = 32  # of each function, where it is not clear
+_IN_ROW: Final = 4  # calls of one function before it is the other one's turn; the first does not count
+_COUNTED: Final = 9  # calls of each function until the first look at them
+_MOST_COUNTED: Final = 33  # of each function, where it is not clear
 _GAIN: Final = (
     0.97  # of the time of the plain function, for the other one to be worth its last bits
 )
@@ -73,26 +74,28 @@ class Trial:
         self._decided = decided
         self._seconds: tuple[list[float], list[float]] = ([], [])
         self._turn = 0
-        self._look_at: float = _TURNS  # of each function, which come evenly unless some fail
+        self._look_at: float = _COUNTED  # of each function, which come evenly unless some fail
         self._clock = _clock()
         self._lock = threading.Lock()
 
     def __call__(self, *given: Any) -> tuple[Any, ...]:
         """Run one of them."""
         with self._lock:
-            turn, self._turn = self._turn % 2, self._turn + 1
+            row, place = divmod(self._turn, _IN_ROW)
+            self._turn += 1
         start = self._clock()
-        results = self._functions[turn](*given)
-        self._note(turn, self._clock() - start)
+        results = self._functions[row % 2](*given)
+        if place > 0:
+            self._note(row % 2, self._clock() - start)
         return results
 
-    def _note(self, turn: int, seconds: float) -> None:
+    def _note(self, which: int, seconds: float) -> None:
         with self._lock:
-            self._seconds[turn].append(seconds)
+            self._seconds[which].append(seconds)
             verdict = None
             if min(map(len, self._seconds)) >= self._look_at:
-                verdict = _verdict(*(times[1:] for times in self._seconds))
-                self._look_at = self._look_at + _TURNS if verdict is None else math.inf
+                verdict = _verdict(*self._seconds)
+                self._look_at = self._look_at + 2 * (_IN_ROW - 1) if verdict is None else math.inf
         if verdict is not None:
             self._decided(verdict)
 
@@ -102,7 +105,7 @@ def _verdict(engine: Sequence[float], plain: Sequence[float]) -> Verdict | None:
     best, other = min(engine), min(plain)
     is_faster = best < other * _GAIN
     is_usual = statistics.median(engine) < statistics.median(plain) * _GAIN
-    if is_faster is not is_usual and len(engine) < _MOST_TURNS - 1:
+    if is_faster is not is_usual and min(len(engine), len(plain)) < _MOST_COUNTED:
         return None
     return Verdict(is_faster and is_usual, best, other, min(len(engine), len(plain)))
 

@@ -47,24 +47,24 @@ class Lasting:
 def test_a_trial_takes_turns_and_decides_for_what_is_clearly_faster(
     engine_s: float, is_faster: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The first call is slow, and so are some that something disturbs.
-    times = [90.0, *[engine_s] * 3, 9.0, *[engine_s] * 3]
+    # The first call of a row is slow, and so are some that something disturbs; or it is luck.
+    times = [90.0, *[engine_s] * 3, 0.1, engine_s, 9.0, engine_s, 90.0, *[engine_s] * 3]
     of = Lasting(monkeypatch, iter(times))
-    of.calls(15)
+    of.calls(23)
     assert not of.verdicts, "it is too early"
     of.calls(1)
-    assert of.ran == ["engine", "plain"] * 8
-    assert of.verdicts == [Verdict(is_faster, pytest.approx(engine_s), pytest.approx(2.0), 7)]
+    assert of.ran == [*["engine"] * 4, *["plain"] * 4] * 3
+    assert of.verdicts == [Verdict(is_faster, pytest.approx(engine_s), pytest.approx(2.0), 9)]
 
 
 def test_a_trial_goes_on_while_the_fastest_calls_and_usual_ones_disagree_and_stays_exact_at_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     of = Lasting(monkeypatch, chain([1.0] * 2, repeat(2.5)))
-    of.calls(63)
+    of.calls(87)
     assert not of.verdicts, "one call of 1 s, which the usual ones are far from"
     of.calls(1)
-    assert of.verdicts == [Verdict(False, pytest.approx(1.0), pytest.approx(2.0), 31)]
+    assert of.verdicts == [Verdict(False, pytest.approx(1.0), pytest.approx(2.0), 33)]
 
 
 def test_a_trial_ends_once_and_also_where_calls_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_a_trial_ends_once_and_also_where_calls_fail(monkeypatch: pytest.MonkeyP
         raise RuntimeError("out of memory")
 
     of = Lasting(monkeypatch, chain(times()))
-    of.calls(2)
+    of.calls(1)
     with pytest.raises(RuntimeError, match="out of memory"):
         of.trial(0)
     of._engine = repeat(1.0)
@@ -93,8 +93,10 @@ def test_one_thread_is_measured_by_its_own_time(
     read = list[str]()
     for name in ("thread_time", "perf_counter"):
         monkeypatch.setattr(f"time.{name}", partial(reading, read, name))
-    Trial(lambda: (), lambda: (), lambda verdict: None)()
-    assert read == [clock, clock]
+    trial = Trial(lambda: (), lambda: (), lambda verdict: None)
+    for _ in range(8):
+        trial()
+    assert set(read) == {clock}
 
 
 def reading(read: list[str], name: str) -> float:
@@ -140,7 +142,7 @@ def test_a_plan_goes_on_without_an_engine_that_does_not_pay() -> None:
     for _ in range(3):
         assert torch.equal(executor(x), x.sin() * 2)
     assert "slow is being measured" in executor.explain()
-    for _ in range(64):
+    for _ in range(88):
         assert torch.equal(executor(x), x.sin() * 2)
     (level,) = executor.get_debug_state().levels
     assert (level.engine, level.failure) == ("plain", None)
