@@ -4,10 +4,10 @@ Nothing runs twice for a measurement: calls are served by one and the other in t
 
 Note [What a trial goes by]
     Whatever disturbs a call makes it longer, so a function is as fast as its fastest call. The first of each
-    row, which finds in the caches what the other function left there, does not count. With one thread the clock is the one that only
-    runs while this thread does, so other programs do not count at all. Still the fastest calls may be luck:
-    they decide only if the medians say the same. If they do not after many turns, it is too close to give
-    up exact results for.
+    row, which finds in the caches what the other function left there, does not count. With one thread the
+    clock is the one that only runs while this thread does, so other programs do not count at all. Still the
+    fastest calls may be luck: they decide only if the medians say the same. If they do not after many turns,
+    it is too close to give up exact results for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ import torch
 
 Function = Callable[..., tuple[Any, ...]]
 
-_IN_ROW: Final = 4  # calls of one function before it is the other one's turn; the first does not count
+_IN_ROW: Final = (
+    4  # calls of one function before it is the other one's turn; the first does not count
+)
 _COUNTED: Final = 9  # calls of each function until the first look at them
 _MOST_COUNTED: Final = 33  # of each function, where it is not clear
 _GAIN: Final = (
