@@ -94,7 +94,7 @@ def _sizes(effort: Effort) -> Row:
             "static": lambda: static(x),
             "dynamic": lambda: dynamic(x),
         }
-        samples = interleave(contestants, effort.budget_s)
+        samples = interleave(contestants, effort.budget_s, clock=_clock(), turn_s=_TURN_S)
     return (
         {name: samples.median(name) * 1e6 for name in contestants},
         (
