@@ -4,10 +4,10 @@ A replay reads them by reference, so it sees what is trained or loaded into them
 dtypes and sizes without any operator, and a model may come to hold other tensors in their place.
 
 Note [Versions of dictionaries]
-    torch has a number for a dictionary that is another one after each change of it. If none of the dictionaries
-    in which modules hold what the graph reads has changed since all was in its place, all still is, and nothing
-    needs to be looked up. A module that changes itself at each call, say by counting, would have its numbers
-    asked for in vain, so they are given up after some changes.
+    torch has a number for a dictionary that is another one after each change of it. If none of the
+    dictionaries in which modules hold what the graph reads has changed since all was in its place, all still
+    is, and nothing needs to be looked up. A module that changes itself at each call, say by counting, would
+    have its numbers asked for in vain, so they are given up after some changes.
 """
 
 from __future__ import annotations
