@@ -26,7 +26,8 @@ from opscope.ir import (
     unknown_operator,
     verify,
 )
-from support.ir_text import check_text, node_named, value_named
+from opscope.testing import check_text
+from support.ir_text import node_named, value_named
 from support.random_graphs import graphs, property_settings
 
 F32 = TensorType(DType.F32, (2,))

@@ -3,7 +3,7 @@
 import pytest
 
 from opscope.passes.cse import CommonSubexpressionElimination
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 CSE = CommonSubexpressionElimination()
 
