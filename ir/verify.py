@@ -33,6 +33,9 @@ from .scope import Scope, ScopeKind
 from .tuples import TUPLE_OPERATORS, tuple_fault
 from .value import Value
 
+_SEVERAL = (tuple, dict)
+"""What holds the users of a value that has more than one."""
+
 _SPECIAL = frozenset((CALL, STORE, WATCH, *TUPLE_OPERATORS))
 """Operators whose arguments must be of certain kinds."""
 
@@ -109,7 +112,7 @@ class _FastCheck:
             for value in inputs:
                 users = value._users
                 if value not in visible or (
-                    users is not node and (users.__class__ is not dict or node not in users)
+                    users is not node and (users.__class__ not in _SEVERAL or node not in users)
                 ):
                     return False
             size = len(inputs)
@@ -139,7 +142,7 @@ class _FastCheck:
                 defined += 1
                 users = result._users
                 if users is not None:
-                    uses += len(users) if users.__class__ is dict else 1
+                    uses += len(users) if users.__class__ in _SEVERAL else 1
             else:
                 for value in result:
                     if value._definer is not node:
@@ -226,4 +229,4 @@ def _user_count(value: Value) -> int:
     users = value._users
     if users is None:
         return 0
-    return len(users) if isinstance(users, dict) else 1
+    return len(users) if isinstance(users, tuple | dict) else 1
