@@ -31,7 +31,7 @@ from .rules import (
 )
 from .scope import Scope, ScopeKind
 from .tuples import TUPLE_OPERATORS, tuple_fault
-from .value import Value
+from .value import StateKind, Value
 
 _SEVERAL = (tuple, dict)
 """What holds the users of a value that has more than one."""
@@ -65,11 +65,12 @@ def _is_sound(graph: Graph, functions: Mapping[str, Graph]) -> bool:
         return False
     names: list[str] = []
     for key, entry in graph._state.items():
-        if not entry.names or entry.name != key or entry.value._definer is not entry:
+        own = entry.names
+        if not own or own[0] != key or entry.value._definer is not entry:
             return False
-        if not is_number_if_told(entry):
+        if entry.kind is StateKind.NUMBER and not is_number_if_told(entry):
             return False
-        names.extend(entry.names)
+        names += own
     if len(set(names)) != len(names):
         return False
     check = _FastCheck(graph, functions)

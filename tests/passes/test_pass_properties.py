@@ -148,7 +148,8 @@ def test_sizes_of_a_network_are_folded_at_all_sizes(passes: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "passes", ["dce", "dce,cse,dce", "cse{reorder_gradients=true}", "cse{reorder_gradients=true},dce"]
+    "passes",
+    ["dce", "dce,cse,dce", "cse{reorder_gradients=true}", "cse{reorder_gradients=true},dce"],
 )
 def test_a_network_trains_as_before(passes: str) -> None:
     model = Layers()
