@@ -26,6 +26,7 @@ from .footprint import footprint
 from .graphs import graphs
 from .harness import QUICK, Effort, Report, show
 from .memory import memory
+from .network_graphs import network_graphs
 from .networks import networks
 from .pages import explorer
 from .replay import models, operators, replay
@@ -45,6 +46,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "models": models,
     "executor": executor,
     "graphs": graphs,
+    "network_graphs": network_graphs,
     "training": training,
     "scaling": scaling,
     "explorer": explorer,

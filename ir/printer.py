@@ -265,6 +265,7 @@ class _GraphPrinter:
         ] = []  # what came before these, so that few short strings live at a time
         self._comments: dict[Scope, dict[Frame | None, str]] = {}  # with the mark before them
         self._places: dict[Frame | None, str] = {}
+        self._scope_texts: dict[Scope, str] = {}
         self._scopes = ScopeTable(graph.root_scope)  # those that the text so far has named
         self._mode: Modes = DEFAULT_MODES
         self._calls: dict[Node, list[tuple[Scope, Composite]]] = {}  # by the first node of each
@@ -352,8 +353,13 @@ class _GraphPrinter:
         place = self._places.get(node.stack)
         if place is None:
             place = self._places[node.stack] = _place(node.stack)
-        text = _provenance(place, node.scope)
-        return f"  # {text}" if text else ""
+        scope = self._scope_texts.get(node.scope)
+        if scope is None:
+            text = "" if node.scope.parent is None else scope_text(node.scope)
+            scope = self._scope_texts[node.scope] = text
+        if scope:
+            return f"  # {place or '?'} {scope}"
+        return f"  # {place}" if place else ""
 
     def _print_block(self, block: Block, number: int, indent: str) -> None:
         inputs = ", ".join(map(self._statements.declaration, block.inputs))

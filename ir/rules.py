@@ -331,8 +331,9 @@ def groups_fit(node: Node) -> bool:
 
 def is_number_if_told(entry: StateEntry) -> bool:
     """Whether a piece of state that is to be a number is one."""
-    is_number = entry.value.type in (ScalarType.INT, ScalarType.FLOAT)
-    return is_number or entry.kind is not StateKind.NUMBER
+    if entry.kind is not StateKind.NUMBER:
+        return True
+    return entry.value.type in (ScalarType.INT, ScalarType.FLOAT)
 
 
 def stores_number(node: Node) -> bool:

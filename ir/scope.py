@@ -142,7 +142,11 @@ class ScopeTable:
     def implies_parent(self, scope: Scope) -> bool:
         """Whether the scope's address leads to its parent, given the scopes known so far."""
         parent = scope.parent
-        return parent is None or parent.address == self._split(scope.address)[0]
+        if parent is None:
+            return True
+        if "." not in scope.name and parent.address in self._known:
+            return True  # as with most: the last joint is then the one behind the parent
+        return parent.address == self._split(scope.address)[0]
 
     def at(self, address: str, class_name: str = "") -> Scope:
         """Return the scope at an address, made if it is not known, and so its parents.

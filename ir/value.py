@@ -9,7 +9,7 @@ Note [One set of books]
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 from .types import Type
 
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from .block import Block  # blocks and nodes are made of values
     from .node import Node
 
+_Users: TypeAlias = "Node | Block | tuple[Node | Block, ...] | dict[Node | Block, None] | None"
 
 # Note [Few containers per node]
 # A graph may have a million nodes, and Python's garbage collector looks through every container
 # again and again. So a node keeps its only result without a tuple around it, shares one tuple
 # between arguments and operands where all arguments are values, and a value keeps its only user
-# without a dictionary around it. ``outputs``, ``inputs`` and ``users`` show none of this.
+# as it is, a few in a tuple, and more in a dictionary, which takes as much memory as node and value
+# together. ``outputs``, ``inputs`` and ``users`` show none of this.
+
+_FEW: Final = 8  # users that a tuple holds
 
 
 class Use(NamedTuple):
@@ -50,7 +54,7 @@ class Value:
         self.name = name
         self._definer = definer
         # See Note [Few containers per node]. Which operands read the value, its users know.
-        self._users: Node | Block | dict[Node | Block, None] | None = None
+        self._users: _Users = None
 
     @property
     def node(self) -> Node | None:
@@ -87,6 +91,8 @@ class Value:
     def users(self) -> tuple[Node | Block, ...]:
         """Everything that reads the value, each once, in the order they came to read it. O(users)."""
         users = self._users
+        if isinstance(users, tuple):
+            return users
         if isinstance(users, dict):
             return tuple(users)
         return () if users is None else (users,)
@@ -99,7 +105,7 @@ class Value:
     def is_used_by(self, user: Node | Block) -> bool:
         """Whether ``user`` reads the value. O(1)."""
         users = self._users
-        return users is user or (isinstance(users, dict) and user in users)
+        return users is user or (isinstance(users, tuple | dict) and user in users)
 
     def replace_all_uses_with(self, other: Value) -> None:
         """Make everything that reads this value read ``other``. O(arguments of the users).
@@ -128,15 +134,22 @@ class Value:
         users = self._users
         if users is None:
             self._users = user
+        elif isinstance(users, tuple):
+            if user not in users:
+                more = (*users, user)
+                self._users = more if len(more) <= _FEW else dict.fromkeys(more)
         elif isinstance(users, dict):
             users[user] = None
         elif users is not user:
-            self._users = {users: None, user: None}
+            self._users = (users, user)
 
     def _drop_user(self, user: Node | Block) -> None:
         users = self._users
         if users is user:
             self._users = None
+        elif isinstance(users, tuple):
+            left = tuple([other for other in users if other is not user])
+            self._users = left if len(left) > 1 else left[0]
         elif isinstance(users, dict):
             users.pop(user, None)
             if not users:

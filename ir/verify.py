@@ -31,7 +31,10 @@ from .rules import (
 )
 from .scope import Scope, ScopeKind
 from .tuples import TUPLE_OPERATORS, tuple_fault
-from .value import Value
+from .value import StateKind, Value
+
+_SEVERAL = (tuple, dict)
+"""What holds the users of a value that has more than one."""
 
 _SPECIAL = frozenset((CALL, STORE, WATCH, *TUPLE_OPERATORS))
 """Operators whose arguments must be of certain kinds."""
@@ -62,11 +65,12 @@ def _is_sound(graph: Graph, functions: Mapping[str, Graph]) -> bool:
         return False
     names: list[str] = []
     for key, entry in graph._state.items():
-        if not entry.names or entry.name != key or entry.value._definer is not entry:
+        own = entry.names
+        if not own or own[0] != key or entry.value._definer is not entry:
             return False
-        if not is_number_if_told(entry):
+        if entry.kind is StateKind.NUMBER and not is_number_if_told(entry):
             return False
-        names.extend(entry.names)
+        names += own
     if len(set(names)) != len(names):
         return False
     check = _FastCheck(graph, functions)
@@ -109,7 +113,7 @@ class _FastCheck:
             for value in inputs:
                 users = value._users
                 if value not in visible or (
-                    users is not node and (users.__class__ is not dict or node not in users)
+                    users is not node and (users.__class__ not in _SEVERAL or node not in users)
                 ):
                     return False
             size = len(inputs)
@@ -139,7 +143,7 @@ class _FastCheck:
                 defined += 1
                 users = result._users
                 if users is not None:
-                    uses += len(users) if users.__class__ is dict else 1
+                    uses += len(users) if users.__class__ in _SEVERAL else 1
             else:
                 for value in result:
                     if value._definer is not node:
@@ -226,4 +230,4 @@ def _user_count(value: Value) -> int:
     users = value._users
     if users is None:
         return 0
-    return len(users) if isinstance(users, dict) else 1
+    return len(users) if isinstance(users, tuple | dict) else 1

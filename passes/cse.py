@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import ClassVar
 
-from ..ir import Argument, Block, Device, DType, Effect, Graph, Modes, Node, Operator, Value
+from ..ir import (
+    Argument,
+    Block,
+    Device,
+    DType,
+    Effect,
+    Graph,
+    Modes,
+    Node,
+    Operator,
+    TensorType,
+    Value,
+)
 from ..ir.collector import paused_collector
 from ..ir.own_operators import GRADIENT
 from .alias_analysis import EXTERNAL, AliasAnalysis, Memory, has_memory, is_pure
@@ -30,22 +42,28 @@ class CommonSubexpressionElimination(Pass):
     may have written to their operands in between. A guard that an earlier one makes needless goes too.
 
     Keeps inputs, state, outputs, the order of what stays, and every random operator. Keeps apart what a
-    caller may tell apart: results that are written to, and results on memory of their own of which more
-    than one leaves the graph.
+    caller may tell apart: results that are written to, results on memory of their own of which more than
+    one leaves the graph, and results that autograd followed in the trace: gradients would flow through one
+    of them, added up in another order, and differ in the last bits.
 
-    Sound for any graph that verifies. Values are equal bit by bit; gradients that the caller asks for later
-    are added up in another order, so their last bits may differ. A block may use what the blocks around it
-    have computed, and never the other way round. Cost: O(nodes + operands).
+    Sound for any graph that verifies. Values are equal bit by bit, and so are gradients of what the trace
+    followed. A block may use what the blocks around it have computed, and never the other way round.
+    Cost: O(nodes + operands).
+
+    Attributes:
+        reorder_gradients: whether results that autograd follows are merged as well.
     """
 
     name: ClassVar[str] = "cse"
+
+    reorder_gradients: bool = False
 
     @paused_collector()
     def run(self, graph: Graph) -> PassResult:
         """Merge equal nodes of a graph, and of its functions."""
         merged = 0
         for part in (graph, *graph.functions.values()):
-            search = _Search(part)
+            search = _Search(part, self.reorder_gradients)
             search.merge(part.block, {})
             merged += search.merged
         return PassResult.of(merged=merged)
@@ -54,8 +72,9 @@ class CommonSubexpressionElimination(Pass):
 class _Search:
     """One walk through a graph, which remembers what was computed."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, reorder_gradients: bool) -> None:
         self.merged = 0
+        self._reorders = reorder_gradients
         operators = {node.operator for node in graph.walk()}
         self._mergeable = {operator for operator in operators if _is_mergeable(operator)}
         self._writers = {operator for operator in operators if may_write(operator)}
@@ -120,6 +139,8 @@ class _Search:
                 return False
             if not has_memory(one):
                 continue
+            if _was_followed(one) and not self._reorders:
+                return False
             memory, also = memory_of(one), memory_of(other)
             if memory in writers or also in writers:
                 return False
@@ -134,6 +155,10 @@ def _is_mergeable(operator: Operator) -> bool:
     if operator.effects & Effect.CHECKS:
         return operator.effects == Effect.CHECKS
     return is_pure(operator) and operator is not GRADIENT  # which others may set meanwhile
+
+
+def _was_followed(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.requires_grad
 
 
 def _part(arg: Argument) -> Hashable:

@@ -47,7 +47,7 @@ class Recipe:
         promised = _state_sizes(graph, self.facts)
         program.apply(*_pipeline(self.pipeline, graph, self.grad))
         if _may_reorder(graph, self.grad):
-            program.apply("no_grad")
+            program.apply("cse{reorder_gradients=true}", "no_grad")
         for node in promised:
             if node.block is not None:
                 node.erase()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opscope.ir import Graph, parse, take_in, verify
-from support.ir_text import check_text
+from opscope.testing import check_text
 
 CALLER = """
     graph main(%x : f32[2]) -> (f32[2]):

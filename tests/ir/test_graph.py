@@ -1,5 +1,6 @@
 """Graphs: how they are built, changed, walked and copied."""
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -26,7 +27,8 @@ from opscope.ir import (
     unknown_operator,
     verify,
 )
-from support.ir_text import check_text, node_named, value_named
+from opscope.testing import check_text
+from support.ir_text import node_named, value_named
 from support.random_graphs import graphs, property_settings
 
 F32 = TensorType(DType.F32, (2,))
@@ -131,6 +133,25 @@ def test_a_use_is_an_edge() -> None:
     )
     assert graph.inputs[0].users == (a, b, graph.block)
     assert graph.inputs[1].uses == (Use(a, 1),)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 9, 20])
+def test_users_are_listed_once_each_in_the_order_they_came_however_many_come_and_go(
+    count: int,
+) -> None:
+    graph = parse("graph(%x : f32[2]):\n return ()")
+    (x,) = graph.inputs
+    expected = [graph.append(NEG, (x,) * 2) for _ in range(count)]
+    everyone = list(expected)
+    random.Random(count).shuffle(everyone)
+    for node in everyone:
+        assert x.users == tuple(expected)
+        assert [x.is_used_by(each) for each in everyone] == [each in expected for each in everyone]
+        verify(graph)
+        node.erase()
+        expected.remove(node)
+    assert x.users == ()
+    assert not x.is_used
 
 
 def test_arguments_are_found_by_position_name_and_default() -> None:

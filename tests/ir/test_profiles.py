@@ -3,7 +3,8 @@
 import opscope
 from opscope.ir import Graph, TensorType, parse_type, verify
 from opscope.ir.profiles import Profile, watch
-from support.ir_text import check_text, value_named
+from opscope.testing import check_text
+from support.ir_text import value_named
 
 TEXT = """
     graph(%x : f32[2, 4], %y : f32[2, 4]):

@@ -7,8 +7,8 @@ import torch
 
 from opscope.passes.base import PassResult
 from opscope.passes.constant_pooling import ConstantPooling
+from opscope.testing import check_pass
 from support.constants import state_tensors
-from support.passes import check_pass
 
 LITERALS = ConstantPooling()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from opscope.passes.cse import CommonSubexpressionElimination
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 CSE = CommonSubexpressionElimination()
 
@@ -248,3 +248,46 @@ def test_what_an_operator_hands_on_as_a_result_stays_apart_from_another_result()
           return (%b, %c)
     """
     check_pass(CommonSubexpressionElimination(), text, text)
+
+
+FOLLOWED = """
+    graph(%x : f32[2, 3], %w : f32[3, 2]{grad}):
+      %a : f32[2, 2]{grad} = aten::mm(%x, %w)
+      %b : f32[2, 2]{grad} = aten::mm(%x, %w)
+      %n : int = aten::sym_size.int(%a, 0)
+      %m : int = aten::sym_size.int(%a, 0)
+      %c : f32[2, 2]{grad} = aten::mul.Tensor(%b, %n)
+      %d : f32[2, 2]{grad} = aten::add.Tensor(%c, %m)
+      return (%a, %d)
+"""
+
+
+def test_what_autograd_followed_is_kept_apart_for_gradients_to_be_added_up_as_before() -> None:
+    check_pass(
+        CSE,
+        before=FOLLOWED,
+        after="""
+            graph(%x : f32[2, 3], %w : f32[3, 2]{grad}):
+              %a : f32[2, 2]{grad} = aten::mm(%x, %w)
+              %b : f32[2, 2]{grad} = aten::mm(%x, %w)
+              %n : int = aten::sym_size.int(%a, 0)
+              %c : f32[2, 2]{grad} = aten::mul.Tensor(%b, %n)
+              %d : f32[2, 2]{grad} = aten::add.Tensor(%c, %n)
+              return (%a, %d)
+        """,
+    )
+
+
+def test_where_no_gradients_are_taken_what_was_followed_is_merged_on_demand() -> None:
+    check_pass(
+        CommonSubexpressionElimination(reorder_gradients=True),
+        before=FOLLOWED,
+        after="""
+            graph(%x : f32[2, 3], %w : f32[3, 2]{grad}):
+              %a : f32[2, 2]{grad} = aten::mm(%x, %w)
+              %n : int = aten::sym_size.int(%a, 0)
+              %c : f32[2, 2]{grad} = aten::mul.Tensor(%a, %n)
+              %d : f32[2, 2]{grad} = aten::add.Tensor(%c, %n)
+              return (%a, %d)
+        """,
+    )

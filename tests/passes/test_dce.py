@@ -1,7 +1,7 @@
 """What dead code elimination takes out, and what it leaves."""
 
 from opscope.passes.dce import DeadCodeElimination
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 DCE = DeadCodeElimination()
 

@@ -5,7 +5,7 @@ from torch import nn
 
 import opscope
 from opscope.passes.fixup_scopes import FixupScopes
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 
 def _graph(*scopes: str) -> str:

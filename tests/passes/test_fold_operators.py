@@ -8,7 +8,8 @@ from hypothesis import given
 from opscope.ir import Graph, parse, unknown_operator, verify
 from opscope.passes.fold_operators import FoldOperators
 from opscope.passes.unfold_operators import UnfoldOperators
-from support.ir_text import check_text, node_named, value_named
+from opscope.testing import check_text
+from support.ir_text import node_named, value_named
 from support.random_graphs import composite_graphs, property_settings
 
 LINEAR = """

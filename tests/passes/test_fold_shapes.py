@@ -3,7 +3,7 @@
 import pytest
 
 from opscope.passes.fold_shapes import FoldShapes
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 FOLD = FoldShapes()
 

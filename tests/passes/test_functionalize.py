@@ -5,8 +5,8 @@
 import pytest
 
 import opscope
+from opscope.testing import check_text
 from support.functional import check_functionalize
-from support.ir_text import check_text
 
 
 def test_a_write_is_the_functional_overload() -> None:

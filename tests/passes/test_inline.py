@@ -6,7 +6,7 @@ from torch import nn
 
 import opscope
 from opscope.passes.inline import Inline
-from support.passes import check_pass
+from opscope.testing import check_pass
 from support.replays import plain_text
 
 

@@ -9,7 +9,7 @@ from opscope.passes.base import Pass
 from opscope.passes.registry import read_passes
 from opscope.program import MetaFacts
 from opscope.runtime import torch_literal
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 
 def lift() -> Pass:

@@ -17,7 +17,7 @@ from opscope.passes.lower_all_tuples import LowerAllTuples, LowerAllTuplesResult
 from opscope.passes.lower_simple_tuples import LowerSimpleTuples
 from opscope.program import operator_named
 from opscope.runtime import compile_graph
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 
 def test_the_signature_takes_and_returns_parts() -> None:

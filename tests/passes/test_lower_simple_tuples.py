@@ -1,7 +1,7 @@
 """Tuples that are made and taken apart again."""
 
 from opscope.passes.lower_simple_tuples import LowerSimpleTuples
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 
 def test_parts_are_read_in_the_place_of_what_a_tuple_is_taken_apart_into() -> None:

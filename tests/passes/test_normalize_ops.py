@@ -10,7 +10,7 @@ import torch
 import opscope
 from opscope.ir import parse
 from opscope.passes.normalize_ops import NormalizeOps
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 
 def test_aliases_go_by_the_name_of_what_they_are() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 import opscope
 from opscope.passes.inline import Inline
 from opscope.passes.outline import Outline
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 
 def test_scopes_that_do_the_same_are_one_function() -> None:

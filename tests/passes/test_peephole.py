@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import opscope
 from opscope.passes.peephole import Peephole
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 T = "f32[4, 2]{strides=[1, 4]}"
 

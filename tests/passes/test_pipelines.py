@@ -58,6 +58,21 @@ def test_networks_replay_bit_for_bit(name: str, training: bool) -> None:
         assert_same(one, other)
 
 
+@pytest.mark.parametrize("name", PIPELINES)
+def test_gradients_through_a_replay_keep_their_bits(name: str) -> None:
+    def twice(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return (x @ w).sin() * (x @ w).exp() + x.t().t().sum()
+
+    torch.manual_seed(0)
+    inputs = torch.randn(8, 8, requires_grad=True), torch.randn(8, 8, requires_grad=True)
+    traced = opscope.trace(twice, inputs)
+    traced.apply(name)
+    expected = torch.autograd.grad(twice(*inputs).sum(), inputs)
+    actual = torch.autograd.grad(traced(*inputs).sum(), inputs)
+    for one, other in zip(actual, expected, strict=True):
+        assert_same(one, other)
+
+
 def test_a_pipeline_is_its_passes() -> None:
     for name, passes in PIPELINES.items():
         assert read_passes(name) == read_passes(",".join(passes))

@@ -10,8 +10,8 @@ from opscope.ir.profiles import Profile, watch
 from opscope.passes.erase_profiling import EraseProfiling
 from opscope.passes.specialize_types import SpecializeTypes
 from opscope.runtime import compile_graph
+from opscope.testing import check_pass
 from opscope.tracer.dispatch.tensors import type_of_tensor
-from support.passes import check_pass
 
 WATCHED = """
     graph(%c : bool[], %x : f32[2, 64], %n : int):

@@ -13,9 +13,9 @@ from torch import nn
 import opscope
 from opscope.passes.remove_mutation import RemoveMutation
 from opscope.program import torch_literal
+from opscope.testing import check_pass
 from opscope.tracer import MetaFacts
 from support.functional import assert_same
-from support.passes import check_pass
 from support.random_writes import COMPUTED, VIEWS, WRITES, Program
 from support.replays import tensors_of
 

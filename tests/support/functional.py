@@ -10,7 +10,7 @@ import torch
 import opscope
 from opscope.ir import Effect
 from opscope.ir.mutation import Mutation
-from support.ir_text import check_text
+from opscope.testing import check_text
 from support.replays import tensors_of
 
 

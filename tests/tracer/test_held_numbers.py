@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 
 import opscope
 from opscope.ir import StateKind
-from support.ir_text import check_text
+from opscope.testing import check_text
 from support.replays import plain_text
 
 _STEPS = 5

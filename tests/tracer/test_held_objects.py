@@ -17,7 +17,7 @@ from torch.testing._internal.common_optimizers import optim_db
 from torch.utils import _pytree as pytree
 
 import opscope
-from support.ir_text import check_text
+from opscope.testing import check_text
 from support.replays import plain_text
 
 _DECIDES_BY_DATA = ("Adafactor", "LBFGS")  # of which no two steps need go one way

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import opscope
-from support.ir_text import check_text
+from opscope.testing import check_text
 from support.replays import check_replay, plain_text
 
 

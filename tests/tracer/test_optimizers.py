@@ -11,7 +11,7 @@ import torch
 
 import opscope
 from opscope.ir import StateKind
-from support.ir_text import check_text
+from opscope.testing import check_text
 from support.replays import plain_text
 
 

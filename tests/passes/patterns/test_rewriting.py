@@ -8,7 +8,7 @@ import pytest
 import opscope
 from opscope.ir import DType, Effect, Graph, Operator, Parameter, Return, TensorType
 from opscope.passes.patterns import RewriteRules, Rule, rewrite_rule
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 
 def rename(one: str, other: str) -> Rule:

@@ -8,7 +8,7 @@ import pytest
 import opscope
 from opscope.ir import DType
 from opscope.passes.patterns import AnyTensor, Match, RewriteRules, rewrite_rule
-from support.passes import check_pass
+from opscope.testing import check_pass
 
 TWICE = """
     graph relu_twice(%x : tensor):

@@ -3,7 +3,7 @@
 import torch
 
 import opscope
-from support.ir_text import check_text
+from opscope.testing import check_text
 
 
 def reshaped(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
