@@ -19,7 +19,7 @@ CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
 # A strict editable install links each file by itself, so it is made anew when the set of files changes.
-ROOMS := checking cli comparison footprint interop ir passes reports runtime tracer visualize
+ROOMS := checking cli comparison footprint interop ir passes program reports runtime tracer visualize
 SOURCES := $(sort $(wildcard *.py *.pyi $(ROOMS:%=%/*.py) $(ROOMS:%=%/*.pyi) $(ROOMS:%=%/*/*.py) $(ROOMS:%=%/*/web/*)))
 FILES := $(VENV)/files-$(shell echo '$(SOURCES)' | cksum | cut -d' ' -f1)
 

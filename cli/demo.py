@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..ir.structure import take_apart
-from ..program import TracedProgram, trace
+from ..program.traced import TracedProgram, trace
 from .errors import CommandError
 from .outputs import write_together
 from .summary import count_nodes, count_scopes, operators_by_kind

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..program import TracedProgram, trace
+from ..program.traced import TracedProgram, trace
 from .demo import EXAMPLES, example, make_folder, same_bits
 from .outputs import write_together
 from .waiting import waiting

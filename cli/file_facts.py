@@ -7,8 +7,8 @@ from typing import Any
 
 from ..ir import Graph, Value, value_names
 from ..ir.printer import value_text
-from ..loaded import LoadedProgram
-from ..recorded import RecordedProgram
+from ..program.loaded import LoadedProgram
+from ..program.recorded import RecordedProgram
 from ..reports.units import bytes_text
 from .summary import count_nodes, count_scopes, found_in, operators_by_kind
 

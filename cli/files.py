@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import FormatError, ParseError
-from ..facts_when_asked import FactsWhenAsked
 from ..ir import Graph, Operator, parse, unknown_operator
 from ..ir.own_operators import OWN_OPERATORS
 from ..ir.scalars import scalar_named
 from ..ir.structure import Structure, StructureKind
-from ..loaded import load
-from ..recorded import RecordedProgram
+from ..program.facts_when_asked import FactsWhenAsked
+from ..program.loaded import load
+from ..program.recorded import RecordedProgram
 from .errors import CommandError
 
 
@@ -60,7 +60,9 @@ def _other_kind(path: Path) -> str:
 
 def _parsed(text: str, *, with_schemas: bool) -> Graph:
     if with_schemas and find_spec("torch") is not None:
-        from ..program import parse as parse_with_torch  # loads torch, which few commands need
+        from ..program.traced import (
+            parse as parse_with_torch,  # loads torch, which few commands need
+        )
 
         return parse_with_torch(text)
     return parse(text, _operator_named)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import typer
 
 from ..ir import Graph, Node
-from ..recorded import RecordedProgram
+from ..program.recorded import RecordedProgram
 from ..visualize.listing import ScopeTree, node_lines, node_records, scope_lines, scope_records
 from ..visualize.search import Match, Query
 from .errors import CommandError

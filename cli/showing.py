@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from ..exploring import show as open_in_browser
-from ..recorded import RecordedProgram
+from ..program.recorded import RecordedProgram
 from ..visualize import ViewOptions
 from .errors import CommandError
 from .files import read_program

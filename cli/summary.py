@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..ir import Graph, Scope
 from ..ir.findings import Diagnostic, Severity
 from ..ir.scalars import GUARD, scalar_form
-from ..recorded import RecordedProgram
+from ..program.recorded import RecordedProgram
 from .outputs import Output
 
 _MOST_KINDS = 8

@@ -13,8 +13,8 @@ from time import perf_counter
 import torch
 import typer
 
-from ..failed import failed_trace
-from ..program import TracedProgram, trace
+from ..program.failed import failed_trace
+from ..program.traced import TracedProgram, trace
 from ..reports import SummaryOptions
 from .errors import CommandError, ProgramError, user_code
 from .outputs import Output, OutputKind, write_together

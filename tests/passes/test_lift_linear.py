@@ -7,7 +7,7 @@ from torch import nn
 import opscope
 from opscope.passes.base import Pass
 from opscope.passes.registry import read_passes
-from opscope.program import MetaFacts
+from opscope.program.traced import MetaFacts
 from opscope.runtime import torch_literal
 from opscope.testing import check_pass
 

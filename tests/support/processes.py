@@ -19,7 +19,7 @@ import torch.distributed as dist
 
 _LIMIT_S = 120
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["torch.distributed.fsdp", "opscope.program"])
+_CONTEXT.set_forkserver_preload(["torch.distributed.fsdp", "opscope.program.traced"])
 
 
 def run_on_two(function: Callable[..., Any], folder: Path, *args: Any) -> list[Any]:

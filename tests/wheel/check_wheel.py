@@ -18,6 +18,7 @@ ROOMS = (
     "ir",
     "ir/files",
     "passes",
+    "program",
     "reports",
     "runtime",
     "tracer",
@@ -27,7 +28,7 @@ ROOMS = (
     "visualize/terminal",
 )
 OUTSIDE = ("tests", "benchmarks", "conformance", "examples")
-FILES = ("__init__.py", "__init__.pyi", "errors.py", "loaded.py", "program.py", "py.typed")
+FILES = ("__init__.py", "__init__.pyi", "errors.py", "py.typed")
 
 PROGRAM = """
 import pathlib, sys

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import torch
 
-from .errors import CaptureError
-from .ir.places import HeldPlace
+from ..errors import CaptureError
+from ..ir.places import HeldPlace
+from ..saving import module_target
+from ..tracer import Diagnostic, DiagnosticKind, Dynamic
+from .contents import contents_of_all
 from .module_methods import ModuleMethods
-from .program import TracedProgram, trace
-from .program_contents import contents_of_all
-from .saving import module_target
-from .tracer import Diagnostic, DiagnosticKind, Dynamic
+from .traced import TracedProgram, trace
 
 
 class TracedModule(ModuleMethods[TracedProgram]):

@@ -20,7 +20,7 @@ from support.replays import tensors_of
 from support.same_graphs import Same
 from support.training import Normed
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 ELSEWHERE = """
 import sys, torch

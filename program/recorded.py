@@ -9,23 +9,23 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .errors import PassError
-from .ir import Graph, Node, StateKind, TensorType, TupleType, Value
-from .ir.conditions import Circumstance, Guard, guards_of
-from .ir.files import Contents, Data
-from .ir.findings import Diagnostic
-from .ir.folded import Folded
-from .ir.mutation import Mutation
-from .ir.structure import Structure
-from .ir.tuples import flat_types
-from .passes.base import Pass, PassResult
-from .passes.fold_operators import FoldOperators, FoldOperatorsResult
-from .passes.pipeline import OnPass, PipelineReport, run_passes
-from .passes.torch_facts import TorchFacts
-from .passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
+from ..errors import PassError
+from ..ir import Graph, Node, StateKind, TensorType, TupleType, Value
+from ..ir.conditions import Circumstance, Guard, guards_of
+from ..ir.files import Contents, Data
+from ..ir.findings import Diagnostic
+from ..ir.folded import Folded
+from ..ir.mutation import Mutation
+from ..ir.structure import Structure
+from ..ir.tuples import flat_types
+from ..passes.base import Pass, PassResult
+from ..passes.fold_operators import FoldOperators, FoldOperatorsResult
+from ..passes.pipeline import OnPass, PipelineReport, run_passes
+from ..passes.torch_facts import TorchFacts
+from ..passes.unfold_operators import UnfoldOperators, UnfoldOperatorsResult
 
 if TYPE_CHECKING:
-    from .reports import Summary
+    from ..reports import Summary
 
 
 class Inputs(Protocol):
@@ -115,7 +115,7 @@ class RecordedProgram:
         Raises:
             PassError: there is no such pass or option, or a pass broke the graph.
         """
-        from .passes.registry import read_passes  # which names all passes there are
+        from ..passes.registry import read_passes  # which names all passes there are
 
         listed: list[Pass] = []
         for pass_ in passes:
@@ -228,7 +228,7 @@ class RecordedProgram:
         Raises:
             ReportError: an option is not as it should be, or a FLOP formula failed.
         """
-        from .reports import summarize
+        from ..reports import summarize
 
         return summarize(self.graph, **options)
 
@@ -238,7 +238,7 @@ class RecordedProgram:
 
     def save(self, path: str | Path, *, state: bool | None = None, **options: Any) -> Path:
         """Write the program to a file, or draw it into one; see :func:`opscope.save`."""
-        from .saving import save
+        from ..saving import save
 
         return save(self, path, state=state, **options)
 
@@ -248,7 +248,7 @@ class RecordedProgram:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Return what a notebook shows: the explorer."""
-        from .exploring import notebook_bundle
+        from ..exploring import notebook_bundle
 
         return notebook_bundle(self)
 

@@ -9,8 +9,8 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx.graph_module import GraphModule
 
-from .errors import CaptureError, InputError, OpscopeError, ReplayError
-from .interop.fx import (
+from ..errors import CaptureError, InputError, OpscopeError, ReplayError
+from ..interop.fx import (
     Origins,
     example_inputs,
     places_of,
@@ -18,9 +18,9 @@ from .interop.fx import (
     reading_sizes,
     stack_told_by,
 )
+from ..tracer import DiagnosticKind, Dynamic
 from .loaded import LoadedProgram
-from .program import TracedProgram, trace
-from .tracer import DiagnosticKind, Dynamic
+from .traced import TracedProgram, trace
 
 _WITH_INPUTS: Final = (
     "nothing was computed, since no inputs were given: pass some, opscope.from_fx(module, (x,))"

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
-from . import __version__
-from .ir.files import Contents, Data, ModuleContents, write_module
+from .. import __version__
+from ..ir.files import Contents, Data, ModuleContents, write_module
 from .recorded import RecordedProgram
 
 _Program = TypeVar("_Program", bound=RecordedProgram)

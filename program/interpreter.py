@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from .errors import ReplayError
-from .ir import Graph, Node, Value
-from .ir.selection import Selection, firsts, firsts_of_turns
+from ..errors import ReplayError
+from ..ir import Graph, Node, Value
+from ..ir.selection import Selection, firsts, firsts_of_turns
+from ..runtime import GraphRun
 from .loaded import LoadedProgram
-from .program import TracedProgram
 from .running import require_no_trace
-from .runtime import GraphRun
+from .traced import TracedProgram
 
 
 class Interpreter:

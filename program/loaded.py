@@ -8,19 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ReplayError
+from ..errors import ReplayError
+from ..ir.files import Absent, Archive, Contents, Data, SavedInputs, read_file
+from ..ir.structure import Structure, StructureKind
+from ..passes.base import Pass
+from ..passes.pipeline import OnPass, PipelineReport
+from ..reports import Profile, Statistics
 from .facts_when_asked import FactsWhenAsked
-from .ir.files import Absent, Archive, Contents, Data, SavedInputs, read_file
-from .ir.structure import Structure, StructureKind
-from .passes.base import Pass
-from .passes.pipeline import OnPass, PipelineReport
 from .recorded import Inputs, RecordedProgram
-from .reports import Profile, Statistics
 
 if TYPE_CHECKING:  # these load torch, which only a replay needs
-    from .program import TracedProgram
-    from .program_restoration import Restoration
+    from .restoration import Restoration
     from .running import RunResult
+    from .traced import TracedProgram
 
 
 class LoadedProgram(RecordedProgram):
@@ -93,7 +93,7 @@ class LoadedProgram(RecordedProgram):
     @cached_property
     def _restoration(self) -> Restoration:
         try:
-            from .program_restoration import Restoration  # loads torch, which only a replay needs
+            from .restoration import Restoration  # loads torch, which only a replay needs
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise

@@ -6,10 +6,8 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final, Never, cast
 
-from .errors import ReplayError
-from .loaded import LoadedProgram
-from .program import TracedProgram
-from .runtime.executor import (
+from ..errors import ReplayError
+from ..runtime.executor import (
     Chains,
     Complaints,
     Engine,
@@ -19,6 +17,8 @@ from .runtime.executor import (
     engine_of,
     state_of,
 )
+from .loaded import LoadedProgram
+from .traced import TracedProgram
 
 DEFAULT_STRATEGY: Final = (("static", 2), ("dynamic", 10))
 

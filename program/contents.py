@@ -8,10 +8,10 @@ from typing import IO, Any, Protocol
 
 import torch
 
-from .errors import FormatError
-from .ir import Graph, Node
-from .ir.conditions import Circumstance
-from .ir.files import (
+from ..errors import FormatError
+from ..ir import Graph, Node
+from ..ir.conditions import Circumstance
+from ..ir.files import (
     Contents,
     Data,
     PlaceRef,
@@ -23,16 +23,16 @@ from .ir.files import (
     TensorRef,
     header_bytes,
 )
-from .ir.findings import Diagnostic
-from .ir.identities import Way
-from .ir.mutation import Mutation
-from .ir.own_operators import GRADIENT, SET_GRADIENT
-from .ir.places import HeldPlace
-from .ir.structure import Structure
-from .ir.updates import Stored
-from .runtime import TensorWriter
-from .tracer import InputSpec, type_of_tensor
-from .tracer.saved import PlaceWriter, saved_circumstances, saved_inputs
+from ..ir.findings import Diagnostic
+from ..ir.identities import Way
+from ..ir.mutation import Mutation
+from ..ir.own_operators import GRADIENT, SET_GRADIENT
+from ..ir.places import HeldPlace
+from ..ir.structure import Structure
+from ..ir.updates import Stored
+from ..runtime import TensorWriter
+from ..tracer import InputSpec, type_of_tensor
+from ..tracer.saved import PlaceWriter, saved_circumstances, saved_inputs
 
 
 class Traced(Protocol):

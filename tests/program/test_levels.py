@@ -16,7 +16,7 @@ import opscope
 from opscope.cli.target import load_script
 from opscope.ir.structure import take_apart
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 Case = tuple[nn.Module, tuple[Any, ...]]
 
 

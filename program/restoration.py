@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from .errors import FormatError, ReplayError
-from .ir.files import (
+from ..errors import FormatError, ReplayError
+from ..ir.files import (
     Archive,
     Contents,
     PlaceRef,
@@ -19,11 +19,11 @@ from .ir.files import (
     TensorRef,
     read_header,
 )
-from .ir.updates import Stored
-from .program import TracedProgram
-from .runtime import Resolver, make_tensors, read_memories
-from .tracer import plain_torch, unrecorded
-from .tracer.saved import PlaceRestorer, restored_circumstances, restored_inputs
+from ..ir.updates import Stored
+from ..runtime import Resolver, make_tensors, read_memories
+from ..tracer import plain_torch, unrecorded
+from ..tracer.saved import PlaceRestorer, restored_circumstances, restored_inputs
+from .traced import TracedProgram
 
 
 class Restoration:

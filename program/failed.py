@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .errors import FormatError
-from .ir import Node, SourceRange
-from .ir.files import Contents, Data
-from .ir.structure import Structure, StructureKind
+from ..errors import FormatError
+from ..ir import Node, SourceRange
+from ..ir.files import Contents, Data
+from ..ir.structure import Structure, StructureKind
+from ..tracer import PartialRun, partial_run
 from .recorded import RecordedProgram
-from .tracer import PartialRun, partial_run
 
 
 class FailedTrace(RecordedProgram):

@@ -13,28 +13,25 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 
 import torch
 
-from .checking import CheckReport, KeptArguments, Runs, Subject, check_program, own_tensors
-from .errors import CaptureError, CheckError, InputError, ReplayError, ReportError
-from .ir import Graph, Node, Operator, TensorType, TupleType, Value, unknown_operator
-from .ir import parse as parse_graph
-from .ir.conditions import Circumstance
-from .ir.files import Contents, Data
-from .ir.findings import Diagnostic, DiagnosticKind
-from .ir.identities import Way
-from .ir.mutation import Mutation
-from .ir.own_operators import OWN_OPERATORS
-from .ir.scalars import scalar_named
-from .ir.structure import Structure
-from .ir.tuples import flat_types
-from .ir.updates import Stored
-from .passes.base import Pass
-from .passes.functionalize import Functionalize
-from .passes.patterns import Rule
-from .passes.patterns import rewrite_rule as rule_for
-from .program_contents import contents_of
-from .replayed import ReplayedProgram
-from .running import Keep, RunResult, profile_of, run_keeping, statistics_of
-from .runtime import (
+from ..checking import CheckReport, KeptArguments, Runs, Subject, check_program, own_tensors
+from ..errors import CaptureError, CheckError, InputError, ReplayError, ReportError
+from ..ir import Graph, Node, Operator, TensorType, TupleType, Value, unknown_operator
+from ..ir import parse as parse_graph
+from ..ir.conditions import Circumstance
+from ..ir.files import Contents, Data
+from ..ir.findings import Diagnostic, DiagnosticKind
+from ..ir.identities import Way
+from ..ir.mutation import Mutation
+from ..ir.own_operators import OWN_OPERATORS
+from ..ir.scalars import scalar_named
+from ..ir.structure import Structure
+from ..ir.tuples import flat_types
+from ..ir.updates import Stored
+from ..passes.base import Pass
+from ..passes.functionalize import Functionalize
+from ..passes.patterns import Rule
+from ..passes.patterns import rewrite_rule as rule_for
+from ..runtime import (
     StateTensors,
     Tolerance,
     find_overload,
@@ -43,7 +40,7 @@ from .runtime import (
     state_notes,
     torch_literal,
 )
-from .tracer import (
+from ..tracer import (
     Capture,
     Dynamic,
     InputSpec,
@@ -57,10 +54,13 @@ from .tracer import (
     type_of_tensor,
     unrecorded,
 )
-from .tracer.blocks.hops import higher_order_named
+from ..tracer.blocks.hops import higher_order_named
+from .contents import contents_of
+from .replayed import ReplayedProgram
+from .running import Keep, RunResult, profile_of, run_keeping, statistics_of
 
 if TYPE_CHECKING:
-    from .reports import Profile, Statistics, Summary
+    from ..reports import Profile, Statistics, Summary
 
 
 class TracedProgram(ReplayedProgram):
@@ -394,7 +394,7 @@ class TracedProgram(ReplayedProgram):
             ReportError: an option is not as it should be, or a FLOP formula failed; or the graph was read
                 from text, and there is no program to trace at other sizes.
         """
-        from .reports import summarize  # which a trace has no use for
+        from ..reports import summarize  # which a trace has no use for
 
         return summarize(self.graph if at is None else self._traced_at(at).graph, **options)
 

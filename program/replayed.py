@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .errors import GuardError, ReplayError
-from .ir import Graph, Node, TupleType, Type
-from .ir.conditions import Circumstance
-from .ir.findings import Diagnostic
-from .ir.identities import Way
-from .ir.mutation import Mutation
-from .ir.structure import Structure
-from .ir.tuples import flattened, nested
-from .ir.updates import Stored
-from .passes.torch_facts import TorchFacts
-from .recorded import Inputs, RecordedProgram
-from .runtime import (
+from ..errors import GuardError, ReplayError
+from ..ir import Graph, Node, TupleType, Type
+from ..ir.conditions import Circumstance
+from ..ir.findings import Diagnostic
+from ..ir.identities import Way
+from ..ir.mutation import Mutation
+from ..ir.structure import Structure
+from ..ir.tuples import flattened, nested
+from ..ir.updates import Stored
+from ..passes.torch_facts import TorchFacts
+from ..runtime import (
     CompiledGraph,
     GraphRun,
     ObjectsAfter,
@@ -34,7 +33,7 @@ from .runtime import (
     length_error,
     torch_literal,
 )
-from .tracer import (
+from ..tracer import (
     DirectInputs,
     ExactBindings,
     HeldState,
@@ -42,6 +41,7 @@ from .tracer import (
     ModesOfModules,
     run_recorded,
 )
+from .recorded import Inputs, RecordedProgram
 
 if TYPE_CHECKING:
     from torch.fx.graph_module import GraphModule
@@ -143,7 +143,7 @@ class ReplayedProgram(RecordedProgram):
         Raises:
             ReplayError: something in the program has no counterpart there.
         """
-        from .interop.fx import graph_module_of  # which a replay has no use for
+        from ..interop.fx import graph_module_of  # which a replay has no use for
 
         return graph_module_of(self, self._dimension_names(), checks=checks)
 

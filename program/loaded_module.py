@@ -7,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .errors import ReplayError
-from .ir.files import read_module
+from ..errors import ReplayError
+from ..ir.files import read_module
+from ..saving import module_target
 from .loaded import LoadedProgram
 from .module_methods import ModuleMethods
-from .saving import module_target
 
 
 class LoadedModule(ModuleMethods[LoadedProgram]):
@@ -54,7 +54,7 @@ class LoadedModule(ModuleMethods[LoadedProgram]):
         if state and not has_state:
             raise ReplayError(f"{self.path} was saved without state, so there is none to save")
         if has_state and state is not False:
-            from .program_contents import contents_of_all  # loads torch, which only the state needs
+            from .contents import contents_of_all  # loads torch, which only the state needs
 
             programs = [program.traced for program in self.methods.values()]
             made, data = contents_of_all(programs, with_state=True)

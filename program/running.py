@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from .checking import Runs, copy_of, undefined_nodes
-from .errors import InputError, ReplayError
-from .ir import Graph, Node, Value
-from .ir.numbers import Numbers
-from .ir.selection import Selection, tensors_of
-from .passes.hidden_writes import written_values
-from .runtime import Clock, CompiledGraph, SteppedGraph, numbers_of
-from .tracer import apart, is_tracing
+from ..checking import Runs, copy_of, undefined_nodes
+from ..errors import InputError, ReplayError
+from ..ir import Graph, Node, Value
+from ..ir.numbers import Numbers
+from ..ir.selection import Selection, tensors_of
+from ..passes.hidden_writes import written_values
+from ..runtime import Clock, CompiledGraph, SteppedGraph, numbers_of
+from ..tracer import apart, is_tracing
 
 if TYPE_CHECKING:
-    from .reports import Profile, Statistics
+    from ..reports import Profile, Statistics
 
 Keep: TypeAlias = str | Callable[[Node], bool]
 """A value's name, a source line or a scope pattern; or what tells of a node whether its tensors are kept."""
@@ -65,7 +65,7 @@ def run_keeping(
 
 def profile_of(stepped: SteppedGraph, runs_of: Callable[[], Runs], repeats: int) -> Profile:
     """Measure how long each node of a program takes, from the same state each time."""
-    from .reports import Profile  # which a trace has no use for
+    from ..reports import Profile  # which a trace has no use for
 
     require_no_trace("profile")
     if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
@@ -81,7 +81,7 @@ def profile_of(stepped: SteppedGraph, runs_of: Callable[[], Runs], repeats: int)
 
 def statistics_of(stepped: SteppedGraph, runs_of: Callable[[], Runs]) -> Statistics:
     """Run a program once and return statistics of what each node made."""
-    from .reports import Statistics  # which a trace has no use for
+    from ..reports import Statistics  # which a trace has no use for
 
     require_no_trace("statistics")
     numbers = _Numbered(stepped.graph)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from .ir import Argument, Operator
-from .passes.torch_facts import AutogradFact, ResultFact, TorchFacts
+from ..ir import Argument, Operator
+from ..passes.torch_facts import AutogradFact, ResultFact, TorchFacts
 
 
 class FactsWhenAsked:
@@ -14,7 +14,7 @@ class FactsWhenAsked:
     @cached_property
     def _facts(self) -> TorchFacts | None:
         try:
-            from .program import torch_facts  # loads torch, which most passes need not
+            from .traced import torch_facts  # loads torch, which most passes need not
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
