@@ -53,12 +53,12 @@ from .program.loaded import LoadedProgram as LoadedProgram
 from .program.loaded import load as load
 from .program.loaded_module import LoadedModule as LoadedModule
 from .program.loaded_module import load_module as load_module
+from .program.operators import functionalize as functionalize
+from .program.operators import parse as parse
+from .program.operators import rewrite_rule as rewrite_rule
 from .program.profiling_executor import ProfilingExecutor as ProfilingExecutor
 from .program.running import RunResult as RunResult
 from .program.traced import TracedProgram as TracedProgram
-from .program.traced import functionalize as functionalize
-from .program.traced import parse as parse
-from .program.traced import rewrite_rule as rewrite_rule
 from .program.traced import trace as trace
 from .program.traced_module import TracedModule as TracedModule
 from .program.traced_module import trace_module as trace_module

@@ -10,7 +10,7 @@ from difflib import unified_diff
 from .ir import Graph, verify
 from .passes.base import Pass, PassResult
 from .passes.pipeline import run_passes
-from .program.traced import parse, torch_facts
+from .program.operators import parse, torch_facts
 
 __all__ = ["check_pass", "check_text"]
 

@@ -14,7 +14,7 @@ class FactsWhenAsked:
     @cached_property
     def _facts(self) -> TorchFacts | None:
         try:
-            from .traced import torch_facts  # loads torch, which most passes need not
+            from .operators import torch_facts  # loads torch, which most passes need not
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise

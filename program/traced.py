@@ -7,7 +7,6 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Never
 
@@ -15,26 +14,19 @@ import torch
 
 from ..checking import CheckReport, KeptArguments, Runs, Subject, check_program, own_tensors
 from ..errors import CaptureError, CheckError, InputError, ReplayError, ReportError
-from ..ir import Graph, Node, Operator, TensorType, TupleType, Value, unknown_operator
-from ..ir import parse as parse_graph
+from ..ir import Graph, Node, TensorType, TupleType
 from ..ir.conditions import Circumstance
 from ..ir.files import Contents, Data
 from ..ir.findings import Diagnostic, DiagnosticKind
 from ..ir.identities import Way
 from ..ir.mutation import Mutation
-from ..ir.own_operators import OWN_OPERATORS
-from ..ir.scalars import scalar_named
 from ..ir.structure import Structure
 from ..ir.tuples import flat_types
 from ..ir.updates import Stored
 from ..passes.base import Pass
-from ..passes.functionalize import Functionalize
-from ..passes.patterns import Rule
-from ..passes.patterns import rewrite_rule as rule_for
 from ..runtime import (
     StateTensors,
     Tolerance,
-    find_overload,
     mode_contexts,
     run_blocks,
     state_notes,
@@ -44,18 +36,16 @@ from ..tracer import (
     Capture,
     Dynamic,
     InputSpec,
-    MetaFacts,
     ModeReader,
     Sizes,
     apart,
     capture,
     inputs_at,
-    operator_of,
     type_of_tensor,
     unrecorded,
 )
-from ..tracer.blocks.hops import higher_order_named
 from .contents import contents_of
+from .operators import functionalize, torch_facts
 from .replayed import ReplayedProgram
 from .running import Keep, RunResult, profile_of, run_keeping, statistics_of
 
@@ -556,72 +546,3 @@ def _kept_arguments(
     """Return the arguments of a trace as they are before it."""
     with unrecorded():
         return KeptArguments(args, kwargs, own_tensors(function, {}))
-
-
-def functionalize(
-    graph: Graph, memories: Mapping[Value, int] | None = None
-) -> tuple[Mutation, ...]:
-    """Turn the writes of a graph into values, in place; return the outputs that this adds.
-
-    Args:
-        graph: what to change; see ``passes.functionalize`` for what is kept.
-        memories: a number for each input and state value; those that share memory have one number.
-            Left out, no two of them do.
-
-    Raises:
-        PassError: a write cannot be made a value; the graph is left as it was.
-    """
-    pass_ = Functionalize(torch_facts(), {} if memories is None else memories)
-    return pass_.run(graph).mutations
-
-
-def torch_facts() -> MetaFacts:
-    """Return what answers the questions of passes about operators of the torch that runs."""
-    return MetaFacts(torch_literal)
-
-
-@cache
-def operator_named(name: str) -> Operator:
-    """Return the operator of a qualified name as torch's schemas describe it.
-
-    A name that neither torch nor opscope knows gives an operator of unknown effect.
-    """
-    own = OWN_OPERATORS.get(name) or scalar_named(name) or higher_order_named(name)
-    if own is not None:
-        return own
-    overload = find_overload(name)
-    return unknown_operator(name) if overload is None else operator_of(overload)
-
-
-def parse(text: str) -> Graph:
-    """Read a graph from its text, with operators as torch's schemas describe them.
-
-    Args:
-        text: what ``str(graph)`` gives.
-
-    Raises:
-        ParseError: the text is not a graph; the message points at the line and column.
-    """
-    return parse_graph(text, operator_named)
-
-
-def rewrite_rule(
-    before: str | Callable[..., Any], after: str | Callable[..., Any], **options: Any
-) -> Rule:
-    """Make a rule for :class:`RewriteRules`: a pattern of nodes, and what comes in its place.
-
-    Both are a graph's text, whose inputs are what is captured, or a function that calls ``op``. Operators are
-    those of the torch that runs, which is asked for the types of what a replacement makes; see
-    ``docs/writing_passes.md``.
-
-    Args:
-        before: the pattern.
-        after: the replacement.
-        options: those of ``opscope.passes.patterns.rewrite_rule``: ``name``, ``captures``, ``where``,
-            ``commutative``, ``is_same_object``, ``draws_nothing``, ``keeps_inner`` and ``asks_types``.
-
-    Raises:
-        PassError: one of the two cannot be read, or the two do not fit each other.
-    """
-    facts = torch_facts()
-    return rule_for(before, after, **{"operators": operator_named, "facts": facts, **options})

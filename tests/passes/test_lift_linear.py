@@ -7,9 +7,9 @@ from torch import nn
 import opscope
 from opscope.passes.base import Pass
 from opscope.passes.registry import read_passes
-from opscope.program.traced import MetaFacts
 from opscope.runtime import torch_literal
 from opscope.testing import check_pass
+from opscope.tracer import MetaFacts
 
 
 def lift() -> Pass:

@@ -15,7 +15,7 @@ from opscope.ir.tuples import TUPLE_CONSTRUCT, TUPLE_INDEX, TUPLE_UNPACK, flatte
 from opscope.passes.base import Pass, PassResult
 from opscope.passes.lower_all_tuples import LowerAllTuples, LowerAllTuplesResult
 from opscope.passes.lower_simple_tuples import LowerSimpleTuples
-from opscope.program.traced import operator_named
+from opscope.program.operators import operator_named
 from opscope.runtime import compile_graph
 from opscope.testing import check_pass
 

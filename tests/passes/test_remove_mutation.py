@@ -12,7 +12,7 @@ from torch import nn
 
 import opscope
 from opscope.passes.remove_mutation import RemoveMutation
-from opscope.program.traced import torch_literal
+from opscope.runtime import torch_literal
 from opscope.testing import check_pass
 from opscope.tracer import MetaFacts
 from support.functional import assert_same

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from opscope.ir import unknown_operator
-from opscope.program.traced import operator_named
+from opscope.program.operators import operator_named
 from opscope.reports.formulas import formula_of
 from opscope.reports.plain_operators import is_plain
 

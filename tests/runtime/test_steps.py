@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import opscope
 from opscope.ir import Node, TupleType
-from opscope.program.traced import operator_named
+from opscope.program.operators import operator_named
 from opscope.runtime import GraphRun, compile_steps
 from support.exactness import assert_identical
 

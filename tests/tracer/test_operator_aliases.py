@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from opscope.ir import Operator
-from opscope.program.traced import operator_named
+from opscope.program.operators import operator_named
 
 
 def aliases() -> dict[str, Operator]:

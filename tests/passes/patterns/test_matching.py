@@ -4,7 +4,7 @@ import pytest
 
 from opscope.ir import Effect, Graph, Operator, parse
 from opscope.passes.patterns import Match, RewriteRules, rewrite_rule
-from opscope.program.traced import operator_named
+from opscope.program.operators import operator_named
 
 
 def captured(
