@@ -60,9 +60,8 @@ def _other_kind(path: Path) -> str:
 
 def _parsed(text: str, *, with_schemas: bool) -> Graph:
     if with_schemas and find_spec("torch") is not None:
-        from ..program.traced import (
-            parse as parse_with_torch,  # loads torch, which few commands need
-        )
+        # This loads torch, which few commands need.
+        from ..program.operators import parse as parse_with_torch
 
         return parse_with_torch(text)
     return parse(text, _operator_named)
