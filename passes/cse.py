@@ -18,13 +18,13 @@ from ..ir import (
     Modes,
     Node,
     Operator,
-    TensorType,
     Value,
 )
 from ..ir.collector import paused_collector
 from ..ir.own_operators import GRADIENT
 from .alias_analysis import EXTERNAL, AliasAnalysis, Memory, has_memory, is_pure
 from .base import Pass, PassResult
+from .gradient_sums import was_followed
 from .hidden_writes import may_write, may_write_untold
 
 _EXACT = (str, NoneType, DType, Device)
@@ -139,7 +139,7 @@ class _Search:
                 return False
             if not has_memory(one):
                 continue
-            if _was_followed(one) and not self._reorders:
+            if was_followed(one) and not self._reorders:
                 return False
             memory, also = memory_of(one), memory_of(other)
             if memory in writers or also in writers:
@@ -155,10 +155,6 @@ def _is_mergeable(operator: Operator) -> bool:
     if operator.effects & Effect.CHECKS:
         return operator.effects == Effect.CHECKS
     return is_pure(operator) and operator is not GRADIENT  # which others may set meanwhile
-
-
-def _was_followed(value: Value) -> bool:
-    return isinstance(value.type, TensorType) and value.type.requires_grad
 
 
 def _part(arg: Argument) -> Hashable:

@@ -30,23 +30,25 @@ class Peephole(Pass):
 
     Keeps every bit, also that of -0.0 and of NaN; sizes, strides and dtypes; who shares memory with whom; and
     which object is which where that can be seen. Sound for any graph that verifies, and for each replay: what
-    depends on a type goes by what is certain of it, see Note [Types are those of the trace]. Gradients that
-    the caller asks for later may be added up in another order, so their last bits may differ.
-    Cost: O(size).
+    depends on a type goes by what is certain of it, see Note [Types are those of the trace]. Gradients of
+    what the trace followed keep their bits, too: see Note [Sums of gradients]. Cost: O(size).
 
     Attributes:
         fold_scalars: whether floating-point numbers times or divided by 1, minus 0 and plus -0.0 go too.
             They keep each number, -0.0, infinities and NaN; only a NaN may have other bits than it would have
             had, and a denormal number stays one where torch is set to flush them.
+        reorder_gradients: whether gradients may be added up in another order, which changes their last bits.
     """
 
     name: ClassVar[str] = "peephole"
 
     fold_scalars: bool = False
+    reorder_gradients: bool = False
 
     def run(self, graph: Graph) -> PassResult:
         """Simplify a graph and its functions."""
         rules = [*SAME_OBJECT_RULES, *VIEW_RULES, *RULES]
         if self.fold_scalars:
             rules += FLOAT_RULES
-        return PassResult.of(simplified=sum(rewrite(graph, rules).values()))
+        applied = rewrite(graph, rules, keeps_sums=not self.reorder_gradients)
+        return PassResult.of(simplified=sum(applied.values()))

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Never, TypeVar
 
 from .. import __version__
+from ..errors import ReplayError
 from ..ir.files import Contents, Data, ModuleContents, write_module
 from .recorded import RecordedProgram
 
@@ -72,6 +73,13 @@ class ModuleMethods(Generic[_Program]):
             for name, contents in zip(self.methods, made, strict=True)
         }
         write_module(path, ModuleContents(self.name, methods), data)
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise ReplayError(
+            "the programs of a module hold its tensors and objects by reference, so they can be neither pickled "
+            "nor copied\n"
+            "  save() them, and load_module() the file"
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {', '.join(self.methods)}>"

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Never, Protocol, Self
 
-from ..errors import PassError
+from ..errors import PassError, ReplayError
 from ..ir import Graph, Node, StateKind, TensorType, TupleType, Value
 from ..ir.conditions import Circumstance, Guard, guards_of
 from ..ir.files import Contents, Data
@@ -87,6 +87,18 @@ class RecordedProgram:
         self.depth = "flat"
         self._lengths = lengths
         self._folded: tuple[Folded, ...] = ()
+
+    def __copy__(self) -> Self:
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise ReplayError(
+            "a program holds the tensors and objects of the model that it was traced from, by reference, so it "
+            "can be neither pickled nor copied in depth\n"
+            "  save() it, and load() the file; copy() gives a traced program a graph of its own"
+        )
 
     @property
     def lengths(self) -> tuple[Node, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from ...ir import Effect, Node, TensorType, Value
 from ..alias_analysis import Memory, has_memory, has_untracked_effects
 from ..geometry import same_geometry, strides_of
+from ..gradient_sums import are_reordered
 from .building import is_known
 from .matching import Match, are_certain
 from .rule import Rule
@@ -18,10 +19,12 @@ class Judge:
 
     Args:
         surroundings: what the graph does around matches.
+        keeps_sums: whether gradients must be added up in the order in which they were.
     """
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, *, keeps_sums: bool = False) -> None:
         self._around = surroundings
+        self._keeps_sums = keeps_sums
 
     def why_not(self, rule: Rule, match: Match) -> str | None:
         """Say why a match must stay whatever would come in its place."""
@@ -82,6 +85,10 @@ class Judge:
                 reason = self._other_memory(rule, match, old, value, new)
                 if reason is not None:
                     return reason
+        # What returns its very operand adds nothing to what autograd does.
+        is_moved = self._keeps_sums and not rule.is_same_object
+        if is_moved and are_reordered(match.nodes, match.captured.values(), made, values):
+            return "gradients would be added up in another order"
         return None
 
     def _other_effects(self, rule: Rule, root: Node, made: Sequence[Node]) -> str | None:

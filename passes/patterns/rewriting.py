@@ -96,6 +96,8 @@ def rewrite(
     rules: Sequence[Rule],
     facts: TorchFacts | None = None,
     refusals: list[Refusal] | None = None,
+    *,
+    keeps_sums: bool = False,
 ) -> Counter[str]:
     """Apply rules to a graph and to its functions, in place; return how often each was applied.
 
@@ -104,6 +106,8 @@ def rewrite(
         rules: the rules; of two that fit, the earlier one is applied.
         facts: what is to be asked about torch's operators, where a rule brings nothing itself.
         refusals: takes the matches that stay, if given.
+        keeps_sums: whether gradients must be added up in the order in which they were, where rules only
+            move elements: see Note [Sums of gradients].
 
     Raises:
         PassError: a replacement makes a node of an operator that is not known, or the rules go on and on.
@@ -114,7 +118,15 @@ def rewrite(
         generations: dict[Node, int] = {}
         while True:
             left: list[tuple[Rule, Node, str]] = []
-            walk = _Walk(part, tried, facts, generations, left, is_function=part is not graph)
+            walk = _Walk(
+                part,
+                tried,
+                facts,
+                generations,
+                left,
+                is_function=part is not graph,
+                keeps_sums=keeps_sums,
+            )
             walk.run()
             applied += walk.applied
             if not walk.applied:
@@ -136,6 +148,7 @@ class _Walk:
         left: list[tuple[Rule, Node, str]],
         *,
         is_function: bool,
+        keeps_sums: bool,
     ) -> None:
         self.applied: Counter[str] = Counter()
         self._graph = graph
@@ -144,6 +157,7 @@ class _Walk:
         self._generations = generations  # of how many replacements one upon another a node comes
         self._left = left  # the matches that stay, and why
         self._is_function = is_function
+        self._keeps_sums = keeps_sums
         self._by_operator: dict[Operator, list[tuple[Rule, Matcher]]] = {}
 
     @cached_property
@@ -152,7 +166,7 @@ class _Walk:
 
     @cached_property
     def _judge(self) -> Judge:
-        return Judge(self._surroundings)
+        return Judge(self._surroundings, keeps_sums=self._keeps_sums)
 
     @cached_property
     def _present(self) -> dict[str, Operator]:

@@ -19,6 +19,10 @@ from .program import Program
 _REORDERS_GRADIENTS: Final = ("cse", "peephole")
 """Passes after which gradients may be added up in another order, so that last bits of them differ."""
 
+_WITHOUT_GRADIENTS: Final = (
+    "cse{reorder_gradients=true}", "peephole{reorder_gradients=true}", "no_grad",
+)  # fmt: skip
+
 _READ_SIZE: Final = read_operator("aten::sym_size.int", ("Tensor", "int"), ScalarType.INT)
 _EQUAL: Final = scalar_operator("aten::eq", (ScalarType.INT, ScalarType.INT), ScalarType.BOOL)
 
@@ -47,7 +51,7 @@ class Recipe:
         promised = _state_sizes(graph, self.facts)
         program.apply(*_pipeline(self.pipeline, graph, self.grad))
         if _may_reorder(graph, self.grad):
-            program.apply("cse{reorder_gradients=true}", "no_grad")
+            program.apply(*_WITHOUT_GRADIENTS)
         for node in promised:
             if node.block is not None:
                 node.erase()

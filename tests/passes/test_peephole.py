@@ -377,3 +377,56 @@ def test_options_are_read_from_text() -> None:
     traced = opscope.trace(lambda x: (x.relu() * 1).exp(), torch.ones(2))
     assert not traced.apply("peephole").changed
     assert traced.apply("peephole{fold_scalars=true}").runs[0].result.stats == {"simplified": 1}
+
+
+G = "f32[2, 4]{grad}"
+TG = "f32[4, 2]{strides=[1, 4], grad}"
+TURNED = f" %a : {TG} = aten::t(%x)\n %r : {G} = aten::t(%a)\n"
+
+
+def _followed(body: str) -> str:
+    return f"graph(%x : {G}):\n{body}"
+
+
+def test_gradients_are_added_up_as_they_were() -> None:
+    others = f" %u : {G} = aten::sin(%x)\n %v : {G} = aten::cos(%x)\n"
+    rest = f" %y : {G} = aten::exp(%r)\n return (%u, %v, %y)"
+    before = _followed(others + TURNED + rest)
+    check_pass(Peephole(), before, before)
+    check_pass(
+        Peephole(reorder_gradients=True),
+        before,
+        _followed(others + rest.replace("%r", "%x")),
+    )
+
+
+def test_two_gradients_may_change_places() -> None:
+    other = f" %u : {G} = aten::sin(%x)\n"
+    rest = f" %y : {G} = aten::exp(%r)\n return (%u, %y)"
+    check_pass(
+        Peephole(),
+        _followed(other + TURNED + rest),
+        _followed(other + rest.replace("%r", "%x")),
+    )
+
+
+def test_all_readers_of_a_view_may_read_what_nothing_else_reads() -> None:
+    rest = (
+        f" %y : {G} = aten::exp(%r)\n %z : {G} = aten::sin(%r)\n %w : {G} = aten::cos(%r)\n"
+        " return (%w, %y, %z)"
+    )
+    check_pass(
+        Peephole(),
+        _followed(TURNED + rest),
+        _followed(rest.replace("%r", "%x")),
+    )
+
+
+def test_what_returns_its_operand_adds_nothing_to_sums() -> None:
+    others = f" %u : {G} = aten::sin(%x)\n %v : {G} = aten::cos(%x)\n"
+    rest = f" %y : {G} = aten::exp(%r)\n return (%u, %v, %y)"
+    check_pass(
+        Peephole(),
+        _followed(others + f" %r : {G} = aten::dropout(%x, 0.5, False)\n" + rest),
+        _followed(others + rest.replace("%r", "%x")),
+    )

@@ -1,6 +1,8 @@
 """Programs in files: saved here, loaded in a process that knows nothing of them, replayed bit by bit."""
 
+import copy
 import importlib.util
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -744,3 +746,24 @@ def test_passes_take_state_out_of_a_program_that_is_then_saved(tmp_path: Path) -
     x = torch.randn(2)
     assert torch.equal(again(x), program(x))
     assert torch.equal(loaded(x), program(x))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_what_holds_a_model_says_that_it_is_saved_and_not_pickled(
+    copied: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    net = torch.nn.Linear(2, 2)
+    traced = opscope.trace(net, torch.ones(1, 2))
+    loaded = opscope.load(traced.save(tmp_path / "net.opscope"))
+    for program in (traced, loaded):
+        with pytest.raises(opscope.ReplayError, match=r"save\(\) it, and load\(\) the file"):
+            copied(program)
+    with pytest.raises(opscope.ReplayError, match=r"save\(\) them, and load_module\(\)"):
+        copied(opscope.trace_module(net, {"forward": torch.ones(1, 2)}))
+
+
+def test_a_shallow_copy_replays_the_same_graph() -> None:
+    traced = opscope.trace(torch.nn.Linear(2, 2), torch.ones(1, 2))
+    same = copy.copy(traced)
+    assert same.graph is traced.graph
+    assert torch.equal(same(torch.ones(1, 2)), traced(torch.ones(1, 2)))
