@@ -76,8 +76,8 @@ class ModuleMethods(Generic[_Program]):
 
     def __reduce_ex__(self, protocol: object) -> Never:
         raise ReplayError(
-            "the programs of a module hold its tensors and objects by reference, so they can be neither pickled "
-            "nor copied\n"
+            "the programs of a module hold its tensors and objects by reference, so they can be neither "
+            "pickled nor copied\n"
             "  save() them, and load_module() the file"
         )
 

@@ -95,8 +95,8 @@ class RecordedProgram:
 
     def __reduce_ex__(self, protocol: object) -> Never:
         raise ReplayError(
-            "a program holds the tensors and objects of the model that it was traced from, by reference, so it "
-            "can be neither pickled nor copied in depth\n"
+            "a program holds the tensors and objects of the model that it was traced from by reference, so "
+            "it can be neither pickled nor copied in depth\n"
             "  save() it, and load() the file; copy() gives a traced program a graph of its own"
         )
 
