@@ -1,7 +1,9 @@
 """Sources: the innermost line of the user's code, the very expression, and the whole stack."""
 
+import pkgutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import nn
 import opscope
 from opscope.ir import Frame
 from opscope.tracer.capture import capture
+from opscope.tracer.sources.frames import is_library_file
 
 
 class Residual(nn.Module):
@@ -151,3 +154,14 @@ def test_stacks_are_those_of_python(program: Callable[..., Any], depth: str | No
             assert _lines_of(node.stack) == expected[node], node.kind
             compared += 1
     assert compared > 20
+
+
+def test_every_room_of_the_package_is_a_library_to_traces() -> None:
+    rooms = [found for found in pkgutil.iter_modules(opscope.__path__) if found.ispkg]
+    assert len(rooms) > 10
+    users = [
+        room.name
+        for room in rooms
+        if not is_library_file(str(Path(opscope.__path__[0], room.name, "any.py")))
+    ]
+    assert users == []

@@ -49,7 +49,10 @@ _LIBRARIES = tuple(
         sysconfig.get_paths()["platstdlib"],
     )
 )
-_ROOMS = ("checking", "cli", "interop", "ir", "passes", "reports", "runtime", "tracer", "visualize")
+_ROOMS = (
+    "checking", "cli", "comparison", "footprint", "interop", "ir", "passes", "program", "reports", "runtime",
+    "tracer", "visualize",
+)  # fmt: skip
 _OWN_ROOMS = (
     *(os.path.join(_PACKAGE, room, "") for room in _ROOMS),
     *(

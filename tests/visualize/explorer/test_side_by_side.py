@@ -87,6 +87,7 @@ def test_the_help_tells_the_keys_which_wait_while_it_is_open(page: ExplorerPage)
     page.page.keyboard.press("n")
     assert selected(page) == ["neg", None]
     page.page.keyboard.press("Escape")
+    page.settle()
     page.page.keyboard.press("n")
     assert selected(page) == ["relu", "relu"]
 
