@@ -5,8 +5,9 @@ Note [Interleaved rounds]
     process and take turns, A B C, B A C, in an order drawn for each round, so that nobody always finds
     the caches as the same other one left them. A ratio is the median of the ratios within each round,
     which drift moves far less than the quotient of two medians. Before each turn garbage is
-    collected, outside the clock; inside it the collector runs as it does for users. What a turn
-    returns is freed after its clock has stopped.
+    collected, outside the clock; inside it the collector runs as it does for users. It does not go
+    through what was there before the first turn, torch say, which would empty the caches for a turn.
+    What a turn returns is freed after its clock has stopped.
 """
 
 from __future__ import annotations
@@ -118,11 +119,16 @@ def interleave(
     end = time.perf_counter() + budget_s
     rounds = int(is_slow)
     order, drawn = list(contestants), random.Random(0)
-    while rounds < _MIN_ROUNDS or (rounds < _MAX_ROUNDS and time.perf_counter() < end):
-        drawn.shuffle(order)
-        for name in order:
-            seconds[name].append(turn(name))
-        rounds += 1
+    gc.collect()
+    gc.freeze()
+    try:
+        while rounds < _MIN_ROUNDS or (rounds < _MAX_ROUNDS and time.perf_counter() < end):
+            drawn.shuffle(order)
+            for name in order:
+                seconds[name].append(turn(name))
+            rounds += 1
+    finally:
+        gc.unfreeze()
     return Samples(seconds)
 
 

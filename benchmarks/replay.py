@@ -36,9 +36,9 @@ _STEPS: Final[tuple[Callable[[torch.Tensor], torch.Tensor], ...]] = (
     lambda x: torch.nn.functional.linear(x, x),
     lambda x: torch.nn.functional.layer_norm(x, (4,)),
 )
-_TURN_S: Final = 0.02
+_TURN_S: Final = 0.05
 _IN_A_ROW: Final = (
-    "Turns of 20 ms or more: short programs are called several times in a row, all alike."
+    "Turns of 50 ms or more: short programs are called several times in a row, all alike."
 )
 _WARM_UP = 5  # runs after which TorchScript's profiling executor has settled
 

@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.autograd import forward_ad
@@ -60,6 +60,9 @@ def find_overload(name: str) -> torch._ops.OpOverload | None:
     return found if isinstance(found, torch._ops.OpOverload) else None
 
 
+_Results = TypeVar("_Results")
+
+
 class PlainCalls:
     """A replay runs in one of these, without hooks above the dispatcher: what they did is in the graph.
 
@@ -82,7 +85,7 @@ class PlainCalls:
             self._without_hooks.__exit__(failure, *rest)
 
 
-def call_plainly(function: Callable[..., Any], *given: Any) -> Any:
+def call_plainly(function: Callable[..., _Results], *given: Any) -> _Results:
     """Call a function in :class:`PlainCalls`, at less than their price where the call before was long ago."""
     depth = torch._C._len_torch_dispatch_stack()
     with torch._C.DisableTorchFunction():

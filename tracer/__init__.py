@@ -12,7 +12,7 @@ from .active import (
 from .capture import Capture, capture
 from .diagnostics import Diagnostic, DiagnosticKind, Severity
 from .dispatch.bindings import ExactBindings
-from .dispatch.dispatcher import make_fake_mode, plain_torch, storage_key
+from .dispatch.dispatcher import current_recorder, make_fake_mode, plain_torch, storage_key
 from .dispatch.literals import equal_literals
 from .dispatch.modes import ModeReader
 from .dispatch.operator_facts import MetaFacts
@@ -51,6 +51,7 @@ __all__ = [
     "TracingState",
     "apart",
     "capture",
+    "current_recorder",
     "equal_literals",
     "get_tracing_state",
     "held_numbers",

@@ -30,6 +30,9 @@ _MOST_CHANGES: Final = 100  # of what modules hold, before their versions are gi
 class HeldState:
     """The tensors of a graph's state, and where modules hold them.
 
+    Attributes:
+        is_anything: whether there is something that could be otherwise.
+
     Args:
         graph: the graph.
         objects: its state by name.
@@ -69,6 +72,7 @@ class HeldState:
         self._versions: list[int] | None = None  # those at which all was in its place
         self._changes_left = _MOST_CHANGES
         self._version_of = version_of_dict()
+        self.is_anything = bool(self._holders or self._types or self._not_replayed is not None)
         is_placed = any(isinstance(held, HeldTensor) for held, _ in self._types.values())
         self._fixed = None if is_placed else tensors  # all of them, where none can become another
 
