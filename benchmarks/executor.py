@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from functools import partial
@@ -151,7 +152,13 @@ def _against_eager(
             return repeat
 
         turns = {name: turn(run) for name, run in contestants.items()}
-        samples = interleave(turns, effort.budget_s, clock=_clock())
+        # What compilers left is not gone through before each turn, which would be long, and empty the caches.
+        gc.collect()
+        gc.freeze()
+        try:
+            samples = interleave(turns, effort.budget_s, clock=_clock())
+        finally:
+            gc.unfreeze()
     figures: dict[str, float | None] = {
         name: samples.median(name) * 1e6 / calls for name in contestants
     }

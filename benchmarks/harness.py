@@ -5,9 +5,8 @@ Note [Interleaved rounds]
     process and take turns, A B C, B A C, in an order drawn for each round, so that nobody always finds
     the caches as the same other one left them. A ratio is the median of the ratios within each round,
     which drift moves far less than the quotient of two medians. Before each turn garbage is
-    collected, outside the clock; inside it the collector runs as it does for users. It does not go
-    through what was there before the first turn, torch say, which would empty the caches for a turn.
-    What a turn returns is freed after its clock has stopped.
+    collected, outside the clock; inside it the collector runs as it does for users. What a turn
+    returns is freed after its clock has stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ import gc
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -119,17 +119,27 @@ def interleave(
     end = time.perf_counter() + budget_s
     rounds = int(is_slow)
     order, drawn = list(contestants), random.Random(0)
-    gc.collect()
-    gc.freeze()
-    try:
+    with _settled_heap() if turn_s else nullcontext():
         while rounds < _MIN_ROUNDS or (rounds < _MAX_ROUNDS and time.perf_counter() < end):
             drawn.shuffle(order)
             for name in order:
                 seconds[name].append(turn(name))
             rounds += 1
+    return Samples(seconds)
+
+
+@contextmanager
+def _settled_heap() -> Iterator[None]:
+    """Have garbage collected among new objects only: to go through all others empties the caches.
+
+    Where turns make many objects that stay, the collector would run more often than it does for users.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
     finally:
         gc.unfreeze()
-    return Samples(seconds)
 
 
 def _repeated(run: Callable[[], Any], calls: int) -> Any:
