@@ -195,13 +195,13 @@ def test_in_a_frame_that_may_only_run_scripts_it_works(page: ExplorerPage, tmp_p
         frame.wait_for_timeout(5)
     assert frame.evaluate("window.origin") == "null"
     frame.locator(".tree-row").nth(0).click()
-    assert "Small, unfolded" in frame.locator(".live").inner_text()
+    frame.locator(".live", has_text="Small, unfolded").wait_for(state="attached")
     inner.get_by_role("button", name="Let data flow to the right").click()
     inner.get_by_role("button", name="Light or dark").click()
     assert frame.evaluate("document.documentElement.dataset.theme") == "dark"
     inner.get_by_role("combobox", name="Search").fill("op:exp")
     inner.locator(".finder-hit").first.click()
-    assert "exp" in frame.locator(".live").inner_text()
+    frame.locator(".live", has_text="exp").wait_for(state="attached")
     inner.get_by_role("button", name="Copy IR").wait_for()
     assert inner.get_by_role("button", name="Copy link").count() == 0
 
