@@ -19,7 +19,7 @@ import opscope
 
 from .capture import capture
 from .dependencies import dependencies
-from .executor import executor
+from .executor import executor, plans
 from .fake import fake
 from .first import first
 from .footprint import footprint
@@ -44,6 +44,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Report]]] = {
     "replay": replay,
     "operators": operators,
     "models": models,
+    "plans": plans,
     "executor": executor,
     "graphs": graphs,
     "network_graphs": network_graphs,

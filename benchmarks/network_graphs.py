@@ -47,7 +47,7 @@ def _rows(name: str, program: Program, effort: Effort) -> list[Comparison]:
     rows = [
         (f"print {nodes}", lambda: str(ours), texts, {_TYPED: 3}),
         ("copy", ours.copy, {_FX: lambda: fx_copy(fx)}, {_FX: 3}),
-        ("verify", lambda: ir.verify(ours), {_FX: fx.lint}, {_FX: 1}),
+        ("verify", lambda: ir.verify(ours), {_FX: fx.lint}, {}),
     ]
     return [_row(*row, effort) for row in rows]
 
