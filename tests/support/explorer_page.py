@@ -124,7 +124,8 @@ class ExplorerPage:
     def settle(self) -> None:
         """Wait until what was asked for is drawn."""
         self.page.evaluate(
-            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(
+              () => requestIdleCallback(() => done(), { timeout: 1000 }))))"""
         )
 
     def ask(self, script: str, given: Any = None) -> Any:
