@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
 from functools import partial
@@ -156,37 +155,10 @@ def _against_eager(
         for _ in range(_MEASURED):
             if "is being measured" in executor.explain():
                 executor(*args)
-        calls = max(1, int(_TURN_S / _usual_seconds(function, args)))
-
-        def turn(run: Callable[..., Any]) -> Callable[[], None]:
-            def repeat() -> None:
-                for _ in range(calls):
-                    run(*args)
-
-            return repeat
-
-        turns = {name: turn(run) for name, run in contestants.items()}
-        # What compilers left is not gone through before each turn, which would be long, and empty the caches.
-        gc.collect()
-        gc.freeze()
-        try:
-            samples = interleave(turns, effort.budget_s, clock=_clock())
-        finally:
-            gc.unfreeze()
-    figures: dict[str, float | None] = {
-        name: samples.median(name) * 1e6 / calls for name in contestants
-    }
+        turns = {name: partial(run, *args) for name, run in contestants.items()}
+        samples = interleave(turns, effort.budget_s, clock=_clock(), turn_s=_TURN_S)
+    figures: dict[str, float | None] = {name: samples.median(name) * 1e6 for name in contestants}
     return figures, lambda name: samples.ratio(name, "executor")
-
-
-def _usual_seconds(function: Callable[..., Any], args: tuple[torch.Tensor, ...]) -> float:
-    """Return what a call takes among others."""
-    seconds = []
-    for _ in range(_SETTLED):
-        start = time.perf_counter()
-        function(*args)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 def _clock() -> Clock:

@@ -9,7 +9,7 @@ from .literals import torch_literal
 from .modes import mode_contexts
 from .numbers import numbers_of
 from .objects_after import ObjectsAfter
-from .operators import PlainCalls, call_plainly, find_overload
+from .operators import call_plainly, find_overload
 from .resolved import Resolver
 from .state_notes import state_notes
 from .steps import GraphRun, SteppedGraph, compile_steps
@@ -21,7 +21,6 @@ __all__ = [
     "CompiledGraph",
     "GraphRun",
     "ObjectsAfter",
-    "PlainCalls",
     "Resolver",
     "StateTensors",
     "SteppedGraph",

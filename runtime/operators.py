@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -63,38 +64,36 @@ def find_overload(name: str) -> torch._ops.OpOverload | None:
 _Results = TypeVar("_Results")
 
 
-class PlainCalls:
-    """A replay runs in one of these, without hooks above the dispatcher: what they did is in the graph.
+@contextmanager
+def plain_calls() -> Iterator[None]:
+    """Run what is inside without hooks above the dispatcher: what they did is in the graph.
 
     These are the ``__torch_function__`` of tensor classes and of modes. Dispatch modes that the
     program enters and does not leave, because an operator fails, are left here.
     """
-
-    __slots__ = ("_depth", "_without_hooks")  # no generator: that would cost a short replay more
-
-    def __enter__(self) -> None:
-        self._depth = torch._C._len_torch_dispatch_stack()
-        self._without_hooks: Any = torch._C.DisableTorchFunction()
-        self._without_hooks.__enter__()
-
-    def __exit__(self, failure: type[BaseException] | None, *rest: object) -> None:
+    depth = torch._C._len_torch_dispatch_stack()
+    with torch._C.DisableTorchFunction():
         try:
-            while failure is not None and torch._C._len_torch_dispatch_stack() > self._depth:
-                _python_dispatch._pop_mode()
-        finally:
-            self._without_hooks.__exit__(failure, *rest)
+            yield
+        except BaseException:
+            _leave_modes(depth)
+            raise
 
 
 def call_plainly(function: Callable[..., _Results], *given: Any) -> _Results:
-    """Call a function in :class:`PlainCalls`, at less than their price where the call before was long ago."""
+    """Call a function in :func:`plain_calls`, without a generator, which costs a short replay more."""
     depth = torch._C._len_torch_dispatch_stack()
     with torch._C.DisableTorchFunction():
         try:
             return function(*given)
         except BaseException:
-            while torch._C._len_torch_dispatch_stack() > depth:
-                _python_dispatch._pop_mode()
+            _leave_modes(depth)
             raise
+
+
+def _leave_modes(depth: int) -> None:
+    while torch._C._len_torch_dispatch_stack() > depth:
+        _python_dispatch._pop_mode()
 
 
 def _enter_mode(mode: Any) -> None:

@@ -26,7 +26,7 @@ from ..passes.liveness import dying_in
 from .codegen import CompiledGraph, apart, run_source
 from .guards import length_error
 from .modes import mode_contexts
-from .operators import PlainCalls
+from .operators import plain_calls
 from .writer import Writer
 
 
@@ -178,7 +178,7 @@ class GraphRun:
             GuardError: the program would go another way than it went at the trace.
         """
         steps = self._stepped.steps
-        with self._explained(), PlainCalls(), self._program_modes(), ExitStack() as entered:
+        with self._explained(), plain_calls(), self._program_modes(), ExitStack() as entered:
             self._enter_modes(entered)
             self._drop_casts()
             while self._position < len(steps):
