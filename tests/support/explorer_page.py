@@ -21,6 +21,9 @@ _MISSING: Final = (
     "the tests of the explorer's page need a browser: install one (apt-get install chromium),"
     " or set OPSCOPE_NO_BROWSER=1 to go without these tests"
 )
+PRESS: Final = (
+    35.0  # milliseconds that a button is held, as people do: two pictures are drawn meanwhile
+)
 _SCREENSHOTS: Final = Path(__file__).parents[1] / "screenshots"
 
 # The names that a script may use; places are in pixels of the page.
@@ -197,12 +200,12 @@ class ExplorerPage:
 
     def click(self, title: str) -> None:
         """Click a box in its middle, an unfolded branch on its title."""
-        self.page.mouse.click(*self._handle(title))
+        self.page.mouse.click(*self._handle(title), delay=PRESS)
         self.settle()
 
     def double_click(self, title: str) -> None:
         """Click it twice."""
-        self.page.mouse.dblclick(*self._handle(title))
+        self.page.mouse.dblclick(*self._handle(title), delay=PRESS)
         self.settle()
 
     def press(self, *keys: str) -> None:

@@ -21,7 +21,7 @@ from opscope.ir import (
     SourceRange,
     TensorType,
 )
-from support.explorer_page import ExplorerPage
+from support.explorer_page import PRESS, ExplorerPage
 
 TYPE = TensorType(DType.F32, (2, 3))
 RELU = Operator("aten::relu", effects=Effect.NONE)
@@ -194,7 +194,7 @@ def test_in_a_frame_that_may_only_run_scripts_it_works(page: ExplorerPage, tmp_p
     while not frame.evaluate("!!window.__explorer"):
         frame.wait_for_timeout(5)
     assert frame.evaluate("window.origin") == "null"
-    frame.locator(".tree-row").nth(0).click()
+    frame.locator(".tree-row").nth(0).click(delay=PRESS)
     frame.locator(".live", has_text="Small, unfolded").wait_for(state="attached")
     inner.get_by_role("button", name="Let data flow to the right").click()
     inner.get_by_role("button", name="Light or dark").click()

@@ -3,7 +3,7 @@
 import pytest
 
 import opscope
-from support.explorer_page import ExplorerPage
+from support.explorer_page import PRESS, ExplorerPage
 
 GRAPH = """
 graph Net(%x : f32[2]):
@@ -62,6 +62,17 @@ def test_a_click_in_the_tree_selects_in_the_graph_and_a_double_click_shows_it(
     net.settle()
     assert "body" in net.frames()
     assert 280 < net.place("left").x < 1020
+
+
+def test_the_first_click_in_the_tree_selects_however_long_it_takes(net: ExplorerPage) -> None:
+    """Rows that are drawn anew while the button is down would lose it: nothing was pressed and released."""
+    body = net.page.locator(".tree-row", has_text="body")
+    body.click(delay=4 * PRESS)
+    net.settle()
+    assert net.selected() == "branch body"
+    net.page.locator(".tree-row", has_text="head").click(delay=4 * PRESS)
+    net.settle()
+    assert net.selected() == "branch head"
 
 
 def test_the_keys_of_the_tree_move_expand_and_collapse(net: ExplorerPage) -> None:

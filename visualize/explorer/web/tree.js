@@ -65,8 +65,6 @@ export class ScopeTree {
     session.watch(['marks'], () => this.#takeMarks());
     body.addEventListener('click', (event) => this.#click(event));
     body.addEventListener('keydown', (event) => this.#key(event));
-    body.addEventListener('focus', this.rows.refresh);
-    body.addEventListener('blur', this.rows.refresh);
   }
 
   /** List the operators of each scope, or only the scopes. @param {boolean} showsOperators */
