@@ -81,12 +81,12 @@ def writes_or_draws(module: fx.GraphModule) -> str | None:
 
 
 def _is_off(node: fx.Node) -> bool:
-    """Whether an operator says by its argument ``train`` that it draws nothing now."""
+    """Whether an operator says by an argument that it draws nothing now."""
     schema = cast(torch._ops.OpOverload, node.target)._schema
-    for argument, given in zip(schema.arguments, node.args, strict=False):
-        if argument.name == "train":
-            return given is False
-    return False
+    given: dict[str, Any] = {argument.name: argument.default_value for argument in schema.arguments}
+    given.update(zip(given, node.args, strict=False))
+    given.update(node.kwargs)
+    return given.get("train") is False or given.get("dropout_p") == 0
 
 
 def _globals(function: Callable[..., Any]) -> dict[str, Any]:

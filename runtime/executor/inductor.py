@@ -5,6 +5,11 @@ Note [Two ways to Inductor]
     the guard of the plan has seen to what they rely on, up to what kernels for many sizes find out about
     these, so a call costs microseconds. Everything else goes through ``torch.compile``, which checks again,
     and costs ten times that.
+
+Note [What calls the kernels]
+    On processors a function in C++ does, which calls what libraries compute, too. That takes twice as long to
+    compile, and saves what Python would take between kernels. Kernels for many sizes, and those that
+    ``torch.compile`` calls, are called by Python.
 """
 
 from __future__ import annotations
@@ -19,13 +24,16 @@ from typing import Any, Final
 import torch
 from torch.autograd import forward_ad
 
+from .decompositions import decompositions
 from .differentiable import Declined, Differentiable
 from .fx_graph import Untraceable, fx_graph, strides_memory, tensors_bound, writes_or_draws
 from .sized_kernels import sized_kernels
 
 Function = Callable[..., tuple[Any, ...]]
 
-_OPTIONS: Final = {"fallback_random": True}  # random numbers are those of eager
+_OPTIONS: Final[dict[str, Any]] = {"fallback_random": True}  # random numbers are those of eager
+# Convolutions of small images take twice as long with channels last.
+_CPU_OPTIONS: Final[dict[str, Any]] = {**_OPTIONS, "layout_optimization": False}
 _REQUIRES_GRAD: Final = operator.attrgetter("requires_grad")
 _COMPILERS: Final = ("g++", "clang++", "c++", "cl")
 
@@ -96,10 +104,16 @@ class Inductor:
                 reason = writes_or_draws(graph)
                 _require_second_order(reason, followed)
                 if reason is None and dynamic:
-                    return sized_kernels(graph, function, given, bound, dict(_OPTIONS))
+                    return sized_kernels(graph, function, given, bound, _options(given, bound))
                 if reason is None:
                     return _direct(graph, given, bound)
         return _through_dynamo(function, given, dynamic=dynamic, followed=followed)
+
+
+def _options(given: Sequence[Any], bound: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """Return the options of Inductor for tensors like these."""
+    tensors = [value for value in (*given, *bound) if isinstance(value, torch.Tensor)]
+    return dict(_CPU_OPTIONS if all(tensor.is_cpu for tensor in tensors) else _OPTIONS)
 
 
 def _is_simple(value: Any) -> bool:
@@ -120,7 +134,12 @@ def _direct(
     """Return the kernels of a graph that takes inputs and state."""
     from torch._inductor.compile_fx import compile_fx  # slow to import, so when it is needed
 
-    kernels: Any = compile_fx(graph, [*given, *bound], config_patches=dict(_OPTIONS))
+    options = _options(given, bound)
+    if all(tensor.is_cpu for tensor in (*given, *bound)):
+        options["cpp_wrapper"] = True  # see Note [What calls the kernels]
+    kernels: Any = compile_fx(
+        graph, [*given, *bound], config_patches=options, decompositions=decompositions()
+    )
 
     def run(*given: Any) -> tuple[Any, ...]:
         return tuple(kernels(*given, *bound))
@@ -143,7 +162,12 @@ def _through_dynamo(
         except Declined as error:
             declined.append(error)
             raise
-        kernels: Any = compile_fx(module, inputs, config_patches=dict(_OPTIONS))
+        kernels: Any = compile_fx(
+            module,
+            inputs,
+            config_patches=_options(inputs, ()),
+            decompositions=decompositions(),
+        )
 
         def run(*args: Any) -> Any:
             if compiling.is_on:

@@ -16,6 +16,8 @@ from typing import Any, cast
 import torch
 from torch import fx
 
+from .decompositions import decompositions
+
 Function = Callable[..., tuple[Any, ...]]
 
 
@@ -41,7 +43,9 @@ def sized_kernels(
     of_given = [inputs.make(value, keeps_sizes=False) for value in given]
     of_bound = [inputs.make(value, keeps_sizes=True) for value in bound]
     patches = {**options, "fx_graph_cache": False}
-    kernels: Any = compile_fx(graph, [*of_given, *of_bound], config_patches=patches)
+    kernels: Any = compile_fx(
+        graph, [*of_given, *of_bound], config_patches=patches, decompositions=decompositions()
+    )
     holds = inputs.condition(of_given)
 
     def run(*given: Any) -> tuple[Any, ...]:
