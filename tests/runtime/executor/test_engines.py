@@ -241,17 +241,29 @@ def test_kernels_are_written_called_from_cpp_and_give_what_eager_gives(
     assert "tanh" not in written
 
 
-def test_gelu_by_the_sigmoid_is_off_by_last_bits_as_eager_is() -> None:
+@pytest.mark.parametrize(
+    ("operator", "options"),
+    [
+        (torch.ops.aten.gelu.default, {"approximate": "tanh"}),
+        (torch.ops.aten.gelu.default, {}),
+        (torch.ops.aten.mish.default, {}),
+    ],
+)
+def test_what_is_computed_in_another_way_is_off_by_last_bits_as_eager_is(
+    operator: torch._ops.OpOverload, options: dict[str, Any]
+) -> None:
     """The truth is what eager gives in double precision."""
-    gelu = decompositions()[torch.ops.aten.gelu.default]
-    x = torch.cat([torch.linspace(-30, 30, 100_001), torch.tensor([0.0, -0.0, 1e-30, 1e30, -1e30])])
-    truth = functional.gelu(x.double(), approximate="tanh")
-    eager = functional.gelu(x, approximate="tanh")
-    ours = gelu(x, approximate="tanh")
+    decomposed = decompositions()[operator]
+    ends = torch.tensor([0.0, -0.0, 1e-30, 1e30, -1e30])
+    x = torch.cat([torch.linspace(-30, 30, 100_001), ends])
+    truth, eager = operator(x.double(), **options), operator(x, **options)
+    ours = decomposed(x, **options)
     assert ours.dtype is torch.float32
     assert (ours - truth).abs().max() <= 1.5 * (eager - truth).abs().max()
     torch.testing.assert_close(ours, eager)
-    torch.testing.assert_close(gelu(x.double(), approximate="tanh"), truth)
+    torch.testing.assert_close(decomposed(x.double(), **options), truth)
+    half = torch.linspace(-5, 5, 101, dtype=torch.bfloat16)
+    torch.testing.assert_close(decomposed(half, **options), operator(half, **options))
 
 
 def test_attention_without_dropout_draws_no_random_numbers() -> None:
