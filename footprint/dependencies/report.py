@@ -46,6 +46,11 @@ def dependency_table(dependencies: Dependencies, width: int = 100, *, modules: b
 def way_to(dependencies: Dependencies, name: str, width: int = 100) -> str:
     """Return the first way to a module, or to a distribution, as text that ends its last line.
 
+    Args:
+        dependencies: what was found.
+        name: of the module or distribution.
+        width: how many characters a line has at most.
+
     Raises:
         FootprintError: no such module is needed.
     """
