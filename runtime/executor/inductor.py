@@ -14,11 +14,13 @@ Note [What calls the kernels]
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import operator
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import torch
@@ -110,6 +112,21 @@ class Inductor:
         return _through_dynamo(function, given, dynamic=dynamic, followed=followed)
 
 
+@contextlib.contextmanager
+def _without_word_of_shims() -> Iterator[None]:
+    """Keep from the user's terminal which operators C++ calls through the dispatcher, as all of ours are."""
+    logger = logging.getLogger("torch._inductor.ir")
+
+    def is_told(record: logging.LogRecord) -> bool:
+        return "c-shim" not in record.getMessage()
+
+    logger.addFilter(is_told)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_told)
+
+
 def _options(given: Sequence[Any], bound: Sequence[torch.Tensor]) -> dict[str, Any]:
     """Return the options of Inductor for tensors like these."""
     tensors = [value for value in (*given, *bound) if isinstance(value, torch.Tensor)]
@@ -137,9 +154,10 @@ def _direct(
     options = _options(given, bound)
     if all(tensor.is_cpu for tensor in (*given, *bound)):
         options["cpp_wrapper"] = True  # see Note [What calls the kernels]
-    kernels: Any = compile_fx(
-        graph, [*given, *bound], config_patches=options, decompositions=decompositions()
-    )
+    with _without_word_of_shims():
+        kernels: Any = compile_fx(
+            graph, [*given, *bound], config_patches=options, decompositions=decompositions()
+        )
 
     def run(*given: Any) -> tuple[Any, ...]:
         return tuple(kernels(*given, *bound))
