@@ -30,6 +30,9 @@ class Missing(Enum):
 
 MISSING: Final = Missing.MISSING
 
+# By these names operators that draw random numbers for dropout are told whether to, and how many.
+DROPOUT_SWITCHES: Final = ("train", "training", "dropout_p")
+
 Default: TypeAlias = Literal | tuple[Literal, ...] | Missing
 
 

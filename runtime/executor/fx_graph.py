@@ -10,6 +10,8 @@ from typing import Any, Final, cast
 import torch
 from torch import fx
 
+from ...ir.operator import DROPOUT_SWITCHES
+
 _PLAIN: Final = (
     torch._ops.OpOverload, int, float, complex, bool, str, type(None),
     torch.dtype, torch.device, torch.layout, torch.memory_format,
@@ -86,7 +88,8 @@ def _is_off(node: fx.Node) -> bool:
     given: dict[str, Any] = {argument.name: argument.default_value for argument in schema.arguments}
     given.update(zip(given, node.args, strict=False))
     given.update(node.kwargs)
-    return given.get("train") is False or given.get("dropout_p") == 0
+    told = next((given[name] for name in DROPOUT_SWITCHES if name in given), None)
+    return told.__class__ in (bool, float) and not told
 
 
 def _globals(function: Callable[..., Any]) -> dict[str, Any]:

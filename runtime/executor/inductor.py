@@ -26,16 +26,13 @@ from typing import Any, Final
 import torch
 from torch.autograd import forward_ad
 
-from .decompositions import decompositions
 from .differentiable import Declined, Differentiable
 from .fx_graph import Untraceable, fx_graph, strides_memory, tensors_bound, writes_or_draws
+from .kernels import is_on_cpu, kernels_of
 from .sized_kernels import sized_kernels
 
 Function = Callable[..., tuple[Any, ...]]
 
-_OPTIONS: Final[dict[str, Any]] = {"fallback_random": True}  # random numbers are those of eager
-# Convolutions of small images take twice as long with channels last.
-_CPU_OPTIONS: Final[dict[str, Any]] = {**_OPTIONS, "layout_optimization": False}
 _REQUIRES_GRAD: Final = operator.attrgetter("requires_grad")
 _COMPILERS: Final = ("g++", "clang++", "c++", "cl")
 
@@ -106,7 +103,7 @@ class Inductor:
                 reason = writes_or_draws(graph)
                 _require_second_order(reason, followed)
                 if reason is None and dynamic:
-                    return sized_kernels(graph, function, given, bound, _options(given, bound))
+                    return sized_kernels(graph, function, given, bound)
                 if reason is None:
                     return _direct(graph, given, bound)
         return _through_dynamo(function, given, dynamic=dynamic, followed=followed)
@@ -127,12 +124,6 @@ def _without_word_of_shims() -> Iterator[None]:
         logger.removeFilter(is_told)
 
 
-def _options(given: Sequence[Any], bound: Sequence[torch.Tensor]) -> dict[str, Any]:
-    """Return the options of Inductor for tensors like these."""
-    tensors = [value for value in (*given, *bound) if isinstance(value, torch.Tensor)]
-    return dict(_CPU_OPTIONS if all(tensor.is_cpu for tensor in tensors) else _OPTIONS)
-
-
 def _is_simple(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and not value.is_complex()
 
@@ -149,15 +140,10 @@ def _direct(
     graph: torch.fx.GraphModule, given: Sequence[Any], bound: Sequence[torch.Tensor]
 ) -> Function:
     """Return the kernels of a graph that takes inputs and state."""
-    from torch._inductor.compile_fx import compile_fx  # slow to import, so when it is needed
-
-    options = _options(given, bound)
-    if all(tensor.is_cpu for tensor in (*given, *bound)):
-        options["cpp_wrapper"] = True  # see Note [What calls the kernels]
+    inputs = [*given, *bound]
     with _without_word_of_shims():
-        kernels: Any = compile_fx(
-            graph, [*given, *bound], config_patches=options, decompositions=decompositions()
-        )
+        # See Note [What calls the kernels].
+        kernels = kernels_of(graph, inputs, cpp_wrapper=is_on_cpu(inputs))
 
     def run(*given: Any) -> tuple[Any, ...]:
         return tuple(kernels(*given, *bound))
@@ -169,8 +155,6 @@ def _through_dynamo(
     function: Function, given: Sequence[Any], *, dynamic: bool, followed: bool
 ) -> Function:
     """Compile by ``torch.compile``: the first call ends where the kernels would begin."""
-    from torch._inductor.compile_fx import compile_fx  # slow to import, so when it is needed
-
     compiling = _Compiling()
     declined: list[Declined] = []
 
@@ -180,12 +164,7 @@ def _through_dynamo(
         except Declined as error:
             declined.append(error)
             raise
-        kernels: Any = compile_fx(
-            module,
-            inputs,
-            config_patches=_options(inputs, ()),
-            decompositions=decompositions(),
-        )
+        kernels = kernels_of(module, inputs)
 
         def run(*args: Any) -> Any:
             if compiling.is_on:

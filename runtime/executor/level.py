@@ -32,9 +32,8 @@ from .specialization import Recipe
 from .strategy import Kind, Strategy
 
 _NO_ENGINE: Final = EngineChoice()
-_MOST_IN_LIBRARIES: Final = (
-    0.95  # of the time; an engine that fuses what is left would save too little
-)
+# Of the time: an engine that fuses what is left would save too little.
+_MOST_IN_LIBRARIES: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)

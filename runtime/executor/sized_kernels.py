@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import fx
 
-from .decompositions import decompositions
+from .kernels import kernels_of
 
 Function = Callable[..., tuple[Any, ...]]
 
@@ -26,7 +26,6 @@ def sized_kernels(
     plain: Function,
     given: Sequence[torch.Tensor],
     bound: Sequence[torch.Tensor],
-    options: dict[str, Any],
 ) -> Function:
     """Return what runs the kernels of a graph, for inputs of sizes for which they hold.
 
@@ -35,17 +34,11 @@ def sized_kernels(
         plain: computes the same of inputs, for those of other sizes.
         given: inputs; sizes 0 and 1 of them are those of all for which the kernels hold.
         bound: the state, whose sizes stay.
-        options: those of Inductor.
     """
-    from torch._inductor.compile_fx import compile_fx  # slow to import, so when it is needed
-
     inputs = _StandIns()
     of_given = [inputs.make(value, keeps_sizes=False) for value in given]
     of_bound = [inputs.make(value, keeps_sizes=True) for value in bound]
-    patches = {**options, "fx_graph_cache": False}
-    kernels: Any = compile_fx(
-        graph, [*of_given, *of_bound], config_patches=patches, decompositions=decompositions()
-    )
+    kernels = kernels_of(graph, [*of_given, *of_bound], fx_graph_cache=False)
     holds = inputs.condition(of_given)
 
     def run(*given: Any) -> tuple[Any, ...]:

@@ -21,9 +21,8 @@ _MISSING: Final = (
     "the tests of the explorer's page need a browser: install one (apt-get install chromium),"
     " or set OPSCOPE_NO_BROWSER=1 to go without these tests"
 )
-PRESS: Final = (
-    35.0  # milliseconds that a button is held, as people do: two pictures are drawn meanwhile
-)
+# Milliseconds that a button is held, as people do: two pictures are drawn meanwhile.
+PRESS: Final = 35.0
 _SCREENSHOTS: Final = Path(__file__).parents[1] / "screenshots"
 
 # The names that a script may use; places are in pixels of the page.

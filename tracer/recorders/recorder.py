@@ -20,6 +20,7 @@ import torch
 from torch._subclasses import FakeTensor
 
 from ...ir import Argument, Effect, Frame, Modes, Node, Scope, Type, Value
+from ...ir.operator import DROPOUT_SWITCHES
 from ...ir.own_operators import AS_SUBCLASS, DATA, MAKE_SUBCLASS
 from ..diagnostics import DiagnosticKind
 from ..dispatch.dispatcher import NUMBERS, Kernels, plain_requires_grad, without_torch_dispatch
@@ -55,8 +56,6 @@ _METADATA_READS = frozenset(
 _LAYOUT_READS = frozenset(f"aten::{name}" for name in ("_dimI", "_dimV", "dense_dim", "sparse_dim"))
 # What these give follows from sizes.
 _SIZE_READS = frozenset(("aten::cudnn_is_acceptable", "aten::is_same_size"))
-# By these names operators that draw random numbers for dropout are told whether to, and how many.
-_DROPOUT_SWITCHES = ("train", "training", "dropout_p")
 _MAKE_EMPTY = frozenset(("aten::empty", "aten::to", "aten::_to_copy"))
 
 
@@ -89,7 +88,7 @@ class _Facts:
         self.tensor_slots = tuple(n for n, p in enumerate(parameters) if p.type == "Tensor")
         self.defaults: dict[str, Any] = {p.name: p.default for p in parameters}
         self.dropout_switch = next(
-            ((n, p.name) for n, p in enumerate(parameters) if p.name in _DROPOUT_SWITCHES), None
+            ((n, p.name) for n, p in enumerate(parameters) if p.name in DROPOUT_SWITCHES), None
         )
         returns = self.operator.returns
         self.returns_list = tuple(r.type.startswith("List[") for r in returns)

@@ -358,7 +358,7 @@ def test_kernels_run_only_for_sizes_that_they_were_compiled_for() -> None:
         ran_plain.extend(tuple(value.shape) for value in given[:1])
         return added(*given)
 
-    run = sized_kernels(module, plain, [torch.ones(3, 4), torch.ones(3, 4)], [], {})
+    run = sized_kernels(module, plain, [torch.ones(3, 4), torch.ones(3, 4)], [])
     for x, y in [
         (torch.randn(5, 6), torch.randn(5, 6)),
         (torch.randn(7, 6), torch.randn(1, 6)),
