@@ -80,6 +80,11 @@ class TensorType:
         return math.prod(sizes) if len(sizes) == len(self.shape) else None
 
     @property
+    def is_exact(self) -> bool:
+        """Whether element type and every size are known, and so strides are."""
+        return self.dtype is not None and self.numel is not None
+
+    @property
     def nbytes(self) -> int | None:
         """The size of the elements in bytes (dense, not of the storage), where it is known."""
         numel = self.numel

@@ -25,6 +25,7 @@ from .normalize_ops import NormalizeOps
 from .outline import Outline
 from .peephole import Peephole
 from .pipelines import PIPELINES
+from .reinplace import Reinplace
 from .remove_mutation import RemoveMutation
 from .specialize_types import SpecializeTypes
 
@@ -46,6 +47,7 @@ PASSES: Final[dict[str, type[Pass]]] = {
         NormalizeOps,
         Outline,
         Peephole,
+        Reinplace,
         RemoveMutation,
         SpecializeTypes,
     )

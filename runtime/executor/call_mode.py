@@ -1,4 +1,4 @@
-"""What around a call decides how its operators run: gradients, inference mode, autocast."""
+"""What around a call decides how its operators run: gradients, inference mode, autocast, transforms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch.autograd import forward_ad
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,14 @@ class CallMode:
         inference: whether it is inference mode.
         autocast: devices that autocast is on for, each with its dtype.
         deterministic: whether only deterministic algorithms are allowed.
+        transforms: whether a function that ``torch.func`` transforms is running, or forward-mode AD is on.
     """
 
     grad: bool
     inference: bool = False
     autocast: tuple[tuple[str, torch.dtype], ...] = ()
     deterministic: bool = False
+    transforms: bool = False
 
     @classmethod
     def current(cls) -> CallMode:
@@ -43,10 +46,11 @@ class CallMode:
     def __str__(self) -> str:
         named = "in inference mode" if self.inference else f"with grad mode {_on(self.grad)}"
         casts = "".join(f", autocast {device} {dtype}" for device, dtype in self.autocast)
-        return named + casts + (", deterministic" if self.deterministic else "")
+        further = ", deterministic" if self.deterministic else ""
+        return named + casts + further + (", inside a transform" if self.transforms else "")
 
 
-ModeKey = tuple[bool, bool, tuple[tuple[str, torch.dtype], ...], bool]
+ModeKey = tuple[bool, bool, tuple[tuple[str, torch.dtype], ...], bool, bool]
 
 
 def mode_key() -> ModeKey:
@@ -56,6 +60,7 @@ def mode_key() -> ModeKey:
         torch.is_inference_mode_enabled(),
         _autocasts() if torch._C._is_any_autocast_enabled() else (),
         torch._C._get_deterministic_algorithms(),
+        torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0,
     )
 
 

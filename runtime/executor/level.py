@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import torch
 
+from ...ir import Type
 from .call_mode import CallMode
 from .complaints import Complaints
 from .engines import EngineChoice
@@ -117,7 +118,8 @@ class Level:
             if self.runs < settings.profiled_runs:
                 return self.profiling
             facts = facts_of(program.input_dimensions(), self.profiling.inputs(), self.kind)
-            return self._set_plan(facts, self._refusal(self.profiling.library_share()))
+            refusal = self._refusal(self.profiling.library_share())
+            return self._set_plan(facts, self.profiling.types(), refusal)
 
     def prepare(self, given: Sequence[Any]) -> bool:
         """Have a plan for inputs as if they had been profiled; whether that is compiled now.
@@ -140,9 +142,21 @@ class Level:
                 found.append((number, type_, type_.requires_grad))
         return facts_of(program.input_dimensions(), found, self.kind)
 
-    def _set_plan(self, facts: tuple[InputFact, ...], refusal: str | None = None) -> Plan:
+    def _set_plan(
+        self,
+        facts: tuple[InputFact, ...],
+        types: tuple[Type, ...] = (),
+        refusal: str | None = None,
+    ) -> Plan:
         settings, program = self._settings, self._settings.program
-        recipe, choice = Recipe(program, facts, self._mode.grad if facts else None), settings.choice
+        mode, choice = self._mode, settings.choice
+        recipe = Recipe(
+            program,
+            facts,
+            mode.grad if facts else None,
+            reuses_memory=self.kind is Kind.STATIC and not mode.transforms,
+            types=types,
+        )
         if self.kind is Kind.UNSPECIALIZED:
             recipe, choice = Recipe(program, pipeline=settings.pipeline), _NO_ENGINE
         self._planned_at = time.monotonic()

@@ -45,7 +45,7 @@ class Body:
     """What a plan runs.
 
     Attributes:
-        program: the program that was optimized.
+        program: the program that was optimized, as it runs without an engine.
         compiled: its function as opscope compiles it.
         function: the one that runs, of the engine or the same.
         engine: what made it.
@@ -53,6 +53,8 @@ class Body:
         failure: why it is not what it was meant to be, in words; None if it is.
         note: what else there is to tell of the engine; None for nothing.
         circumstances: what around it must be as it was, besides what each call of the program looks at.
+        for_engine: the same program as an engine is to see it, which writes over nothing that it made; None
+            where none is to.
     """
 
     program: Program
@@ -63,6 +65,7 @@ class Body:
     failure: str | None = None
     note: str | None = None
     circumstances: tuple[Circumstance, ...] = ()
+    for_engine: Program | None = None
 
     def plain(self) -> Body:
         """Return the same without an engine."""
@@ -240,7 +243,7 @@ class Plan:
             if self.body is None and self._job is None:
                 if waits:
                     self.body = self._optimized()
-                    if self._has_engine(self.body):
+                    if self.body.for_engine is not None:
                         self._start(partial(self._give_to_engine, given))
                 else:
                     self._start(partial(self._make_all, given))
@@ -269,7 +272,7 @@ class Plan:
 
     def _make_all(self, given: Sequence[Any]) -> None:
         body = self._optimized()
-        if self._has_engine(body):
+        if body.for_engine is not None:
             self._give_to_engine(given, body)
         else:
             self.body = body
@@ -277,9 +280,10 @@ class Plan:
     def _optimized(self) -> Body:
         """Return what runs without an engine."""
         start = time.perf_counter()
-        failure = None
+        failure, for_engine = None, None
         try:
-            program = self._recipe.optimized()
+            for_engine = self._recipe.optimized()
+            program = self._recipe.reusing_memory(for_engine)
             compiled = program.compiled()
             self._recipe.tell_types(program)
         except Exception as error:  # noqa: BLE001 - whatever it is, the program itself still runs
@@ -293,23 +297,26 @@ class Plan:
         seconds = time.perf_counter() - start
         known = {circumstance.text for circumstance in self._recipe.program.circumstances}
         added = tuple([c for c in program.circumstances if c.text not in known])
-        return Body(program, compiled, compiled.function, "plain", seconds, failure, note, added)
-
-    def _has_engine(self, body: Body) -> bool:
-        return self._choice.engine is not None and body.failure is None and self._refusal is None
+        body = Body(program, compiled, compiled.function, "plain", seconds, failure, note, added)
+        if self._choice.engine is None or failure is not None or self._refusal is not None:
+            return body
+        return replace(body, for_engine=for_engine)
 
     def _give_to_engine(self, given: Sequence[Any], body: Body | None = None) -> None:
         """Have the engine compile what was optimized, and run that from now on."""
         body, engine = body or self.body, self._choice.engine
         assert body is not None, "it was optimized before"
         assert engine is not None, "there is one to give it to"
+        program = body.for_engine
+        assert program is not None, "it is for an engine"
+        body = replace(body, for_engine=None)
         note = self._complaints.refusal()
         if note is not None:
             self.body = replace(body, note=note)
             return
         start = time.perf_counter()
         try:
-            plain = body.program.compiled(traceable).function
+            plain = program.compiled(traceable).function
             function = engine.compile(plain, given, dynamic=not self._is_exact)
         except Declined as error:
             self.body = replace(body, note=f"runs without engine {engine.name}: {error}")

@@ -11,7 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 
-from ...ir import Graph, Node, TensorType, Value
+from ...ir import Graph, Node, TensorType, Type, Value
 from ...ir.literals import CPU
 from ...ir.profiles import Profile, watch
 from .libraries import library_share
@@ -40,11 +40,13 @@ class Profiling:
     def __init__(self, program: Program) -> None:
         self.program = program.copy()
         graph = self.program.graph
+        self._values = [v for part in (graph, *graph.functions.values()) for v in part.values()]
         numbers = {value: number for number, value in enumerate(graph.inputs)}
         self._inputs: dict[Node, int] = {}
         self._makers: dict[Node, Node] = {}
+        self._watchers: dict[Value, Node] = {}
         for part, value in _watched(graph):
-            node = watch(part, value)
+            node = self._watchers[value] = watch(part, value)
             if value in numbers:
                 self._inputs[node] = numbers[value]
             elif value.node is not None:
@@ -79,6 +81,17 @@ class Profiling:
             type_, followed = node.output.type, self._followed.get(number, set())
             if isinstance(type_, TensorType):
                 yield number, type_, followed.pop() if len(followed) == 1 else None
+
+    def types(self) -> tuple[Type, ...]:
+        """Return the type of each value of the graph, and then of its functions, if no run had another one.
+
+        Of values that were not watched it is that of the trace. Nothing is returned where the runs differ, or
+        none came by a value.
+        """
+        found = {value: node.output.type for value, node in self._watchers.items()}
+        if not all(isinstance(type_, TensorType) and type_.is_exact for type_ in found.values()):
+            return ()
+        return tuple([found.get(value, value.type) for value in self._values])
 
     def library_share(self) -> float | None:
         """Return which part of the time goes to operators that an engine leaves to libraries, by estimation.

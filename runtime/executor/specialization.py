@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
-from ...ir import Argument, Graph, Node, ScalarType, Value
+from ...ir import Argument, Effect, Graph, Node, ScalarType, TensorType, Type, Value
 from ...ir.profiles import watch
 from ...ir.scalars import GUARD_OPERATOR, read_operator, scalar_operator
 from ...ir.types import SymDim
 from ...passes.base import Pass
+from ...passes.geometry import same_geometry
 from ...passes.registry import read_passes
+from ...passes.reinplace import Reinplace
 from ...passes.specialize_types import SpecializeTypes
 from .facts import InputFact
 from .program import Program
@@ -36,17 +39,26 @@ class Recipe:
         facts: what guards see to before the plan runs.
         grad: the gradient mode that guards see to; None if it may be on.
         pipeline: the passes to run, which hold for all inputs that guards admit.
+        reuses_memory: whether what is made may be written over.
+        types: those of the values of the program's graph, and then of its functions, in each run that the
+            facts are of; none where they differ or there was none, and those of the trace serve.
     """
 
     program: Program
     facts: tuple[InputFact, ...] = ()
     grad: bool | None = None
     pipeline: str = "profiled"
+    reuses_memory: bool = False
+    types: tuple[Type, ...] = ()
 
     def optimized(self) -> Program:
-        """Return the optimized program. Its types are still those of the trace."""
+        """Return the optimized program. Its types are those of a run."""
         program = self.program.copy()
         graph = program.graph
+        if self.types:
+            parts = (graph, *graph.functions.values())
+            for value, type_ in zip(chain(*[p.values() for p in parts]), self.types, strict=True):
+                value.type = type_
         program.apply("inline")
         promised = _state_sizes(graph, self.facts)
         program.apply(*_pipeline(self.pipeline, graph, self.grad))
@@ -58,10 +70,30 @@ class Recipe:
         program.apply("dce")
         return program
 
+    def reusing_memory(self, program: Program) -> Program:
+        """Return the optimized program as it runs without an engine.
+
+        That writes over what it has made and nothing reads any more, where autograd follows nothing and the
+        sizes of each run are known.
+        """
+        graph = program.graph
+        if not self.reuses_memory or not _may_reorder(graph, self.grad):
+            return program
+        facts = {fact.number: fact for fact in self.facts if fact.is_exact}
+        for number, value in enumerate(graph.inputs):
+            is_known = number in facts and same_geometry(value.type, facts[number].type)
+            if value.is_used and not is_known:
+                return program
+        if not all(map(_sizes_follow, graph.walk())):
+            return program
+        reusing = program.copy()
+        reusing.apply(Reinplace(fixed_sizes=True, without_gradients=True))
+        return reusing
+
     def tell_types(self, program: Program) -> None:
         """Have the types of inputs say what guards promise, and those of other values no sizes.
 
-        That is for readers: what is compiled of a graph goes by the types of the trace, which say more.
+        That is for readers: what is compiled of a graph goes by the types of a run, which say more.
         """
         for fact in self.facts:
             watch(program.graph, program.graph.inputs[fact.number]).output.type = fact.type
@@ -84,6 +116,18 @@ def _may_reorder(graph: Graph, grad: bool | None) -> bool:
         not node.modes.grad or (ambient.grad and "grad" not in node.modes.fixed)
         for part in (graph, *graph.functions.values())
         for node in part.walk()
+    )
+
+
+def _sizes_follow(node: Node) -> bool:
+    """Whether the sizes of what a node makes follow from those of what it reads."""
+    if node.kind == GUARD_OPERATOR.name:
+        return True
+    return (
+        node.kind.startswith("aten::")
+        and not node.blocks
+        and not node.operator.effects & (Effect.DATA_SIZED | Effect.RESHAPES | Effect.UNKNOWN)
+        and all(isinstance(v.type, TensorType) and v.type.is_exact for v in node.outputs)
     )
 
 
