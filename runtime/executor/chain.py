@@ -10,7 +10,6 @@ from typing import Any
 from ..codegen import CompiledGraph
 from .call_mode import CallMode
 from .level import Level, Settings
-from .plan import Plan
 from .profiling import Profiling
 
 
@@ -77,19 +76,31 @@ class Chain:
         if self.release_after is not None:
             return None
         level: Level | None = self._first
-        passed: list[Plan] = []
         while level is not None:
             plan = level.plan
-            if plan is None or plan.body is None:
+            body = None if plan is None else plan.body
+            if plan is None or body is None:
                 return None
-            if plan.is_complete and plan.admits_now(*given):
-                for other in passed:
-                    other.admits(given)  # which takes note of why not
+            if (
+                plan.is_complete
+                and plan.guard.admits(*given)
+                and plan.job is None
+                and (not body.circumstances or plan.changed() is None)
+            ):
                 self.last_depth = level.depth
+                if level is not self._first:
+                    self._note_misses(level, given)
                 return plan.run_directly
-            passed.append(plan)
             level = level.next
         return None
+
+    def _note_misses(self, taker: Level, given: tuple[Any, ...]) -> None:
+        """Have the plans before the one that takes a call take note of why they did not."""
+        for level in self.levels():
+            if level is taker:
+                break
+            if level.plan is not None:
+                level.plan.admits(given)
 
     def prepare(self, given: tuple[Any, ...]) -> None:
         """Compile the plan for inputs; one is made for them if there is none and a level has none yet."""

@@ -81,6 +81,7 @@ class Plan:
         reasons: how often it did not, by the reason in words.
         served: how many calls that it admits were run as traced, since it was being compiled.
         body: what it runs; None as long as there is nothing.
+        job: what a thread does for it, until a call has seen that this is done; None for nothing.
         is_complete: whether its guard holds all inputs, read or not, to their very sizes and strides.
 
     Args:
@@ -107,7 +108,7 @@ class Plan:
         self.served = 0
         self.reasons: Counter[str] = Counter()
         self.body: Body | None = None
-        self._job: Job | None = None
+        self.job: Job | None = None
         self._recipe = recipe
         self._choice = choice
         self._depth = depth
@@ -132,7 +133,7 @@ class Plan:
     @property
     def is_compiling(self) -> bool:
         """Whether a thread compiles it."""
-        job = self._job
+        job = self.job
         return job is not None and not job.is_done
 
     def graph(self) -> Graph | None:
@@ -143,7 +144,7 @@ class Plan:
         """Whether it may run; takes note of why not."""
         reason = None
         if self.guard.admits(*given):
-            reason = self._changed()
+            reason = self.changed()
             if reason is None:
                 return True
         else:
@@ -153,7 +154,7 @@ class Plan:
             self.reasons[reason if is_known else _OTHER] += 1
         return False
 
-    def _changed(self) -> str | None:
+    def changed(self) -> str | None:
         """Return what around the program is not as it was when the plan was compiled; None if all is."""
         if self.body is None:
             return None
@@ -163,23 +164,10 @@ class Plan:
                 return f"{failing} when the plan was compiled, and not now"
         return None
 
-    def admits_now(self, *given: Any) -> bool:
-        """Whether there is something to run on inputs, and what is around the program is as it was then.
-
-        It takes no note of why not.
-        """
-        body = self.body
-        return (
-            self.guard.admits(*given)
-            and body is not None
-            and self._job is None
-            and (not body.circumstances or self._changed() is None)
-        )
-
     def run_directly(self, *given: Any) -> tuple[Any, ...]:
-        """Run it on inputs that it admits now. All is done here that a call needs, if nothing goes wrong.
+        """Run it on inputs that it admits.
 
-        See Note [Cold calls].
+        All is done here that a call needs, if nothing goes wrong; see Note [Cold calls].
         """
         body = self.body
         assert body is not None, "there is something to run"
@@ -195,8 +183,8 @@ class Plan:
 
     def ready(self, given: Sequence[Any], *, waits: bool) -> Body | None:
         """Return what to run on inputs that it admits; None where a thread has yet to make that."""
-        if self._job is not None:
-            self._look_at(self._job)
+        if self.job is not None:
+            self._look_at(self.job)
         body = self.body
         if body is None:
             body = self.compile(given, waits=waits)
@@ -240,14 +228,14 @@ class Plan:
             what there is now.
         """
         with self._lock:
-            if self.body is None and self._job is None:
+            if self.body is None and self.job is None:
                 if waits:
                     self.body = self._optimized()
                     if self.body.for_engine is not None:
                         self._start(partial(self._give_to_engine, given))
                 else:
                     self._start(partial(self._make_all, given))
-        job = self._job
+        job = self.job
         if waits and job is not None:
             job.wait(self._complaints.slow_after)
             self._look_at(job)
@@ -255,10 +243,10 @@ class Plan:
 
     def wait(self, seconds: float | None) -> bool:
         """Wait for a thread that compiles it, so long at most; whether none does."""
-        return self._job is None or self._job.wait(seconds)
+        return self.job is None or self.job.wait(seconds)
 
     def _start(self, work: Any) -> None:
-        self._job = Job(work, f"opscope compiles depth {self._depth}")
+        self.job = Job(work, f"opscope compiles depth {self._depth}")
 
     def _look_at(self, job: Job) -> None:
         """Take note of a job that is done, or takes too long."""
@@ -266,7 +254,7 @@ class Plan:
         if engine is not None and job.seconds > self._complaints.slow_after:
             self._complaints.slow(self._depth, engine.name)
         if job.is_done:
-            self._job = None
+            self.job = None
             if job.error is not None:
                 raise job.error
 
