@@ -75,6 +75,31 @@ def test_the_first_click_in_the_tree_selects_however_long_it_takes(net: Explorer
     assert net.selected() == "branch head"
 
 
+def test_a_double_click_in_the_tree_may_be_quicker_than_its_first_click_is_drawn(
+    net: ExplorerPage,
+) -> None:
+    net.page.get_by_role("button", name="Expand", exact=True).click()
+    net.settle()
+    place = net.page.locator(".tree-title", has_text="left").bounding_box()
+    assert place is not None
+    net.page.evaluate(  # as of a page that has much to draw
+        """() => {
+          const draw = window.requestAnimationFrame;
+          window.requestAnimationFrame = (run) => setTimeout(() => draw(run), 60);
+        }"""
+    )
+    mouse = net.page.mouse
+    mouse.move(place["x"] + 3, place["y"] + 3)
+    mouse.down()
+    mouse.up()
+    mouse.down(click_count=2)
+    net.page.wait_for_timeout(4 * PRESS)
+    mouse.up(click_count=2)
+    net.settle()
+    assert net.selected() == "branch left"
+    assert "body" in net.frames()
+
+
 def test_the_keys_of_the_tree_move_expand_and_collapse(net: ExplorerPage) -> None:
     tree = net.page.get_by_role("tree")
     tree.focus()

@@ -19,12 +19,15 @@ export class VirtualRows {
     this.count = 0;
     this.draw = draw;
     /** @type {number} a row that is to be shown as soon as there is room; -1 for none */ this.wanted = -1;
-    this.refresh = perFrame(() => this.refreshNow());
+    this.isHeld = false; // a row on which a button is down must stay, or it is not clicked
+    this.refresh = perFrame(() => this.isHeld || this.refreshNow());
     this.canvas = el('div', { class: 'rows' });
     this.window = el('div', { class: 'rows-window' });
     this.canvas.append(this.window);
     element.append(this.canvas);
-    element.addEventListener('scroll', this.refresh, { passive: true });
+    element.addEventListener('scroll', perFrame(() => this.refreshNow()), { passive: true });
+    this.canvas.addEventListener('pointerdown', () => (this.isHeld = true));
+    for (const ending of ['pointerup', 'pointercancel']) window.addEventListener(ending, () => this.#letGo());
     new ResizeObserver(() => {
       if (this.wanted >= 0) this.show(this.wanted, true);
       this.refresh();
@@ -47,6 +50,12 @@ export class VirtualRows {
     for (let index = from; index < to; index++) rows.push(this.draw(index));
     this.window.style.transform = `translateY(${from * this.rowHeight}px)`;
     this.window.replaceChildren(...rows);
+  }
+
+  #letGo() {
+    if (!this.isHeld) return;
+    this.isHeld = false;
+    this.refresh();
   }
 
   /** The row at a height on the screen; -1 where there is none. @param {number} clientY */
