@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from ..errors import PassError
 from ..ir import Graph, Node, Operator, TensorType, Value
-from .alias_analysis import AliasAnalysis, Memory
+from .alias_analysis import AliasAnalysis, Memory, has_memory
 from .base import Pass, PassResult
 from .geometry import same_geometry
 from .overloads import functional_overload, is_followed
@@ -48,8 +48,9 @@ class Reinplace(Pass):
 
     Sound for any graph, for inputs of any sizes. Left alone is what autograd may follow, what runs in mixed
     precision, what stands in blocks and functions, and what has a second tensor for an operand, to whose size
-    the result may be broadcast. Inside ``vmap`` what is the same for all calls cannot be written over, so a
-    program may fail there. Cost: O(nodes + operands).
+    the result may be broadcast. So are complex numbers, whose products and quotients torch rounds otherwise in
+    place. Inside ``vmap`` what is the same for all calls cannot be written over, so a program may fail there.
+    Cost: O(nodes + operands).
 
     Attributes:
         fixed_sizes: whether types tell the sizes of each run, so that the first of several tensors, too, may
@@ -152,8 +153,11 @@ class _Reinplacement:
         made = node.output.type
         if not isinstance(made, TensorType) or not same_geometry(type_, made):
             return False
+        # A tensor of no dimensions may be on another device than the result.
+        if made.device != type_.device or made.dtype is None or made.dtype.is_complex:
+            return False
         is_usual = made.layout.name == "strided" and not made.class_name and not type_.class_name
-        others = [value for value in node.inputs[1:] if isinstance(value.type, TensorType)]
+        others = [value for value in node.inputs[1:] if has_memory(value)]
         return is_usual and (self._options.fixed_sizes or not others)
 
     def _may_be_followed(self, node: Node) -> bool:

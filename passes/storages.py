@@ -50,7 +50,23 @@ _DROPOUTS: Final = frozenset(
 # Rarely an operand itself, or a view of it, which no schema tells: of one tensor, of what is dense already.
 _MAY_PASS_ON: Final = frozenset(
     f"aten::{name}"
-    for name in ("einsum", "to_dense", "cartesian_prod", "conj_physical", "histogramdd")
+    for name in """
+    einsum to_dense cartesian_prod conj_physical _conj_physical histogramdd data lift set dequantize _to_cpu
+    flatten_dense_tensors _saturate_weight_to_fp16 _cast_Byte _cast_Char _cast_Double _cast_Float _cast_Half
+    _cast_Int _cast_Long _cast_Short
+    """.split()
+)
+# Sparse tensors are put together of their parts, and may be the operand.
+_SPARSE: Final = frozenset(
+    f"aten::{name}"
+    for name in """
+    sparse_mask to_sparse to_sparse_csr to_sparse_csc to_sparse_bsr to_sparse_bsc
+    _to_sparse _to_sparse_csr _to_sparse_csc _to_sparse_bsr _to_sparse_bsc
+    sparse_coo_tensor _sparse_coo_tensor_unsafe _sparse_coo_tensor_with_dims_and_tensors
+    sparse_compressed_tensor _sparse_compressed_tensor_unsafe
+    sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor
+    _sparse_csr_tensor_unsafe _sparse_csc_tensor_unsafe _sparse_bsr_tensor_unsafe _sparse_bsc_tensor_unsafe
+    """.split()
 )
 _MAY_BE_FIRST: Final = _VIEWS | _RESHAPES | _CONVERSIONS | _DROPOUTS
 
@@ -107,7 +123,12 @@ def sharing_of(operator: Operator) -> Rule | None:
         return lambda node: zip(node.outputs, node.inputs, strict=False)
     if base in _MAY_BE_FIRST:
         return _on_first
-    if base in _MAY_PASS_ON or Effect.UNKNOWN in operator.effects or not operator.parameters:
+    if (
+        base in _MAY_PASS_ON
+        or base in _SPARSE
+        or Effect.UNKNOWN in operator.effects
+        or not operator.parameters
+    ):
         return _on_any
     pairs = _sharing_letters(operator)
     return partial(_may_share_by_schema, pairs) if pairs else None

@@ -1,4 +1,4 @@
-"""What around a call decides how its operators run: gradients, inference mode, autocast, transforms."""
+"""What around a call decides how its operators run: gradients, inference mode, autocast, and who looks on."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ class CallMode:
         inference: whether it is inference mode.
         autocast: devices that autocast is on for, each with its dtype.
         deterministic: whether only deterministic algorithms are allowed.
-        transforms: whether a function that ``torch.func`` transforms is running, or forward-mode AD is on.
+        observed: whether more comes by what operators make than the program: a transform of ``torch.func``,
+            forward-mode AD, or a dispatch mode.
     """
 
     grad: bool
     inference: bool = False
     autocast: tuple[tuple[str, torch.dtype], ...] = ()
     deterministic: bool = False
-    transforms: bool = False
+    observed: bool = False
 
     @classmethod
     def current(cls) -> CallMode:
@@ -47,7 +48,7 @@ class CallMode:
         named = "in inference mode" if self.inference else f"with grad mode {_on(self.grad)}"
         casts = "".join(f", autocast {device} {dtype}" for device, dtype in self.autocast)
         further = ", deterministic" if self.deterministic else ""
-        return named + casts + further + (", inside a transform" if self.transforms else "")
+        return named + casts + further + (", inside a transform or mode" if self.observed else "")
 
 
 ModeKey = tuple[bool, bool, tuple[tuple[str, torch.dtype], ...], bool, bool]
@@ -60,7 +61,9 @@ def mode_key() -> ModeKey:
         torch.is_inference_mode_enabled(),
         _autocasts() if torch._C._is_any_autocast_enabled() else (),
         torch._C._get_deterministic_algorithms(),
-        torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0,
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack() > 0,
     )
 
 

@@ -150,11 +150,13 @@ class Level:
     ) -> Plan:
         settings, program = self._settings, self._settings.program
         mode, choice = self._mode, settings.choice
+        # Mixed precision makes other types than those of the trace.
+        knows_types = bool(types) or not mode.autocast
         recipe = Recipe(
             program,
             facts,
             mode.grad if facts else None,
-            reuses_memory=self.kind is Kind.STATIC and not mode.transforms,
+            reuses_memory=self.kind is Kind.STATIC and not mode.observed and knows_types,
             types=types,
         )
         if self.kind is Kind.UNSPECIALIZED:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from ...ir import Argument, Effect, Graph, Node, ScalarType, TensorType, Type, Value
+from ...ir import Argument, DType, Effect, Graph, Node, ScalarType, TensorType, Type, Value
 from ...ir.profiles import watch
 from ...ir.scalars import GUARD_OPERATOR, read_operator, scalar_operator
 from ...ir.types import SymDim
@@ -26,6 +26,9 @@ _WITHOUT_GRADIENTS: Final = (
     "cse{reorder_gradients=true}", "peephole{reorder_gradients=true}", "no_grad",
 )  # fmt: skip
 
+_WHOLE: Final = frozenset(
+    dtype for dtype in DType if not (dtype.is_floating_point or dtype.is_complex)
+)
 _READ_SIZE: Final = read_operator("aten::sym_size.int", ("Tensor", "int"), ScalarType.INT)
 _EQUAL: Final = scalar_operator("aten::eq", (ScalarType.INT, ScalarType.INT), ScalarType.BOOL)
 
@@ -84,7 +87,7 @@ class Recipe:
             is_known = number in facts and same_geometry(value.type, facts[number].type)
             if value.is_used and not is_known:
                 return program
-        if not all(map(_sizes_follow, graph.walk())):
+        if not all(map(_types_follow, graph.walk())):
             return program
         reusing = program.copy()
         reusing.apply(Reinplace(fixed_sizes=True, without_gradients=True))
@@ -119,8 +122,8 @@ def _may_reorder(graph: Graph, grad: bool | None) -> bool:
     )
 
 
-def _sizes_follow(node: Node) -> bool:
-    """Whether the sizes of what a node makes follow from those of what it reads."""
+def _types_follow(node: Node) -> bool:
+    """Whether sizes and element types of what a node makes follow from those of what it reads."""
     if node.kind == GUARD_OPERATOR.name:
         return True
     return (
@@ -128,7 +131,17 @@ def _sizes_follow(node: Node) -> bool:
         and not node.blocks
         and not node.operator.effects & (Effect.DATA_SIZED | Effect.RESHAPES | Effect.UNKNOWN)
         and all(isinstance(v.type, TensorType) and v.type.is_exact for v in node.outputs)
+        and not _goes_by_default(node)
     )
+
+
+def _goes_by_default(node: Node) -> bool:
+    """Whether a node makes fractions where it reads none, so that torch's default says of which type."""
+    made, read = (
+        {v.type.dtype for v in values if isinstance(v.type, TensorType)} - _WHOLE
+        for values in (node.outputs, node.inputs)
+    )
+    return bool(made) and not read and not any(isinstance(arg, DType) for arg in node.all_args)
 
 
 def _state_sizes(graph: Graph, facts: Sequence[InputFact]) -> list[Node]:

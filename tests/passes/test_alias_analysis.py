@@ -12,6 +12,8 @@ from support.ir_text import node_named, value_named
 
 Program = Callable[[torch.Tensor], Any]
 
+_PLACES = torch.arange(3)[None]
+
 SHARING: list[Program] = [
     lambda x: torch.einsum("ij->ji", x),
     lambda x: x.to_dense(),
@@ -24,6 +26,12 @@ SHARING: list[Program] = [
     lambda x: torch.broadcast_tensors(x, x[0]),
     lambda x: x.chunk(2),
     lambda x: x.data,
+    lambda x: torch.ops.aten.data(x),
+    lambda x: torch.ops.aten.lift(x),
+    lambda x: torch.ops.aten.dequantize(x),
+    lambda x: torch.ops.aten._cast_Float(x),
+    lambda x: torch.sparse_coo_tensor(_PLACES, x, (3, 3), check_invariants=True)._values(),
+    lambda x: torch.sparse_coo_tensor(_PLACES, x, (3, 3), check_invariants=True).to_sparse(),
     lambda x: x.clone().relu_(),
     lambda x: torch.cond(x.sum() > 0, lambda y: y.view(-1), lambda y: y.view(-1), (x,)),
 ]

@@ -1,6 +1,7 @@
 """New tensors that become writes over those that nothing reads any more."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 import pytest
 import torch
@@ -113,6 +114,19 @@ STAYS = {
         "%a : f32[2, 4] = aten::maximum(%h, %r)",
         "%out : f32[2, 4] = aten::linear(%a, %w)",
     ],
+    "it is on another device": [
+        "%s : f32[] = aten::sum(%x)",
+        "%b : f32[] = aten::neg(%s)",
+        "%m : f32[]{device=meta} = aten::empty.memory_format([], device=device.meta)",
+        "%a : f32[]{device=meta} = aten::add.Tensor(%b, %m)",
+        "%out : f32[]{device=meta} = aten::sum(%a)",
+    ],
+    "numbers are complex": [
+        "%c : c64[2, 4] = aten::complex(%x, %r)",
+        "%b : c64[2, 4] = aten::neg(%c)",
+        "%a : c64[2, 4] = aten::div.Tensor(%b, %r)",
+        "%out : f32[2, 4] = aten::abs(%a)",
+    ],
     "it is of another class": [
         '%b : f32[2, 4]{class="Own"} = aten::neg(%r)',
         '%a : f32[2, 4]{class="Own"} = aten::relu(%b)',
@@ -136,7 +150,7 @@ STAYS = {
 
 @pytest.mark.parametrize("why", STAYS)
 def test_a_new_tensor_stays_where(why: str) -> None:
-    before = body(*STAYS[why])
+    before = body(*STAYS[why]).replace(" -> (f32[2, 4])", "")
     check_pass(FIXED, before, before)
 
 
@@ -259,6 +273,22 @@ def _arguments(
     return given
 
 
+def _variants(args: list[object]) -> Iterator[list[object]]:
+    """Yield arguments, and the same with further tensors that are broadcast or lie otherwise in memory."""
+    yield args
+    tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
+    if len(tensors) < 2 or not 1 < tensors[0].numel() < 10_000:
+        return
+    changes: list[Callable[[torch.Tensor], torch.Tensor]] = [
+        lambda t: t[0],
+        lambda t: t[..., :1],
+        lambda t: t.reshape(-1)[0],
+        lambda t: t.mT.contiguous().mT if t.dim() > 1 else t.repeat_interleave(2)[::2],
+    ]
+    for change in changes:
+        yield [change(a) if i and isinstance(a, torch.Tensor) else a for i, a in enumerate(args)]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64], ids=str)
 def test_torch_computes_the_same_bits_in_place(dtype: torch.dtype) -> None:
     """The pass relies on it, for each operator that it takes; a torch of which it is not true fails here."""
@@ -267,12 +297,12 @@ def test_torch_computes_the_same_bits_in_place(dtype: torch.dtype) -> None:
         operator = operator_of(op)
         if operator.effects or sharing_of(operator) is not None:
             continue
-        for shape in ((), (7,), (33, 65), (2, 3, 17, 5), (100_003,)):
-            args = _arguments(op, dtype, shape)
+        shapes: list[tuple[int, ...]] = [(), (7,), (33, 65), (2, 3, 17, 5), (100_003,)]
+        for args in chain(*[_variants(_arguments(op, dtype, shape)) for shape in shapes]):
             first = args[0]
             if not isinstance(first, torch.Tensor):
                 continue
-            before = [arg.clone() if isinstance(arg, torch.Tensor) else arg for arg in args]
+            before = [first.clone(), *args[1:]]
             try:
                 made = op(*args)
             except (RuntimeError, TypeError, NotImplementedError):

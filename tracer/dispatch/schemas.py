@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 
@@ -14,6 +14,15 @@ from ...ir.operator import Default
 from .literals import to_literal
 from .operator_aliases import canonical_overload
 from .own_kernels import has_autocast_kernel, own_kernels
+
+_UNTAGGED: Final = frozenset(
+    f"aten::{name}"
+    for name in """
+    where nonzero_numpy repeat_interleave.self_Tensor tensor_split.tensor_indices_or_sections
+    _pack_padded_sequence _pad_packed_sequence
+    """.split()
+)
+"""Operators whose sizes depend on data, which torch's tags do not say."""
 
 
 @cache
@@ -36,7 +45,7 @@ def operator_of(op: torch._ops.OpOverload) -> Operator:
         effects |= Effect.RANDOM
     if torch.Tag.inplace_view in op.tags:
         effects |= Effect.RESHAPES
-    if torch.Tag.dynamic_output_shape in op.tags:
+    if torch.Tag.dynamic_output_shape in op.tags or name in _UNTAGGED:
         effects |= Effect.DATA_SIZED
     is_pointwise = torch.Tag.pointwise in op.tags
     canonical = canonical_overload(op)

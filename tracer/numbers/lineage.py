@@ -7,8 +7,6 @@ from enum import Enum, auto
 from functools import cache
 from typing import NamedTuple
 
-import torch
-
 from ...ir import Effect, Node, Operator, TensorType, Value
 from ...passes.size_rules import MASKS
 
@@ -19,7 +17,6 @@ _UNSAID = (
     "batch_norm",
     "instance_norm",
 )  # write running statistics, which their schemas do not say
-_UNTAGGED = ("aten::where", "aten::nonzero_numpy")  # torch tags the others that belong to them
 
 
 def is_fixed(value: Value, constants: Container[str], handed_on: Container[Value]) -> bool:
@@ -165,7 +162,7 @@ def is_data_sized(node: Node) -> bool:
 
 def may_be_data_sized(node: Node) -> bool:
     """Whether that may be so for some arguments of the operator that a node calls."""
-    return _has_data_dependent_size(node.kind)
+    return node.operator.effects & (Effect.DATA_SIZED | Effect.UNKNOWN) == Effect.DATA_SIZED
 
 
 def rows_of(value: Value) -> int | None:
@@ -181,14 +178,3 @@ def _has_static_size(node: Node) -> bool:
         return False
     types = [value.type for value in node.inputs[1:]]
     return not any(isinstance(type_, TensorType) and type_.dtype in MASKS for type_ in types)
-
-
-@cache
-def _has_data_dependent_size(name: str) -> bool:
-    if name in _UNTAGGED:
-        return True
-    namespace, _, rest = name.partition("::")
-    packet, _, overload = rest.partition(".")
-    found = getattr(getattr(torch.ops, namespace), packet, None)
-    op = getattr(found, overload or "default", None)
-    return op is not None and torch.Tag.dynamic_output_shape in op.tags

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import opscope
 from support.exactness import assert_identical
@@ -165,6 +166,89 @@ def test_sizes_that_depend_on_data_are_not_taken_for_known() -> None:
     assert "aten_add_Tensor(" in _code(executor)
 
 
+@pytest.mark.parametrize(
+    ("sized", "sizes"),
+    [
+        (torch.repeat_interleave, ([1, 0, 0], [1, 1, 1])),
+        (lambda x, at: x.tensor_split(at)[0], ([1], [2])),
+        (lambda x, given: torch.where(given > 0)[0], ([1, 0, 0], [1, 1, 1])),
+        (lambda x, given: given.nonzero(as_tuple=True)[0], ([1, 0, 0], [1, 1, 1])),
+    ],
+    ids=["repeat_interleave", "tensor_split", "where", "nonzero"],
+)
+def test_sizes_that_depend_on_data_though_torch_does_not_say_so(
+    sized: Callable[..., torch.Tensor], sizes: tuple[list[int], list[int]]
+) -> None:
+    def program(x: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+        return (x.sum().reshape(1).exp() + sized(x, given)).sum()
+
+    x, (first, other) = torch.randn(3), map(torch.tensor, sizes)
+    executor = opscope.ProfilingExecutor(opscope.trace(program, (x, first)))
+    with torch.no_grad():
+        for given in (first, first, other):
+            assert_identical(executor(x, given), program(x, given))
+
+
+def test_in_mixed_precision_a_plan_goes_by_what_a_run_has_made() -> None:
+    def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (F.linear(x, _WEIGHT) + y).sum(0)
+
+    x, y = torch.randn(3, 4), torch.randn(3, 4)
+    executor = opscope.ProfilingExecutor(opscope.trace(program, (x, y)))
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        executor.prepare((x, y))
+        assert_identical(executor(x, y), program(x, y))
+
+
+def test_the_default_element_type_may_change() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return (x.exp() + torch.rand(4)).mul(2)
+
+    x = torch.randn(3, 4)
+    executor = opscope.ProfilingExecutor(opscope.trace(program, x))
+    try:
+        with torch.no_grad():
+            for dtype in (torch.float32, torch.float32, torch.float64):
+                torch.set_default_dtype(dtype)
+                torch.manual_seed(0)
+                expected = program(x)
+                torch.manual_seed(0)
+                assert_identical(executor(x), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+class _Keeping(TorchDispatchMode):
+    """Keeps what operators make."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: Tensors = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        made = func(*args, **(kwargs or {}))
+        self.made.append(made)
+        return made
+
+
+def test_a_dispatch_mode_may_keep_what_operators_make() -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return F.gelu(x.exp()).mul(2).sum()
+
+    x = torch.randn(3, 4)
+    executor = opscope.ProfilingExecutor(opscope.trace(program, x))
+    with torch.no_grad():
+        for _ in range(3):
+            executor(x)
+            with _Keeping() as ours:
+                executor(x)
+            with _Keeping() as theirs:
+                program(x)
+            for kept, expected in zip(ours.made, theirs.made, strict=True):
+                assert_identical(kept, expected)
+    assert "aten_gelu_(" in _code(executor)
+
+
 def test_transforms_and_forward_derivatives_have_plans_that_write_over_nothing() -> None:
     def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return (x.exp() * y.sin()).sum(-1)
@@ -187,7 +271,7 @@ def test_transforms_and_forward_derivatives_have_plans_that_write_over_nothing()
             assert_identical(pushed(executor), pushed(program))
     plain, transformed = executor.get_debug_state().chains
     assert "aten_mul__Tensor(" in str(plain.levels[0].code)
-    assert transformed.mode.endswith("inside a transform")
+    assert transformed.mode.endswith("inside a transform or mode")
     assert "aten_mul_Tensor(" in str(transformed.levels[0].code)
 
 
