@@ -49,7 +49,7 @@ class Reinplace(Pass):
     Sound for any graph, for inputs of any sizes. Left alone is what autograd may follow, what runs in mixed
     precision, what stands in blocks and functions, and what has a second tensor for an operand, to whose size
     the result may be broadcast. So are complex numbers, whose quotients and products torch rounds another way
-    in place. Inside ``vmap`` what is the same for all calls cannot be written over, so a program may fail there.
+    in place. Inside ``vmap`` what is the same for all calls cannot be written over: a program may fail there.
     Cost: O(nodes + operands).
 
     Attributes:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from ..ir import DType, Effect, Operator, TensorType, Value
+from ..ir import DType, Effect, Node, Operator, TensorType, Value
 from .size_calls import (
     Derived,
     Dimension,
@@ -39,6 +39,24 @@ def rule_of(operator: Operator) -> Rule | None:
 def keeps_sizes(operator: Operator) -> bool:
     """Whether the result always has the sizes of the first tensor that the operator is given."""
     return rule_of(operator) is _same_as_first
+
+
+def is_data_sized(node: Node) -> bool:
+    """Whether the sizes of what a node gives depend on the data of what it reads."""
+    return may_be_data_sized(node) and not _has_static_size(node)
+
+
+def may_be_data_sized(node: Node) -> bool:
+    """Whether that may be so for some arguments of the operator that a node calls."""
+    return node.operator.effects & (Effect.DATA_SIZED | Effect.UNKNOWN) == Effect.DATA_SIZED
+
+
+def _has_static_size(node: Node) -> bool:
+    """Whether an index operator was called with positions only: masks alone depend on data."""
+    if not node.kind.startswith("aten::index."):
+        return False
+    types = [value.type for value in node.inputs[1:]]
+    return not any(isinstance(type_, TensorType) and type_.dtype in MASKS for type_ in types)
 
 
 def _same_as_first(call: SizeCall) -> Derived:

@@ -11,10 +11,12 @@ from ...ir import Argument, DType, Effect, Graph, Node, ScalarType, TensorType, 
 from ...ir.profiles import watch
 from ...ir.scalars import GUARD_OPERATOR, read_operator, scalar_operator
 from ...ir.types import SymDim
+from ...passes.alias_analysis import has_memory
 from ...passes.base import Pass
 from ...passes.geometry import same_geometry
 from ...passes.registry import read_passes
 from ...passes.reinplace import Reinplace
+from ...passes.size_rules import is_data_sized
 from ...passes.specialize_types import SpecializeTypes
 from .facts import InputFact
 from .program import Program
@@ -123,13 +125,17 @@ def _may_reorder(graph: Graph, grad: bool | None) -> bool:
 
 
 def _types_follow(node: Node) -> bool:
-    """Whether sizes and element types of what a node makes follow from those of what it reads."""
+    """Whether sizes and element types of the tensors that a node makes follow from those that it reads."""
     if node.kind == GUARD_OPERATOR.name:
         return True
+    if not node.kind.startswith("aten::") or node.blocks:
+        return False
+    if node.operator.effects & (Effect.RESHAPES | Effect.UNKNOWN) or is_data_sized(node):
+        return False
+    if not any(map(has_memory, node.outputs)):
+        return True  # what makes tensors of such numbers is refused
     return (
-        node.kind.startswith("aten::")
-        and not node.blocks
-        and not node.operator.effects & (Effect.DATA_SIZED | Effect.RESHAPES | Effect.UNKNOWN)
+        all(map(has_memory, node.inputs))
         and all(isinstance(v.type, TensorType) and v.type.is_exact for v in node.outputs)
         and not _goes_by_default(node)
     )

@@ -78,6 +78,10 @@ STAYS = {
         "%a : f32[2, 4] = aten::mul.Tensor(%h, %v)",
         "%out : f32[2, 4] = aten::linear(%a, %w)",
     ],
+    "a view of it leaves": [
+        "%out : f32[2, 4] = aten::alias(%h)",
+        "%a : f32[2, 4] = aten::relu(%h)",
+    ],
     "it is an input": [
         "%a : f32[2, 4] = aten::relu(%x)",
         "%out : f32[2, 4] = aten::add.Tensor(%h, %a)",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ...ir import Effect, Node, Operator, TensorType, Value
 from ...ir.own_operators import AUTOGRAD_FUNCTION
+from ...passes.size_rules import is_data_sized, may_be_data_sized
 from ..dispatch.number import Number
-from .lineage import is_data_sized, may_be_data_sized
 
 
 class DataSizes:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from ...ir import Effect, Node, Operator, TensorType, Value
-from ...passes.size_rules import MASKS
+from ...passes.size_rules import is_data_sized
 
 _MOST_NODES = 256
 _FLAGS = ("aten::requires_grad_", "prim::retain_grad")  # these set a flag and write no memory
@@ -155,26 +155,8 @@ def sizing_node(value: Value) -> Node | None:
     return None
 
 
-def is_data_sized(node: Node) -> bool:
-    """Whether the sizes of what a node gives depend on the data of what it reads."""
-    return may_be_data_sized(node) and not _has_static_size(node)
-
-
-def may_be_data_sized(node: Node) -> bool:
-    """Whether that may be so for some arguments of the operator that a node calls."""
-    return node.operator.effects & (Effect.DATA_SIZED | Effect.UNKNOWN) == Effect.DATA_SIZED
-
-
 def rows_of(value: Value) -> int | None:
     """Return the first size of a value; None where it has none that is known."""
     type_ = value.type
     shape = type_.shape if isinstance(type_, TensorType) else None
     return shape[0] if shape and isinstance(shape[0], int) else None
-
-
-def _has_static_size(node: Node) -> bool:
-    """Whether an index operator was called with positions only: masks alone depend on data."""
-    if not node.kind.startswith("aten::index."):
-        return False
-    types = [value.type for value in node.inputs[1:]]
-    return not any(isinstance(type_, TensorType) and type_.dtype in MASKS for type_ in types)

@@ -16,11 +16,11 @@ import torch
 from ...errors import CaptureError
 from ...ir import Argument, Node, Operator, ScalarType, TensorType, Value
 from ...ir.scalars import GUARD_OPERATOR, read_operator
-from ...passes.size_rules import keeps_sizes
+from ...passes.size_rules import is_data_sized, keeps_sizes
 from ..dispatch.dispatcher import plain_shape, without_hooks
 from ..dispatch.number import Number, with_plain_numbers
 from .known_sizes import Dimension, Dimensions, SizeRead
-from .lineage import is_data_sized, is_written
+from .lineage import is_written
 from .numbers import Numbers, own_frames
 from .shapes import Shapes
 from .trace import Trace
