@@ -173,9 +173,8 @@ def test_sizes_that_depend_on_data_are_not_taken_for_known() -> None:
         (lambda x, at: x.tensor_split(at)[0], ([1], [2])),
         (lambda x, given: torch.where(given > 0)[0], ([1, 0, 0], [1, 1, 1])),
         (lambda x, given: given.nonzero(as_tuple=True)[0], ([1, 0, 0], [1, 1, 1])),
-        (lambda x, given: torch.zeros(int(given.sum()), dtype=torch.float32), ([1, 0], [1, 1])),
     ],
-    ids=["repeat_interleave", "tensor_split", "where", "nonzero", "item"],
+    ids=["repeat_interleave", "tensor_split", "where", "nonzero"],
 )
 def test_sizes_that_depend_on_data_though_torch_does_not_say_so(
     sized: Callable[..., torch.Tensor], sizes: tuple[list[int], list[int]]
@@ -197,7 +196,8 @@ def test_data_that_only_guards_read_and_positions_decide_no_sizes() -> None:
         return (x.exp() + x[at]).sum()
 
     x, mask = torch.randn(3, 4), torch.ones(3, dtype=torch.bool)
-    executor = opscope.ProfilingExecutor(opscope.trace(program, (x, mask, torch.arange(3))))
+    traced = opscope.trace(program, (x, mask, torch.arange(3)), warn=False)
+    executor = opscope.ProfilingExecutor(traced)
     with torch.no_grad():
         for _ in range(3):
             at = torch.randint(3, (3,))
