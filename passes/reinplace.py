@@ -176,7 +176,9 @@ class _Reinplacement:
             if written and written[0] and not any(written[1:]) and len(candidate.returns) == 1:
                 found = functional_overload(candidate, self._facts)
                 if found is not None and found.operator.name == operator.name:
-                    return candidate
+                    # Who has replaced one of the two computes something else by it.
+                    is_replaced = any(map(self._facts.is_replaced, (operator, candidate)))
+                    return None if is_replaced else candidate
         return None
 
 

@@ -56,6 +56,10 @@ class TorchFacts(Protocol):
         """Return every overload of a name without overload, ``aten::add``; none if it is not known."""
         ...
 
+    def is_replaced(self, operator: Operator) -> bool:
+        """Whether somebody has registered a kernel in Python for an operator of torch's."""
+        ...
+
     def outcome(
         self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]
     ) -> tuple[ResultFact, ...] | None:

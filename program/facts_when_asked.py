@@ -25,6 +25,10 @@ class FactsWhenAsked:
         """Return every overload of a name without overload; none if it is not known."""
         return () if self._facts is None else self._facts.overloads(base_name)
 
+    def is_replaced(self, operator: Operator) -> bool:
+        """Whether somebody has registered a kernel in Python for an operator of torch's."""
+        return self._facts is not None and self._facts.is_replaced(operator)
+
     def outcome(
         self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]
     ) -> tuple[ResultFact, ...] | None:

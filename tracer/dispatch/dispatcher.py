@@ -599,6 +599,13 @@ has_kernel: Callable[[str, str], bool] = _C._dispatch_has_kernel_for_dispatch_ke
 """Whether an operator has a kernel that was registered for the key of a name itself."""
 
 
+def has_python_kernel(name: str) -> bool:
+    """Whether somebody has registered a kernel in Python for an operator, by its name, and for data."""
+    start = f"{name.replace('::', '/')}/"
+    registered: set[str] = cast(Any, torch.library)._impls  # aten/gelu/CPU
+    return any(key.startswith(start) and not key.endswith("/Meta") for key in registered)
+
+
 @contextmanager
 def plain_script_execution() -> Iterator[None]:
     """Make scripted functions of this thread run operator by operator, not in fused or autograd groups."""

@@ -16,7 +16,7 @@ from ...ir import Argument, Device, Literal, Operator, ScalarType, TensorType, T
 from ...passes.hidden_writes import hidden_parameters
 from ...passes.torch_facts import AutogradFact, ResultFact
 from .autograd_facts import fact_of_call
-from .dispatcher import kernels, recording, storage_key, without_torch_dispatch
+from .dispatcher import has_python_kernel, kernels, recording, storage_key, without_torch_dispatch
 from .schemas import operator_of
 from .tensors import type_of_tensor
 
@@ -42,6 +42,10 @@ class MetaFacts:
     def overloads(self, base_name: str) -> tuple[Operator, ...]:
         """Return every overload of a name without overload; none if torch does not know it."""
         return tuple(map(operator_of, _overloads(base_name)))
+
+    def is_replaced(self, operator: Operator) -> bool:
+        """Whether somebody has registered a kernel in Python for an operator of torch's."""
+        return has_python_kernel(operator.name)
 
     def outcome(
         self, operator: Operator, args: tuple[Argument, ...], keywords: tuple[str, ...]

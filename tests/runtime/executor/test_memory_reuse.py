@@ -265,6 +265,24 @@ def test_a_dispatch_mode_may_keep_what_operators_make() -> None:
     assert "aten_gelu_(" in _code(executor)
 
 
+@pytest.mark.filterwarnings("ignore:Warning only once for all operators")
+@pytest.mark.parametrize("replaced", ["gelu", "gelu_"])
+def test_an_operator_that_somebody_has_replaced_is_called_as_before(replaced: str) -> None:
+    def program(x: torch.Tensor) -> torch.Tensor:
+        return F.gelu(x.exp()).sum()
+
+    x = torch.randn(3, 4)
+    library = torch.library.Library("aten", "IMPL")
+    library.impl(replaced, lambda x, approximate="none": x - 7, "CPU")
+    try:
+        executor = opscope.ProfilingExecutor(opscope.trace(program, x))
+        with torch.no_grad():
+            for _ in range(3):
+                assert_identical(executor(x), program(x))
+    finally:
+        library._destroy()
+
+
 def test_transforms_and_forward_derivatives_have_plans_that_write_over_nothing() -> None:
     def program(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return (x.exp() * y.sin()).sum(-1)
