@@ -23,6 +23,13 @@ _ALLOCATES: Final = frozenset(
 )
 """Operators that give a tensor of its own memory whatever they are called with, besides pointwise ones."""
 
+_ROW_MAJOR: Final = frozenset(
+    f"aten::{name}" for name in ("linear", "addmm", "mm", "bmm", "baddbmm")
+)
+"""Those of them whose results lie in memory row by row, whatever lies how."""
+
+_DEVICES: Final = frozenset(("cpu", "cuda"))
+"""Where torch itself has all kernels; elsewhere some in place may be missing."""
 
 _GRADIENTS: Final = frozenset(("grad", "inference"))
 """The modes that decide whether autograd follows a node."""
@@ -47,14 +54,14 @@ class Reinplace(Pass):
     Keeps values bit by bit, random numbers, names, scopes and sources.
 
     Sound for any graph, for inputs of any sizes. Left alone is what autograd may follow, what runs in mixed
-    precision, what stands in blocks and functions, and what has a second tensor for an operand, to whose size
-    the result may be broadcast. So are complex numbers, whose quotients and products torch rounds another way
-    in place. Inside ``vmap`` what is the same for all calls cannot be written over: a program may fail there.
-    Cost: O(nodes + operands).
+    precision, what stands in blocks and functions, what has a second tensor for an operand, to whose size the
+    result may be broadcast, and what may lie in memory otherwise than row by row; complex numbers, too,
+    which torch multiplies otherwise in place, and devices but processors and CUDA. What is the same for all
+    calls inside ``vmap`` cannot be written over, so a program may fail there. Cost: O(nodes + operands).
 
     Attributes:
-        fixed_sizes: whether types tell the sizes of each run, so that the first of several tensors, too, may
-            be written over. Guards must stand before the graph then.
+        fixed_sizes: whether types tell sizes and strides of each run, so that any of these is no obstacle.
+            Guards must stand before the graph then.
         without_gradients: whether autograd follows nothing when the graph runs, whatever it did at the trace.
         facts: answers questions about torch's operators; ``TracedProgram.apply`` gives them.
     """
@@ -95,6 +102,7 @@ class _Reinplacement:
         analysis = AliasAnalysis(graph)
         self._memory_of = analysis.memory_of
         self._seen = analysis.leaving | analysis.writers.keys()
+        self._found: dict[Node, Operator] = {}
         self._twins: dict[Operator, Operator | None] = {}
         self._last_reader: dict[Memory, Node] = {}
         self._followed: set[Memory] = set()
@@ -107,8 +115,11 @@ class _Reinplacement:
 
     def run(self) -> int:
         """Replace what can be; return how many nodes that were."""
-        found = [(node, twin) for node in self._graph.block if (twin := self._twin_for(node))]
-        for node, twin in found:
+        for node in self._graph.block:
+            twin = self._twin_for(node)
+            if twin is not None:
+                self._found[node] = twin
+        for node, twin in self._found.items():
             with self._graph.inserting(node):
                 made = self._graph.append(
                     twin,
@@ -122,7 +133,7 @@ class _Reinplacement:
             made.output.name = node.output.name
             node.output.replace_all_uses_with(made.output)
             node.erase()
-        return len(found)
+        return len(self._found)
 
     def _twin_for(self, node: Node) -> Operator | None:
         """Return the operator that writes over the first operand what a node makes anew; None if none may."""
@@ -131,8 +142,7 @@ class _Reinplacement:
         written = node.all_args[0]
         if not isinstance(written, Value) or not self._is_free(node, written):
             return None
-        type_ = written.type
-        if not isinstance(type_, TensorType) or not self._has_its_place(node, type_):
+        if not _are_alike(written, node.output) or not self._stay_alike(node, written):
             return None
         if node.operator not in self._twins:
             self._twins[node.operator] = self._twin_of(node.operator)
@@ -148,17 +158,16 @@ class _Reinplacement:
         reads = [value for value in node.inputs if self._memory_of(value) == memory]
         return self._last_reader[memory] is node and len(reads) == 1
 
-    def _has_its_place(self, node: Node, type_: TensorType) -> bool:
-        """Whether what a node makes lies in memory as a tensor of a type does, in each run."""
-        made = node.output.type
-        if not isinstance(made, TensorType) or not same_geometry(type_, made):
-            return False
-        # A tensor of no dimensions may be on another device than the result.
-        if made.device != type_.device or made.dtype is None or made.dtype.is_complex:
-            return False
-        is_usual = made.layout.name == "strided" and not made.class_name and not type_.class_name
-        others = [value for value in node.inputs[1:] if has_memory(value)]
-        return is_usual and (self._options.fixed_sizes or not others)
+    def _stay_alike(self, node: Node, written: Value) -> bool:
+        """Whether in each run what a node makes has the sizes and strides of its first operand."""
+        if self._options.fixed_sizes:
+            return True
+        # Where a size is one, strides are chosen anew for what does not lie row by row.
+        maker = written.node
+        is_row_major = maker in self._found or (
+            maker is not None and maker.operator.base_name in _ROW_MAJOR
+        )
+        return is_row_major and not any(map(has_memory, node.inputs[1:]))
 
     def _may_be_followed(self, node: Node) -> bool:
         """Whether autograd follows a node in some run. What the program does not set, its caller does."""
@@ -180,6 +189,20 @@ class _Reinplacement:
                     is_replaced = any(map(self._facts.is_replaced, (operator, candidate)))
                     return None if is_replaced else candidate
         return None
+
+
+def _are_alike(one: Value, other: Value) -> bool:
+    """Whether two tensors are of one type, and of one that is computed in place to the same bits."""
+    first, second = one.type, other.type
+    if not isinstance(first, TensorType) or not isinstance(second, TensorType):
+        return False
+    # A tensor of no dimensions may be on another device than what it is added to.
+    if first.device != second.device or first.device.type not in _DEVICES:
+        return False
+    if first.class_name or second.class_name or first.layout.name != "strided":
+        return False
+    is_complex = first.dtype is None or first.dtype.is_complex
+    return not is_complex and same_geometry(first, second)
 
 
 def _could_write(node: Node) -> bool:

@@ -156,7 +156,7 @@ class Level:
             program,
             facts,
             mode.grad if facts else None,
-            reuses_memory=self.kind is Kind.STATIC and not mode.observed and knows_types,
+            reuses_memory=knows_types and not mode.observed,
             types=types,
         )
         if self.kind is Kind.UNSPECIALIZED:

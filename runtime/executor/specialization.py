@@ -78,22 +78,23 @@ class Recipe:
     def reusing_memory(self, program: Program) -> Program:
         """Return the optimized program as it runs without an engine.
 
-        That writes over what it has made and nothing reads any more, where autograd follows nothing and the
-        sizes of each run are known.
+        That writes over what it has made and nothing reads any more, where autograd follows nothing.
         """
-        graph = program.graph
-        if not self.reuses_memory or not _may_reorder(graph, self.grad):
+        if not self.reuses_memory or not _may_reorder(program.graph, self.grad):
             return program
+        reusing = program.copy()
+        fixed_sizes = self._tells_types(program.graph)
+        reusing.apply(Reinplace(fixed_sizes=fixed_sizes, without_gradients=True))
+        return reusing
+
+    def _tells_types(self, graph: Graph) -> bool:
+        """Whether the types of an optimized graph are those of each run that guards admit."""
         facts = {fact.number: fact for fact in self.facts if fact.is_exact}
         for number, value in enumerate(graph.inputs):
             is_known = number in facts and same_geometry(value.type, facts[number].type)
             if value.is_used and not is_known:
-                return program
-        if not all(map(_types_follow, graph.walk())):
-            return program
-        reusing = program.copy()
-        reusing.apply(Reinplace(fixed_sizes=True, without_gradients=True))
-        return reusing
+                return False
+        return all(map(_types_follow, graph.walk()))
 
     def tell_types(self, program: Program) -> None:
         """Have the types of inputs say what guards promise, and those of other values no sizes.

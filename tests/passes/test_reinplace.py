@@ -131,6 +131,11 @@ STAYS = {
         "%a : c64[2, 4] = aten::div.Tensor(%b, %r)",
         "%out : f32[2, 4] = aten::abs(%a)",
     ],
+    "a device of another library may have no such kernel": [
+        "%b : f32[2, 4]{device=mps} = aten::neg(%x)",
+        "%a : f32[2, 4]{device=mps} = aten::relu(%b)",
+        "%out : f32[2, 4] = aten::linear(%a, %w)",
+    ],
     "it is of another class": [
         '%b : f32[2, 4]{class="Own"} = aten::neg(%r)',
         '%a : f32[2, 4]{class="Own"} = aten::relu(%b)',
@@ -166,6 +171,19 @@ def test_with_a_second_tensor_only_where_sizes_are_known() -> None:
     check_pass(FIXED, before, before.replace("add.Tensor", "add_.Tensor"))
 
 
+def test_what_may_not_lie_row_by_row_only_where_strides_are_known() -> None:
+    """At other sizes, one of them 1, ``relu`` may choose other strides than a convolution has."""
+    before = """
+        graph(%x : f32[2, 3, 4, 4], %w : f32[3, 3, 1, 1]):
+          %h : f32[2, 3, 4, 4]{strides=[48, 1, 12, 3]} = aten::conv2d(%x, %w)
+          %a : f32[2, 3, 4, 4]{strides=[48, 1, 12, 3]} = aten::relu(%h)
+          %out : f32[2, 3, 4, 4]{strides=[48, 1, 12, 3]} = aten::conv2d(%a, %w)
+          return (%out)
+    """
+    check_pass(PASS, before, before)
+    check_pass(FIXED, before, before.replace("relu(", "relu_("))
+
+
 def test_what_autograd_may_follow_stays() -> None:
     before = body("%a : f32[2, 4] = aten::gelu(%h)", "%out : f32[2, 4] = aten::linear(%a, %w)")
     check_pass(Reinplace(), before, before)
@@ -175,7 +193,7 @@ def test_what_is_without_gradients_in_the_mode_of_the_caller_stays() -> None:
     def before(modes: str) -> str:
         return body(
             modes,
-            "%b : f32[2, 4] = aten::neg(%x)",
+            "%b : f32[2, 4] = aten::linear(%x, %w)",
             "%a : f32[2, 4] = aten::relu(%b)",
             "%out : f32[2, 4] = aten::linear(%a, %w)",
         ).replace("  %h", "  ambient no_grad\n  %h", 1)
@@ -189,7 +207,7 @@ def test_what_autograd_may_have_saved_stays() -> None:
     def before(*more: str) -> str:
         return body(
             "mode no_grad",
-            "%b : f32[2, 4] = aten::neg(%x)",
+            "%b : f32[2, 4] = aten::linear(%x, %w)",
             *more,
             "mode no_grad",
             "%a : f32[2, 4] = aten::relu(%b)",

@@ -1,4 +1,4 @@
-"""Static plans write over what they have made and nothing reads any more; nobody can tell by the results."""
+"""Plans write over what they have made and nothing reads any more; nobody can tell by the results."""
 
 from collections.abc import Callable, Sequence
 
@@ -55,27 +55,28 @@ def _program(
     return program
 
 
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
 @given(_STEPS, st.lists(st.integers(0, 99), min_size=1, max_size=3), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_programs_give_what_they_gave(
-    steps: list[tuple[str, int, int]], results: list[int], inference: bool
+    kind: str, steps: list[tuple[str, int, int]], results: list[int], inference: bool
 ) -> None:
     program = _program(steps, results)
-    inputs = torch.randn(3, 4), torch.randn(3, 4)
-    before, weight = [value.clone() for value in inputs], _WEIGHT.clone()
+    weight = _WEIGHT.clone()
     with torch.inference_mode(inference), torch.no_grad():
-        expected = program(*inputs)
-        executor = opscope.ProfilingExecutor(opscope.trace(program, inputs))
-        for _ in range(3):
-            actual = executor(*inputs)
-            for ours, theirs in zip(actual, expected, strict=True):
+        traced = opscope.trace(program, (torch.randn(3, 4), torch.randn(3, 4)))
+        executor = opscope.ProfilingExecutor(traced, fusion_strategy=[(kind, 4)])
+        for rows in (3, 3, 2, 2, 5, 5):
+            inputs = torch.randn(rows, 4), torch.randn(rows, 4)
+            before = [value.clone() for value in inputs]
+            for ours, theirs in zip(executor(*inputs), program(*inputs), strict=True):
                 assert_identical(ours, theirs)
-                assert ours._is_view() is theirs._is_view() or ours is inputs[0]
-    for value, kept in zip((*inputs, _WEIGHT), (*before, weight), strict=True):
-        assert torch.equal(value, kept)
-    level = executor.get_debug_state().levels[0]
-    assert level.failure is None
-    assert level.hits == 2
+                assert ours._is_view() is theirs._is_view() or any(ours is x for x in inputs)
+            for value, kept in zip((*inputs, _WEIGHT), (*before, weight), strict=True):
+                assert torch.equal(value, kept)
+    levels = executor.get_debug_state().levels
+    assert all(level.failure is None for level in levels)
+    assert sum(level.hits for level in levels) >= 3
 
 
 class Residual(nn.Module):
@@ -100,7 +101,7 @@ def _code(executor: opscope.ProfilingExecutor) -> str:
     return code
 
 
-def test_only_calls_without_gradients_of_one_size_write_over_what_they_made() -> None:
+def test_calls_without_gradients_write_over_what_they_made() -> None:
     model = Residual()
     executor = opscope.ProfilingExecutor(
         opscope.trace(model, torch.randn(2, 8)), fusion_strategy=[("static", 1), ("dynamic", 1)]
@@ -110,21 +111,23 @@ def test_only_calls_without_gradients_of_one_size_write_over_what_they_made() ->
             for rows in (3, 3, 5, 5, 7):
                 x = torch.randn(rows, 8)
                 assert_identical(executor(x), model(x))
-    followed, without = executor.get_debug_state().chains
-    assert [
-        line for line in _lines(without.levels[0].code) if "_(" in line or "__Tensor(" in line
-    ] == [
+    followed, (static, dynamic) = (c.levels for c in executor.get_debug_state().chains)
+    assert "aten::gelu_(" in str(static.graph)
+    assert _writes(static.code) == [
         "v2 = aten_gelu_(v1); del v1",
         "v4 = aten_add__Tensor(x_1, v3); del x_1, v3",
     ]
-    assert "aten::gelu_(" in str(without.levels[0].graph)
-    for level in (without.levels[1], *followed.levels):
+    # At other sizes a sum may be larger than its first operand.
+    assert _writes(dynamic.code) == ["v2 = aten_gelu_(v1); del v1"]
+    for level in followed:
         assert "aten_gelu(" in str(level.code)
-        assert "aten_gelu_(" not in str(level.code)
+        assert _writes(level.code) == []
 
 
-def _lines(code: str | None) -> list[str]:
-    return [line.partition("#")[0].strip() for line in str(code).splitlines()]
+def _writes(code: str | None) -> list[str]:
+    """Return the lines that call an operator in place."""
+    lines = [line.partition("#")[0].strip() for line in str(code).splitlines()]
+    return [line for line in lines if "_(" in line or "__Tensor(" in line]
 
 
 def test_a_plan_prepared_for_the_sizes_of_the_trace_does_so_too() -> None:
@@ -132,10 +135,10 @@ def test_a_plan_prepared_for_the_sizes_of_the_trace_does_so_too() -> None:
     executor = opscope.ProfilingExecutor(opscope.trace(model, torch.randn(2, 8)))
     with torch.no_grad():
         executor.prepare(torch.randn(2, 8))
-        assert "aten_gelu_(" in _code(executor)
+        assert "aten_add__Tensor(" in _code(executor)
         executor.flush_cache()
         executor.prepare(torch.randn(5, 8))  # of which nobody has seen what it makes of them
-        assert "aten_gelu_(" not in _code(executor)
+        assert "aten_add_Tensor(" in _code(executor)
         x = torch.randn(5, 8)
         assert_identical(executor(x), model(x))
 
