@@ -15,7 +15,7 @@ from opscope.runtime.executor.facts import facts_of
 from opscope.runtime.executor.guard import PlanGuard
 
 from .harness import Claim, Clock, Comparison, Effort, Report, interleave
-from .models import Program, resnet50, small_gpt, torchscript, vit_b_16
+from .models import Program, resnet50, small_gpt, small_gpt2, torchscript, vit_b_16
 from .pointwise import programs
 
 _INPUTS = 20
@@ -61,7 +61,7 @@ def executor(effort: Effort) -> Report:
             'Executor: engine="auto" without gradients, after as many calls as it takes to settle;',
             "TorchScript: torch.jit.trace and as many calls, with what fusion torch has on this device.",
             "With one thread these are timed by the processor's time, so that a busy machine does not count.",
-            "Below the programs of single elements: the examples' models, most of whose time is products.",
+            "Below the programs of single elements: the demo's models, most of whose time is products.",
         ),
     )
 
@@ -73,6 +73,7 @@ def _rows(effort: Effort) -> dict[str, Callable[[], Row]]:
         rows[name] = partial(_fused, function, args, effort)
     rows["GPT, 12 small layers"] = partial(_demo, small_gpt, effort)
     if not effort.is_quick:
+        rows["GPT-2, 12 small layers"] = partial(_demo, small_gpt2, effort)
         rows["ResNet-50"] = partial(_demo, resnet50, effort)
         rows["ViT-B/16"] = partial(_demo, vit_b_16, effort)
     return rows

@@ -160,6 +160,7 @@ def torchscript(function: Callable[..., Any], args: tuple[torch.Tensor, ...]) ->
     """Trace with ``torch.jit.trace``, without the second run that checks the first."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it is deprecated, and still a measure
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # what it bakes in holds here
         return torch.jit.trace(function, args, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
 
 
