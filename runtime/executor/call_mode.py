@@ -19,8 +19,8 @@ class CallMode:
         inference: whether it is inference mode.
         autocast: devices that autocast is on for, each with its dtype.
         deterministic: whether only deterministic algorithms are allowed.
-        observed: whether more comes by what operators make than the program: a transform of ``torch.func``,
-            forward-mode AD, or a dispatch mode.
+        observed: whether something besides the program sees what operators make: a transform of
+            ``torch.func``, forward-mode AD, or a dispatch mode.
     """
 
     grad: bool
