@@ -160,7 +160,8 @@ def torchscript(function: Callable[..., Any], args: tuple[torch.Tensor, ...]) ->
     """Trace with ``torch.jit.trace``, without the second run that checks the first."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it is deprecated, and still a measure
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # what it bakes in holds here
+        # What it bakes in holds here.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         return torch.jit.trace(function, args, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
 
 
