@@ -107,11 +107,10 @@ class _Reinplacement:
         self._last_reader: dict[Memory, Node] = {}
         self._followed: set[Memory] = set()
         for node in graph.walk():
-            for value in node.inputs:
-                memory = self._memory_of(value)
-                self._last_reader[memory] = node
-                if self._may_be_followed(node):
-                    self._followed.add(memory)
+            read = list(map(self._memory_of, node.inputs))
+            self._last_reader.update(dict.fromkeys(read, node))
+            if self._may_be_followed(node):
+                self._followed.update(read)
 
     def run(self) -> int:
         """Replace what can be; return how many nodes that were."""

@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import torch
-from torch.autograd import forward_ad
 
 from .differentiable import Declined, Differentiable
 from .fx_graph import Untraceable, fx_graph, strides_memory, tensors_bound, writes_or_draws
@@ -191,9 +190,9 @@ def _through_dynamo(
 class _Elsewhere:
     """Runs the plain function where kernels would not do what its operators do.
 
-    That is inside modes and transforms that see operators, with tangents of forward differentiation, where
-    autograd follows other inputs than those that the kernels were made for, where a parameter was frozen or
-    thawed since, and where inputs begin elsewhere in memory that operators stride through by themselves.
+    That is where autograd follows other inputs than those that the kernels were made for, where a parameter
+    was frozen or thawed since, and where inputs begin elsewhere in memory that operators stride through by
+    themselves. Inside modes and transforms that see operators, no plan has an engine.
 
     Args:
         kernels: what was compiled.
@@ -222,12 +221,7 @@ class _Elsewhere:
 
     def __call__(self, *given: Any) -> tuple[Any, ...]:
         """Run it."""
-        if (
-            torch._C._len_torch_dispatch_stack()
-            or torch._C._functorch.peek_interpreter_stack() is not None
-            or forward_ad._current_level >= 0
-            or self._is_unusual(given)
-        ):
+        if self._is_unusual(given):
             return self._plain(*given)
         return self._kernels(*given)
 

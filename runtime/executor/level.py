@@ -159,6 +159,8 @@ class Level:
             reuses_memory=knows_types and not mode.observed,
             types=types,
         )
+        if mode.observed:
+            refusal = "runs without an engine, so that what looks on sees its operators"
         if self.kind is Kind.UNSPECIALIZED:
             recipe, choice = Recipe(program, pipeline=settings.pipeline), _NO_ENGINE
         self._planned_at = time.monotonic()

@@ -312,6 +312,31 @@ def test_transforms_and_forward_derivatives_have_plans_that_write_over_nothing()
     assert "aten_mul_Tensor(" in str(transformed.levels[0].code)
 
 
+def test_what_looks_on_has_no_engine_compile_anything() -> None:
+    compiled = []
+
+    class Engine:
+        name = "counting"
+        failures: tuple[type[Exception], ...] = ()
+
+        def compile(self, function, given, *, dynamic):  # type: ignore[no-untyped-def]
+            compiled.append(function)
+            return function
+
+    x = torch.randn(2, 8)
+    executor = opscope.ProfilingExecutor(opscope.trace(Residual(), x), engine=Engine())
+    with torch.no_grad():
+        for _ in range(3):
+            executor(x)
+        with _Keeping():
+            for _ in range(3):
+                executor(x)
+    assert len(compiled) == 1
+    plain = executor.get_debug_state().chains[-1].levels[0]
+    assert plain.engine == "plain"
+    assert plain.note == "runs without an engine, so that what looks on sees its operators"
+
+
 def test_results_can_be_written_with_gradients_afterwards() -> None:
     model = Residual()
     executor = opscope.ProfilingExecutor(opscope.trace(model, torch.randn(2, 8)))

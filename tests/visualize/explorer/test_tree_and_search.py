@@ -100,6 +100,16 @@ def test_a_double_click_in_the_tree_may_be_quicker_than_its_first_click_is_drawn
     assert "body" in net.frames()
 
 
+def test_a_button_whose_end_the_page_never_sees_does_not_stop_the_tree(net: ExplorerPage) -> None:
+    place = net.page.locator(".tree-title", has_text="head").bounding_box()
+    assert place is not None
+    net.page.mouse.move(place["x"] + 3, place["y"] + 3)
+    net.page.mouse.down(button="right")  # the system's menu takes the rest
+    net.page.get_by_role("tree").focus()
+    net.press("Home", "ArrowDown")
+    assert row(net) == "body"
+
+
 def test_the_keys_of_the_tree_move_expand_and_collapse(net: ExplorerPage) -> None:
     tree = net.page.get_by_role("tree")
     tree.focus()

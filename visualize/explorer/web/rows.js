@@ -26,7 +26,8 @@ export class VirtualRows {
     this.canvas.append(this.window);
     element.append(this.canvas);
     element.addEventListener('scroll', perFrame(() => this.refreshNow()), { passive: true });
-    this.canvas.addEventListener('pointerdown', () => (this.isHeld = true));
+    // Of other buttons the system's menu may keep the end to itself.
+    this.canvas.addEventListener('pointerdown', ({ button }) => (this.isHeld = button === 0));
     for (const ending of ['pointerup', 'pointercancel']) window.addEventListener(ending, () => this.#letGo());
     new ResizeObserver(() => {
       if (this.wanted >= 0) this.show(this.wanted, true);
